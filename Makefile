@@ -1,0 +1,69 @@
+# Each target makes .venv where it is missing, installs what it needs, and does its job.
+# A machine needs Python 3.11 or newer, git and make.
+
+PYTHON ?= python3
+VENV ?= .venv
+
+# What `make search` searches, and where its run folder lies.
+SPACE ?= rnn
+TEXT ?= python-docs
+TRIALS ?= 500
+RUN ?= runs/$(notdir $(TEXT))
+
+# More arguments for pytest: make test PYTEST_ARGS='-m "not slow"'
+PYTEST_ARGS ?=
+
+BIN := $(VENV)/bin
+INSTALL := $(BIN)/python -m pip install --constraint constraints.txt
+INPUTS := pyproject.toml constraints.txt
+
+BASE := $(VENV)/.installed-base
+DEV := $(VENV)/.installed-dev
+DOCS := $(VENV)/.installed-docs
+
+.DEFAULT_GOAL := help
+.PHONY: help search test check benchmark docs clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+
+search: $(BASE) ## search the recurrent space on English prose; goes on where a stopped run was left
+	$(BIN)/archscout search $(SPACE) --text $(TEXT) --trials $(TRIALS) --out $(RUN) $(if $(wildcard $(RUN)/run.json $(RUN)/study.db),--resume)
+
+test: check ## check, then run every test
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+check: $(DEV) ## lint, formatting and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+benchmark: $(DEV) ## run every script in benchmarks/
+	@set -e; for script in $(sort $(wildcard benchmarks/*.py)); do \
+		echo "== $$script"; $(BIN)/python $$script; \
+	done
+
+docs: $(DOCS) ## build the documentation into site/
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+clean: ## remove .venv, caches and built files; keeps runs/
+	rm -rf $(VENV) build dist site .benchmarks .hypothesis .mypy_cache .pytest_cache .ruff_cache
+
+# pip is the last thing that venv writes: without it, making the environment was interrupted.
+$(BIN)/pip:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "archscout needs Python 3.11 or newer, and $(PYTHON) is `$(PYTHON) --version 2>&1`;" \
+		"name another: make PYTHON=python3.12 ..." >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(BASE): $(INPUTS) | $(BIN)/pip
+	$(INSTALL) --editable .
+	@touch $@
+
+$(DEV): $(INPUTS) | $(BIN)/pip
+	$(INSTALL) --editable '.[dev]'
+	@touch $@ $(BASE)
+
+$(DOCS): $(INPUTS) | $(BIN)/pip
+	$(INSTALL) --editable '.[docs]'
+	@touch $@ $(BASE)

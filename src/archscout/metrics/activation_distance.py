@@ -1,0 +1,49 @@
+"""Activation distance (Mellor et al. 2021): how differently inputs switch the activations."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from archscout.metrics.registry import metric
+from archscout.metrics.trace import Trace
+
+_SOURCE = "Mellor et al. 2021, equation 2; Serianni and Kalita 2023, section 4.1"
+_UNDEFINED = "two inputs of the minibatch switch every activation alike"
+
+
+def _agreement(trace: Trace) -> Tensor:
+    """K (B, B): on how many activations two inputs agree, over all steps, layers and nodes."""
+    batch_size = trace.minibatch.shape[1]
+    agreement = torch.zeros(batch_size, batch_size, dtype=torch.float64)
+    for outputs in trace.activations:
+        signs = (outputs > 0).transpose(0, 1).flatten(1).float() * 2 - 1
+        # With codes x of n bits, x xT + (1-x)(1-x)T = (n + s sT) / 2 for signs s = 2x - 1;
+        # counts below 2^24 are exact in float32.
+        agreement += ((signs @ signs.t() + signs.shape[1]) / 2).double().cpu()
+    return agreement
+
+
+@metric(
+    needs={"activations"}, larger_is_better=True, source=_SOURCE, undefined=_UNDEFINED
+)
+def activation_distance(trace: Trace) -> float:
+    """Logarithm of the determinant of the agreement between binary activation codes.
+
+    K += x xT + (1 - x)(1 - x)T over every activation node, step and layer, x the code
+    (output > 0) of the B inputs, in one forward pass; then log |det K|.
+    """
+    return float(torch.linalg.slogdet(_agreement(trace)).logabsdet)
+
+
+@metric(
+    needs={"activations"}, larger_is_better=True, source=_SOURCE, undefined=_UNDEFINED
+)
+def activation_distance_released(trace: Trace) -> float:
+    """As `activation_distance` over two identical forward passes, which adds B log 2.
+
+    The released code's hooks see two passes; the published numbers come from one.
+    """
+    return activation_distance(trace) + trace.minibatch.shape[1] * math.log(2)

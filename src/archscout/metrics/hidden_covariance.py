@@ -1,0 +1,41 @@
+"""Hidden covariance (Serianni and Kalita 2023, section 4.2, equation 6)."""
+
+from __future__ import annotations
+
+from archscout.metrics.registry import metric
+from archscout.metrics.spectral import spectral_score
+from archscout.metrics.trace import Trace
+
+_SOURCE = "Serianni and Kalita 2023, section 4.2"
+_UNDEFINED = "hidden states do not vary, or are not finite"
+
+
+@metric(
+    needs={"hidden_states"},
+    larger_is_better=True,
+    source=_SOURCE,
+    main_layer=1,
+    undefined=_UNDEFINED,
+)
+def hidden_covariance(trace: Trace) -> list[float]:
+    """Spectral score of the correlations between the hidden units of a layer.
+
+    The first hidden state entering each step (the zero state is in, the last state is not), one
+    row a hidden unit, (H, B * T). This is what the published numbers are.
+    """
+    return [spectral_score(states.flatten(0, 1).t()) for states in trace.hidden_states]
+
+
+@metric(
+    needs={"hidden_states"},
+    larger_is_better=True,
+    source=_SOURCE,
+    main_layer=1,
+    undefined=_UNDEFINED,
+)
+def hidden_covariance_of_inputs(trace: Trace) -> list[float]:
+    """Spectral score of the correlations between the minibatch's inputs, as the paper words it.
+
+    The states of `hidden_covariance` with one row an input, (B, T * H).
+    """
+    return [spectral_score(states.transpose(0, 1).flatten(1)) for states in trace.hidden_states]

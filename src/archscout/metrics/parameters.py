@@ -1,0 +1,12 @@
+"""The number of parameters: the baseline that every metric must beat."""
+
+from __future__ import annotations
+
+from archscout.metrics.registry import metric
+from archscout.metrics.trace import Trace
+
+
+@metric(needs={"parameters"}, larger_is_better=True, source="Serianni and Kalita 2023, section 6")
+def parameters(trace: Trace) -> float:
+    """Number of trainable parameters, tied ones once."""
+    return trace.parameters

@@ -1,0 +1,251 @@
+"""The trace: the fewest passes over one network that serve all metrics asked for.
+
+Shapes: T time steps, B inputs in the minibatch, E the embedding's width, H a layer's width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from archscout.recording import Linear, Recorder, Recording
+
+Result = TypeVar("Result")
+
+NOISE_AMPLITUDES = (0.1, 10.0, 100.0)
+
+# Each quantity of a trace, and the fields of a recording that it is made from.
+QUANTITIES: dict[str, frozenset[str]] = {
+    "parameters": frozenset(),
+    "output": frozenset({"output"}),
+    "hidden_states": frozenset({"hidden_states"}),
+    "activations": frozenset({"activations"}),
+    "hidden_state_gradients": frozenset({"hidden_states", "output"}),
+    "embedding_gradient": frozenset({"embedding", "output"}),
+    **{
+        f"noised_embedding_gradient[{amplitude:g}]": frozenset({"embedding", "output"})
+        for amplitude in NOISE_AMPLITUDES
+    },
+    "weight_gradients": frozenset({"linears", "output"}),
+    "tied_weight_gradient": frozenset({"embedding", "output"}),
+    "squared_weight_gradients": frozenset({"linears", "output"}),
+    "squared_tied_weight_gradient": frozenset({"embedding", "output"}),
+}
+_OF_SUM = frozenset(
+    {"hidden_state_gradients", "embedding_gradient", "weight_gradients", "tied_weight_gradient"}
+)
+_OF_SQUARE = frozenset({"squared_weight_gradients", "squared_tied_weight_gradient"})
+
+
+@dataclass
+class WeightGradient:
+    """A weight and the gradient of an objective with respect to it, both of one shape.
+
+    Attributes:
+        weight: (outputs, inputs).
+        gradient: (outputs, inputs).
+        first_input: whether the weight reads the first-listed input of its linear node.
+    """
+
+    weight: Tensor
+    gradient: Tensor
+    first_input: bool = False
+
+
+@dataclass
+class Trace:
+    """What metrics read. Quantities that no metric needed are empty.
+
+    Gradients are those of the sum of the last layer's raw output, or, where the name begins with
+    `squared`, of half its squared norm.
+
+    Attributes:
+        parameters: number of trainable parameters, tied ones once.
+        minibatch: token ids (T, B).
+        output: the last layer's raw output (T, B, E).
+        hidden_states: by layer, the first hidden state entering each step, (T, B, H).
+        activations: by layer and activation, its outputs, (T, B, H).
+        hidden_state_gradients: by layer, (T, B, H).
+        embedding_gradient: (T, B, E).
+        noised_embedding_gradients: by amplitude of the noise on the embeddings, (T, B, E).
+        weight_gradients: one for each weight of a linear map.
+        tied_weight_gradient: that of the matrix shared by embedding and decoder (the decoder is
+            not run, so this is the embedding's part), or None where they share none.
+        squared_weight_gradients: as `weight_gradients`, of half the squared norm.
+        squared_tied_weight_gradient: as `tied_weight_gradient`, of half the squared norm.
+    """
+
+    parameters: int
+    minibatch: Tensor
+    output: Tensor | None = None
+    hidden_states: list[Tensor] = field(default_factory=list)
+    activations: list[Tensor] = field(default_factory=list)
+    hidden_state_gradients: list[Tensor] = field(default_factory=list)
+    embedding_gradient: Tensor | None = None
+    noised_embedding_gradients: dict[float, Tensor] = field(default_factory=dict)
+    weight_gradients: list[WeightGradient] = field(default_factory=list)
+    tied_weight_gradient: WeightGradient | None = None
+    squared_weight_gradients: list[WeightGradient] = field(default_factory=list)
+    squared_tied_weight_gradient: WeightGradient | None = None
+    _memory: dict[tuple[Any, ...], Any] = field(default_factory=dict, repr=False)
+
+    def once(self, function: Callable[..., Result], key: object, *arguments: Any) -> Result:
+        """The function's result, computed the first time only for each key."""
+        full_key = (function, key)
+        if full_key not in self._memory:
+            self._memory[full_key] = function(*arguments)
+        result: Result = self._memory[full_key]
+        return result
+
+
+def trace(
+    recorder: Recorder,
+    minibatch: Tensor,
+    needs: Iterable[str],
+    depth: int | None = None,
+    seed: int = 0,
+) -> Trace:
+    """Pass a minibatch through a network and keep what the metrics need.
+
+    Without a need for gradients there is one forward pass, through the first `depth` layers.
+    With it, one forward pass and one backward pass for each objective, then one of each for each
+    amplitude of noise.
+
+    Args:
+        recorder: the network.
+        minibatch: token ids (T, B).
+        needs: names in `QUANTITIES`.
+        depth: number of layers that matter; gradients always take all.
+        seed: of the noise on the embeddings.
+    """
+    needs = frozenset(needs)
+    found = Trace(recorder.parameters, minibatch)
+    fields = frozenset().union(*(QUANTITIES[need] for need in needs)) - {"embedding"}
+    of_sum, of_square = bool(needs & _OF_SUM), bool(needs & _OF_SQUARE)
+    if of_sum or of_square:
+        with torch.enable_grad():
+            embeddings = recorder.embed(minibatch).detach().requires_grad_()
+            recording = recorder.record(minibatch, fields, embeddings=embeddings)
+        assert recording.output is not None
+        if of_sum:
+            _differentiate_sum(found, recorder, recording, embeddings, needs, of_square)
+        if of_square:
+            _differentiate_square(found, recorder, recording, embeddings)
+        _keep(found, recording)
+    elif fields & {"hidden_states", "activations"} or needs & {"output"}:
+        with torch.inference_mode():
+            _keep(found, recorder.record(minibatch, fields, depth))
+    for amplitude in NOISE_AMPLITUDES:
+        if f"noised_embedding_gradient[{amplitude:g}]" in needs:
+            gradient = _noised_gradient(recorder, minibatch, amplitude, seed)
+            found.noised_embedding_gradients[amplitude] = gradient
+    return found
+
+
+def _keep(found: Trace, recording: Recording) -> None:
+    with torch.no_grad():
+        found.hidden_states = [torch.stack(list(steps)) for steps in recording.hidden_states]
+    found.activations = [tensor.detach() for tensor in recording.activations]
+    found.output = None if recording.output is None else recording.output.detach()
+
+
+def _differentiate_sum(
+    found: Trace,
+    recorder: Recorder,
+    recording: Recording,
+    embeddings: Tensor,
+    needs: frozenset[str],
+    retain_graph: bool,
+) -> None:
+    assert recording.output is not None
+    states = recording.hidden_states if "hidden_state_gradients" in needs else []
+    linears = recording.linears if "weight_gradients" in needs else []
+    gradients = _gradients(
+        recording.output.sum(),
+        [embeddings, *(state for steps in states for state in steps), *_targets(linears)],
+        retain_graph,
+    )
+    found.embedding_gradient = gradients[id(embeddings)]
+    found.hidden_state_gradients = [
+        torch.stack([gradients[id(state)] for state in steps]) for steps in states
+    ]
+    found.weight_gradients = [_weight_gradient(linear, gradients) for linear in linears]
+    found.tied_weight_gradient = _tied(recorder, found.minibatch, found.embedding_gradient)
+
+
+def _differentiate_square(
+    found: Trace, recorder: Recorder, recording: Recording, embeddings: Tensor
+) -> None:
+    assert recording.output is not None
+    objective = recording.output.square().sum() / 2
+    gradients = _gradients(objective, [embeddings, *_targets(recording.linears)], False)
+    found.squared_weight_gradients = [
+        _weight_gradient(linear, gradients) for linear in recording.linears
+    ]
+    found.squared_tied_weight_gradient = _tied(
+        recorder, found.minibatch, gradients[id(embeddings)]
+    )
+
+
+def _gradients(
+    objective: Tensor, targets: Sequence[Tensor], retain_graph: bool
+) -> dict[int, Tensor]:
+    """Gradients by the identity of the tensor, zero where the objective does not depend on it."""
+    targets = list({id(target): target for target in targets}.values())
+    reachable = [target for target in targets if target.requires_grad]
+    gradients = torch.autograd.grad(
+        objective, reachable, retain_graph=retain_graph, allow_unused=True
+    )
+    found = {id(t): g for t, g in zip(reachable, gradients, strict=True) if g is not None}
+    return {id(target): found.get(id(target), torch.zeros_like(target)) for target in targets}
+
+
+def _targets(linears: Iterable[Linear]) -> list[Tensor]:
+    return [linear.weight if linear.outputs is None else linear.outputs for linear in linears]
+
+
+def _weight_gradient(linear: Linear, gradients: dict[int, Tensor]) -> WeightGradient:
+    if linear.outputs is None or linear.inputs is None:
+        gradient = gradients[id(linear.weight)]
+    else:
+        of_outputs = gradients[id(linear.outputs)][..., linear.columns].flatten(0, -2)
+        gradient = of_outputs.t() @ linear.inputs.flatten(0, -2)
+    return WeightGradient(linear.weight.detach(), gradient, linear.first_input)
+
+
+def _tied(recorder: Recorder, minibatch: Tensor, gradient: Tensor) -> WeightGradient | None:
+    """The gradient of the embedding's rows that the minibatch reads; the others' is zero."""
+    weight = recorder.tied_embedding
+    if weight is None:
+        return None
+    tokens, index = minibatch.unique(return_inverse=True)
+    rows = gradient.new_zeros(len(tokens), gradient.shape[-1])
+    rows.index_add_(0, index.flatten(), gradient.flatten(0, -2))
+    return WeightGradient(weight.detach()[tokens], rows)
+
+
+def _noised_gradient(
+    recorder: Recorder, minibatch: Tensor, amplitude: float, seed: int
+) -> Tensor:
+    """The embeddings' gradient at e + amplitude * var * noise, var taken over the inputs."""
+    with torch.enable_grad():
+        embeddings = recorder.embed(minibatch).detach()
+        noise = _noise(seed, tuple(embeddings.shape)).to(embeddings.device)
+        variance = embeddings.var(1, unbiased=False, keepdim=True)
+        noised = (embeddings + amplitude * variance * noise).requires_grad_()
+        recording = recorder.record(minibatch, frozenset({"output"}), embeddings=noised)
+        assert recording.output is not None
+        return _gradients(recording.output.sum(), [noised], False)[id(noised)]
+
+
+@lru_cache(maxsize=1)
+def _noise(seed: int, shape: tuple[int, ...]) -> Tensor:
+    """Standard normal noise, the same for all architectures and amplitudes of one seed."""
+    draws = np.random.RandomState(seed).standard_normal(shape)
+    return torch.from_numpy(draws.astype(np.float32))

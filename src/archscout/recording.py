@@ -1,0 +1,85 @@
+"""What a forward pass leaves behind: the words in which networks and the trace talk.
+
+Shapes: T time steps (or positions), B inputs in the minibatch, E the embedding's width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from torch import Tensor
+
+
+@dataclass
+class Linear:
+    """A linear map inside a network, and how the trace gets its weight's gradient.
+
+    Attributes:
+        weight: (outputs, inputs).
+        inputs: what it was applied to, (..., inputs), or None.
+        outputs: a tensor (..., columns) whose gradient, in `columns`, is that of the map's
+            outputs, or None. With both, the weight's gradient is the outputs' gradient,
+            transposed, times the inputs; without, it comes from autograd.
+        columns: which columns of `outputs` belong to this map.
+        first_input: whether this weight reads the first-listed input of its node.
+    """
+
+    weight: Tensor
+    inputs: Tensor | None = None
+    outputs: Tensor | None = None
+    columns: slice = field(default_factory=lambda: slice(None))
+    first_input: bool = False
+
+
+@dataclass
+class Recording:
+    """What one pass leaves behind, attached to autograd's graph where gradients were asked for.
+
+    Attributes:
+        output: what gradients are taken of, (T, B, E); None if not wanted.
+        hidden_states: by layer, the first hidden state entering each step, T of (B, H).
+        activations: by layer and activation node or module, its outputs, (T, B, H).
+        linears: the linear maps.
+    """
+
+    output: Tensor | None = None
+    hidden_states: list[Sequence[Tensor]] = field(default_factory=list)
+    activations: list[Tensor] = field(default_factory=list)
+    linears: list[Linear] = field(default_factory=list)
+
+
+class Recorder(Protocol):
+    """A network as the trace sees it."""
+
+    @property
+    def parameters(self) -> int:
+        """Number of trainable parameters, tied ones once."""
+
+    @property
+    def recordable(self) -> Mapping[str, str | None]:
+        """For each of a recording's fields, None, or the reason why it cannot be had."""
+
+    @property
+    def tied_embedding(self) -> Tensor | None:
+        """The embedding's weight (V, E) if the decoder shares it."""
+
+    def embed(self, minibatch: Tensor) -> Tensor:
+        """Embedded token ids (T, B), as (T, B, E)."""
+
+    def record(
+        self,
+        minibatch: Tensor,
+        wanted: frozenset[str],
+        depth: int | None = None,
+        embeddings: Tensor | None = None,
+    ) -> Recording:
+        """Run once and keep what is wanted.
+
+        Args:
+            minibatch: token ids (T, B).
+            wanted: names of fields of `Recording`.
+            depth: number of layers that matter; all by default.
+            embeddings: (T, B, E), in place of the minibatch's own.
+        """

@@ -1,0 +1,321 @@
+"""Scoring: an architecture (or any module) and a minibatch in, scores out.
+
+The one place where spaces, text and metrics meet.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from archscout import metrics as metrics_room
+from archscout import spaces
+from archscout.errors import InputError
+from archscout.metrics.modules import ModuleRecorder
+from archscout.metrics.registry import Request
+from archscout.metrics.trace import QUANTITIES, Trace
+from archscout.recording import Recorder
+from archscout.spaces.base import Scale, Space
+from archscout.text import Corpus, load_corpus, minibatch
+
+TextSource = str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | Corpus
+
+_FORWARD = frozenset({"parameters", "hidden_states", "activations"})
+
+
+@dataclass(frozen=True)
+class Score:
+    """The scores of one network.
+
+    Attributes:
+        fingerprint: of the architecture; None for a module that belongs to no space.
+        scores: metric's name to value; of a per-layer metric one entry a layer, `name[1]`, ...,
+            and the bare name for the layer that the paper uses.
+        seconds: time for building and scoring it.
+        problem: why a score is not finite, or None.
+    """
+
+    fingerprint: str | None
+    scores: dict[str, float]
+    seconds: float
+    problem: str | None = None
+
+    def __getitem__(self, name: str) -> float:
+        return self.scores[name]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON types; a score that is not finite becomes None (JSON has no infinity)."""
+        return {
+            "fingerprint": self.fingerprint,
+            "scores": {k: v if math.isfinite(v) else None for k, v in self.scores.items()},
+            "seconds": self.seconds,
+            "problem": self.problem,
+        }
+
+
+@dataclass
+class Scorer:
+    """Scores architectures of one space on one minibatch of text.
+
+    Every architecture is scored for itself: its score depends on nothing that was scored before.
+
+    Args:
+        space: a space or its name.
+        text: a corpus, its name, a file, several files or a folder.
+        metrics: names, such as `hidden_covariance` (all layers) or `hidden_covariance[1]` (one,
+            and no deeper pass than it needs); every metric by default.
+        scale: a scale or its name; the space's default for search if None.
+        seed: of weights and noise.
+        split: of the corpus; `test` if it has splits, as published.
+        vocabulary_limit: size limit of the vocabulary.
+        minibatch_index: which minibatch of the text, from 0.
+        device: where the passes run, such as `cpu` or `cuda`.
+
+    Raises:
+        InputError: unknown space, metric or scale, or a text that cannot be used.
+    """
+
+    space: str | Space[Any]
+    text: TextSource = "python-docs"
+    metrics: Iterable[str | Request] | None = None
+    scale: str | Scale | None = None
+    seed: int = 0
+    split: str | None = None
+    vocabulary_limit: int | None = None
+    minibatch_index: int = 0
+    device: str = "cpu"
+    requests: list[Request] = field(init=False)
+    minibatch: Tensor = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if isinstance(self.space, str):
+            self.space = spaces.get(self.space)
+        self.scale = resolve_scale(self.space, self.scale)
+        self.requests = parse_requests(self.metrics)
+        check_device(self.device)
+        self.corpus = self.text if isinstance(self.text, Corpus) else load_corpus(self.text)
+        self.vocabulary = self.corpus.vocabulary(self.vocabulary_limit)
+        ids = self.vocabulary.encode(self.corpus.tokens(self.split))
+        self.minibatch = minibatch(
+            ids, self.scale.sequence_length, self.scale.batch_size, self.minibatch_index
+        ).to(self.device)
+
+    @property
+    def depth(self) -> int | None:
+        """The number of layers that the metrics need, None for all."""
+        depth = 0
+        for asked in self.requests:
+            if asked.metric.needs <= {"parameters"}:
+                continue
+            if asked.layer is None or not asked.metric.needs <= _FORWARD:
+                return None
+            depth = max(depth, asked.layer)
+        return depth
+
+    def score(self, architecture: Any) -> Score:
+        """Scores of one architecture (a genotype of the space)."""
+        assert not isinstance(self.space, str)
+        start = time.perf_counter()
+        with _threads(1 if self.scale.is_small else None):
+            recorder = self.space.recorder(
+                architecture, len(self.vocabulary), self.scale, self.seed, self.depth, self.device
+            )
+            scores, problem = _measure(
+                recorder, self.minibatch, self.requests, self.depth, self.seed
+            )
+        mark = self.space.fingerprint(architecture)
+        return Score(mark, scores, time.perf_counter() - start, problem)
+
+    def score_all(self, architectures: Iterable[Any]) -> Iterator[Score]:
+        """Scores of many architectures, in their order, as they come."""
+        return map(self.score, architectures)
+
+
+def score(
+    space: str | Space[Any], architecture: Any, **settings: Any
+) -> Score | list[Score]:
+    """Scores of one architecture, or of a list of them.
+
+    Args:
+        space: a space or its name.
+        architecture: a genotype of the space, its JSON (text or parsed), or a list of these.
+        **settings: those of `Scorer`: text, metrics, scale, seed, split, vocabulary_limit,
+            minibatch_index, device.
+
+    Raises:
+        InputError: an architecture, metric, scale or text that cannot be used.
+
+    Example:
+        >>> import archscout
+        >>> space = archscout.spaces.RecurrentSpace()
+        >>> result = archscout.score(space, space.sample(0), metrics=["hidden_covariance[1]"])
+        >>> sorted(result.scores)
+        ['hidden_covariance[1]']
+    """
+    scorer = Scorer(space, **settings)
+    assert not isinstance(scorer.space, str)
+    if isinstance(architecture, list | tuple):
+        return [scorer.score(parse_architecture(scorer.space, a)) for a in architecture]
+    return scorer.score(parse_architecture(scorer.space, architecture))
+
+
+def score_module(
+    module: nn.Module,
+    batch: Tensor | Mapping[str, Tensor] | Sequence[Any],
+    metrics: Iterable[str] | None = None,
+    *,
+    batch_first: bool | None = None,
+    seed: int = 0,
+) -> Score:
+    """Scores of any PyTorch module as it is, on one batch; its weights and mode are left alone.
+
+    Hidden states are taken from `torch.nn.RNN`, `GRU` and `LSTM` (run step by step) and from
+    their cells, activations from activation modules, linear maps from `torch.nn.Linear` and the
+    recurrent modules, embeddings from the first `torch.nn.Embedding`, or from the batch itself
+    where it is not of integers. Gradients are those of the sum of the module's (first) output.
+
+    Args:
+        module: any module; it is run in evaluation mode.
+        batch: its input: a tensor (T, B) or (T, B, features), or with `batch_first` (B, T) and
+            so on, or a mapping of keyword arguments or a sequence of arguments whose first is it.
+        metrics: names; by default every metric that applies.
+        batch_first: which axis of batch, states and activations is which; by default as the
+            recurrent modules say, and batch first where there are none.
+        seed: of the noise on the embeddings.
+
+    Raises:
+        InputError: a metric asked for does not apply; the message says why.
+    """
+    start = time.perf_counter()
+    with ModuleRecorder(module, batch, batch_first) as recorder:
+        requests = parse_requests(metrics)
+        reasons = {r.column: _why_not(recorder, r) for r in requests}
+        if metrics is None:
+            requests = [r for r in requests if reasons[r.column] is None]
+        for asked in requests:
+            if reason := reasons[asked.column]:
+                raise InputError(
+                    f"metric {asked.column} does not apply to this module: {reason}"
+                )
+        scores, problem = _measure(recorder, recorder.minibatch, requests, None, seed)
+    return Score(None, scores, time.perf_counter() - start, problem)
+
+
+def parse_requests(names: Iterable[str | Request] | None) -> list[Request]:
+    """What the names of metrics ask for (a request asks for itself); every metric if None.
+
+    Raises:
+        InputError: a name is unknown, or there is none.
+    """
+    if isinstance(names, str):
+        names = names.split(",")
+    if names is None:
+        names = metrics_room.available()
+    requests = [n if isinstance(n, Request) else metrics_room.request(n) for n in names]
+    if not requests:
+        raise InputError("no metric was named; 'archscout score --help' lists them")
+    return requests
+
+
+def parse_architecture(space: Space[Any], architecture: Any) -> Any:
+    """A genotype from a genotype, JSON, or a name in the space.
+
+    Raises:
+        InputError: the JSON cannot be used.
+    """
+    if isinstance(architecture, str) and architecture in space.named:
+        return space.named[architecture]
+    if isinstance(architecture, str | bytes | Mapping):
+        return space.parse(architecture)
+    return architecture
+
+
+def resolve_scale(space: Space[Any], scale: str | Scale | None) -> Any:
+    """A scale from its name, the space's default scale if None.
+
+    Raises:
+        InputError: the space has no scale of that name.
+    """
+    if isinstance(scale, Scale):
+        return scale
+    name = scale or space.default_scale
+    if name not in space.scales:
+        raise InputError(f"unknown scale {name!r}; space {space.name} has {', '.join(space.scales)}")
+    return space.scales[name]
+
+
+def check_device(device: str) -> None:
+    """Make sure that a device is there.
+
+    Raises:
+        InputError: it is not.
+    """
+    try:
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).partition("\n")[0]
+        raise InputError(f"device {device!r} cannot be used: {reason}") from error
+
+
+@contextmanager
+def _threads(count: int | None) -> Iterator[None]:
+    """Torch's threads within one operation set to a count, or left alone."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _why_not(recorder: Recorder, asked: Request) -> str | None:
+    fields = frozenset().union(*(QUANTITIES[need] for need in asked.metric.needs))
+    reasons = [recorder.recordable[name] for name in sorted(fields)]
+    return next((reason for reason in reasons if reason is not None), None)
+
+
+def _measure(
+    recorder: Recorder,
+    tokens: Tensor,
+    requests: Sequence[Request],
+    depth: int | None,
+    seed: int,
+) -> tuple[dict[str, float], str | None]:
+    needs = frozenset().union(*(asked.metric.needs for asked in requests))
+    traced = metrics_room.trace(recorder, tokens, needs, depth, seed)
+    scores: dict[str, float] = {}
+    problems = []
+    for asked in requests:
+        values = asked.values(traced)
+        scores |= values
+        bad = [name for name, value in values.items() if not math.isfinite(value)]
+        if bad:
+            problems.append((bad, asked.metric.undefined))
+    if not problems:
+        return scores, None
+    cause = _cause(traced)
+    return scores, "; ".join(
+        f"{', '.join(f'{name} is {scores[name]}' for name in bad)}: {cause or undefined}"
+        for bad, undefined in problems
+    )
+
+
+def _cause(traced: Trace) -> str | None:
+    """What is wrong with the hidden states, if anything."""
+    for layer, states in enumerate(traced.hidden_states, start=1):
+        finite = torch.isfinite(states).flatten(1).all(1)
+        if not bool(finite.all()):
+            return f"the hidden states of layer {layer} overflow at step {int((~finite).nonzero()[0])}"
+        units = states.flatten(0, 1)
+        still = int((units == units[:1]).all(0).sum())
+        if still:
+            return f"{still} of {units.shape[1]} hidden units of layer {layer} do not vary"
+    return None

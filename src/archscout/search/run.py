@@ -1,0 +1,474 @@
+"""A run: the search itself, and what it found."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from optuna.trial import FrozenTrial, TrialState
+from torch import nn
+
+from archscout import spaces
+from archscout.errors import InputError
+from archscout.scoring import Scorer, TextSource, resolve_scale
+from archscout.search import costs
+from archscout.search.folder import BEST, RunFolder
+from archscout.search.settings import (
+    SAMPLERS,
+    Objective,
+    SearchSettings,
+    check_count,
+    parse_limit,
+    parse_objectives,
+)
+from archscout.search.study import Evaluation, Study, is_outside
+from archscout.search.table import front, ranking
+from archscout.spaces.base import Scale, Space
+from archscout.text import Corpus
+
+_PROBES = 100
+_SLOW_PROBES = 10
+
+
+@dataclass
+class Progress:
+    """Where a search stands.
+
+    Attributes:
+        objective: the first one.
+        total: proposals to make.
+        done: proposals made.
+        best: the best value of the first objective so far, None before there is one.
+        distinct: architectures among the proposals.
+        outside: architectures outside the limits.
+        failed: architectures whose score is not finite.
+    """
+
+    objective: Objective
+    total: int
+    done: int = 0
+    best: float | None = None
+    distinct: int = 0
+    outside: int = 0
+    failed: int = 0
+    _seen: set[str] = field(default_factory=set, repr=False)
+
+    def add(self, trial: FrozenTrial) -> None:
+        """Count one more proposal."""
+        self.done += 1
+        if trial.user_attrs["fingerprint"] in self._seen:
+            return
+        self._seen.add(trial.user_attrs["fingerprint"])
+        self.distinct += 1
+        if is_outside(trial):
+            self.outside += 1
+        elif trial.state is not TrialState.COMPLETE:
+            self.failed += 1
+        elif self.best is None or (trial.values[0] - self.best) * self.objective.sign > 0:
+            self.best = trial.values[0]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """An architecture that a run found.
+
+    Attributes:
+        run: where it was found.
+        architecture: the genotype.
+        fingerprint: its fingerprint.
+        scores: metric to value.
+        costs: cost to value.
+    """
+
+    run: Run
+    architecture: Any
+    fingerprint: str
+    scores: dict[str, float]
+    costs: dict[str, float]
+
+    def build(self, seed: int | None = None) -> nn.Module:
+        """The network at the run's model scale, with random weights, ready to train.
+
+        Args:
+            seed: of the weights; the run's by default.
+        """
+        run = self.run
+        return run.space.build(
+            self.architecture,
+            run.vocabulary_size,
+            run.model_scale,
+            run.settings.seed if seed is None else seed,
+        )
+
+
+class Run:
+    """What lies in a run folder.
+
+    Args:
+        path: the folder.
+
+    Raises:
+        InputError: no run lies there, or it is damaged.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.folder = RunFolder(path)
+        self.information = self.folder.read()
+        self.settings: SearchSettings = self.information["settings"]
+        self.space: Space[Any] = spaces.get(self.settings.space)
+        self.objectives = parse_objectives(self.settings.objectives)
+        self.model_scale = _scale(self.space, self.settings.model_scale)
+        self.vocabulary_size: int = self.information["text"]["vocabulary_size"]
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.folder)!r})"
+
+    @cached_property
+    def trials(self) -> list[FrozenTrial]:
+        """Every proposal, in order."""
+        return _open_study(self.folder, self.information, self.objectives).trials
+
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        """One row an architecture, best first; what scores.parquet holds."""
+        return ranking(self.trials, self.objectives)
+
+    @cached_property
+    def front(self) -> list[Candidate]:
+        """The architectures that no other beats in all objectives, best in the first one first."""
+        return [self._candidate(row) for _, row in front(self.table, self.objectives).iterrows()]
+
+    @property
+    def best(self) -> Candidate:
+        """The best architecture; with several objectives, the front's best in the first one.
+
+        Raises:
+            InputError: no architecture was within the limits and had a finite score.
+        """
+        if not self.front:
+            raise InputError(
+                f"{self.folder} found no architecture within the limits with a finite score"
+            )
+        return self.front[0]
+
+    def _candidate(self, row: pd.Series[Any]) -> Candidate:
+        trial = self.trials[int(row["trial"])]
+        attributes = trial.user_attrs
+        return Candidate(
+            run=self,
+            architecture=self.space.parse(attributes["architecture"]),
+            fingerprint=attributes["fingerprint"],
+            scores={k: math.nan if v is None else v for k, v in attributes["scores"].items()},
+            costs=attributes["costs"],
+        )
+
+    def save(self) -> None:
+        """Write scores.parquet and best.json."""
+        self.folder.write_table(self.table)
+        self.folder.write(
+            BEST,
+            {
+                "space": self.settings.space,
+                "objectives": self.settings.objectives,
+                "front": [
+                    {
+                        "fingerprint": candidate.fingerprint,
+                        "scores": candidate.scores,
+                        "costs": candidate.costs,
+                        "architecture": self.space.to_dict(candidate.architecture),
+                    }
+                    for candidate in self.front
+                ],
+            },
+        )
+
+
+def search(
+    space: str | Space[Any],
+    text: TextSource = "python-docs",
+    metric: str | Iterable[str] | None = None,
+    *,
+    trials: int = 500,
+    seed: int = 0,
+    sampler: str = "nsga2",
+    population_size: int = 50,
+    max_parameters: float | str | None = None,
+    max_flops: float | str | None = None,
+    max_latency: float | str | None = None,
+    max_memory: float | str | None = None,
+    scale: str | Scale | None = None,
+    model_scale: str | Scale | None = None,
+    split: str | None = None,
+    vocabulary_limit: int | None = None,
+    minibatch_index: int = 0,
+    device: str = "cpu",
+    out: str | os.PathLike[str] | None = None,
+    storage: str | None = None,
+    resume: bool = False,
+    on_progress: Callable[[Progress], None] | None = None,
+) -> Run:
+    """Search a space for the architectures with the best scores under limits on their costs.
+
+    The same arguments give the same result, whether or not the run was stopped on its way.
+
+    Args:
+        space: a space or its name.
+        text: a corpus, its name, a file, several files or a folder.
+        metric: what to improve, one or several of: metrics, and the costs `parameters`, `flops`,
+            `latency`, `memory`; a direction may follow, as in `parameters:max`. The space's
+            default metric if None.
+        trials: number of proposals.
+        seed: of proposals, weights and noise.
+        sampler: `nsga2` (evolution), `tpe` or `random`.
+        population_size: of NSGA-II.
+        max_parameters: upper limit, as a number or as in `10M`.
+        max_flops: upper limit per token.
+        max_latency: upper limit in milliseconds a step.
+        max_memory: upper limit in bytes, or as in `50MB`.
+        scale: at which networks are scored; the space's default for search if None.
+        model_scale: at which costs are taken and the winner is built; as `scale` if None.
+        split: of the corpus.
+        vocabulary_limit: size limit of the vocabulary.
+        minibatch_index: which minibatch of the text, from 0.
+        device: where networks are scored and latency is measured.
+        out: the run folder; `runs/<space>-<text>-<seed>` by default.
+        storage: an Optuna storage address in place of the folder's own SQLite database.
+        resume: go on with the run that lies in the folder; `trials` may have grown.
+        on_progress: called after every proposal.
+
+    Raises:
+        InputError: an argument cannot be used, no sampled architecture meets a limit, the folder
+            holds another run, or a file or database cannot be written.
+    """
+    space = spaces.get(space) if isinstance(space, str) else space
+    limits = {
+        name: parse_limit(name, value)
+        for name, value in (
+            ("parameters", max_parameters),
+            ("flops", max_flops),
+            ("latency", max_latency),
+            ("memory", max_memory),
+        )
+        if value is not None
+    }
+    if sampler not in SAMPLERS:
+        raise InputError(f"unknown sampler {sampler!r}; accepted: {', '.join(SAMPLERS)}")
+    objectives = parse_objectives(metric or space.default_metric)
+    metrics = [o.request for o in objectives if o.request]
+    scorer = Scorer(
+        space,
+        text,
+        metrics or ["parameters"],
+        scale,
+        seed,
+        split,
+        vocabulary_limit,
+        minibatch_index,
+        device,
+    )
+    model_scale = resolve_scale(space, model_scale) if model_scale else scorer.scale
+    settings = SearchSettings(
+        space=space.name,
+        text=_as_given(text),
+        objectives=[f"{o.name}:{o.direction[:3]}" for o in objectives],
+        limits=limits,
+        trials=check_count("trials", trials),
+        seed=seed,
+        sampler=sampler,
+        population_size=check_count("population_size", population_size),
+        scale=vars(scorer.scale),
+        model_scale=vars(model_scale),
+        split=split,
+        vocabulary_limit=vocabulary_limit,
+        minibatch_index=minibatch_index,
+        device=device,
+    )
+    folder = RunFolder(out or Path("runs", f"{space.name}-{Path(scorer.corpus.name).stem}-{seed}"))
+    evaluator = _Evaluator(scorer, model_scale, objectives, limits)
+    if resume and folder.exists:
+        _check_same(folder, settings, scorer, storage)
+    else:
+        folder.check_free()
+        evaluator.check_limits(seed)
+    with folder.lock():
+        if not folder.exists:
+            text_information = {
+                "name": scorer.corpus.name,
+                "sha256": scorer.corpus.sha256,
+                "sources": list(scorer.corpus.sources),
+                "vocabulary_size": len(scorer.vocabulary),
+            }
+            folder.create(settings, text_information, storage)
+        elif trials > folder.read()["settings"].trials:
+            folder.update(settings=settings.model_dump())
+        return _search(folder, trials, evaluator, on_progress)
+
+
+def _check_same(
+    folder: RunFolder, settings: SearchSettings, scorer: Scorer, storage: str | None
+) -> None:
+    """Make sure that the run in the folder may go on with these settings."""
+    information = folder.read()
+    before: SearchSettings = information["settings"]
+    if differences := before.differences(settings):
+        raise InputError(f"{folder} holds another run: {'; '.join(differences)}")
+    if information["text"]["sha256"] != scorer.corpus.sha256:
+        raise InputError(
+            f"the text {scorer.corpus.name!r} has changed since {folder} was started; "
+            "put it back, or start another run with --out"
+        )
+    if storage is not None and storage != information["storage"]:
+        raise InputError(f"{folder} keeps its study in {information['storage'] or 'study.db'}")
+
+
+def _search(
+    folder: RunFolder,
+    trials: int,
+    evaluator: _Evaluator,
+    on_progress: Callable[[Progress], None] | None,
+) -> Run:
+    run = Run(folder.path)
+    study = _open_study(folder, run.information, run.objectives, create=True)
+    run.trials = study.trials
+    evaluator.remember(study.trials)
+    progress = Progress(run.objectives[0], trials)
+    for trial in study.trials:
+        progress.add(trial)
+    try:
+        for trial in study.run(trials, evaluator.scorer.space.suggest, evaluator.evaluate):
+            progress.add(trial)
+            if on_progress:
+                on_progress(progress)
+    finally:
+        if run.trials:
+            run.save()
+    return run
+
+
+def _open_study(
+    folder: RunFolder,
+    information: Mapping[str, Any],
+    objectives: list[Objective],
+    create: bool = False,
+) -> Study:
+    settings: SearchSettings = information["settings"]
+    return Study(
+        storage=information["storage"] or folder.storage,
+        name=folder.path.absolute().name,
+        directions=[objective.direction for objective in objectives],
+        sampler=settings.sampler,
+        seed=settings.seed,
+        population_size=settings.population_size,
+        create=create,
+    )
+
+
+def _as_given(text: TextSource) -> list[str]:
+    if isinstance(text, Corpus):
+        return list(text.sources)
+    places = [text] if isinstance(text, str | os.PathLike) else text
+    return [
+        os.path.abspath(place) if os.path.exists(place) else os.fspath(place) for place in places
+    ]
+
+
+def _scale(space: Space[Any], sizes: Mapping[str, Any]) -> Any:
+    kind = type(space.scales[space.default_scale])
+    return kind(**sizes)
+
+
+class _Evaluator:
+    """Turns architectures into evaluations, and scores none twice."""
+
+    def __init__(
+        self,
+        scorer: Scorer,
+        model_scale: Any,
+        objectives: list[Objective],
+        limits: Mapping[str, float],
+    ) -> None:
+        self.scorer = scorer
+        self._model_scale = model_scale
+        self._objectives = objectives
+        self._limits = limits
+        wanted = [o.name for o in objectives if o.request is None]
+        self._costs = list(dict.fromkeys(["parameters", *limits, *wanted]))
+        self._known: dict[str, Evaluation] = {}
+
+    def remember(self, trials: Iterable[FrozenTrial]) -> None:
+        """Take over what was scored earlier."""
+        for trial in trials:
+            self._known.setdefault(trial.user_attrs["fingerprint"], Evaluation.of(trial))
+
+    def check_limits(self, seed: int) -> None:
+        """Make sure that some sampled architecture meets the limits.
+
+        Raises:
+            InputError: none does; the message has the smallest costs seen.
+        """
+        if not self._limits:
+            return
+        probes = _SLOW_PROBES if "latency" in self._limits else _PROBES
+        seen = [self._measure(a) for a in islice(self.scorer.space.samples(seed), probes)]
+        if any(all(found[n] <= limit for n, limit in self._limits.items()) for found in seen):
+            return
+        smallest = "; ".join(
+            f"max_{name} is {limit:,g}, the smallest {name} seen is "
+            f"{min(found[name] for found in seen):,.6g}"
+            for name, limit in self._limits.items()
+        )
+        raise InputError(f"no architecture of {probes} sampled meets the limits: {smallest}")
+
+    def evaluate(self, architecture: Any) -> Evaluation:
+        """What becomes of a proposal; one that was made before keeps its scores."""
+        space = self.scorer.space
+        architecture = space.canonical(architecture)
+        mark = space.fingerprint(architecture)
+        if mark not in self._known:
+            self._known[mark] = self._evaluate_new(architecture, mark)
+        return self._known[mark]
+
+    def _measure(self, architecture: Any) -> dict[str, float]:
+        return costs.measure(
+            self.scorer.space,
+            architecture,
+            len(self.scorer.vocabulary),
+            self._model_scale,
+            self._costs,
+            self.scorer.device,
+        )
+
+    def _evaluate_new(self, architecture: Any, mark: str) -> Evaluation:
+        found = self._measure(architecture)
+        violations = [found[name] / limit - 1 for name, limit in self._limits.items()]
+        scores: dict[str, float | None] = {}
+        seconds, problem = 0.0, None
+        # What is outside the limits is not scored: that is the point of having them.
+        if all(violation <= 0 for violation in violations):
+            score = self.scorer.score(architecture)
+            plain = score.to_dict()
+            scores, seconds, problem = plain["scores"], score.seconds, score.problem
+        values = [
+            scores.get(o.name, -o.sign * math.inf) if o.request else found[o.name]
+            for o in self._objectives
+        ]
+        return Evaluation(
+            values=None if None in values else values,
+            violations=violations,
+            attributes={
+                "architecture": self.scorer.space.to_dict(architecture),
+                "fingerprint": mark,
+                "scores": scores,
+                "costs": found,
+                "seconds": seconds,
+                "problem": problem,
+            },
+        )

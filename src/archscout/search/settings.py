@@ -1,0 +1,152 @@
+"""The settings of a search, as given and as kept in run.json."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Iterable
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from archscout.errors import InputError
+from archscout.metrics.registry import Request, request
+from archscout.search.costs import COSTS
+
+SAMPLERS = ("nsga2", "random", "tpe")
+Direction = Literal["maximize", "minimize"]
+
+_UNITS = {"": 1.0, "K": 1e3, "M": 1e6, "G": 1e9, "KB": 1e3, "MB": 1e6, "GB": 1e9, "MS": 1.0}
+_UNITS |= {"B": 1.0, "S": 1e3}
+
+
+@dataclasses.dataclass(frozen=True)
+class Objective:
+    """What a search improves: a metric or a cost, and which way is better.
+
+    Attributes:
+        name: as given, without the direction.
+        direction: of improvement.
+        request: the metric; None for a cost.
+    """
+
+    name: str
+    direction: Direction
+    request: Request | None
+
+    @property
+    def sign(self) -> int:
+        """1 where larger is better, -1 where smaller is."""
+        return 1 if self.direction == "maximize" else -1
+
+
+def parse_objective(text: str) -> Objective:
+    """An objective from `hidden_covariance`, `latency`, or with a direction, `parameters:max`.
+
+    Costs are minimised and metrics taken in their own direction unless `:min` or `:max` says
+    otherwise. `parameters` as an objective is the cost.
+
+    Raises:
+        InputError: an unknown metric or direction.
+    """
+    name, colon, way = text.strip().partition(":")
+    if colon and way not in ("min", "max"):
+        raise InputError(f"objective {text!r}: direction {way!r}; accepted: min, max")
+    asked = None if name in COSTS else request(name).main()
+    larger = bool(asked and asked.metric.larger_is_better)
+    if colon:
+        larger = way == "max"
+    return Objective(name, "maximize" if larger else "minimize", asked)
+
+
+def parse_limit(name: str, value: str | float) -> float:
+    """An upper limit from a number or a text such as `10M`, `50MB`, `5ms`.
+
+    Raises:
+        InputError: it is no positive number.
+    """
+    match = re.fullmatch(r"\s*([-+.\deE]*[\d.])\s*([A-Za-z]*)\s*", str(value))
+    try:
+        number = float(match[1]) * _UNITS[match[2].upper()] if match else None
+    except (KeyError, ValueError):
+        number = None
+    if number is None or not 0 < number < float("inf"):
+        raise InputError(
+            f"max_{name} is {value!r}; a positive number is accepted, such as 10e6, 10M"
+            + {"memory": " or 50MB", "latency": " or 5ms"}.get(name, "")
+        )
+    return number
+
+
+class SearchSettings(BaseModel):
+    """Everything that decides a search's result.
+
+    Attributes:
+        space: name of the space.
+        text: the corpus, as given (paths absolute).
+        objectives: as given, such as `hidden_covariance` or `parameters:min`.
+        limits: cost to upper limit.
+        trials: number of proposals.
+        seed: of proposals, weights and noise.
+        sampler: `nsga2`, `random` or `tpe`.
+        population_size: of NSGA-II.
+        scale: sizes at which networks are scored.
+        model_scale: sizes at which costs are taken and the winner is built.
+        split: of the corpus, None for the default.
+        vocabulary_limit: of the vocabulary.
+        minibatch_index: which minibatch of the text.
+        device: where networks are scored.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    space: str
+    text: list[str]
+    objectives: list[str]
+    limits: dict[str, float]
+    trials: int
+    seed: int
+    sampler: Literal["nsga2", "random", "tpe"]
+    population_size: int
+    scale: dict[str, Any]
+    model_scale: dict[str, Any]
+    split: str | None
+    vocabulary_limit: int | None
+    minibatch_index: int
+    device: str
+
+    def differences(self, other: SearchSettings) -> list[str]:
+        """Which settings differ so that one run cannot go on as the other."""
+        ours, theirs = self.model_dump(), other.model_dump()
+        return [
+            f"{name} is {theirs[name]!r}, was {ours[name]!r}"
+            for name in ours
+            if name != "trials" and ours[name] != theirs[name]
+        ]
+
+
+def check_count(name: str, value: int) -> int:
+    """A positive whole number.
+
+    Raises:
+        InputError: it is none.
+    """
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise InputError(f"{name} is {value!r}; a positive whole number is accepted")
+    return value
+
+
+def parse_objectives(names: str | Iterable[str]) -> list[Objective]:
+    """Objectives from their names, comma-separated or apart.
+
+    Raises:
+        InputError: none was given, one stands twice, or one is unknown.
+    """
+    given = names.split(",") if isinstance(names, str) else [n for t in names for n in t.split(",")]
+    objectives = [parse_objective(name) for name in given if name.strip()]
+    if not objectives:
+        raise InputError("no objective was given; name a metric, such as hidden_covariance")
+    seen = [objective.name for objective in objectives]
+    if len(set(seen)) < len(seen):
+        raise InputError(f"objectives {', '.join(seen)}: each may stand once")
+    return objectives

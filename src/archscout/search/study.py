@@ -1,0 +1,163 @@
+"""The study: Optuna proposes, a function evaluates, the database remembers.
+
+Proposals are drawn in memory, where that is fast, and each finished trial goes to the database in
+one transaction. The sampler is made anew for every trial, from the seed and the trial's number,
+so a trial depends on the trials before it and on nothing else: a study that was stopped and
+loaded again goes on as if it had not been.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy.exc import SQLAlchemyError
+
+from archscout.errors import InputError
+
+_VIOLATIONS = "violations"
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What became of a proposal.
+
+    Attributes:
+        values: one for each objective; None if one of them is not finite.
+        violations: by how much each limit is exceeded, relative to it; none positive if all hold.
+        attributes: everything that is to be remembered, as JSON types.
+    """
+
+    values: Sequence[float] | None
+    violations: Sequence[float]
+    attributes: dict[str, Any]
+
+    @classmethod
+    def of(cls, trial: FrozenTrial) -> Evaluation:
+        """What became of a trial that was evaluated earlier."""
+        attributes = dict(trial.user_attrs)
+        violations = attributes.pop(_VIOLATIONS)
+        values = trial.values if trial.state is TrialState.COMPLETE else None
+        return cls(values, violations, attributes)
+
+
+class Study:
+    """An Optuna study that lives in a database and is drawn from in memory.
+
+    Args:
+        storage: an Optuna storage address.
+        name: of the study in the database.
+        directions: `maximize` or `minimize` for each objective.
+        sampler: `nsga2`, `random` or `tpe`.
+        seed: of the sampler.
+        population_size: of NSGA-II.
+        create: whether a study that is not there is made.
+
+    Raises:
+        InputError: the database cannot be opened, is locked or damaged, or lacks the study.
+    """
+
+    def __init__(
+        self,
+        storage: str,
+        name: str,
+        directions: Sequence[str],
+        sampler: str,
+        seed: int,
+        population_size: int,
+        create: bool = False,
+    ) -> None:
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        self._place = storage
+        self._sampler = sampler
+        self._seed = seed
+        self._population_size = population_size
+        with self._database():
+            if create:
+                self._stored = optuna.create_study(
+                    storage=storage, study_name=name, directions=directions, load_if_exists=True
+                )
+            else:
+                self._stored = optuna.load_study(storage=storage, study_name=name)
+            trials = self._stored.get_trials(deepcopy=False)
+        self._memory = optuna.create_study(directions=directions)
+        self._memory.add_trials(trials)
+        self.trials: list[FrozenTrial] = trials
+
+    def run(
+        self,
+        trials: int,
+        suggest: Callable[[optuna.Trial], Any],
+        evaluate: Callable[[Any], Evaluation],
+    ) -> Iterator[FrozenTrial]:
+        """Propose and evaluate until the study has so many trials, yielding each new one.
+
+        Args:
+            trials: how many the study shall have.
+            suggest: an architecture from a trial's suggestions.
+            evaluate: what becomes of it.
+
+        Raises:
+            InputError: the database is locked, damaged or full.
+        """
+        while len(self.trials) < trials:
+            self._memory.sampler = self._make_sampler(len(self.trials))
+            trial = self._memory.ask()
+            evaluation = evaluate(suggest(trial))
+            for key, value in evaluation.attributes.items():
+                trial.set_user_attr(key, value)
+            trial.set_user_attr(_VIOLATIONS, list(evaluation.violations))
+            if evaluation.values is None:
+                frozen = self._memory.tell(trial, state=TrialState.FAIL)
+            else:
+                frozen = self._memory.tell(trial, list(evaluation.values))
+            with self._database():
+                self._stored.add_trial(frozen)
+            self.trials.append(frozen)
+            yield frozen
+
+    def _make_sampler(self, number: int) -> optuna.samplers.BaseSampler:
+        digest = hashlib.blake2b(f"{self._seed}/{number}".encode(), digest_size=4).digest()
+        seed = int.from_bytes(digest, "big")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            if self._sampler == "random":
+                return optuna.samplers.RandomSampler(seed=seed)
+            if self._sampler == "tpe":
+                return optuna.samplers.TPESampler(seed=seed, constraints_func=_violations)
+            return optuna.samplers.NSGAIISampler(
+                population_size=self._population_size, seed=seed, constraints_func=_violations
+            )
+
+    @contextmanager
+    def _database(self) -> Iterator[None]:
+        try:
+            yield
+        except optuna.exceptions.StorageInternalError as error:
+            cause = error.__cause__ or error
+            raise InputError(self._broken(cause)) from error
+        except (SQLAlchemyError, RuntimeError, ImportError, ValueError, KeyError) as error:
+            raise InputError(self._broken(error)) from error
+
+    def _broken(self, error: BaseException) -> str:
+        reason = str(getattr(error, "orig", None) or error).partition("\n")[0]
+        return (
+            f"study database {self._place}: {reason}; "
+            "a database that no other process has locked, with room to write, is needed"
+        )
+
+
+def is_outside(trial: FrozenTrial) -> bool:
+    """Whether a trial exceeds a limit."""
+    return any(violation > 0 for violation in _violations(trial))
+
+
+def _violations(trial: FrozenTrial) -> list[float]:
+    violations: list[float] = trial.user_attrs[_VIOLATIONS]
+    return violations

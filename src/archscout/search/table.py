@@ -1,0 +1,97 @@
+"""The ranking of a run's architectures, as a table."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from optuna.trial import FrozenTrial, TrialState
+
+from archscout.search.settings import Objective
+from archscout.search.study import is_outside
+
+
+def ranking(trials: Sequence[FrozenTrial], objectives: Sequence[Objective]) -> pd.DataFrame:
+    """One row an architecture, best first.
+
+    Columns: `rank` (from 1), `front` (1 for what nothing beats in all objectives, 2 for what only
+    those beat, and so on), `fingerprint`, one column a score and one a cost, `seconds`, `problem`,
+    `within_limits`, `trial` (its first proposal), `proposals` (how many there were), and
+    `architecture` (JSON). After the fronts come architectures whose score is not finite, then
+    those outside the limits, which were not scored; neither has a front.
+
+    Args:
+        trials: every proposal.
+        objectives: of the run.
+    """
+    rows: dict[str, dict[str, object]] = {}
+    for trial in trials:
+        attributes = trial.user_attrs
+        row = rows.get(attributes["fingerprint"])
+        if row is None:
+            rows[attributes["fingerprint"]] = _row(trial)
+        else:
+            row["proposals"] = int(str(row["proposals"])) + 1
+    table = pd.DataFrame(list(rows.values()))
+    if table.empty:
+        return table
+    ranked = (table["within_limits"] & table["_complete"]).to_numpy()
+    signs = np.array([objective.sign for objective in objectives], dtype=float)
+    values = table.loc[ranked, [o.name for o in objectives]].to_numpy(dtype=float) * signs
+    fronts = pd.array([pd.NA] * len(table), dtype="Int64")
+    fronts[ranked] = _fronts(values)
+    table.insert(0, "front", fronts)
+    first = pd.Series(np.inf, index=table.index)
+    first[ranked] = -values[:, 0]
+    order = pd.DataFrame(
+        {
+            "outside": ~table["within_limits"],
+            "front": table["front"].astype("Float64").fillna(np.inf),
+            "first": first,
+        }
+    ).sort_values(["outside", "front", "first"], kind="stable")
+    table = table.loc[order.index].drop(columns="_complete").reset_index(drop=True)
+    table.insert(0, "rank", table.index + 1)
+    return table
+
+
+def front(table: pd.DataFrame, objectives: Sequence[Objective]) -> pd.DataFrame:
+    """The rows that nothing beats in all objectives; with one objective, the best row."""
+    if table.empty:
+        return table
+    rows = table[(table["front"] == 1).fillna(False).astype(bool)]
+    return rows if len(objectives) > 1 else rows.head(1)
+
+
+def _row(trial: FrozenTrial) -> dict[str, object]:
+    attributes = trial.user_attrs
+    return {
+        "fingerprint": attributes["fingerprint"],
+        **attributes["costs"],
+        **{k: np.nan if v is None else v for k, v in attributes["scores"].items()},
+        "seconds": attributes["seconds"],
+        "problem": attributes["problem"],
+        "within_limits": not is_outside(trial),
+        "trial": trial.number,
+        "proposals": 1,
+        "architecture": json.dumps(attributes["architecture"]),
+        "_complete": trial.state is TrialState.COMPLETE,
+    }
+
+
+def _fronts(values: np.ndarray) -> np.ndarray:
+    """For each row of values (n, objectives), larger being better, the number of its front."""
+    fronts = np.zeros(len(values), dtype=int)
+    left = np.arange(len(values))
+    number = 0
+    while len(left):
+        number += 1
+        rows = values[left]
+        beaten = np.array(
+            [bool(((rows >= row).all(1) & (rows > row).any(1)).any()) for row in rows]
+        )
+        fronts[left[~beaten]] = number
+        left = left[beaten]
+    return fronts

@@ -1,0 +1,35 @@
+"""Search spaces: what can be built."""
+
+from __future__ import annotations
+
+import difflib
+from functools import cache
+from importlib.metadata import entry_points
+from typing import Any
+
+from archscout.errors import InputError
+from archscout.spaces.base import Scale, Space
+from archscout.spaces.recurrent import Recipe, RecurrentScale, RecurrentSpace
+
+__all__ = ["Recipe", "RecurrentScale", "RecurrentSpace", "Scale", "Space", "available", "get"]
+
+
+@cache
+def available() -> dict[str, type[Space[Any]]]:
+    """Space classes by name: our own, and those of other packages' `archscout.spaces`."""
+    own: dict[str, type[Space[Any]]] = {RecurrentSpace.name: RecurrentSpace}
+    return own | {point.name: point.load() for point in entry_points(group="archscout.spaces")}
+
+
+def get(name: str) -> Space[Any]:
+    """The space of that name.
+
+    Raises:
+        InputError: there is none; the message names the nearest.
+    """
+    known = available()
+    if name not in known:
+        near = difflib.get_close_matches(name, known, 1, 0.4)
+        hint = f" (did you mean {near[0]}?)" if near else ""
+        raise InputError(f"unknown space {name!r}{hint}; known: {', '.join(sorted(known))}")
+    return known[name]()

@@ -1,0 +1,124 @@
+"""What every search space offers, and the sizes at which its networks are built."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from typing import Any, Protocol, Self, TypeVar
+
+from torch import Tensor, nn
+
+from archscout.errors import InputError
+from archscout.recording import Recorder
+
+Genotype = TypeVar("Genotype")
+
+
+@dataclasses.dataclass(frozen=True)
+class Scale:
+    """At what size networks are built and scored. Spaces add sizes of their own.
+
+    Attributes:
+        batch_size: B, sequences in the minibatch.
+        sequence_length: T, tokens of each.
+    """
+
+    batch_size: int
+    sequence_length: int
+
+    @property
+    def is_small(self) -> bool:
+        """Whether the network's matrices are so small that threads cost more than they save."""
+        return False
+
+    def resized(self, **sizes: int | None) -> Self:
+        """This scale with some sizes changed; None leaves a size as it is.
+
+        Raises:
+            InputError: the scale has no such size, or it is not a positive whole number.
+        """
+        known = {f.name for f in dataclasses.fields(self)}
+        changes = {name: size for name, size in sizes.items() if size is not None}
+        for name, size in changes.items():
+            if name not in known:
+                raise InputError(f"unknown size {name!r}; this space has {', '.join(sorted(known))}")
+            if not isinstance(size, int) or isinstance(size, bool) or size < 1:
+                raise InputError(f"{name} is {size!r}; a positive whole number is accepted")
+        return dataclasses.replace(self, **changes)
+
+
+class Trial(Protocol):
+    """What a search offers to draw genes from: the part of `optuna.Trial` that spaces use."""
+
+    def suggest_int(self, name: str, low: int, high: int) -> int:
+        """A whole number from low to high."""
+
+    def suggest_float(self, name: str, low: float, high: float) -> float:
+        """A number from low to high."""
+
+    def suggest_categorical(self, name: str, choices: tuple[str, ...]) -> str:
+        """One of the choices."""
+
+
+class Space(Protocol[Genotype]):
+    """A search space: which architectures there are, and the networks that they describe.
+
+    Attributes:
+        name: as on the command line.
+        scales: named scales.
+        default_scale: the name of the scale for search.
+        default_metric: the metric for search.
+        named: architectures that have a name in the literature.
+    """
+
+    name: str
+    scales: Mapping[str, Any]
+    default_scale: str
+    default_metric: str
+    named: Mapping[str, Genotype]
+
+    def samples(self, seed: int) -> Iterator[Genotype]:
+        """Different architectures drawn at random, without end."""
+
+    def sample(self, seed: int) -> Genotype:
+        """The first of `samples`."""
+
+    def suggest(self, trial: Trial) -> Genotype:
+        """An architecture from genes that a search suggests; every setting gives a valid one."""
+
+    def parse(self, document: str | bytes | Mapping[str, Any]) -> Genotype:
+        """An architecture from JSON; raises InputError naming the place and the rule."""
+
+    def to_dict(self, architecture: Genotype) -> dict[str, Any]:
+        """The architecture as plain JSON types."""
+
+    def canonical(self, architecture: Genotype) -> Genotype:
+        """The same architecture for all ways of writing it."""
+
+    def fingerprint(self, architecture: Genotype) -> str:
+        """Sixteen hexadecimal digits, the same for all ways of writing an architecture."""
+
+    def describe(self, architecture: Genotype) -> str:
+        """The architecture in a few words, for tables."""
+
+    def build(
+        self, architecture: Genotype, vocabulary_size: int, scale: Any, seed: int
+    ) -> nn.Module:
+        """The network with random weights, ready to train."""
+
+    def skeleton(self, architecture: Genotype, vocabulary_size: int, scale: Any) -> nn.Module:
+        """The network on the meta device: shapes without weights."""
+
+    def recorder(
+        self,
+        architecture: Genotype,
+        vocabulary_size: int,
+        scale: Any,
+        seed: int,
+        depth: int | None,
+        device: str,
+    ) -> Recorder:
+        """The network for the trace, with weights as far as `depth` layers need them."""
+
+    def step(self, network: nn.Module, batch_size: int) -> Tensor:
+        """Run the network on the smallest unit of its work: one token, or one sequence."""

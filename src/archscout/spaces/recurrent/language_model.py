@@ -1,0 +1,339 @@
+"""The language model around a recurrent cell: embedding, layers of one recipe, tied decoder.
+
+Reads from top to bottom and imports nothing but torch, for an exported model carries this file.
+Shapes: T time steps, B sequences, I a layer's input width, H its hidden width, V the vocabulary.
+
+Sources: Merity et al. 2018, "Regularizing and optimizing LSTM language models" (AWD-LSTM);
+Klyuchnikov et al. 2020, "NAS-Bench-NLP" (cells as graphs).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from graphlib import TopologicalSorter
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+# A cell as {"node": {"op": ..., "input": [...]}, ...}, see recipe.py for its rules.
+Cell = Mapping[str, Mapping[str, Any]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Dropout:
+    """Dropout rates of AWD-LSTM; the defaults are those of NAS-Bench-NLP on Penn Treebank.
+
+    Attributes:
+        embedding: whole words of the embedding.
+        input: units of the embedded input, the same at every time step ("locked").
+        between: units between layers, locked.
+        output: units of the last layer's output, locked.
+        weight: single recurrent weights, the same at every time step ("weight drop").
+    """
+
+    embedding: float = 0.1
+    input: float = 0.4
+    between: float = 0.25
+    output: float = 0.4
+    weight: float = 0.5
+
+
+def _blend(gate: Tensor, a: Tensor, b: Tensor) -> Tensor:
+    return torch.lerp(b, a, gate)  # gate * a + (1 - gate) * b
+
+
+def _leaky_relu(x: Tensor) -> Tensor:
+    return F.leaky_relu(x, 0.01)
+
+
+FUNCTIONS: dict[str, Callable[..., Tensor]] = {
+    "activation_tanh": torch.tanh,
+    "activation_sigm": torch.sigmoid,
+    "activation_leaky_relu": _leaky_relu,
+    "blend": _blend,
+    "elementwise_prod": torch.mul,
+    "elementwise_sum": torch.add,
+}
+
+
+@dataclasses.dataclass
+class Unrolled:
+    """What a layer computes: T steps of it.
+
+    Attributes:
+        states: the k hidden states after each step and before the first, T + 1 of k of (B, H).
+        values: the outputs of the nodes asked for, by name, T of (B, H) each.
+    """
+
+    states: list[tuple[Tensor, ...]]
+    values: dict[str, list[Tensor]]
+
+    @property
+    def outputs(self) -> list[Tensor]:
+        """The first hidden state after each step, T of (B, H)."""
+        return [step[0] for step in self.states[1:]]
+
+
+class LinearNode(nn.Module):
+    """A linear node: one weight (H, width of the input) for each input, and one bias (H)."""
+
+    def __init__(self, inputs: Sequence[str], input_size: int, hidden_size: int) -> None:
+        super().__init__()
+        self.inputs = tuple(inputs)
+        self.weights = nn.ParameterList(
+            torch.empty(hidden_size, input_size if source == "x" else hidden_size)
+            for source in inputs
+        )
+        self.bias = nn.Parameter(torch.empty(hidden_size))
+
+    def weight_from(self, source: str, drop: float = 0.0) -> Tensor:
+        """The weight (H, width) that a source is multiplied by, after weight drop."""
+        weights = [w for w, s in zip(self.weights, self.inputs, strict=True) if s == source]
+        total = weights[0] if len(weights) == 1 else torch.stack(weights).sum(0)
+        return F.dropout(total, drop) if drop else total
+
+
+class RecurrentLayer(nn.Module):
+    """One recurrent layer: a cell, unrolled over time.
+
+    The layer's input meets its weights in one matrix product over all time steps (`affine`). At
+    each step every state or node is multiplied once, by the stacked weights of all the linear
+    nodes that read it (`unroll`).
+    """
+
+    def __init__(self, cell: Cell, input_size: int, hidden_size: int) -> None:
+        super().__init__()
+        self.hidden_size = hidden_size
+        num_states = sum(f"h_new_{i}" in cell for i in range(len(cell)))
+        self.states = tuple(f"h_prev_{i}" for i in range(num_states))
+        self.new_states = tuple(f"h_new_{i}" for i in range(num_states))
+        inputs = {name: tuple(node["input"]) for name, node in cell.items()}
+        ops = {name: node["op"] for name, node in cell.items()}
+        self.linears = nn.ModuleDict()  # keys are positions: a node's name may hold a dot
+        for name in cell:
+            if ops[name] == "linear":
+                node = LinearNode(inputs[name], input_size, hidden_size)
+                self.linears[str(len(self.linears))] = node
+        names = [name for name in cell if ops[name] == "linear"]
+        self.activations = tuple(name for name in cell if ops[name].startswith("activation"))
+        self.linear = dict(zip(names, self.linears.values(), strict=True))
+
+        # Readers of x stand together in the affine part, and so do readers of h_prev_0.
+        def place(name: str) -> tuple[bool, bool]:
+            x, h = "x" in inputs[name], "h_prev_0" in inputs[name]
+            return (not x, h) if x else (not x, not h)
+
+        self.stacked = tuple(sorted(names, key=place))
+        self.readers = {
+            source: tuple(n for n in self.stacked if source in inputs[n])
+            for source in ("x", *self.states, *cell)
+        }
+        graph = {name: [s for s in inputs[name] if s in cell] for name in cell}
+        order = TopologicalSorter(graph).static_order()
+        self.program = [
+            (name, FUNCTIONS.get(ops[name]), inputs[name], self.readers[name]) for name in order
+        ]
+
+    def initial_state(self, batch_size: int) -> tuple[Tensor, ...]:
+        """Zero states, k of (B, H)."""
+        zeros = next(self.parameters()).new_zeros(batch_size, self.hidden_size)
+        return (zeros,) * len(self.states)
+
+    def affine(self, inputs: Tensor) -> Tensor:
+        """What the N linear nodes get from the layer's input and their biases.
+
+        Args:
+            inputs: (..., I).
+
+        Returns:
+            (..., N * H), nodes in the order of `stacked`.
+        """
+        from_x = self.readers["x"]
+        rest = [self.linear[name].bias for name in self.stacked[len(from_x) :]]
+        parts = [torch.cat(rest).expand(*inputs.shape[:-1], -1)] if rest else []
+        if from_x:
+            weight = torch.cat([self.linear[name].weight_from("x") for name in from_x])
+            bias = torch.cat([self.linear[name].bias for name in from_x])
+            parts.insert(0, F.linear(inputs, weight, bias))
+        return torch.cat(parts, -1) if len(parts) > 1 else parts[0]
+
+    def unroll(
+        self,
+        affine: Tensor,
+        states: tuple[Tensor, ...],
+        keep: Iterable[str] = (),
+        weight_drop: float = 0.0,
+    ) -> Unrolled:
+        """Run the cell over T steps.
+
+        Args:
+            affine: (T, B, N * H), from `affine`.
+            states: k of (B, H).
+            keep: names of nodes whose outputs are to be returned.
+            weight_drop: dropout rate of the weights that read a previous state.
+        """
+        weights = {
+            source: torch.cat(
+                [
+                    self.linear[name].weight_from(
+                        source, weight_drop if source in self.states else 0.0
+                    )
+                    for name in names
+                ]
+            ).t()
+            for source, names in self.readers.items()
+            if names and source != "x"
+        }
+        unrolled = Unrolled([states], {name: [] for name in keep})
+        columns = affine.split(self._column_groups(), -1)
+        for step in zip(*(column.unbind(0) for column in columns), strict=True):
+            values = dict(zip(self.states, states, strict=True))
+            sums = self._start(step, states[0], weights)
+            for source in self.states[1:]:
+                self._feed(sums, self.readers[source], values[source], weights.get(source))
+            for name, function, inputs, readers in self.program:
+                if function is None:
+                    value = sums[name]
+                else:
+                    value = function(*[values[source] for source in inputs])
+                values[name] = value
+                if readers:
+                    self._feed(sums, readers, value, weights[name])
+            states = tuple(values[name] for name in self.new_states)
+            unrolled.states.append(states)
+            for name, kept in unrolled.values.items():
+                kept.append(values[name])
+        return unrolled
+
+    def _column_groups(self) -> list[int]:
+        """Widths of the affine part's columns: readers of h_prev_0 in one, the others singly."""
+        h, first = self.hidden_size, self.readers["h_prev_0"]
+        before = self.stacked.index(first[0]) if first else len(self.stacked)
+        groups = [h] * before + ([h * len(first)] if first else [])
+        return groups + [h] * (len(self.stacked) - before - len(first))
+
+    def _start(
+        self, step: Sequence[Tensor], state: Tensor, weights: Mapping[str, Tensor]
+    ) -> dict[str, Tensor]:
+        """The linear nodes' sums so far: the affine part, and what h_prev_0 gives."""
+        first = self.readers["h_prev_0"]
+        if not first:
+            return dict(zip(self.stacked, step, strict=True))
+        before = self.stacked.index(first[0])
+        product = torch.addmm(step[before], state, weights["h_prev_0"])
+        pieces = (*step[:before], *product.chunk(len(first), 1), *step[before + 1 :])
+        return dict(zip(self.stacked, pieces, strict=True))
+
+    @staticmethod
+    def _feed(
+        sums: dict[str, Tensor], readers: Sequence[str], value: Tensor, weight: Tensor | None
+    ) -> None:
+        """Add one value's products with the weights of its readers to their sums."""
+        if weight is None:
+            return
+        if len(readers) == 1:
+            sums[readers[0]] = torch.addmm(sums[readers[0]], value, weight)
+            return
+        for name, part in zip(readers, (value @ weight).chunk(len(readers), 1), strict=True):
+            sums[name] = sums[name] + part
+
+    def forward(
+        self, inputs: Tensor, states: tuple[Tensor, ...], weight_drop: float = 0.0
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Outputs (T, B, H) and the states after the last step, k of (B, H).
+
+        Args:
+            inputs: (T, B, I).
+            states: k of (B, H).
+            weight_drop: dropout rate of the weights that read a previous state.
+        """
+        unrolled = self.unroll(self.affine(inputs), states, weight_drop=weight_drop)
+        return torch.stack(unrolled.outputs), unrolled.states[-1]
+
+
+class RecurrentLanguageModel(nn.Module):
+    """Embedding, L layers of one cell (the last as wide as the embedding), tied decoder.
+
+    Args:
+        cell: a recipe, as {"node": {"op": ..., "input": [...]}, ...}.
+        vocabulary_size: V.
+        embedding_size: E, the width of the embedding and of the last layer.
+        hidden_size: width of the layers before the last.
+        num_layers: L.
+        dropout: rates that act in training mode.
+    """
+
+    def __init__(
+        self,
+        cell: Cell,
+        vocabulary_size: int,
+        embedding_size: int = 400,
+        hidden_size: int = 600,
+        num_layers: int = 3,
+        dropout: Dropout | None = None,
+    ) -> None:
+        super().__init__()
+        self.dropout = dropout or Dropout()
+        # nn.Embedding and nn.Linear would fill themselves; initialisation.py draws all weights.
+        self.embedding = nn.Parameter(torch.empty(vocabulary_size, embedding_size))
+        self.decoder_bias = nn.Parameter(torch.empty(vocabulary_size))
+        widths = [embedding_size, *[hidden_size] * (num_layers - 1), embedding_size]
+        self.layers = nn.ModuleList(
+            RecurrentLayer(cell, before, after)
+            for before, after in zip(widths, widths[1:], strict=False)
+        )
+
+    def initial_state(self, batch_size: int) -> list[tuple[Tensor, ...]]:
+        """Zero states of every layer, L of k of (B, H)."""
+        return [layer.initial_state(batch_size) for layer in self.layers]
+
+    def encode(
+        self, tokens: Tensor, states: list[tuple[Tensor, ...]] | None = None
+    ) -> tuple[Tensor, list[tuple[Tensor, ...]]]:
+        """The last layer's raw outputs (T, B, E), and every layer's states after the last step.
+
+        Args:
+            tokens: ids (T, B).
+            states: L of k of (B, H), zero by default.
+        """
+        drop = self.dropout if self.training else Dropout(0, 0, 0, 0, 0)
+        states = states or self.initial_state(tokens.shape[1])
+        outputs = F.embedding(tokens, word_dropout(self.embedding, drop.embedding))
+        after = []
+        for i, (layer, state) in enumerate(zip(self.layers, states, strict=True)):
+            outputs = locked_dropout(outputs, drop.between if i else drop.input)
+            outputs, state = layer(outputs, state, drop.weight)
+            after.append(state)
+        return outputs, after
+
+    def forward(
+        self, tokens: Tensor, states: list[tuple[Tensor, ...]] | None = None
+    ) -> tuple[Tensor, list[tuple[Tensor, ...]]]:
+        """Logits (T, B, V) of the next token, and every layer's states after the last step.
+
+        Args:
+            tokens: ids (T, B).
+            states: L of k of (B, H), zero by default.
+        """
+        outputs, states = self.encode(tokens, states)
+        outputs = locked_dropout(outputs, self.dropout.output if self.training else 0.0)
+        return F.linear(outputs, self.embedding, self.decoder_bias), states
+
+
+def locked_dropout(x: Tensor, rate: float) -> Tensor:
+    """Dropout of x (T, B, H) with one mask (B, H) for all time steps."""
+    if not rate:
+        return x
+    mask = x.new_empty(1, *x.shape[1:]).bernoulli_(1 - rate) / (1 - rate)
+    return x * mask
+
+
+def word_dropout(embedding: Tensor, rate: float) -> Tensor:
+    """Dropout of whole rows of an embedding (V, E)."""
+    if not rate:
+        return embedding
+    mask = embedding.new_empty(embedding.shape[0], 1).bernoulli_(1 - rate) / (1 - rate)
+    return embedding * mask

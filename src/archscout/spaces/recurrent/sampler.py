@@ -1,0 +1,186 @@
+"""The sampler of NAS-Bench-NLP, and the same grammar driven by a search's genes.
+
+Source: Klyuchnikov et al. 2020, section 3.2 and the released generator's settings. The grammar
+grows a recipe from a sequence of choices. Random choices, with invalid outcomes drawn again,
+give the published distribution; choices read off genes, with invalid outcomes repaired, give a
+search a recipe for every setting of its genes.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from archscout.errors import InputError
+from archscout.spaces.base import Trial
+from archscout.spaces.recurrent.recipe import ACTIVATIONS, INPUT, MAX_STATES, Node, Recipe
+
+MAX_STEPS = 12  # a step adds at most two nodes, and recipes have at most 24
+
+# Uniform over six entries: linear to blend, product and sum as 3 to 1 to 1 to 1, with the
+# activation after a linear node drawn uniformly.
+STEPS = (*ACTIVATIONS, "blend", "elementwise_prod", "elementwise_sum")
+
+Choose = Callable[[int], int]
+T = TypeVar("T")
+
+
+def sample(rng: random.Random, states: int | None = None, steps: int | None = None) -> Recipe:
+    """A recipe drawn from the published distribution.
+
+    Args:
+        rng: the source of randomness.
+        states: number of hidden states, 1 to 3; drawn uniformly by default.
+        steps: growing steps, 1 to 12; 7 with one hidden state and 8 with more by default, as in
+            the published recipes. A step adds one node, or a linear node and its activation.
+
+    Raises:
+        InputError: `states` or `steps` is out of range, or the steps are too few for the states.
+    """
+    if states is not None and not 1 <= states <= MAX_STATES:
+        raise InputError(f"states is {states}; from 1 to {MAX_STATES} are accepted")
+    if steps is not None and not 1 <= steps <= MAX_STEPS:
+        raise InputError(f"steps is {steps}; from 1 to {MAX_STEPS} are accepted")
+    if steps is not None and states is not None and steps < states:
+        raise InputError(f"steps is {steps}; {states} hidden states need at least as many")
+    while True:
+        k = states or rng.randint(1, min(MAX_STATES, steps or MAX_STATES))
+        draft = _Draft(k)
+        for _ in range(steps or default_steps(k)):
+            draft.grow(rng.choice(STEPS), rng.randrange)
+        if len(draft.nodes) < k:
+            continue
+        draft.outputs = rng.sample(list(draft.nodes), k)
+        draft.drop_unreached()
+        if not draft.unused_sources() and not any(map(draft.is_direct, draft.outputs)):
+            return draft.finish()
+
+
+def suggest(trial: Trial, steps: int, states: int | None = None) -> Recipe:
+    """A recipe from genes that a search suggests; every setting of the genes gives a valid one.
+
+    The genes are `states`, for every step its operation (`op_i`) and where its inputs come from
+    (`inputs_i`), and which nodes become the new states (`outputs`). The last two are numbers in
+    [0, 1) whose leading digits decide the first choices, so that near numbers agree in them.
+
+    Args:
+        trial: an Optuna trial, or anything with its suggest methods.
+        steps: growing steps, at least 1.
+        states: number of hidden states; a gene by default.
+    """
+    draft = _Draft(states or trial.suggest_int("states", 1, MAX_STATES))
+    for i in range(steps):
+        op = trial.suggest_categorical(f"op_{i}", STEPS)
+        draft.grow(op, _digits(trial.suggest_float(f"inputs_{i}", 0.0, 1.0)))
+    draft.choose_outputs(_digits(trial.suggest_float("outputs", 0.0, 1.0)))
+    draft.drop_unreached()
+    draft.use_all_sources()
+    return draft.finish()
+
+
+def default_steps(states: int) -> int:
+    """Growing steps of the published recipes: longer ones are found only with more states."""
+    return 7 if states == 1 else 8
+
+
+def _digits(value: float) -> Choose:
+    """Successive choices from one number in [0, 1), leading digits first."""
+    rest = value
+
+    def choose(n: int) -> int:
+        nonlocal rest
+        digit = min(int(rest * n), n - 1)
+        rest = rest * n - digit
+        return digit
+
+    return choose
+
+
+def _pick(pool: Sequence[T], count: int, choose: Choose) -> list[T]:
+    """`count` different members of the pool."""
+    left = list(pool)
+    return [left.pop(choose(len(left))) for _ in range(count)]
+
+
+@dataclass
+class _Draft:
+    """A recipe in the making: nodes in order of computation, and those that become new states."""
+
+    states: int
+    nodes: dict[str, Node] = field(default_factory=dict)
+    outputs: list[str] = field(default_factory=list)
+    added: int = 0
+
+    @property
+    def previous(self) -> list[str]:
+        return [f"h_prev_{i}" for i in range(self.states)]
+
+    def _add(self, op: str, inputs: Sequence[str]) -> str:
+        name = f"node_{self.added}"
+        self.added += 1
+        self.nodes[name] = Node(op=op, input=tuple(inputs))
+        return name
+
+    def _add_linear(self, inputs: Sequence[str], activation: str) -> str:
+        return self._add(activation, [self._add("linear", inputs)])
+
+    def grow(self, step: str, choose: Choose) -> None:
+        """One step: a linear node with its activation, a blend, a product or a sum."""
+        pool = [*self.previous, *self.nodes]
+        arity = 3 if step == "blend" else 2
+        if step not in ACTIVATIONS and len(pool) >= arity:
+            self._add(step, _pick(pool, arity, choose))
+            return
+        activated = [name for name, node in self.nodes.items() if node.op in ACTIVATIONS]
+        sources = [INPUT, *self.previous, *activated]
+        arity = min(3 if choose(5) == 4 else 2, len(sources))
+        activation = step if step in ACTIVATIONS else ACTIVATIONS[choose(len(ACTIVATIONS))]
+        self._add_linear(_pick(sources, arity, choose), activation)
+
+    def is_direct(self, name: str) -> bool:
+        """Whether a previous state feeds this node."""
+        return any(source in self.previous for source in self.nodes[name].input)
+
+    def choose_outputs(self, choose: Choose) -> None:
+        """New states among the nodes that no previous state feeds, adding nodes if too few."""
+        eligible = [name for name in self.nodes if not self.is_direct(name)]
+        while len(eligible) < self.states:
+            last = next(reversed(self.nodes), self.previous[0])
+            eligible.append(self._add_linear([INPUT, last], ACTIVATIONS[0]))
+        self.outputs = _pick(eligible, self.states, choose)
+
+    def drop_unreached(self) -> None:
+        """Remove the nodes that lead to no new state."""
+        reached = set(self.outputs)
+        for name in reversed(self.nodes):
+            if name in reached:
+                reached.update(self.nodes[name].input)
+        self.nodes = {name: node for name, node in self.nodes.items() if name in reached}
+
+    def unused_sources(self) -> list[str]:
+        used = {source for node in self.nodes.values() for source in node.input}
+        return [source for source in (INPUT, *self.previous) if source not in used]
+
+    def use_all_sources(self) -> None:
+        """Feed unused sources to linear nodes with room, else to a new one before the output."""
+        for source in self.unused_sources():
+            for name, node in self.nodes.items():
+                room = node.op == "linear" and len(node.input) < 3
+                if room and (source == INPUT or name not in self.outputs):
+                    self.nodes[name] = Node(op="linear", input=(*node.input, source))
+                    break
+            else:
+                self.outputs[0] = self._add_linear([source, self.outputs[0]], ACTIVATIONS[0])
+
+    def finish(self) -> Recipe:
+        renamed = {name: f"h_new_{i}" for i, name in enumerate(self.outputs)}
+        return Recipe(
+            {
+                renamed.get(name, name): Node(
+                    op=node.op, input=tuple(renamed.get(source, source) for source in node.input)
+                )
+                for name, node in self.nodes.items()
+            }
+        )

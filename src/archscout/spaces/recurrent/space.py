@@ -1,0 +1,198 @@
+"""The recurrent space: language models around the cells of NAS-Bench-NLP."""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from archscout.spaces.base import Scale, Trial
+from archscout.spaces.recurrent.canonical import canonical, fingerprint
+from archscout.spaces.recurrent.cells import CELLS
+from archscout.spaces.recurrent.initialisation import initialise_canonical, initialise_published
+from archscout.spaces.recurrent.language_model import RecurrentLanguageModel
+from archscout.spaces.recurrent.recipe import Recipe
+from archscout.spaces.recurrent.recorder import RecurrentRecorder
+from archscout.spaces.recurrent.sampler import default_steps, sample, suggest
+
+
+@dataclasses.dataclass(frozen=True)
+class RecurrentScale(Scale):
+    """Sizes of a recurrent language model and its minibatch.
+
+    Attributes:
+        embedding_size: E, width of the embedding and of the last layer.
+        hidden_size: H, width of the layers before the last.
+        num_layers: L.
+        initialisation: `published` (bit for bit the released code's weights for a seed; depends
+            on the order of nodes) or `canonical` (depends on neither their names nor their order).
+    """
+
+    embedding_size: int
+    hidden_size: int
+    num_layers: int
+    initialisation: Literal["published", "canonical"]
+
+    @property
+    def is_small(self) -> bool:
+        """Whether one step's product of state and weight is below two million multiplications."""
+        return self.batch_size * self.hidden_size**2 < 2_000_000
+
+
+SCALES = {
+    "paper": RecurrentScale(50, 70, 400, 600, 3, "published"),
+    "fast": RecurrentScale(20, 35, 64, 96, 3, "canonical"),
+}
+
+
+class RecurrentSpace:
+    """Recurrent cells as graphs, in an AWD language model.
+
+    Source: Klyuchnikov et al. 2020, "NAS-Bench-NLP".
+
+    Args:
+        states: number of hidden states of sampled cells, 1 to 3; any by default.
+        steps: growing steps of sampled cells, 1 to 12; as published by default.
+
+    Example:
+        >>> space = RecurrentSpace()
+        >>> space.sample(seed=0).num_states in (1, 2, 3)
+        True
+    """
+
+    name = "rnn"
+    scales: Mapping[str, RecurrentScale] = SCALES
+    default_scale = "fast"
+    default_metric = "hidden_covariance"
+    named: Mapping[str, Recipe] = CELLS
+
+    def __init__(self, states: int | None = None, steps: int | None = None) -> None:
+        self.states = states
+        self.steps = steps
+
+    def samples(self, seed: int) -> Iterator[Recipe]:
+        """Different recipes from the published distribution, without end."""
+        rng = random.Random(seed)
+        seen = set()
+        while True:
+            recipe = sample(rng, self.states, self.steps)
+            mark = fingerprint(recipe)
+            if mark not in seen:
+                seen.add(mark)
+                yield recipe
+
+    def sample(self, seed: int) -> Recipe:
+        """A recipe from the published distribution."""
+        return next(self.samples(seed))
+
+    def suggest(self, trial: Trial) -> Recipe:
+        """A recipe from genes, see `sampler.suggest`."""
+        return suggest(trial, self.steps or default_steps(3), self.states)
+
+    def parse(self, document: str | bytes | Mapping[str, Any]) -> Recipe:
+        """A recipe from JSON, or the cell of that name (rnn, gru, lstm).
+
+        Raises:
+            InputError: not JSON, or it breaks a rule of recipes.
+        """
+        return Recipe.from_json(document)
+
+    def to_dict(self, architecture: Recipe) -> dict[str, Any]:
+        """The recipe as plain JSON types."""
+        return architecture.to_dict()
+
+    def canonical(self, architecture: Recipe) -> Recipe:
+        """The recipe with canonical names and order."""
+        return canonical(architecture)
+
+    def fingerprint(self, architecture: Recipe) -> str:
+        """Sixteen hexadecimal digits that ignore names and order."""
+        return fingerprint(architecture)
+
+    def describe(self, architecture: Recipe) -> str:
+        """Hidden states and nodes by operation, such as `2 states: 3 linear, 1 blend`."""
+        ops = Counter(
+            node.op.removeprefix("elementwise_").removeprefix("activation_")
+            for node in architecture.nodes.values()
+        )
+        states = f"{architecture.num_states} state{'s' if architecture.num_states > 1 else ''}"
+        return f"{states}: " + ", ".join(f"{count} {op}" for op, count in ops.most_common())
+
+    def skeleton(
+        self, architecture: Recipe, vocabulary_size: int, scale: RecurrentScale
+    ) -> RecurrentLanguageModel:
+        """The language model on the meta device."""
+        if scale.initialisation == "canonical":
+            architecture = canonical(architecture)
+        with torch.device("meta"):
+            return RecurrentLanguageModel(
+                architecture.to_dict(),
+                vocabulary_size,
+                scale.embedding_size,
+                scale.hidden_size,
+                scale.num_layers,
+            )
+
+    def build(
+        self,
+        architecture: Recipe,
+        vocabulary_size: int,
+        scale: RecurrentScale | None = None,
+        seed: int = 0,
+    ) -> RecurrentLanguageModel:
+        """The language model with random weights, on the CPU.
+
+        Args:
+            architecture: a recipe.
+            vocabulary_size: V.
+            scale: sizes and way of initialisation; `fast` by default.
+            seed: of the weights.
+        """
+        scale = scale or self.scales[self.default_scale]
+        return self._filled(architecture, vocabulary_size, scale, seed, scale.num_layers)
+
+    def recorder(
+        self,
+        architecture: Recipe,
+        vocabulary_size: int,
+        scale: RecurrentScale,
+        seed: int,
+        depth: int | None,
+        device: str = "cpu",
+    ) -> RecurrentRecorder:
+        """The language model for the trace, with weights in its first `depth` layers only."""
+        depth = scale.num_layers if depth is None else min(depth, scale.num_layers)
+        if not depth:
+            return RecurrentRecorder(self.skeleton(architecture, vocabulary_size, scale))
+        model = self._filled(architecture, vocabulary_size, scale, seed, depth)
+        if device != "cpu":
+            for layer in model.layers[depth:]:
+                layer.to_empty(device=device)
+            model.to(device)
+        return RecurrentRecorder(model)
+
+    def _filled(
+        self,
+        architecture: Recipe,
+        vocabulary_size: int,
+        scale: RecurrentScale,
+        seed: int,
+        depth: int,
+    ) -> RecurrentLanguageModel:
+        model = self.skeleton(architecture, vocabulary_size, scale)
+        if scale.initialisation == "published":
+            initialise_published(model, seed, depth, scale.hidden_size)
+        else:
+            initialise_canonical(model, seed, depth)
+        return model
+
+    def step(self, network: RecurrentLanguageModel, batch_size: int) -> Tensor:
+        """Logits (1, B, V) of one token for each of B sequences."""
+        tokens = torch.zeros(1, batch_size, dtype=torch.long, device=network.embedding.device)
+        logits, _ = network(tokens)
+        return logits
