@@ -5,11 +5,17 @@ of text. archscout scores, searches spaces of architectures under real constrain
 what it finds as ordinary PyTorch models.
 """
 
-from archscout import metrics, spaces
-from archscout.errors import InputError
-from archscout.metrics import metric
-from archscout.scoring import Score, Scorer, score, score_module
-from archscout.search import Run, search
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from archscout import metrics, spaces
+    from archscout.errors import InputError
+    from archscout.export import export, export_candidate
+    from archscout.metrics import metric
+    from archscout.report import write_report
+    from archscout.scoring import Score, Scorer, score, score_module
+    from archscout.search import Run, search
 
 __version__ = "0.1.0"
 
@@ -18,10 +24,43 @@ __all__ = [
     "Run",
     "Score",
     "Scorer",
+    "export",
+    "export_candidate",
     "metric",
     "metrics",
     "score",
     "score_module",
     "search",
     "spaces",
+    "write_report",
 ]
+
+# Importing torch takes seconds; `archscout --help` should not. So names are imported when used.
+_HOMES = {
+    "InputError": "errors",
+    "Run": "search",
+    "Score": "scoring",
+    "Scorer": "scoring",
+    "export": "export",
+    "export_candidate": "export",
+    "metric": "metrics",
+    "score": "scoring",
+    "score_module": "scoring",
+    "search": "search",
+    "write_report": "report",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        value = getattr(import_module(f"archscout.{_HOMES[name]}"), name)
+        # `search` and `export` are functions here, though modules have these names too.
+        globals()[name] = value
+        return value
+    if name in ("metrics", "spaces"):
+        return import_module(f"archscout.{name}")
+    raise AttributeError(f"module 'archscout' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -190,8 +190,8 @@ def request(text: str) -> Request:
     found = _find(name)
     if match is None or found is None:
         near = difflib.get_close_matches(name, available(), 3, 0.5)
-        hint = f"; did you mean {' or '.join(near)}?" if near else ""
-        raise InputError(f"unknown metric {text!r}{hint} Known: {', '.join(available())}")
+        known = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(available())}"
+        raise InputError(f"unknown metric {text!r}; {known}")
     layer = None if match["layer"] is None else int(match["layer"])
     if layer is not None and (found.main_layer is None or layer < 1):
         rule = "layers count from 1" if found.main_layer else "it is not a per-layer metric"

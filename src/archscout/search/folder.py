@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -23,13 +23,11 @@ from pydantic import ValidationError
 from archscout.errors import InputError
 from archscout.search.settings import SearchSettings
 
-RUN, STUDY, TABLE, BEST, REPORT = (
-    "run.json",
-    "study.db",
-    "scores.parquet",
-    "best.json",
-    "report.html",
-)
+RUN = "run.json"
+VOCABULARY = "vocabulary.json"
+STUDY = "study.db"
+TABLE = "scores.parquet"
+BEST = "best.json"
 _LIBRARIES = ("archscout", "torch", "numpy", "optuna")
 
 
@@ -68,7 +66,8 @@ class RunFolder:
                 "with --out"
             )
         try:
-            others = sorted(p.name for p in self.path.iterdir() if not p.name.startswith("."))
+            names = (p.name for p in self.path.iterdir() if not p.name.startswith("."))
+            others = sorted(set(names) - {VOCABULARY})
         except FileNotFoundError:
             return
         except NotADirectoryError as error:
@@ -81,12 +80,19 @@ class RunFolder:
                 "name another folder with --out"
             )
 
-    def create(self, settings: SearchSettings, text: dict[str, Any], storage: str | None) -> None:
-        """Start a run: make the folder and write run.json.
+    def create(
+        self,
+        settings: SearchSettings,
+        text: dict[str, Any],
+        storage: str | None,
+        vocabulary: Sequence[str],
+    ) -> None:
+        """Start a run: make the folder and write vocabulary.json and run.json.
 
         Raises:
             InputError: the folder cannot be written.
         """
+        self.write(VOCABULARY, list(vocabulary))
         self.write(
             RUN,
             {

@@ -20,7 +20,7 @@ from archscout import spaces
 from archscout.errors import InputError
 from archscout.scoring import Scorer, TextSource, resolve_scale
 from archscout.search import costs
-from archscout.search.folder import BEST, RunFolder
+from archscout.search.folder import BEST, VOCABULARY, RunFolder
 from archscout.search.settings import (
     SAMPLERS,
     Objective,
@@ -29,10 +29,10 @@ from archscout.search.settings import (
     parse_limit,
     parse_objectives,
 )
-from archscout.search.study import Evaluation, Study, is_outside
+from archscout.search.study import Evaluation, Study, is_outside, result_of
 from archscout.search.table import front, ranking
 from archscout.spaces.base import Scale, Space
-from archscout.text import Corpus
+from archscout.text import Corpus, Vocabulary
 
 _PROBES = 100
 _SLOW_PROBES = 10
@@ -64,9 +64,9 @@ class Progress:
     def add(self, trial: FrozenTrial) -> None:
         """Count one more proposal."""
         self.done += 1
-        if trial.user_attrs["fingerprint"] in self._seen:
+        if result_of(trial)["fingerprint"] in self._seen:
             return
-        self._seen.add(trial.user_attrs["fingerprint"])
+        self._seen.add(result_of(trial)["fingerprint"])
         self.distinct += 1
         if is_outside(trial):
             self.outside += 1
@@ -132,6 +132,11 @@ class Run:
         return f"Run({str(self.folder)!r})"
 
     @cached_property
+    def vocabulary(self) -> Vocabulary:
+        """Of the run's text."""
+        return Vocabulary.load(self.folder.path / VOCABULARY)
+
+    @cached_property
     def trials(self) -> list[FrozenTrial]:
         """Every proposal, in order."""
         return _open_study(self.folder, self.information, self.objectives).trials
@@ -159,15 +164,26 @@ class Run:
             )
         return self.front[0]
 
+    def candidate(self, rank: int) -> Candidate:
+        """The architecture of that rank, from 1.
+
+        Raises:
+            InputError: there is none, or it has no finite score.
+        """
+        ranked = self.table[self.table["front"].notna()] if self.trials else self.table
+        if not 1 <= rank <= len(ranked):
+            raise InputError(f"rank is {rank}; {self.folder} ranks {len(ranked)} architectures")
+        return self._candidate(ranked.iloc[rank - 1])
+
     def _candidate(self, row: pd.Series[Any]) -> Candidate:
         trial = self.trials[int(row["trial"])]
-        attributes = trial.user_attrs
+        result = result_of(trial)
         return Candidate(
             run=self,
-            architecture=self.space.parse(attributes["architecture"]),
-            fingerprint=attributes["fingerprint"],
-            scores={k: math.nan if v is None else v for k, v in attributes["scores"].items()},
-            costs=attributes["costs"],
+            architecture=self.space.parse(result["architecture"]),
+            fingerprint=result["fingerprint"],
+            scores={k: math.nan if v is None else v for k, v in result["scores"].items()},
+            costs=result["costs"],
         )
 
     def save(self) -> None:
@@ -306,7 +322,7 @@ def search(
                 "sources": list(scorer.corpus.sources),
                 "vocabulary_size": len(scorer.vocabulary),
             }
-            folder.create(settings, text_information, storage)
+            folder.create(settings, text_information, storage, scorer.vocabulary.tokens)
         elif trials > folder.read()["settings"].trials:
             folder.update(settings=settings.model_dump())
         return _search(folder, trials, evaluator, on_progress)
@@ -406,7 +422,7 @@ class _Evaluator:
     def remember(self, trials: Iterable[FrozenTrial]) -> None:
         """Take over what was scored earlier."""
         for trial in trials:
-            self._known.setdefault(trial.user_attrs["fingerprint"], Evaluation.of(trial))
+            self._known.setdefault(result_of(trial)["fingerprint"], Evaluation.of(trial))
 
     def check_limits(self, seed: int) -> None:
         """Make sure that some sampled architecture meets the limits.
@@ -448,11 +464,11 @@ class _Evaluator:
 
     def _evaluate_new(self, architecture: Any, mark: str) -> Evaluation:
         found = self._measure(architecture)
-        violations = [found[name] / limit - 1 for name, limit in self._limits.items()]
+        violations = {name: found[name] / limit - 1 for name, limit in self._limits.items()}
         scores: dict[str, float | None] = {}
         seconds, problem = 0.0, None
         # What is outside the limits is not scored: that is the point of having them.
-        if all(violation <= 0 for violation in violations):
+        if all(violation <= 0 for violation in violations.values()):
             score = self.scorer.score(architecture)
             plain = score.to_dict()
             scores, seconds, problem = plain["scores"], score.seconds, score.problem
@@ -463,7 +479,7 @@ class _Evaluator:
         return Evaluation(
             values=None if None in values else values,
             violations=violations,
-            attributes={
+            result={
                 "architecture": self.scorer.space.to_dict(architecture),
                 "fingerprint": mark,
                 "scores": scores,

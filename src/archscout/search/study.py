@@ -9,19 +9,19 @@ loaded again goes on as if it had not been.
 from __future__ import annotations
 
 import hashlib
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import optuna
+from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
 from archscout.errors import InputError
 
-_VIOLATIONS = "violations"
+_RESULT = "result"
 
 
 @dataclass(frozen=True)
@@ -30,21 +30,19 @@ class Evaluation:
 
     Attributes:
         values: one for each objective; None if one of them is not finite.
-        violations: by how much each limit is exceeded, relative to it; none positive if all hold.
-        attributes: everything that is to be remembered, as JSON types.
+        violations: by what part of it each limit is exceeded; none is positive if all hold.
+        result: everything that is to be remembered, as JSON types.
     """
 
     values: Sequence[float] | None
-    violations: Sequence[float]
-    attributes: dict[str, Any]
+    violations: dict[str, float]
+    result: dict[str, Any]
 
     @classmethod
     def of(cls, trial: FrozenTrial) -> Evaluation:
         """What became of a trial that was evaluated earlier."""
-        attributes = dict(trial.user_attrs)
-        violations = attributes.pop(_VIOLATIONS)
         values = trial.values if trial.state is TrialState.COMPLETE else None
-        return cls(values, violations, attributes)
+        return cls(values, dict(trial.constraints), result_of(trial))
 
 
 class Study:
@@ -88,7 +86,10 @@ class Study:
             trials = self._stored.get_trials(deepcopy=False)
         self._memory = optuna.create_study(directions=directions)
         self._memory.add_trials(trials)
-        self.trials: list[FrozenTrial] = trials
+        self.trials: list[FrozenTrial] = []
+        self._genes: dict[str, BaseDistribution] | None = None
+        for trial in trials:
+            self._append(trial)
 
     def run(
         self,
@@ -110,30 +111,36 @@ class Study:
             self._memory.sampler = self._make_sampler(len(self.trials))
             trial = self._memory.ask()
             evaluation = evaluate(suggest(trial))
-            for key, value in evaluation.attributes.items():
-                trial.set_user_attr(key, value)
-            trial.set_user_attr(_VIOLATIONS, list(evaluation.violations))
+            # Every attribute is a row of the database, and rows cost: one holds all.
+            trial.set_user_attr(_RESULT, evaluation.result)
+            for name, violation in evaluation.violations.items():
+                trial.set_constraint(name, violation)
             if evaluation.values is None:
                 frozen = self._memory.tell(trial, state=TrialState.FAIL)
             else:
                 frozen = self._memory.tell(trial, list(evaluation.values))
             with self._database():
                 self._stored.add_trial(frozen)
-            self.trials.append(frozen)
+            self._append(frozen)
             yield frozen
+
+    def _append(self, trial: FrozenTrial) -> None:
+        self.trials.append(trial)
+        genes = trial.distributions
+        if self._genes is not None:
+            genes = {name: kind for name, kind in genes.items() if self._genes.get(name) == kind}
+        self._genes = genes
 
     def _make_sampler(self, number: int) -> optuna.samplers.BaseSampler:
         digest = hashlib.blake2b(f"{self._seed}/{number}".encode(), digest_size=4).digest()
         seed = int.from_bytes(digest, "big")
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            if self._sampler == "random":
-                return optuna.samplers.RandomSampler(seed=seed)
-            if self._sampler == "tpe":
-                return optuna.samplers.TPESampler(seed=seed, constraints_func=_violations)
-            return optuna.samplers.NSGAIISampler(
-                population_size=self._population_size, seed=seed, constraints_func=_violations
-            )
+        if self._sampler == "random":
+            return optuna.samplers.RandomSampler(seed=seed)
+        if self._sampler == "tpe":
+            return optuna.samplers.TPESampler(seed=seed)
+        return _NSGAIISampler(
+            self._genes or {}, population_size=self._population_size, seed=seed
+        )
 
     @contextmanager
     def _database(self) -> Iterator[None]:
@@ -153,11 +160,29 @@ class Study:
         )
 
 
+class _NSGAIISampler(optuna.samplers.NSGAIISampler):
+    """NSGA-II that is told which genes all trials share.
+
+    Optuna's finds them by going through all trials, which a sampler made for one trial would have
+    to do each time.
+    """
+
+    def __init__(self, genes: dict[str, BaseDistribution], **options: Any) -> None:
+        super().__init__(**options)
+        self._genes = dict(sorted(genes.items()))
+
+    def infer_relative_search_space(
+        self, study: optuna.Study, trial: FrozenTrial
+    ) -> dict[str, BaseDistribution]:
+        return {name: kind for name, kind in self._genes.items() if not kind.single()}
+
+
+def result_of(trial: FrozenTrial) -> dict[str, Any]:
+    """What a trial's evaluation was given to remember."""
+    result: dict[str, Any] = trial.user_attrs[_RESULT]
+    return result
+
+
 def is_outside(trial: FrozenTrial) -> bool:
     """Whether a trial exceeds a limit."""
-    return any(violation > 0 for violation in _violations(trial))
-
-
-def _violations(trial: FrozenTrial) -> list[float]:
-    violations: list[float] = trial.user_attrs[_VIOLATIONS]
-    return violations
+    return any(violation > 0 for violation in trial.constraints.values())

@@ -10,7 +10,7 @@ import pandas as pd
 from optuna.trial import FrozenTrial, TrialState
 
 from archscout.search.settings import Objective
-from archscout.search.study import is_outside
+from archscout.search.study import is_outside, result_of
 
 
 def ranking(trials: Sequence[FrozenTrial], objectives: Sequence[Objective]) -> pd.DataFrame:
@@ -28,10 +28,10 @@ def ranking(trials: Sequence[FrozenTrial], objectives: Sequence[Objective]) -> p
     """
     rows: dict[str, dict[str, object]] = {}
     for trial in trials:
-        attributes = trial.user_attrs
-        row = rows.get(attributes["fingerprint"])
+        result = result_of(trial)
+        row = rows.get(result["fingerprint"])
         if row is None:
-            rows[attributes["fingerprint"]] = _row(trial)
+            rows[result["fingerprint"]] = _row(trial)
         else:
             row["proposals"] = int(str(row["proposals"])) + 1
     table = pd.DataFrame(list(rows.values()))
@@ -66,17 +66,17 @@ def front(table: pd.DataFrame, objectives: Sequence[Objective]) -> pd.DataFrame:
 
 
 def _row(trial: FrozenTrial) -> dict[str, object]:
-    attributes = trial.user_attrs
+    result = result_of(trial)
     return {
-        "fingerprint": attributes["fingerprint"],
-        **attributes["costs"],
-        **{k: np.nan if v is None else v for k, v in attributes["scores"].items()},
-        "seconds": attributes["seconds"],
-        "problem": attributes["problem"],
+        "fingerprint": result["fingerprint"],
+        **result["costs"],
+        **{k: np.nan if v is None else v for k, v in result["scores"].items()},
+        "seconds": result["seconds"],
+        "problem": result["problem"],
         "within_limits": not is_outside(trial),
         "trial": trial.number,
         "proposals": 1,
-        "architecture": json.dumps(attributes["architecture"]),
+        "architecture": json.dumps(result["architecture"]),
         "_complete": trial.state is TrialState.COMPLETE,
     }
 

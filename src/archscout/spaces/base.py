@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Mapping
-from typing import Any, Protocol, Self, TypeVar
+from pathlib import Path
+from typing import Any, Protocol, Self, TypeVar, get_args, get_type_hints
 
 from torch import Tensor, nn
 
@@ -31,19 +32,23 @@ class Scale:
         """Whether the network's matrices are so small that threads cost more than they save."""
         return False
 
-    def resized(self, **sizes: int | None) -> Self:
-        """This scale with some sizes changed; None leaves a size as it is.
+    def resized(self, **changes: int | str | None) -> Self:
+        """This scale with some fields changed; None leaves a field as it is.
 
         Raises:
-            InputError: the scale has no such size, or it is not a positive whole number.
+            InputError: the scale has no such field, a size is not a positive whole number, or a
+                choice is not one of those that the field's type names.
         """
-        known = {f.name for f in dataclasses.fields(self)}
-        changes = {name: size for name, size in sizes.items() if size is not None}
-        for name, size in changes.items():
-            if name not in known:
-                raise InputError(f"unknown size {name!r}; this space has {', '.join(sorted(known))}")
-            if not isinstance(size, int) or isinstance(size, bool) or size < 1:
-                raise InputError(f"{name} is {size!r}; a positive whole number is accepted")
+        kinds = get_type_hints(type(self))
+        changes = {name: value for name, value in changes.items() if value is not None}
+        for name, value in changes.items():
+            if name not in kinds:
+                raise InputError(f"unknown size {name!r}; this space has {', '.join(kinds)}")
+            if choices := get_args(kinds[name]):
+                if value not in choices:
+                    raise InputError(f"{name} is {value!r}; accepted: {', '.join(choices)}")
+            elif not isinstance(value, int) or isinstance(value, bool) or value < 1:
+                raise InputError(f"{name} is {value!r}; a positive whole number is accepted")
         return dataclasses.replace(self, **changes)
 
 
@@ -119,6 +124,9 @@ class Space(Protocol[Genotype]):
         device: str,
     ) -> Recorder:
         """The network for the trace, with weights as far as `depth` layers need them."""
+
+    def save_pretrained(self, network: nn.Module, architecture: Genotype, folder: Path) -> None:
+        """Write configuration, weights and code, for transformers to load."""
 
     def step(self, network: nn.Module, batch_size: int) -> Tensor:
         """Run the network on the smallest unit of its work: one token, or one sequence."""

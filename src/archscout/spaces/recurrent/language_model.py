@@ -276,6 +276,7 @@ class RecurrentLanguageModel(nn.Module):
         dropout: Dropout | None = None,
     ) -> None:
         super().__init__()
+        self.cell = {name: dict(node) for name, node in cell.items()}
         self.dropout = dropout or Dropout()
         # nn.Embedding and nn.Linear would fill themselves; initialisation.py draws all weights.
         self.embedding = nn.Parameter(torch.empty(vocabulary_size, embedding_size))

@@ -61,9 +61,10 @@ def sample(rng: random.Random, states: int | None = None, steps: int | None = No
 def suggest(trial: Trial, steps: int, states: int | None = None) -> Recipe:
     """A recipe from genes that a search suggests; every setting of the genes gives a valid one.
 
-    The genes are `states`, for every step its operation (`op_i`) and where its inputs come from
-    (`inputs_i`), and which nodes become the new states (`outputs`). The last two are numbers in
-    [0, 1) whose leading digits decide the first choices, so that near numbers agree in them.
+    The genes are `states`, one number in [0, 1) for every growing step, and one for the nodes
+    that become the new states. A number's leading digits decide the step's operation, then its
+    inputs, so that near numbers agree in the first choices. One gene a step makes crossover
+    exchange whole steps, and keeps the study's database small.
 
     Args:
         trial: an Optuna trial, or anything with its suggest methods.
@@ -72,8 +73,8 @@ def suggest(trial: Trial, steps: int, states: int | None = None) -> Recipe:
     """
     draft = _Draft(states or trial.suggest_int("states", 1, MAX_STATES))
     for i in range(steps):
-        op = trial.suggest_categorical(f"op_{i}", STEPS)
-        draft.grow(op, _digits(trial.suggest_float(f"inputs_{i}", 0.0, 1.0)))
+        choose = _digits(trial.suggest_float(f"step_{i}", 0.0, 1.0))
+        draft.grow(STEPS[choose(len(STEPS))], choose)
     draft.choose_outputs(_digits(trial.suggest_float("outputs", 0.0, 1.0)))
     draft.drop_unreached()
     draft.use_all_sources()

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import random
+import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -190,6 +193,34 @@ class RecurrentSpace:
         else:
             initialise_canonical(model, seed, depth)
         return model
+
+    def save_pretrained(
+        self, network: RecurrentLanguageModel, architecture: Recipe, folder: Path
+    ) -> None:
+        """Write configuration, weights and code, for transformers to load."""
+        # Importing transformers takes seconds, and only exports need it.
+        from archscout.spaces.recurrent import language_model, pretrained
+
+        config = pretrained.RecurrentConfig(
+            cell=[{"name": name, **node} for name, node in network.cell.items()],
+            vocab_size=network.embedding.shape[0],
+            embedding_size=network.embedding.shape[1],
+            hidden_size=network.layers[0].hidden_size,
+            num_hidden_layers=len(network.layers),
+            dropout=dataclasses.asdict(network.dropout),
+        )
+        name = pretrained.__name__.rpartition(".")[2]
+        config.auto_map = {
+            "AutoConfig": f"{name}.RecurrentConfig",
+            "AutoModel": f"{name}.RecurrentForCausalLM",
+            "AutoModelForCausalLM": f"{name}.RecurrentForCausalLM",
+        }
+        with torch.device("meta"):
+            model = pretrained.RecurrentForCausalLM(config)
+        model.model = network
+        model.save_pretrained(folder)
+        for module in (language_model, pretrained):
+            shutil.copy(inspect.getfile(module), folder)
 
     def step(self, network: RecurrentLanguageModel, batch_size: int) -> Tensor:
         """Logits (1, B, V) of one token for each of B sequences."""

@@ -1,0 +1,72 @@
+"""`archscout export`: an architecture as a model that transformers loads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from archscout.cli import options
+from archscout.cli.output import errors
+from archscout.errors import InputError
+
+
+def export(
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="RUN_OR_ARCHITECTURE",
+            help="A run folder, or an architecture: a file of JSON, -, or a name (lstm).",
+        ),
+    ],
+    out: Annotated[str, typer.Option("--out", "-o", help="Folder to write.")],
+    rank: Annotated[int, typer.Option(help="Of a run: which of its ranking.")] = 1,
+    space: Annotated[str, typer.Option(help="Of an architecture: its space.")] = "rnn",
+    text: options.Texts = None,
+    vocabulary_size: options.VocabularySize = None,
+    scale: options.ScaleName = None,
+    embedding_size: options.EmbeddingSize = None,
+    hidden_size: options.HiddenSize = None,
+    num_layers: options.NumLayers = None,
+    initialisation: options.Initialisation = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Of the weights; a run's own, or 0, by default.")
+    ] = None,
+) -> None:
+    """Write an architecture as a folder that transformers loads.
+
+    The folder holds the weights (safetensors), the genotype, the vocabulary, and the code. A run
+    knows its text and sizes; the options for these are for architectures.
+
+    Examples:
+
+        archscout export runs/rnn-python-docs-0 --out model
+
+        archscout export lstm --text my.txt --scale paper --out lstm
+    """
+    from archscout.export import export as write
+    from archscout.export import export_candidate
+    from archscout.search import Run
+
+    if Path(source).is_dir():
+        sizes = (scale, embedding_size, hidden_size, num_layers, initialisation)
+        if text or vocabulary_size or any(sizes):
+            raise InputError("a run knows its text and sizes; these options are for architectures")
+        path = export_candidate(Run(source).candidate(rank), out, seed)
+    else:
+        from archscout import spaces
+        from archscout.cli import architectures
+        from archscout.text import load_corpus
+
+        found = spaces.get(space)
+        genotypes = architectures.read(found, [source])
+        if len(genotypes) > 1:
+            errors.print(f"{source} holds {len(genotypes)} architectures; exporting the first")
+        sized = options.resolve(
+            found, scale, embedding_size, hidden_size, num_layers, None, None, initialisation
+        )
+        vocabulary = load_corpus(text or "python-docs").vocabulary(vocabulary_size)
+        network = found.build(genotypes[0], len(vocabulary), sized, seed or 0)
+        path = write(found, genotypes[0], network, vocabulary, out)
+    typer.echo(str(path))

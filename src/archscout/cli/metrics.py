@@ -1,0 +1,41 @@
+"""`archscout metrics`: what can be measured."""
+
+from __future__ import annotations
+
+import json
+
+import typer
+from rich.table import Table
+
+from archscout.cli import options
+from archscout.cli.output import console
+
+
+def metrics(as_json: options.Json = False) -> None:
+    """List the metrics: which way is better, whence they come, what they measure.
+
+    Example:
+
+        archscout metrics
+    """
+    from archscout.metrics import available
+
+    entries = available().values()
+    if as_json:
+        for entry in entries:
+            content = {
+                "name": entry.name,
+                "larger_is_better": entry.larger_is_better,
+                "main_layer": entry.main_layer,
+                "needs": sorted(entry.needs),
+                "source": entry.source,
+                "summary": entry.summary,
+            }
+            typer.echo(json.dumps(content))
+        return
+    table = Table("metric", "better", "measures", "source")
+    for entry in entries:
+        name = f"{entry.name}[[layer]" if entry.main_layer else entry.name
+        way = "larger" if entry.larger_is_better else "smaller"
+        table.add_row(name, way, entry.summary, f"[dim]{entry.source}")
+    console.print(table)

@@ -1,0 +1,248 @@
+"""`archscout search`: the main job."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import shutil
+import sys
+import time
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.table import Table
+
+from archscout.cli import options
+from archscout.cli.output import console, errors, number, progress
+from archscout.errors import InputError
+
+if TYPE_CHECKING:
+    from archscout.search import Progress, Run
+
+_LIMITS = "Limits"
+_SHOWN = 10
+MODEL = "model"
+
+
+def search(
+    space: options.SpaceName,
+    metric: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--metric",
+            "-m",
+            metavar="NAME",
+            help="What to improve: a metric, or a cost (parameters, flops, latency, memory); "
+            "repeat it or separate by commas for a Pareto front. A direction may follow, as in "
+            "parameters:max. The space's best metric by default.",
+        ),
+    ] = None,
+    trials: Annotated[int, typer.Option(help="Number of proposals.")] = 500,
+    out: Annotated[
+        str | None,
+        typer.Option("--out", "-o", help="Run folder; runs/<space>-<text>-<seed> by default."),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the run in the folder.")
+    ] = False,
+    sampler: Annotated[
+        str, typer.Option(help="Who proposes: nsga2 (evolution), tpe, or random.")
+    ] = "nsga2",
+    population_size: Annotated[int, typer.Option(help="Of nsga2.")] = 50,
+    max_parameters: Annotated[
+        str | None, typer.Option(metavar="N", help="Such as 10M.", rich_help_panel=_LIMITS)
+    ] = None,
+    max_flops: Annotated[
+        str | None,
+        typer.Option(metavar="N", help="Per token, such as 5M.", rich_help_panel=_LIMITS),
+    ] = None,
+    max_latency: Annotated[
+        str | None,
+        typer.Option(metavar="MS", help="Of one token, such as 5ms.", rich_help_panel=_LIMITS),
+    ] = None,
+    max_memory: Annotated[
+        str | None,
+        typer.Option(
+            metavar="BYTES", help="Weights and peak of a step: 50MB.", rich_help_panel=_LIMITS
+        ),
+    ] = None,
+    text: options.Texts = None,
+    split: options.Split = None,
+    vocabulary_size: options.VocabularySize = None,
+    minibatch: options.Minibatch = 0,
+    scale: options.ScaleName = None,
+    model_scale: Annotated[
+        str | None,
+        typer.Option(
+            help="Named sizes at which costs are taken and the winner is built; as scored by "
+            "default.",
+            rich_help_panel="Size of the networks and the minibatch",
+        ),
+    ] = None,
+    embedding_size: options.EmbeddingSize = None,
+    hidden_size: options.HiddenSize = None,
+    num_layers: options.NumLayers = None,
+    batch_size: options.BatchSize = None,
+    sequence_length: options.SequenceLength = None,
+    initialisation: options.Initialisation = None,
+    seed: options.Seed = 0,
+    device: options.Device = "cpu",
+    storage: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="An Optuna storage in place of the folder's study.db."),
+    ] = None,
+    as_json: options.Json = False,
+) -> None:
+    """Search a space for the architectures with the best scores under limits.
+
+    Writes a run folder with every score, a report (report.html), and the best architecture as a
+    model that transformers loads (model/).
+
+    Examples:
+
+        archscout search rnn --text my.txt --max-parameters 10M
+
+        archscout search rnn -m hidden_covariance -m latency --trials 1000
+
+        archscout search rnn --text my.txt --max-parameters 10M --resume
+    """
+    from archscout import search as run_search
+    from archscout import spaces
+
+    found = spaces.get(space)
+    sizes = options.resolve(
+        found,
+        scale,
+        embedding_size,
+        hidden_size,
+        num_layers,
+        batch_size,
+        sequence_length,
+        initialisation,
+    )
+    start = time.perf_counter()
+    last: list[Progress] = []
+
+    def on_progress(state: Progress) -> None:
+        last[:] = [state]
+        best = "" if state.best is None else f"best {number(state.best)}"
+        bar.advance_to(state.done, best)
+
+    try:
+        with progress("searching", trials) as bar:
+            run = run_search(
+                found,
+                text or "python-docs",
+                metric or None,
+                trials=trials,
+                seed=seed,
+                sampler=sampler,
+                population_size=population_size,
+                max_parameters=max_parameters,
+                max_flops=max_flops,
+                max_latency=max_latency,
+                max_memory=max_memory,
+                scale=sizes,
+                model_scale=model_scale,
+                split=split,
+                vocabulary_limit=vocabulary_size,
+                minibatch_index=minibatch,
+                device=device,
+                out=out,
+                storage=storage,
+                resume=resume,
+                on_progress=on_progress,
+            )
+    except KeyboardInterrupt:
+        done = f" after {last[0].done} of {trials} proposals" if last else ""
+        arguments = sys.argv[1:] if resume else [*sys.argv[1:], "--resume"]
+        errors.print(
+            f"Stopped{done}; everything scored is kept. Go on with:\n"
+            f"  archscout {shlex.join(arguments)}",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
+        )
+        raise typer.Exit(130) from None
+    _hand_over(run)
+    if as_json:
+        typer.echo(json.dumps(_summary(run), allow_nan=False))
+    else:
+        _print(run, time.perf_counter() - start)
+
+
+def _hand_over(run: Run) -> None:
+    """Write the report, and the best architecture as a model."""
+    from archscout.export import export_candidate
+    from archscout.report import write_report
+
+    write_report(run)
+    if run.front:
+        model = run.folder.path / MODEL
+        shutil.rmtree(model, ignore_errors=True)
+        export_candidate(run.best, model)
+
+
+def _summary(run: Run) -> dict[str, object]:
+    best = run.front[0] if run.front else None
+    return {
+        "run": str(run.folder.path),
+        "proposals": len(run.trials),
+        "architectures": len(run.table),
+        "best": best
+        and {
+            "fingerprint": best.fingerprint,
+            "scores": best.scores,
+            "costs": best.costs,
+            "architecture": run.space.to_dict(best.architecture),
+        },
+    }
+
+
+def _print(run: Run, seconds: float) -> None:
+    table = run.table
+    outside = int((~table["within_limits"]).sum())
+    failed = int(table["front"].isna().sum()) - outside
+    console.print(
+        f"{len(run.trials)} proposals in {seconds:.0f} s: {len(table)} architectures, "
+        f"{outside} outside the limits, {failed} without a finite score.",
+        highlight=False,
+    )
+    if not run.front:
+        raise InputError(
+            f"no architecture in {run.folder} is within the limits and has a finite score; "
+            f"the reasons are in {run.folder.path / 'report.html'}"
+        )
+    console.print(_ranking(run))
+    console.print(
+        f"Run     {run.folder.path}\n"
+        f"Report  {run.folder.path / 'report.html'}\n"
+        f"Model   {run.folder.path / MODEL}",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def _ranking(run: Run) -> Table:
+    rows = run.table[run.table["front"].notna()].head(_SHOWN)
+    objectives = [objective.name for objective in run.objectives]
+    costs = [c for c in ("parameters", "flops", "latency", "memory") if c in rows]
+    columns = [*objectives, *(c for c in costs if c not in objectives)]
+    shown = Table(title="Best architectures")
+    shown.add_column("rank", justify="right")
+    shown.add_column("fingerprint", no_wrap=True)
+    for column in columns:
+        shown.add_column(column, justify="right")
+    shown.add_column("architecture")
+    for _, row in rows.iterrows():
+        star = "*" if len(objectives) > 1 and row["front"] == 1 else ""
+        description = run.space.describe(run.space.parse(row["architecture"]))
+        shown.add_row(
+            f"{row['rank']}{star}",
+            row["fingerprint"],
+            *(number(float(row[column])) for column in columns),
+            description,
+        )
+    if len(objectives) > 1:
+        shown.caption = "* on the Pareto front"
+    return shown

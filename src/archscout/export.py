@@ -1,0 +1,166 @@
+"""Export: an architecture and its weights become a folder that transformers loads.
+
+The folder holds the weights (safetensors), the configuration, the code of the network, the
+tokenizer and the vocabulary, the genotype, and a README that says how to load it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from archscout.errors import InputError
+from archscout.search import Candidate
+from archscout.spaces.base import Space
+from archscout.text import Vocabulary
+
+GENOTYPE = "genotype.json"
+VOCABULARY = "vocabulary.json"
+
+_README = """\
+# {title}
+
+A language model of space `{space}` with architecture `{fingerprint}` ({description}),
+{parameters:,} parameters, {origin}. Made by archscout.
+
+```python
+from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
+
+model = AutoModelForCausalLM.from_pretrained("{folder}", trust_remote_code=True)
+tokenizer = PreTrainedTokenizerFast.from_pretrained("{folder}")
+```
+
+`{genotype}` holds the architecture as archscout reads it, `{vocabulary}` the tokens in the order
+of their ids.
+"""
+
+
+def export(
+    space: Space[Any],
+    architecture: Any,
+    network: nn.Module,
+    vocabulary: Vocabulary,
+    folder: str | os.PathLike[str],
+    origin: str = "untrained",
+) -> Path:
+    """Write a network as a folder that transformers loads, whole or not at all.
+
+    Args:
+        space: the architecture's space.
+        architecture: the genotype.
+        network: what `space.build` returned for it, trained or not.
+        vocabulary: of the text it is for.
+        folder: to be made; it may be there if it is empty.
+        origin: what the weights are, for the README.
+
+    Returns:
+        The folder.
+
+    Raises:
+        InputError: the folder is not empty, or cannot be written.
+    """
+    path = Path(folder)
+    _check_free(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {error.strerror or error}") from error
+    try:
+        with _quiet():
+            space.save_pretrained(network, architecture, part)
+            _save_tokenizer(vocabulary, part)
+        vocabulary.save(part / VOCABULARY)
+        _write(part / GENOTYPE, json.dumps(space.to_dict(architecture), indent=2) + "\n")
+        readme = _README.format(
+            title=path.name,
+            space=space.name,
+            fingerprint=space.fingerprint(architecture),
+            description=space.describe(architecture),
+            parameters=sum(p.numel() for p in network.parameters()),
+            origin=origin,
+            folder=path.name,
+            genotype=GENOTYPE,
+            vocabulary=VOCABULARY,
+        )
+        _write(part / "README.md", readme)
+        part.chmod(0o755)  # temporary folders are closed to others
+        os.replace(part, path)
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {error.strerror or error}") from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    return path
+
+
+def export_candidate(
+    candidate: Candidate, folder: str | os.PathLike[str], seed: int | None = None
+) -> Path:
+    """Write what a run found, with the run's vocabulary and model scale; see `export`.
+
+    Args:
+        candidate: from a run.
+        folder: to be made; it may be there if it is empty.
+        seed: of the weights; the run's by default.
+    """
+    run = candidate.run
+    seed = run.settings.seed if seed is None else seed
+    return export(
+        run.space,
+        candidate.architecture,
+        candidate.build(seed),
+        run.vocabulary,
+        folder,
+        origin=f"untrained, weights drawn from seed {seed}",
+    )
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without transformers' progress bars, which count the files of one small model."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
+
+
+def _check_free(path: Path) -> None:
+    try:
+        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            raise InputError(f"{path} is there already; name a folder that is not, or is empty")
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
+
+
+def _write(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8")
+
+
+def _save_tokenizer(vocabulary: Vocabulary, folder: Path) -> None:
+    """A transformers tokenizer that splits on whitespace, as the vocabulary was made."""
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    from archscout.text import EOS, UNK
+
+    ids = {token: i for i, token in enumerate(vocabulary.tokens)}
+    unknown = UNK if UNK in vocabulary else None
+    tokenizer = Tokenizer(models.WordLevel(ids, unk_token=unknown or ""))
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    fast = PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, unk_token=unknown, eos_token=EOS if EOS in vocabulary else None
+    )
+    fast.save_pretrained(folder)
