@@ -35,7 +35,7 @@ def metrics(as_json: options.Json = False) -> None:
         return
     table = Table("metric", "better", "measures", "source")
     for entry in entries:
-        name = f"{entry.name}[[layer]" if entry.main_layer else entry.name
+        name = f"{entry.name}\\[layer]" if entry.main_layer else entry.name
         way = "larger" if entry.larger_is_better else "smaller"
         table.add_row(name, way, entry.summary, f"[dim]{entry.source}")
     console.print(table)

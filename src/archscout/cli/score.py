@@ -117,15 +117,22 @@ def _print_csv(scores: Iterable[Score], header: bool) -> None:
 def _print_table(scores: Sequence[Score]) -> None:
     # The bare name of a per-layer metric stands for one of its layers: once is enough here.
     columns = [c for c in scores[0].scores if f"{c}[1]" not in scores[0].scores]
-    table = Table()
-    table.add_column("fingerprint", no_wrap=True)
-    for column in columns:
-        table.add_column(column, justify="right", no_wrap=True)
-    table.add_column("ms", justify="right")
-    for score in scores:
-        values = [number(score.scores[column]) for column in columns]
-        table.add_row(score.fingerprint, *values, f"{1e3 * score.seconds:.1f}")
-    if console.measure(table).maximum <= console.width:
+    rows = [
+        [
+            score.fingerprint or "",
+            *(number(score.scores[column]) for column in columns),
+            f"{1e3 * score.seconds:.1f}",
+        ]
+        for score in scores
+    ]
+    header = ["fingerprint", *columns, "ms"]
+    widths = [max(map(len, cells)) for cells in zip(header, *rows, strict=True)]
+    if sum(widths) + 3 * len(widths) + 1 <= console.width:
+        table = Table(header[0])
+        for title in header[1:]:
+            table.add_column(title, justify="right")
+        for row in rows:
+            table.add_row(*row)
         console.print(table)
     else:
         for start in range(0, len(scores), _ABREAST):

@@ -29,7 +29,7 @@ COMMUTATIVE = frozenset({"linear", "elementwise_prod", "elementwise_sum"})
 MAX_STATES = 3
 INPUT = "x"
 
-_STATE = re.compile(r"h_(prev|new)_(\d+)")
+_STATE = re.compile(r"h_(prev|new)_(0|[1-9][0-9]{0,3})")
 
 
 class Node(BaseModel):
@@ -198,7 +198,7 @@ def _check_node(name: str, node: Node, nodes: Mapping[str, Node], num_states: in
                 f"recipe node {name!r}: input {source!r} is missing; the recipe has "
                 f"{num_states} hidden state(s), h_prev_0 to h_prev_{num_states - 1}"
             )
-        if source != INPUT and match is None and source not in nodes:
+        if source != INPUT and (match is None or match[1] == "new") and source not in nodes:
             raise InputError(
                 f"recipe node {name!r}: input {source!r} is missing; "
                 "inputs are x, previous states and other nodes"
