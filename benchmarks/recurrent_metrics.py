@@ -87,7 +87,7 @@ def main() -> None:
         plain, ours, layer, forward = times
         ratios.append((plain / ours, plain / layer, forward / layer))
         print(f"{name:10}{plain:10.2f}s{ours:8.2f}s{plain / ours:6.1f}x"
-              f"{layer:8.3f}s{plain / layer:6.1f}x{forward:9.3f}s{forward / layer:6.1f}x")  # fmt: skip
+              f"{layer:8.3f}s{plain / layer:6.1f}x{forward:9.3f}s{forward / layer:6.1f}x")  # fmt: skip  # noqa: E501
     print("median ratios: full set {:.1f}x, layer 1 against the plain full set {:.1f}x, "
           "layer 1 against a plain forward pass {:.1f}x".format(
               *(statistics.median(column) for column in zip(*ratios, strict=True))))  # fmt: skip

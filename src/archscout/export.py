@@ -129,12 +129,12 @@ def _quiet() -> Iterator[None]:
     from transformers.utils import logging
 
     shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
         yield
     finally:
         if shown:
-            logging.enable_progress_bar()
+            logging.enable_progress_bar()  # type: ignore[no-untyped-call]
 
 
 def _check_free(path: Path) -> None:
@@ -160,7 +160,7 @@ def _save_tokenizer(vocabulary: Vocabulary, folder: Path) -> None:
     unknown = UNK if UNK in vocabulary else None
     tokenizer = Tokenizer(models.WordLevel(ids, unk_token=unknown or ""))
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    fast = PreTrainedTokenizerFast(
+    fast = PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
         tokenizer_object=tokenizer, unk_token=unknown, eos_token=EOS if EOS in vocabulary else None
     )
     fast.save_pretrained(folder)

@@ -10,7 +10,7 @@ import os
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -27,6 +27,8 @@ from archscout.spaces.base import Scale, Space
 from archscout.text import Corpus, load_corpus, minibatch
 
 TextSource = str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | Corpus
+
+MAX_SEED = 2**32  # numpy, which draws the noise, takes no more
 
 _FORWARD = frozenset({"parameters", "hidden_states", "activations"})
 
@@ -61,7 +63,6 @@ class Score:
         }
 
 
-@dataclass
 class Scorer:
     """Scores architectures of one space on one minibatch of text.
 
@@ -79,34 +80,41 @@ class Scorer:
         minibatch_index: which minibatch of the text, from 0.
         device: where the passes run, such as `cpu` or `cuda`.
 
+    Attributes:
+        requests: what the names of metrics ask for.
+        vocabulary: of the text.
+        minibatch: token ids (T, B).
+
     Raises:
-        InputError: unknown space, metric or scale, or a text that cannot be used.
+        InputError: unknown space, metric, scale or device, or a text that cannot be used.
     """
 
-    space: str | Space[Any]
-    text: TextSource = "python-docs"
-    metrics: Iterable[str | Request] | None = None
-    scale: str | Scale | None = None
-    seed: int = 0
-    split: str | None = None
-    vocabulary_limit: int | None = None
-    minibatch_index: int = 0
-    device: str = "cpu"
-    requests: list[Request] = field(init=False)
-    minibatch: Tensor = field(init=False, repr=False)
-
-    def __post_init__(self) -> None:
-        if isinstance(self.space, str):
-            self.space = spaces.get(self.space)
-        self.scale = resolve_scale(self.space, self.scale)
-        self.requests = parse_requests(self.metrics)
-        check_device(self.device)
-        self.corpus = self.text if isinstance(self.text, Corpus) else load_corpus(self.text)
-        self.vocabulary = self.corpus.vocabulary(self.vocabulary_limit)
-        ids = self.vocabulary.encode(self.corpus.tokens(self.split))
+    def __init__(
+        self,
+        space: str | Space[Any],
+        text: TextSource = "python-docs",
+        metrics: Iterable[str | Request] | None = None,
+        scale: str | Scale | None = None,
+        seed: int = 0,
+        split: str | None = None,
+        vocabulary_limit: int | None = None,
+        minibatch_index: int = 0,
+        device: str = "cpu",
+    ) -> None:
+        self.space: Space[Any] = spaces.get(space) if isinstance(space, str) else space
+        self.scale: Any = resolve_scale(self.space, scale)
+        self.requests = parse_requests(metrics)
+        if not 0 <= seed < MAX_SEED:
+            raise InputError(f"seed is {seed}; from 0 to {MAX_SEED - 1} are accepted")
+        self.seed = seed
+        check_device(device)
+        self.device = device
+        self.corpus = text if isinstance(text, Corpus) else load_corpus(text)
+        self.vocabulary = self.corpus.vocabulary(vocabulary_limit)
+        ids = self.vocabulary.encode(self.corpus.tokens(split))
         self.minibatch = minibatch(
-            ids, self.scale.sequence_length, self.scale.batch_size, self.minibatch_index
-        ).to(self.device)
+            ids, self.scale.sequence_length, self.scale.batch_size, minibatch_index
+        ).to(device)
 
     @property
     def depth(self) -> int | None:
@@ -122,7 +130,6 @@ class Scorer:
 
     def score(self, architecture: Any) -> Score:
         """Scores of one architecture (a genotype of the space)."""
-        assert not isinstance(self.space, str)
         start = time.perf_counter()
         with _threads(1 if self.scale.is_small else None):
             recorder = self.space.recorder(
@@ -139,9 +146,7 @@ class Scorer:
         return map(self.score, architectures)
 
 
-def score(
-    space: str | Space[Any], architecture: Any, **settings: Any
-) -> Score | list[Score]:
+def score(space: str | Space[Any], architecture: Any, **settings: Any) -> Score | list[Score]:
     """Scores of one architecture, or of a list of them.
 
     Args:
@@ -161,10 +166,9 @@ def score(
         ['hidden_covariance[1]']
     """
     scorer = Scorer(space, **settings)
-    assert not isinstance(scorer.space, str)
     if isinstance(architecture, list | tuple):
-        return [scorer.score(parse_architecture(scorer.space, a)) for a in architecture]
-    return scorer.score(parse_architecture(scorer.space, architecture))
+        return [scorer.score(scorer.space.parse(a)) for a in architecture]
+    return scorer.score(scorer.space.parse(architecture))
 
 
 def score_module(
@@ -202,9 +206,7 @@ def score_module(
             requests = [r for r in requests if reasons[r.column] is None]
         for asked in requests:
             if reason := reasons[asked.column]:
-                raise InputError(
-                    f"metric {asked.column} does not apply to this module: {reason}"
-                )
+                raise InputError(f"metric {asked.column} does not apply to this module: {reason}")
         scores, problem = _measure(recorder, recorder.minibatch, requests, None, seed)
     return Score(None, scores, time.perf_counter() - start, problem)
 
@@ -225,19 +227,6 @@ def parse_requests(names: Iterable[str | Request] | None) -> list[Request]:
     return requests
 
 
-def parse_architecture(space: Space[Any], architecture: Any) -> Any:
-    """A genotype from a genotype, JSON, or a name in the space.
-
-    Raises:
-        InputError: the JSON cannot be used.
-    """
-    if isinstance(architecture, str) and architecture in space.named:
-        return space.named[architecture]
-    if isinstance(architecture, str | bytes | Mapping):
-        return space.parse(architecture)
-    return architecture
-
-
 def resolve_scale(space: Space[Any], scale: str | Scale | None) -> Any:
     """A scale from its name, the space's default scale if None.
 
@@ -248,7 +237,9 @@ def resolve_scale(space: Space[Any], scale: str | Scale | None) -> Any:
         return scale
     name = scale or space.default_scale
     if name not in space.scales:
-        raise InputError(f"unknown scale {name!r}; space {space.name} has {', '.join(space.scales)}")
+        raise InputError(
+            f"unknown scale {name!r}; space {space.name} has {', '.join(space.scales)}"
+        )
     return space.scales[name]
 
 
@@ -313,7 +304,9 @@ def _cause(traced: Trace) -> str | None:
     for layer, states in enumerate(traced.hidden_states, start=1):
         finite = torch.isfinite(states).flatten(1).all(1)
         if not bool(finite.all()):
-            return f"the hidden states of layer {layer} overflow at step {int((~finite).nonzero()[0])}"
+            return (
+                f"the hidden states of layer {layer} overflow at step {int((~finite).nonzero()[0])}"
+            )
         units = states.flatten(0, 1)
         still = int((units == units[:1]).all(0).sum())
         if still:

@@ -40,7 +40,6 @@ def export(
     knows its text and sizes; the options for these are for architectures.
 
     Examples:
-
         archscout export runs/rnn-python-docs-0 --out model
 
         archscout export lstm --text my.txt --scale paper --out lstm

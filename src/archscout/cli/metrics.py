@@ -15,7 +15,6 @@ def metrics(as_json: options.Json = False) -> None:
     """List the metrics: which way is better, whence they come, what they measure.
 
     Example:
-
         archscout metrics
     """
     from archscout.metrics import available

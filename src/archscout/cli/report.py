@@ -18,7 +18,6 @@ def report(
     """Write one self-contained HTML page about a run.
 
     Example:
-
         archscout report runs/rnn-python-docs-0
     """
     from archscout.report import write_report

@@ -22,7 +22,6 @@ def sample(
     """Draw architectures at random, one line of JSON each.
 
     Examples:
-
         archscout sample rnn -n 3
 
         archscout sample rnn -n 100 --seed 1 | archscout score rnn - --metrics hidden_covariance

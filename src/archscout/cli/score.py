@@ -56,7 +56,6 @@ def score(
     """Score architectures without training them.
 
     Examples:
-
         archscout score rnn lstm gru rnn --metrics hidden_covariance,parameters
 
         archscout score rnn cells.jsonl --text my.txt --json > scores.jsonl
@@ -152,7 +151,7 @@ def _print_abreast(scores: Sequence[Score], columns: Sequence[str]) -> None:
     table = Table()
     table.add_column("metric", no_wrap=True)
     for score in scores:
-        table.add_column(score.fingerprint, justify="right", no_wrap=True)
+        table.add_column(score.fingerprint or "", justify="right", no_wrap=True)
     for column in columns:
         table.add_row(column, *(number(score.scores[column]) for score in scores))
     table.add_row("[dim]milliseconds", *(f"[dim]{1e3 * score.seconds:.1f}" for score in scores))

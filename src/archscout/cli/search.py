@@ -99,7 +99,6 @@ def search(
     model that transformers loads (model/).
 
     Examples:
-
         archscout search rnn --text my.txt --max-parameters 10M
 
         archscout search rnn -m hidden_covariance -m latency --trials 1000

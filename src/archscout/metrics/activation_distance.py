@@ -11,7 +11,7 @@ from archscout.metrics.registry import metric
 from archscout.metrics.trace import Trace
 
 _SOURCE = "Mellor et al. 2021, equation 2; Serianni and Kalita 2023, section 4.1"
-_UNDEFINED = "two inputs of the minibatch switch every activation alike"
+_UNDEFINED = "two inputs switch every activation alike, or activations are not finite"
 
 
 def _agreement(trace: Trace) -> Tensor:
@@ -19,6 +19,8 @@ def _agreement(trace: Trace) -> Tensor:
     batch_size = trace.minibatch.shape[1]
     agreement = torch.zeros(batch_size, batch_size, dtype=torch.float64)
     for outputs in trace.activations:
+        if not bool(torch.isfinite(outputs).all()):
+            return agreement.fill_(math.nan)
         signs = (outputs > 0).transpose(0, 1).flatten(1).float() * 2 - 1
         # With codes x of n bits, x xT + (1-x)(1-x)T = (n + s sT) / 2 for signs s = 2x - 1;
         # counts below 2^24 are exact in float32.
@@ -26,24 +28,24 @@ def _agreement(trace: Trace) -> Tensor:
     return agreement
 
 
-@metric(
-    needs={"activations"}, larger_is_better=True, source=_SOURCE, undefined=_UNDEFINED
-)
+def _log_determinant(trace: Trace) -> float:
+    return float(torch.linalg.slogdet(_agreement(trace)).logabsdet)
+
+
+@metric(needs={"activations"}, larger_is_better=True, source=_SOURCE, undefined=_UNDEFINED)
 def activation_distance(trace: Trace) -> float:
     """Logarithm of the determinant of the agreement between binary activation codes.
 
     K += x xT + (1 - x)(1 - x)T over every activation node, step and layer, x the code
     (output > 0) of the B inputs, in one forward pass; then log |det K|.
     """
-    return float(torch.linalg.slogdet(_agreement(trace)).logabsdet)
+    return _log_determinant(trace)
 
 
-@metric(
-    needs={"activations"}, larger_is_better=True, source=_SOURCE, undefined=_UNDEFINED
-)
+@metric(needs={"activations"}, larger_is_better=True, source=_SOURCE, undefined=_UNDEFINED)
 def activation_distance_released(trace: Trace) -> float:
     """As `activation_distance` over two identical forward passes, which adds B log 2.
 
     The released code's hooks see two passes; the published numbers come from one.
     """
-    return activation_distance(trace) + trace.minibatch.shape[1] * math.log(2)
+    return _log_determinant(trace) + trace.minibatch.shape[1] * math.log(2)

@@ -7,6 +7,8 @@ the inputs); Serianni and Kalita 2023, section 4.1.
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -26,13 +28,19 @@ def cosine_score(rows: Tensor) -> float:
 
     Args:
         rows: (n, columns).
+
+    Returns:
+        NaN for a single row, and where a row is zero or not finite.
     """
-    directions = rows / rows.norm(dim=1, keepdim=True)
+    n = len(rows)
+    if n < 2:
+        return math.nan
+    # Squares of exploding or vanishing gradients leave the range of float32.
+    directions = rows.double()
+    directions /= torch.linalg.vector_norm(directions, dim=1, keepdim=True)
     cosines = directions @ directions.t()
     cosines.fill_diagonal_(0)
-    n = len(rows)
-    total = cosines.abs().pow(1 / 20).sum(dtype=torch.float64)
-    return 1 - float(total) / (2 * (n * n - n))
+    return 1 - float(cosines.abs().pow(1 / 20).sum()) / (2 * (n * n - n))
 
 
 def _rows(gradient: Tensor) -> Tensor:
@@ -56,9 +64,7 @@ def _jacobian(trace: Trace, amplitude: float) -> Tensor:
     return _rows(gradient)
 
 
-@metric(
-    needs={"embedding_gradient"}, larger_is_better=True, source=_MELLOR, undefined=_UNDEFINED
-)
+@metric(needs={"embedding_gradient"}, larger_is_better=True, source=_MELLOR, undefined=_UNDEFINED)
 def jacobian_covariance(trace: Trace) -> float:
     """Spectral score of the correlations between the inputs' gradients.
 
@@ -68,9 +74,7 @@ def jacobian_covariance(trace: Trace) -> float:
     return _covariance(trace)
 
 
-@metric(
-    needs={"embedding_gradient"}, larger_is_better=True, source=_CELOTTI, undefined=_UNDEFINED
-)
+@metric(needs={"embedding_gradient"}, larger_is_better=True, source=_CELOTTI, undefined=_UNDEFINED)
 def jacobian_cosine(trace: Trace) -> float:
     """Score of the cosines between the inputs' gradients, see `cosine_score`."""
     return _cosine(trace)
@@ -110,7 +114,9 @@ def large_noise_jacobian_cosine(trace: Trace) -> float:
     return 1 - abs(_cosine(trace) - _cosine(trace, 10.0))
 
 
-@metric(needs=_needs(0.1, 10.0, 100.0), larger_is_better=False, source=_CELOTTI, undefined=_UNDEFINED)
+@metric(
+    needs=_needs(0.1, 10.0, 100.0), larger_is_better=False, source=_CELOTTI, undefined=_UNDEFINED
+)
 def more_noised_jacobian(trace: Trace) -> float:
     """Product of the covariance scores without noise and at amplitudes 0.1, 10 and 100.
 
@@ -124,7 +130,9 @@ def more_noised_jacobian(trace: Trace) -> float:
     )
 
 
-@metric(needs=_needs(0.1, 10.0, 100.0), larger_is_better=True, source=_CELOTTI, undefined=_UNDEFINED)
+@metric(
+    needs=_needs(0.1, 10.0, 100.0), larger_is_better=True, source=_CELOTTI, undefined=_UNDEFINED
+)
 def more_noised_jacobian_cosine(trace: Trace) -> float:
     """Product of the cosine scores without noise and at amplitudes 0.1, 10 and 100."""
     return _cosine(trace) * _cosine(trace, 0.1) * _cosine(trace, 10.0) * _cosine(trace, 100.0)

@@ -6,7 +6,7 @@ being recorded they run layer by layer and step by step through the matching cel
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from types import TracebackType
 from typing import Any
@@ -149,15 +149,13 @@ class ModuleRecorder(AbstractContextManager["ModuleRecorder"]):
         with ExitStack() as stack:
             if embeddings is not None and self._embeddings:
                 replaced = self._time_first(embeddings)
-                stack.enter_context(
-                    self._embeddings[0].register_forward_hook(lambda *_: replaced)
-                )
+                stack.enter_context(self._embeddings[0].register_forward_hook(lambda *_: replaced))
             if "activations" in wanted:
                 for module in self._activations:
                     stack.enter_context(
                         module.register_forward_hook(
                             lambda _m, _i, output: recording.activations.append(
-                                self._time_first(output)
+                                self._activation(output)
                             )
                         )
                     )
@@ -179,7 +177,10 @@ class ModuleRecorder(AbstractContextManager["ModuleRecorder"]):
             recording.hidden_states.append(steps)
             stack.enter_context(
                 cell.register_forward_pre_hook(
-                    lambda module, inputs, steps=steps: steps.append(_entering(module, inputs))
+                    lambda module, inputs, keywords, steps=steps: steps.append(
+                        _entering(module, *inputs, **keywords)
+                    ),
+                    with_kwargs=True,
                 )
             )
 
@@ -196,6 +197,16 @@ class ModuleRecorder(AbstractContextManager["ModuleRecorder"]):
     def _time_first(self, tensor: Tensor) -> Tensor:
         """(B, T, ...) to (T, B, ...) and back where the batch comes first."""
         return tensor.transpose(0, 1) if self._batch_first else tensor
+
+    def _activation(self, output: Tensor) -> Tensor:
+        axis = 0 if self._batch_first else 1
+        if output.dim() <= axis or output.shape[axis] != self._input.shape[axis]:
+            raise InputError(
+                f"an activation module's output has shape {tuple(output.shape)}; activations are "
+                f"compared between the {self._input.shape[axis]} inputs of the batch, which must "
+                f"be axis {axis}"
+            )
+        return self._time_first(output) if output.dim() > 1 else output[None]
 
     def _weights(self) -> Iterator[Tensor]:
         seen = set()
@@ -218,19 +229,19 @@ def _is_activation(module: nn.Module) -> bool:
     return known and not isinstance(module, _NOT_ACTIVATIONS)
 
 
-def _entering(cell: nn.Module, inputs: tuple[Any, ...]) -> Tensor:
+def _entering(cell: nn.RNNCellBase, input: Tensor, hx: Any = None) -> Tensor:
     """The hidden state that a call of a cell was given; zero where it was given none."""
-    state = inputs[1] if len(inputs) > 1 else None
-    if state is None:
-        return inputs[0].new_zeros(len(inputs[0]), cell.hidden_size)  # type: ignore[no-any-return]
-    return state[0] if isinstance(state, tuple) else state  # type: ignore[no-any-return]
+    if hx is None:
+        return input.new_zeros(len(input), cell.hidden_size)
+    state: Tensor = hx[0] if isinstance(hx, tuple) else hx
+    return state
 
 
 def _first_tensor(output: Any) -> Tensor:
     if isinstance(output, Tensor):
         return output
     values = output.values() if isinstance(output, Mapping) else output
-    for value in values:
+    for value in values if isinstance(values, Iterable) else ():
         if isinstance(value, Tensor):
             return value
     raise InputError(f"the module returned {type(output).__name__}, which holds no tensor")
@@ -273,11 +284,15 @@ def _stepwise(module: nn.RNNBase, keep: Callable[[Sequence[Tensor]], None]) -> I
             return outputs, (torch.stack(h), torch.stack(c))
         return outputs, torch.stack(after)
 
-    module.forward = forward  # type: ignore[method-assign]
+    own = vars(module).get("forward")
+    module.forward = forward
     try:
         yield
     finally:
-        del module.forward
+        if own is None:
+            del module.forward
+        else:
+            module.forward = own
 
 
 def _run_layer(
@@ -289,6 +304,7 @@ def _run_layer(
     cell = make(inputs.shape[-1], hidden_size, bias=module.bias, device="meta", **options)
     weights = {name: getattr(module, f"{name}_l{layer}") for name, _ in cell.named_parameters()}
     zeros = inputs.new_zeros(inputs.shape[1], hidden_size)
+    state: Any
     if module.mode == "LSTM":
         state = (zeros, zeros) if hx is None else (hx[0][layer], hx[1][layer])
     else:

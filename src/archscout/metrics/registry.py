@@ -139,9 +139,7 @@ def metric(
     """
     needs = frozenset(needs)
     if unknown := sorted(needs - QUANTITIES.keys()):
-        raise InputError(
-            f"metric needs {', '.join(unknown)}; a trace has {', '.join(QUANTITIES)}"
-        )
+        raise InputError(f"metric needs {', '.join(unknown)}; a trace has {', '.join(QUANTITIES)}")
 
     def register(function: Callable[[Trace], Value]) -> Callable[[Trace], Value]:
         entry = Metric(
@@ -205,4 +203,3 @@ def _find(name: str) -> Metric | None:
         return known[name]
     base, _, form = name.rpartition("_")
     return known.get(base) if form in FORMS else None
-

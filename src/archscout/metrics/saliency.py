@@ -34,13 +34,12 @@ def _as_published(
     weights: Iterable[WeightGradient], tied: WeightGradient | None
 ) -> list[tuple[Tensor, Tensor]]:
     """The weights that the published numbers count: no node's first one, and the tied matrix."""
-    counted = [weight for weight in weights if not weight.first_input]
+    shared = tied.weight.data_ptr() if tied else None
+    counted = [w for w in weights if not w.first_input and w.weight.data_ptr() != shared]
     return [(w.weight, w.gradient) for w in (*counted, *([tied] if tied else []))]
 
 
-@metric(
-    needs={"weight_gradients"}, larger_is_better=False, source=_SOURCE, undefined=_UNDEFINED
-)
+@metric(needs={"weight_gradients"}, larger_is_better=False, source=_SOURCE, undefined=_UNDEFINED)
 def synaptic_saliency(trace: Trace) -> float:
     """Sum of |weight * gradient| over all linear weights; the gradient is that of the output's sum.
 

@@ -13,17 +13,29 @@ from torch import Tensor
 
 STABILISER = 1e-5
 
+_BLOCK = 200  # rows of the correlation matrix that are computed together
+
 
 def correlation(rows: Tensor) -> Tensor:
-    """Correlations (n, n) between the n rows of a matrix (n, columns), in float64.
+    """Correlations between the n rows of a matrix (n, columns): the lower triangle, in float64.
 
-    A row that does not vary gives NaN in its row and column.
+    What stands above the diagonal's blocks is not filled, for it would double the work. A row
+    that does not vary gives NaN in its row and column.
     """
-    centred = rows.double()
-    centred = centred - centred.mean(1, keepdim=True)
-    deviation = centred.square().sum(1).sqrt()
-    covariance = centred @ centred.t()
-    return covariance / (deviation[:, None] * deviation[None, :])
+    # Time goes into memory, not arithmetic: everything after the copy happens in place.
+    unit = rows.double() if rows.dtype != torch.float64 else rows.clone()
+    mean = unit.mean(1, keepdim=True)
+    unit -= mean
+    deviation = torch.linalg.vector_norm(unit, dim=1, keepdim=True)
+    # What rounding of the mean alone may leave of a constant row.
+    rounding = 4 * torch.finfo(unit.dtype).eps * math.sqrt(unit.shape[1]) * mean.abs()
+    unit /= deviation.masked_fill(deviation <= rounding, math.nan)
+    n = len(unit)
+    matrix = unit.new_zeros(n, n)
+    for start in range(0, n, _BLOCK):
+        block = slice(start, start + _BLOCK)
+        torch.mm(unit[block], unit[: start + _BLOCK].t(), out=matrix[block, : start + _BLOCK])
+    return matrix
 
 
 def spectral_score(rows: Tensor) -> float:

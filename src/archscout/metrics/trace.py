@@ -75,8 +75,8 @@ class Trace:
         embedding_gradient: (T, B, E).
         noised_embedding_gradients: by amplitude of the noise on the embeddings, (T, B, E).
         weight_gradients: one for each weight of a linear map.
-        tied_weight_gradient: that of the matrix shared by embedding and decoder (the decoder is
-            not run, so this is the embedding's part), or None where they share none.
+        tied_weight_gradient: that of the matrix shared by embedding and decoder (where the
+            decoder is not run, the embedding's part), or None where they share none.
         squared_weight_gradients: as `weight_gradients`, of half the squared norm.
         squared_tied_weight_gradient: as `tied_weight_gradient`, of half the squared norm.
     """
@@ -130,13 +130,14 @@ def trace(
     of_sum, of_square = bool(needs & _OF_SUM), bool(needs & _OF_SQUARE)
     if of_sum or of_square:
         with torch.enable_grad():
-            embeddings = recorder.embed(minibatch).detach().requires_grad_()
+            embeddings = None
+            if recorder.recordable["embedding"] is None:
+                embeddings = recorder.embed(minibatch).detach().requires_grad_()
             recording = recorder.record(minibatch, fields, embeddings=embeddings)
-        assert recording.output is not None
-        if of_sum:
-            _differentiate_sum(found, recorder, recording, embeddings, needs, of_square)
-        if of_square:
-            _differentiate_square(found, recorder, recording, embeddings)
+            if of_sum:
+                _differentiate_sum(found, recorder, recording, embeddings, needs, of_square)
+            if of_square:
+                _differentiate_square(found, recorder, recording, embeddings)
         _keep(found, recording)
     elif fields & {"hidden_states", "activations"} or needs & {"output"}:
         with torch.inference_mode():
@@ -159,7 +160,7 @@ def _differentiate_sum(
     found: Trace,
     recorder: Recorder,
     recording: Recording,
-    embeddings: Tensor,
+    embeddings: Tensor | None,
     needs: frozenset[str],
     retain_graph: bool,
 ) -> None:
@@ -171,16 +172,19 @@ def _differentiate_sum(
         [embeddings, *(state for steps in states for state in steps), *_targets(linears)],
         retain_graph,
     )
-    found.embedding_gradient = gradients[id(embeddings)]
+    if embeddings is not None:
+        found.embedding_gradient = gradients[id(embeddings)]
     found.hidden_state_gradients = [
         torch.stack([gradients[id(state)] for state in steps]) for steps in states
     ]
     found.weight_gradients = [_weight_gradient(linear, gradients) for linear in linears]
-    found.tied_weight_gradient = _tied(recorder, found.minibatch, found.embedding_gradient)
+    found.tied_weight_gradient = _tied(
+        recorder, found.minibatch, found.embedding_gradient, found.weight_gradients
+    )
 
 
 def _differentiate_square(
-    found: Trace, recorder: Recorder, recording: Recording, embeddings: Tensor
+    found: Trace, recorder: Recorder, recording: Recording, embeddings: Tensor | None
 ) -> None:
     assert recording.output is not None
     objective = recording.output.square().sum() / 2
@@ -188,20 +192,23 @@ def _differentiate_square(
     found.squared_weight_gradients = [
         _weight_gradient(linear, gradients) for linear in recording.linears
     ]
+    gradient = None if embeddings is None else gradients[id(embeddings)]
     found.squared_tied_weight_gradient = _tied(
-        recorder, found.minibatch, gradients[id(embeddings)]
+        recorder, found.minibatch, gradient, found.squared_weight_gradients
     )
 
 
 def _gradients(
-    objective: Tensor, targets: Sequence[Tensor], retain_graph: bool
+    objective: Tensor, wanted: Sequence[Tensor | None], retain_graph: bool
 ) -> dict[int, Tensor]:
     """Gradients by the identity of the tensor, zero where the objective does not depend on it."""
-    targets = list({id(target): target for target in targets}.values())
+    targets = list({id(target): target for target in wanted if target is not None}.values())
     reachable = [target for target in targets if target.requires_grad]
-    gradients = torch.autograd.grad(
-        objective, reachable, retain_graph=retain_graph, allow_unused=True
-    )
+    gradients: Sequence[Tensor | None] = [None] * len(reachable)
+    if objective.requires_grad:
+        gradients = torch.autograd.grad(
+            objective, reachable, retain_graph=retain_graph, allow_unused=True
+        )
     found = {id(t): g for t, g in zip(reachable, gradients, strict=True) if g is not None}
     return {id(target): found.get(id(target), torch.zeros_like(target)) for target in targets}
 
@@ -219,20 +226,29 @@ def _weight_gradient(linear: Linear, gradients: dict[int, Tensor]) -> WeightGrad
     return WeightGradient(linear.weight.detach(), gradient, linear.first_input)
 
 
-def _tied(recorder: Recorder, minibatch: Tensor, gradient: Tensor) -> WeightGradient | None:
-    """The gradient of the embedding's rows that the minibatch reads; the others' is zero."""
+def _tied(
+    recorder: Recorder,
+    minibatch: Tensor,
+    gradient: Tensor | None,
+    weights: Iterable[WeightGradient],
+) -> WeightGradient | None:
+    """The gradient of the embedding's weight, with that of its use as a linear map, if any.
+
+    Without such a use only the rows that the minibatch reads are returned; the others' is zero.
+    """
     weight = recorder.tied_embedding
-    if weight is None:
+    if weight is None or gradient is None:
         return None
     tokens, index = minibatch.unique(return_inverse=True)
     rows = gradient.new_zeros(len(tokens), gradient.shape[-1])
     rows.index_add_(0, index.flatten(), gradient.flatten(0, -2))
+    for used in weights:
+        if used.weight.data_ptr() == weight.data_ptr():
+            return WeightGradient(weight.detach(), used.gradient.index_add(0, tokens, rows))
     return WeightGradient(weight.detach()[tokens], rows)
 
 
-def _noised_gradient(
-    recorder: Recorder, minibatch: Tensor, amplitude: float, seed: int
-) -> Tensor:
+def _noised_gradient(recorder: Recorder, minibatch: Tensor, amplitude: float, seed: int) -> Tensor:
     """The embeddings' gradient at e + amplitude * var * noise, var taken over the inputs."""
     with torch.enable_grad():
         embeddings = recorder.embed(minibatch).detach()

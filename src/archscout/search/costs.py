@@ -75,7 +75,7 @@ def _memory(space: Space[Any], skeleton: nn.Module, batch_size: int) -> int:
     weights = sum(p.numel() * p.element_size() for p in skeleton.parameters())
     with torch.no_grad(), _PeakMemory() as peak:
         space.step(skeleton, batch_size)
-    return weights + peak.bytes
+    return int(weights + peak.bytes)
 
 
 def _latency(space: Space[Any], network: nn.Module, device: str) -> float:
@@ -94,7 +94,7 @@ class _PeakMemory(TorchDispatchMode):
     """The largest sum of bytes of tensors that were made inside and alive together."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.bytes = 0
         self._alive: dict[int, int] = {}
 
@@ -115,4 +115,4 @@ class _PeakMemory(TorchDispatchMode):
 
 
 def _storage_key(tensor: Tensor) -> int:
-    return tensor.untyped_storage()._cdata
+    return int(tensor.untyped_storage()._cdata)

@@ -158,7 +158,9 @@ class RunFolder:
             write(part)
             os.replace(part, self.path / name)
         except OSError as error:
-            raise InputError(f"cannot write {self.path / name}: {error.strerror or error}") from error
+            raise InputError(
+                f"cannot write {self.path / name}: {error.strerror or error}"
+            ) from error
 
     @contextmanager
     def lock(self) -> Iterator[None]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 from collections.abc import Callable, Iterable, Mapping
@@ -472,7 +471,7 @@ class _Evaluator:
             score = self.scorer.score(architecture)
             plain = score.to_dict()
             scores, seconds, problem = plain["scores"], score.seconds, score.problem
-        values = [
+        values: list[Any] = [
             scores.get(o.name, -o.sign * math.inf) if o.request else found[o.name]
             for o in self._objectives
         ]

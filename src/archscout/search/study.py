@@ -20,6 +20,7 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
 from archscout.errors import InputError
+from archscout.search.settings import Direction
 
 _RESULT = "result"
 
@@ -65,7 +66,7 @@ class Study:
         self,
         storage: str,
         name: str,
-        directions: Sequence[str],
+        directions: Sequence[Direction],
         sampler: str,
         seed: int,
         population_size: int,
@@ -138,9 +139,7 @@ class Study:
             return optuna.samplers.RandomSampler(seed=seed)
         if self._sampler == "tpe":
             return optuna.samplers.TPESampler(seed=seed)
-        return _NSGAIISampler(
-            self._genes or {}, population_size=self._population_size, seed=seed
-        )
+        return _NSGAIISampler(self._genes or {}, population_size=self._population_size, seed=seed)
 
     @contextmanager
     def _database(self) -> Iterator[None]:

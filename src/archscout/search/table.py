@@ -40,7 +40,7 @@ def ranking(trials: Sequence[FrozenTrial], objectives: Sequence[Objective]) -> p
     ranked = (table["within_limits"] & table["_complete"]).to_numpy()
     signs = np.array([objective.sign for objective in objectives], dtype=float)
     values = table.loc[ranked, [o.name for o in objectives]].to_numpy(dtype=float) * signs
-    fronts = pd.array([pd.NA] * len(table), dtype="Int64")
+    fronts = pd.Series(pd.NA, index=table.index, dtype="Int64")
     fronts[ranked] = _fronts(values)
     table.insert(0, "front", fronts)
     first = pd.Series(np.inf, index=table.index)

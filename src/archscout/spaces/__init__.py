@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Callable
 from functools import cache
 from importlib.metadata import entry_points
 from typing import Any
@@ -15,9 +16,9 @@ __all__ = ["Recipe", "RecurrentScale", "RecurrentSpace", "Scale", "Space", "avai
 
 
 @cache
-def available() -> dict[str, type[Space[Any]]]:
+def available() -> dict[str, Callable[[], Space[Any]]]:
     """Space classes by name: our own, and those of other packages' `archscout.spaces`."""
-    own: dict[str, type[Space[Any]]] = {RecurrentSpace.name: RecurrentSpace}
+    own: dict[str, Callable[[], Space[Any]]] = {RecurrentSpace.name: RecurrentSpace}
     return own | {point.name: point.load() for point in entry_points(group="archscout.spaces")}
 
 

@@ -40,8 +40,8 @@ class Scale:
                 choice is not one of those that the field's type names.
         """
         kinds = get_type_hints(type(self))
-        changes = {name: value for name, value in changes.items() if value is not None}
-        for name, value in changes.items():
+        given: dict[str, Any] = {k: v for k, v in changes.items() if v is not None}
+        for name, value in given.items():
             if name not in kinds:
                 raise InputError(f"unknown size {name!r}; this space has {', '.join(kinds)}")
             if choices := get_args(kinds[name]):
@@ -49,7 +49,7 @@ class Scale:
                     raise InputError(f"{name} is {value!r}; accepted: {', '.join(choices)}")
             elif not isinstance(value, int) or isinstance(value, bool) or value < 1:
                 raise InputError(f"{name} is {value!r}; a positive whole number is accepted")
-        return dataclasses.replace(self, **changes)
+        return dataclasses.replace(self, **given)
 
 
 class Trial(Protocol):
@@ -91,8 +91,11 @@ class Space(Protocol[Genotype]):
     def suggest(self, trial: Trial) -> Genotype:
         """An architecture from genes that a search suggests; every setting gives a valid one."""
 
-    def parse(self, document: str | bytes | Mapping[str, Any]) -> Genotype:
-        """An architecture from JSON; raises InputError naming the place and the rule."""
+    def parse(self, document: Any) -> Genotype:
+        """An architecture from JSON (text or parsed), its name, or itself.
+
+        Raises InputError naming the place and the rule.
+        """
 
     def to_dict(self, architecture: Genotype) -> dict[str, Any]:
         """The architecture as plain JSON types."""
@@ -125,8 +128,8 @@ class Space(Protocol[Genotype]):
     ) -> Recorder:
         """The network for the trace, with weights as far as `depth` layers need them."""
 
-    def save_pretrained(self, network: nn.Module, architecture: Genotype, folder: Path) -> None:
+    def save_pretrained(self, network: Any, architecture: Genotype, folder: Path) -> None:
         """Write configuration, weights and code, for transformers to load."""
 
-    def step(self, network: nn.Module, batch_size: int) -> Tensor:
+    def step(self, network: Any, batch_size: int) -> Tensor:
         """Run the network on the smallest unit of its work: one token, or one sequence."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from functools import lru_cache
+from itertools import pairwise
 from typing import TypeAlias
 
 from archscout.spaces.recurrent.recipe import COMMUTATIVE, Node, Recipe
@@ -130,7 +131,7 @@ class _Graph:
             ]
             order = sorted(range(len(colours)), key=views.__getitem__)
             refined = [0] * len(colours)
-            for before, after in zip(order, order[1:], strict=False):
+            for before, after in pairwise(order):
                 refined[after] = refined[before] + (views[before] != views[after])
             if len(set(refined)) == len(set(colours)):
                 return tuple(refined)

@@ -13,7 +13,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from archscout.spaces.recurrent.language_model import LinearNode, RecurrentLanguageModel
+from archscout.spaces.recurrent.language_model import RecurrentLanguageModel
 
 EMBEDDING_BOUND = 0.1
 
@@ -25,7 +25,7 @@ def initialise_published(
 
     The released code draws from one generator: the embedding (`nn.Embedding`), every layer twice
     (`kaiming_uniform_`, then uniform), the decoder (`nn.Linear`), the embedding twice more. Only
-    the last draw of each counts, the others move the generator on.
+    the last draw of each counts; the others move the generator on.
 
     Args:
         model: a model on the CPU or the meta device.
@@ -34,23 +34,20 @@ def initialise_published(
         hidden_size: width that the released code gives the decoder before its weight is tied.
     """
     vocabulary_size, embedding_size = model.embedding.shape
-    generator = torch.Generator()
-    generator.set_state(_after_embedding(seed, vocabulary_size, embedding_size))
-    for i, layer in enumerate(model.layers):
+    stream = _published_stream(seed, vocabulary_size, embedding_size)
+    position = 0
+    for i, layer in enumerate(model.recurrent_layers):
         size = sum(p.numel() for p in layer.parameters())
-        _skip(generator, size)
-        if i >= depth:
-            _skip(generator, size)
-            continue
-        bound = 1 / math.sqrt(layer.hidden_size)
-        for node in layer.linears.values():
-            assert isinstance(node, LinearNode)
-            node.bias = _uniform(node.bias, bound, generator)
-            for j, weight in enumerate(node.weights):
-                node.weights[j] = _uniform(weight, bound, generator)
-    _skip(generator, vocabulary_size * hidden_size + vocabulary_size)
-    _skip(generator, model.embedding.numel())
-    model.embedding = _uniform(model.embedding, EMBEDDING_BOUND, generator)
+        if i < depth:
+            generator = stream.at(position + size)
+            bound = 1 / math.sqrt(layer.hidden_size)
+            for node in layer.linear.values():
+                node.bias = _uniform(node.bias, bound, generator)
+                for j, weight in enumerate(node.weights):
+                    node.weights[j] = _uniform(weight, bound, generator)
+        position += 2 * size
+    position += vocabulary_size * hidden_size + vocabulary_size + model.embedding.numel()
+    model.embedding = _uniform(model.embedding, EMBEDDING_BOUND, stream.at(position))
     model.decoder_bias = torch.nn.Parameter(torch.zeros(vocabulary_size))
 
 
@@ -68,7 +65,7 @@ def initialise_canonical(model: RecurrentLanguageModel, seed: int, depth: int) -
     vocabulary_size, embedding_size = model.embedding.shape
     shared = _canonical_embedding(seed, vocabulary_size, embedding_size)
     model.embedding = torch.nn.Parameter(shared.clone())
-    for i, layer in enumerate(model.layers[:depth]):
+    for i, layer in enumerate(model.recurrent_layers[:depth]):
         bound = 1 / math.sqrt(layer.hidden_size)
         for name, node in layer.linear.items():
             node.bias = _uniform(node.bias, bound, _stream(seed, f"{i}/{name}/bias"))
@@ -94,20 +91,34 @@ def _canonical_embedding(seed: int, vocabulary_size: int, embedding_size: int) -
     return empty.uniform_(-EMBEDDING_BOUND, EMBEDDING_BOUND, generator=_stream(seed, "embedding"))
 
 
+class _Stream:
+    """The uniform numbers that a generator would draw, reached by their position.
+
+    For one seed all architectures read the same stream at different positions. The generator's
+    state is kept every so often, so that only the first to get so far draws all that it skips.
+    """
+
+    _INTERVAL = 1 << 18
+
+    def __init__(self, generator: torch.Generator) -> None:
+        self._states = [generator.get_state()]
+        self._scratch = torch.empty(self._INTERVAL)
+
+    def at(self, position: int) -> torch.Generator:
+        """A generator that has drawn so many uniform numbers of the stream."""
+        whole, rest = divmod(position, self._INTERVAL)
+        generator = torch.Generator()
+        generator.set_state(self._states[min(whole, len(self._states) - 1)])
+        while len(self._states) <= whole:
+            self._scratch.uniform_(generator=generator)
+            self._states.append(generator.get_state())
+        self._scratch[:rest].uniform_(generator=generator)
+        return generator
+
+
 @lru_cache(maxsize=1)
-def _after_embedding(seed: int, vocabulary_size: int, embedding_size: int) -> Tensor:
-    """The generator's state once `nn.Embedding` has drawn its normal numbers."""
+def _published_stream(seed: int, vocabulary_size: int, embedding_size: int) -> _Stream:
+    """What the released code draws after `nn.Embedding` has drawn its normal numbers."""
     generator = torch.Generator().manual_seed(seed)
     torch.empty(vocabulary_size, embedding_size).normal_(generator=generator)
-    return generator.get_state()
-
-
-_SCRATCH = 1 << 16
-
-
-def _skip(generator: torch.Generator, count: int) -> None:
-    """Move a generator past `count` uniform numbers."""
-    scratch = torch.empty(min(count, _SCRATCH))
-    for _ in range(count // _SCRATCH):
-        scratch.uniform_(generator=generator)
-    scratch[: count % _SCRATCH].uniform_(generator=generator)
+    return _Stream(generator)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from graphlib import TopologicalSorter
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -112,14 +113,11 @@ class RecurrentLayer(nn.Module):
         self.new_states = tuple(f"h_new_{i}" for i in range(num_states))
         inputs = {name: tuple(node["input"]) for name, node in cell.items()}
         ops = {name: node["op"] for name, node in cell.items()}
-        self.linears = nn.ModuleDict()  # keys are positions: a node's name may hold a dot
-        for name in cell:
-            if ops[name] == "linear":
-                node = LinearNode(inputs[name], input_size, hidden_size)
-                self.linears[str(len(self.linears))] = node
         names = [name for name in cell if ops[name] == "linear"]
+        nodes = [LinearNode(inputs[name], input_size, hidden_size) for name in names]
+        self.linears = nn.ModuleList(nodes)  # by position, for a node's name may hold a dot
+        self.linear = dict(zip(names, nodes, strict=True))
         self.activations = tuple(name for name in cell if ops[name].startswith("activation"))
-        self.linear = dict(zip(names, self.linears.values(), strict=True))
 
         # Readers of x stand together in the affine part, and so do readers of h_prev_0.
         def place(name: str) -> tuple[bool, bool]:
@@ -152,7 +150,7 @@ class RecurrentLayer(nn.Module):
             (..., N * H), nodes in the order of `stacked`.
         """
         from_x = self.readers["x"]
-        rest = [self.linear[name].bias for name in self.stacked[len(from_x) :]]
+        rest: list[Tensor] = [self.linear[name].bias for name in self.stacked[len(from_x) :]]
         parts = [torch.cat(rest).expand(*inputs.shape[:-1], -1)] if rest else []
         if from_x:
             weight = torch.cat([self.linear[name].weight_from("x") for name in from_x])
@@ -162,7 +160,7 @@ class RecurrentLayer(nn.Module):
 
     def unroll(
         self,
-        affine: Tensor,
+        affine: Iterable[Tensor],
         states: tuple[Tensor, ...],
         keep: Iterable[str] = (),
         weight_drop: float = 0.0,
@@ -170,7 +168,7 @@ class RecurrentLayer(nn.Module):
         """Run the cell over T steps.
 
         Args:
-            affine: (T, B, N * H), from `affine`.
+            affine: for each step what `affine` gives, T of (B, N * H).
             states: k of (B, H).
             keep: names of nodes whose outputs are to be returned.
             weight_drop: dropout rate of the weights that read a previous state.
@@ -188,10 +186,10 @@ class RecurrentLayer(nn.Module):
             if names and source != "x"
         }
         unrolled = Unrolled([states], {name: [] for name in keep})
-        columns = affine.split(self._column_groups(), -1)
-        for step in zip(*(column.unbind(0) for column in columns), strict=True):
+        groups = self._column_groups()
+        for step in affine:
             values = dict(zip(self.states, states, strict=True))
-            sums = self._start(step, states[0], weights)
+            sums = self._start(step.split(groups, -1), states[0], weights)
             for source in self.states[1:]:
                 self._feed(sums, self.readers[source], values[source], weights.get(source))
             for name, function, inputs, readers in self.program:
@@ -250,7 +248,8 @@ class RecurrentLayer(nn.Module):
             states: k of (B, H).
             weight_drop: dropout rate of the weights that read a previous state.
         """
-        unrolled = self.unroll(self.affine(inputs), states, weight_drop=weight_drop)
+        affine = self.affine(inputs).unbind(0)
+        unrolled = self.unroll(affine, states, weight_drop=weight_drop)
         return torch.stack(unrolled.outputs), unrolled.states[-1]
 
 
@@ -283,13 +282,17 @@ class RecurrentLanguageModel(nn.Module):
         self.decoder_bias = nn.Parameter(torch.empty(vocabulary_size))
         widths = [embedding_size, *[hidden_size] * (num_layers - 1), embedding_size]
         self.layers = nn.ModuleList(
-            RecurrentLayer(cell, before, after)
-            for before, after in zip(widths, widths[1:], strict=False)
+            RecurrentLayer(cell, before, after) for before, after in pairwise(widths)
         )
 
     def initial_state(self, batch_size: int) -> list[tuple[Tensor, ...]]:
         """Zero states of every layer, L of k of (B, H)."""
-        return [layer.initial_state(batch_size) for layer in self.layers]
+        return [layer.initial_state(batch_size) for layer in self.recurrent_layers]
+
+    @property
+    def recurrent_layers(self) -> list[RecurrentLayer]:
+        """The layers, for type checkers: `nn.ModuleList` is one of modules of any kind."""
+        return [layer for layer in self.layers if isinstance(layer, RecurrentLayer)]
 
     def encode(
         self, tokens: Tensor, states: list[tuple[Tensor, ...]] | None = None
@@ -304,7 +307,7 @@ class RecurrentLanguageModel(nn.Module):
         states = states or self.initial_state(tokens.shape[1])
         outputs = F.embedding(tokens, word_dropout(self.embedding, drop.embedding))
         after = []
-        for i, (layer, state) in enumerate(zip(self.layers, states, strict=True)):
+        for i, (layer, state) in enumerate(zip(self.recurrent_layers, states, strict=True)):
             outputs = locked_dropout(outputs, drop.between if i else drop.input)
             outputs, state = layer(outputs, state, drop.weight)
             after.append(state)

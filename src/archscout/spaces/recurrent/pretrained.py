@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 from transformers import GenerationMixin, PretrainedConfig, PreTrainedModel
-from transformers.utils import ModelOutput
+from transformers.utils.generic import ModelOutput
 
 # Relative, for in an exported folder this file lies beside the other without a package.
 from .language_model import Dropout, RecurrentLanguageModel
@@ -22,7 +22,7 @@ from .language_model import Dropout, RecurrentLanguageModel
 States = list[tuple[Tensor, ...]]
 
 
-class RecurrentConfig(PretrainedConfig):
+class RecurrentConfig(PretrainedConfig):  # type: ignore[no-untyped-call]
     """Configuration of `RecurrentForCausalLM`.
 
     Args:
@@ -72,7 +72,7 @@ class RecurrentOutput(ModelOutput):
     states: Any = None
 
 
-class RecurrentForCausalLM(PreTrainedModel, GenerationMixin):
+class RecurrentForCausalLM(PreTrainedModel, GenerationMixin):  # type: ignore[no-untyped-call]
     """A recurrent language model; `forward` goes on from `states` where they are given."""
 
     config_class = RecurrentConfig
@@ -90,7 +90,7 @@ class RecurrentForCausalLM(PreTrainedModel, GenerationMixin):
             config.num_hidden_layers,
             Dropout(**config.dropout),
         )
-        self.post_init()
+        self.post_init()  # type: ignore[no-untyped-call]
 
     def _init_weights(self, module: torch.nn.Module) -> None:
         """Nothing: weights come from archscout's own initialisation or from a checkpoint."""
@@ -124,6 +124,6 @@ class RecurrentForCausalLM(PreTrainedModel, GenerationMixin):
         return {"input_ids": input_ids if states is None else input_ids[:, -1:], "states": states}
 
     def _update_model_kwargs_for_generation(
-        self, outputs: RecurrentOutput, model_kwargs: dict[str, Any], *_: Any, **__: Any
+        self, outputs: ModelOutput, model_kwargs: dict[str, Any], *_: Any, **__: Any
     ) -> dict[str, Any]:
-        return model_kwargs | {"states": outputs.states}
+        return model_kwargs | {"states": outputs["states"]}

@@ -65,6 +65,8 @@ class Recipe:
         self.num_states = _count_states(self.nodes)
         for name, node in self.nodes.items():
             _check_node(name, node, self.nodes, self.num_states)
+        if not any(node.op == "linear" for node in self.nodes.values()):
+            raise InputError("recipe has no linear node; only these read x and can be trained")
         self.order = _topological_order(self.nodes)
 
     @classmethod
@@ -80,7 +82,9 @@ class Recipe:
         if isinstance(document, str | bytes):
             try:
                 document = json.loads(document, object_pairs_hook=_unique_keys)
-            except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+            except InputError:
+                raise
+            except (ValueError, RecursionError) as error:
                 raise InputError(f"recipe is not valid JSON: {error}") from error
         if not isinstance(document, Mapping):
             raise InputError(
@@ -90,7 +94,7 @@ class Recipe:
         try:
             # Through JSON mode, for strict Python mode would refuse a list where a tuple stands.
             nodes = _NODES.validate_json(json.dumps(dict(document)))
-        except (ValidationError, TypeError, RecursionError) as error:
+        except (ValueError, TypeError, RecursionError) as error:
             raise InputError(_shape_message(error)) from error
         return cls(nodes)
 

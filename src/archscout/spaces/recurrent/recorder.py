@@ -57,31 +57,32 @@ class RecurrentRecorder:
         embeddings: Tensor | None = None,
     ) -> Recording:
         """Run the first `depth` layers once and keep what is wanted; see `Recorder`."""
-        layers = list(self._model.layers)[:depth]
+        layers = self._model.recurrent_layers[:depth]
         recording = Recording()
         inputs = embeddings
         for i, layer in enumerate(layers):
-            assert isinstance(layer, RecurrentLayer)
-            if inputs is None:
-                affine = self._affine_of_tokens(layer, minibatch)
-            else:
-                affine = layer.affine(inputs)
             last = i == len(layers) - 1
-            if "linears" in wanted and not affine.requires_grad:
-                affine.requires_grad_()  # no linear node of this cell reads x
-            keep = _names_to_keep(layer, wanted)
             # The state after the last step enters no step: it need not be computed for itself.
-            steps = len(affine) - 1 if last and wanted <= _FORWARD_ONLY else len(affine)
-            state = layer.initial_state(affine.shape[1])
-            unrolled = layer.unroll(affine[:steps], state, keep)
+            steps = len(minibatch) - (last and wanted <= _FORWARD_ONLY)
+            affine = None
+            if inputs is None and "linears" not in wanted:
+                affine_steps = self._affine_of_tokens(layer, minibatch[:steps])
+            else:
+                inputs = self.embed(minibatch) if inputs is None else inputs
+                affine = layer.affine(inputs)
+                if "linears" in wanted and not affine.requires_grad:
+                    affine.requires_grad_()  # no linear node of this cell reads x
+                affine_steps = iter(affine[:steps].unbind(0))
+            state = layer.initial_state(minibatch.shape[1])
+            unrolled = layer.unroll(affine_steps, state, _names_to_keep(layer, wanted))
             if "hidden_states" in wanted:
-                recording.hidden_states.append([s[0] for s in unrolled.states[: len(affine)]])
+                entering = [state[0] for state in unrolled.states[: len(minibatch)]]
+                recording.hidden_states.append(entering)
             if "activations" in wanted:
                 kept = (unrolled.values[name] for name in layer.activations)
                 recording.activations.extend(torch.stack(values) for values in kept)
             if "linears" in wanted:
-                if inputs is None:
-                    inputs = self.embed(minibatch)
+                assert inputs is not None and affine is not None
                 recording.linears.extend(_linears(layer, inputs, affine, unrolled))
             if not last or "output" in wanted:
                 inputs = torch.stack(unrolled.outputs)
@@ -89,10 +90,11 @@ class RecurrentRecorder:
             recording.output = inputs
         return recording
 
-    def _affine_of_tokens(self, layer: RecurrentLayer, minibatch: Tensor) -> Tensor:
-        """The first layer's affine part, computed once for each distinct token."""
+    def _affine_of_tokens(self, layer: RecurrentLayer, minibatch: Tensor) -> Iterator[Tensor]:
+        """The first layer's affine part at each step, computed once for each distinct token."""
         tokens, index = minibatch.unique(return_inverse=True)
-        return layer.affine(self.embed(tokens))[index]
+        table = layer.affine(self.embed(tokens))
+        return (table.index_select(0, row) for row in index)
 
 
 def _names_to_keep(layer: RecurrentLayer, wanted: frozenset[str]) -> list[str]:

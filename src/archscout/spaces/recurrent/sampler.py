@@ -39,10 +39,7 @@ def sample(rng: random.Random, states: int | None = None, steps: int | None = No
     Raises:
         InputError: `states` or `steps` is out of range, or the steps are too few for the states.
     """
-    if states is not None and not 1 <= states <= MAX_STATES:
-        raise InputError(f"states is {states}; from 1 to {MAX_STATES} are accepted")
-    if steps is not None and not 1 <= steps <= MAX_STEPS:
-        raise InputError(f"steps is {steps}; from 1 to {MAX_STEPS} are accepted")
+    _check_range(states, steps)
     if steps is not None and states is not None and steps < states:
         raise InputError(f"steps is {steps}; {states} hidden states need at least as many")
     while True:
@@ -68,9 +65,13 @@ def suggest(trial: Trial, steps: int, states: int | None = None) -> Recipe:
 
     Args:
         trial: an Optuna trial, or anything with its suggest methods.
-        steps: growing steps, at least 1.
+        steps: growing steps, 1 to 12.
         states: number of hidden states; a gene by default.
+
+    Raises:
+        InputError: `states` or `steps` is out of range.
     """
+    _check_range(states, steps)
     draft = _Draft(states or trial.suggest_int("states", 1, MAX_STATES))
     for i in range(steps):
         choose = _digits(trial.suggest_float(f"step_{i}", 0.0, 1.0))
@@ -79,6 +80,13 @@ def suggest(trial: Trial, steps: int, states: int | None = None) -> Recipe:
     draft.drop_unreached()
     draft.use_all_sources()
     return draft.finish()
+
+
+def _check_range(states: int | None, steps: int | None) -> None:
+    if states is not None and not 1 <= states <= MAX_STATES:
+        raise InputError(f"states is {states}; from 1 to {MAX_STATES} are accepted")
+    if steps is not None and not 1 <= steps <= MAX_STEPS:
+        raise InputError(f"steps is {steps}; from 1 to {MAX_STEPS} are accepted")
 
 
 def default_steps(states: int) -> int:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import inspect
 import random
+import re
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -14,6 +16,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from archscout.errors import InputError
 from archscout.spaces.base import Scale, Trial
 from archscout.spaces.recurrent.canonical import canonical, fingerprint
 from archscout.spaces.recurrent.cells import CELLS
@@ -97,12 +100,24 @@ class RecurrentSpace:
         """A recipe from genes, see `sampler.suggest`."""
         return suggest(trial, self.steps or default_steps(3), self.states)
 
-    def parse(self, document: str | bytes | Mapping[str, Any]) -> Recipe:
-        """A recipe from JSON, or the cell of that name (rnn, gru, lstm).
+    def parse(self, document: Any) -> Recipe:
+        """A recipe from JSON (text or parsed), or the cell of that name: rnn, gru, lstm.
 
         Raises:
-            InputError: not JSON, or it breaks a rule of recipes.
+            InputError: no such name, not JSON, or it breaks a rule of recipes.
         """
+        if isinstance(document, Recipe):
+            return document
+        if isinstance(document, str) and re.fullmatch(r"\s*[A-Za-z][\w-]*\s*", document):
+            name = document.strip()
+            if name in self.named:
+                return self.named[name]
+            near = difflib.get_close_matches(name, self.named, 1)
+            hint = f" (did you mean {near[0]}?)" if near else ""
+            raise InputError(
+                f"no architecture {name!r}{hint}; JSON, or one of {', '.join(self.named)}, "
+                "is accepted"
+            )
         return Recipe.from_json(document)
 
     def to_dict(self, architecture: Recipe) -> dict[str, Any]:
@@ -174,7 +189,7 @@ class RecurrentSpace:
             return RecurrentRecorder(self.skeleton(architecture, vocabulary_size, scale))
         model = self._filled(architecture, vocabulary_size, scale, seed, depth)
         if device != "cpu":
-            for layer in model.layers[depth:]:
+            for layer in model.recurrent_layers[depth:]:
                 layer.to_empty(device=device)
             model.to(device)
         return RecurrentRecorder(model)
@@ -205,7 +220,7 @@ class RecurrentSpace:
             cell=[{"name": name, **node} for name, node in network.cell.items()],
             vocab_size=network.embedding.shape[0],
             embedding_size=network.embedding.shape[1],
-            hidden_size=network.layers[0].hidden_size,
+            hidden_size=network.recurrent_layers[0].hidden_size,
             num_hidden_layers=len(network.layers),
             dropout=dataclasses.asdict(network.dropout),
         )
@@ -225,5 +240,5 @@ class RecurrentSpace:
     def step(self, network: RecurrentLanguageModel, batch_size: int) -> Tensor:
         """Logits (1, B, V) of one token for each of B sequences."""
         tokens = torch.zeros(1, batch_size, dtype=torch.long, device=network.embedding.device)
-        logits, _ = network(tokens)
+        logits: Tensor = network(tokens)[0]
         return logits

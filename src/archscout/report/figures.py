@@ -1,0 +1,169 @@
+"""What the report's plots have in common: their looks, points, and what is shown beside these."""
+
+from __future__ import annotations
+
+import html
+import re
+import textwrap
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from archscout.report.findings import Findings
+from archscout.report.numbers import unit_of
+from archscout.search.settings import Objective
+
+# Okabe and Ito's colours, which stay apart for the colour-blind; shapes differ as well.
+INK, MUTED, GRID = "#1a1d21", "#5b6470", "#e6e9ed"
+BLUE, PALE_BLUE, VERMILLION = "#0072B2", "#73B3D8", "#D55E00"
+FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A plot of the report.
+
+    Attributes:
+        figure: the plotly figure.
+        label: what it shows, for those who do not see it.
+        caption: how to read it.
+    """
+
+    figure: go.Figure
+    label: str
+    caption: str
+
+    def to_json(self) -> str:
+        """Data and layout as JSON that may stand inside a script element."""
+        return str(self.figure.to_json()).replace("<", "\\u003c")
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """What a figure puts on an axis.
+
+    Attributes:
+        name: the column of the table.
+        sign: 1 where larger is better, -1 where smaller is.
+    """
+
+    name: str
+    sign: int
+
+    @classmethod
+    def of(cls, objective: Objective) -> Quantity:
+        """An objective."""
+        return cls(objective.name, objective.sign)
+
+    @property
+    def title(self) -> str:
+        """Of an axis."""
+        return escape(unit_of(self.name).heading(self.name))
+
+    def __str__(self) -> str:
+        return f"{self.name} ({'larger' if self.sign > 0 else 'smaller'} is better)"
+
+
+def blank(x: dict[str, Any], y: dict[str, Any]) -> go.Figure:
+    """An empty plot in the report's looks.
+
+    Args:
+        x: options of the axis that plotly is given beside the report's own.
+        y: the same.
+    """
+    figure = go.Figure()
+    axis: dict[str, Any] = {
+        "gridcolor": GRID,
+        "linecolor": MUTED,
+        "zeroline": False,
+        "ticks": "outside",
+        "tickcolor": MUTED,
+        "automargin": True,
+    }
+    figure.update_layout(
+        template="none",
+        font={"family": FONT, "size": 13, "color": INK},
+        margin={"l": 20, "r": 16, "t": 34, "b": 20},
+        legend={"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
+        hoverlabel={"bgcolor": "white", "font": {"family": FONT, "size": 13}, "align": "left"},
+        hovermode="closest",
+        xaxis=axis | x,
+        yaxis=axis | y,
+    )
+    figure.update_xaxes(title_standoff=8)
+    figure.update_yaxes(title_standoff=10)
+    return figure
+
+
+def add_points(
+    figure: go.Figure,
+    name: str,
+    x: list[Any],
+    y: list[Any],
+    marker: dict[str, Any],
+    hover: list[str],
+) -> None:
+    """Points with a text beside each that is pointed at.
+
+    Args:
+        figure: to which they are added.
+        name: in the legend.
+        x: where they stand.
+        y: the same.
+        marker: its looks, as plotly has them.
+        hover: the texts.
+    """
+    figure.add_scatter(
+        x=x, y=y, mode="markers", name=name, marker=marker, hovertext=hover, hoverinfo="text"
+    )
+
+
+def add_steps(figure: go.Figure, name: str, x: list[Any], y: list[Any], legend: bool) -> None:
+    """A line that keeps its height from each point to the next.
+
+    Args:
+        figure: to which it is added.
+        name: in the legend.
+        x: of the points.
+        y: of the points.
+        legend: whether the legend shows it.
+    """
+    figure.add_scatter(
+        x=x,
+        y=y,
+        mode="lines",
+        name=name,
+        line={"color": VERMILLION, "width": 1.8, "shape": "hv"},
+        hoverinfo="skip",
+        showlegend=legend,
+    )
+
+
+def hover_texts(findings: Findings, rows: pd.DataFrame, proposals: bool = False) -> list[str]:
+    """What is shown beside each point, in plotly's small subset of HTML.
+
+    Args:
+        findings: whose objectives are shown.
+        rows: of its architectures or its proposals.
+        proposals: whether the proposal's number is shown.
+    """
+    columns = dict.fromkeys([*(o.name for o in findings.objectives), "parameters"])
+    texts = []
+    for row in rows.to_dict("records"):
+        lines = [f"<b>{escape(row['fingerprint'])}</b>"]
+        # A number keeps to its noun.
+        description = re.sub(r"(\d) ", "\\1\u00a0", row["description"])
+        lines += [escape(line) for line in textwrap.wrap(description, 38)]
+        values = [(name, row[name]) for name in columns if not pd.isna(row[name])]
+        lines += [f"{escape(name)} {unit_of(name).write(value)}" for name, value in values]
+        if proposals:
+            lines.append(f"proposal {row['trial']}")
+        texts.append("<br>".join(lines))
+    return texts
+
+
+def escape(text: object) -> str:
+    """A text of which plotly takes nothing for HTML."""
+    return html.escape(str(text), quote=False)

@@ -1,0 +1,219 @@
+"""The page: everything about a run in one HTML file that needs nothing else."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from markupsafe import Markup
+from plotly.offline import get_plotlyjs
+
+from archscout.errors import InputError
+from archscout.report import recurrent, summary
+from archscout.report.drawing import Drawing
+from archscout.report.figures import Figure
+from archscout.report.findings import Findings
+from archscout.report.history import plot_histories
+from archscout.report.numbers import COSTS, count, unit_of
+from archscout.report.scoring_time import plot_scoring_time
+from archscout.report.templates import render
+from archscout.report.trade_offs import plot_trade_offs
+from archscout.search import Run
+
+REPORT = "report.html"
+DRAWINGS: Mapping[str, Callable[[Any], Drawing]] = {"rnn": recurrent.draw}
+_SHOWN = 20
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a table.
+
+    Attributes:
+        name: its heading.
+        kind: `number`, `mark`, `code`, `codes` or `text`; decides its looks.
+        note: stands below the heading.
+    """
+
+    name: str
+    kind: str = "text"
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of the page.
+
+    Attributes:
+        caption: what it shows.
+        columns: from left to right.
+        rows: cells as they are written.
+    """
+
+    caption: str
+    columns: list[Column]
+    rows: list[list[str]]
+
+
+def write_report(run: Run | str | os.PathLike[str], path: Path | None = None) -> Path:
+    """Write one self-contained HTML page about a run.
+
+    The page holds the ranking, score against parameters, the history of the search, the best
+    architecture as a drawing, what scoring cost, and the settings. It opens without a network.
+
+    Args:
+        run: a run, or the folder where it lies.
+        path: the file; report.html in the run folder by default.
+
+    Returns:
+        The file.
+
+    Raises:
+        InputError: no run lies in the folder, or the file cannot be written.
+    """
+    found = run if isinstance(run, Run) else Run(run)
+    path = found.folder.path / REPORT if path is None else Path(path)
+    if path.is_dir():
+        raise InputError(f"cannot write {path}: it is a folder; a file is needed, as report.html")
+    text = build_page(found)
+    part = path.with_name(f".{path.name}.part")
+    try:
+        part.write_text(text, encoding="utf-8")
+        os.replace(part, path)
+    except OSError as error:
+        with suppress(OSError):
+            part.unlink()
+        raise InputError(f"cannot write {path}: {error.strerror or error}") from error
+    return path
+
+
+def build_page(run: Run) -> str:
+    """The page as text."""
+    findings = Findings(run)
+    plots = _plots(findings)
+    return render(
+        "page.html.jinja",
+        title=f"{run.settings.space} on {run.information['text']['name']}",
+        run=run,
+        version=version("archscout"),
+        started=_date(run.information.get("started")),
+        best=findings.best,
+        description=run.space.describe(findings.best.architecture) if findings.best else "",
+        sentences=summary.sentences(findings),
+        ranking=_ranking(findings),
+        unranked=_unranked(findings),
+        problems=_problems(findings),
+        plots=plots,
+        drawing=_drawing(findings),
+        genotype=_genotype(findings),
+        settings=summary.setting_groups(run.information),
+        commands=summary.commands(run, len(findings.scored)),
+        plotly=Markup(get_plotlyjs()),
+        figures=Markup(
+            ",\n".join(
+                f'"{i}": {f.to_json()}' for group in plots.values() for i, f in group.items()
+            )
+        ),
+    )
+
+
+def _date(stamp: object) -> str:
+    """A time stamp as people write it; as it is where it is none."""
+    try:
+        moment = datetime.fromisoformat(str(stamp)).astimezone(UTC)
+    except ValueError:
+        return str(stamp)
+    return f"{moment.day} {moment:%B %Y, %H:%M} UTC"
+
+
+def _plots(findings: Findings) -> dict[str, dict[str, Figure]]:
+    """The plots of each section, by identifiers that are unique on the page."""
+    sections = {
+        "parameters": plot_trade_offs(findings),
+        "history": plot_histories(findings),
+        "time": plot_scoring_time(findings),
+    }
+    return {
+        section: {f"{section}-{i}": plot for i, plot in enumerate(plots)}
+        for section, plots in sections.items()
+    }
+
+
+def _ranking(findings: Findings) -> Table:
+    """The first architectures: objectives, other costs, time, and what it is."""
+    rows = findings.scored.head(_SHOWN)
+    goals = {goal.name: goal for goal in findings.objectives}
+    costs = [name for name in COSTS if name in rows and name not in goals]
+    columns = [Column("rank", "number"), Column("front", "mark")]
+    for name, goal in goals.items():
+        note = "larger is better" if goal.sign > 0 else "smaller is better"
+        columns.append(Column(unit_of(name).heading(name), "number", note))
+    columns += [Column(unit_of(name).heading(name), "number") for name in costs]
+    columns += [Column("scoring (ms)", "number"), Column("fingerprint", "code")]
+    columns.append(Column("architecture"))
+    cells = [
+        [
+            str(row["rank"]),
+            "◆ yes" if on_front else "",
+            *(unit_of(name).write(row[name]) for name in [*goals, *costs]),
+            f"{1e3 * row['seconds']:.1f}",
+            row["fingerprint"],
+            row["description"],
+        ]
+        for row, on_front in zip(rows.to_dict("records"), findings.front, strict=False)
+    ]
+    return Table(_ranking_caption(findings), columns, cells)
+
+
+def _ranking_caption(findings: Findings) -> str:
+    total = count(len(findings.scored), "scored architecture")
+    shown = f"The first {_SHOWN} of {total}" if len(findings.scored) > _SHOWN else total
+    names = list(dict.fromkeys([*(goal.name for goal in findings.objectives), "parameters"]))
+    if len(findings.objectives) > 1:
+        names = names[: len(findings.objectives)]
+    front = f"the Pareto front of {summary.listed(names)}" if len(names) > 1 else "the best"
+    return f"{shown}, best first. ◆ marks {front}."
+
+
+def _unranked(findings: Findings) -> str:
+    """How many architectures have no rank, and why."""
+    kinds = ((findings.failed, "without a finite score"), (findings.outside, "outside the limits"))
+    parts = [f"{count(len(rows), 'architecture')} {kind}" for rows, kind in kinds if len(rows)]
+    return ", ".join(parts)
+
+
+def _problems(findings: Findings) -> Table:
+    """Why scores are not finite: reasons, how many architectures, and which."""
+    groups: dict[str, list[str]] = {}
+    for problem, mark in findings.failed[["problem", "fingerprint"]].itertuples(index=False):
+        groups.setdefault(problem if isinstance(problem, str) else "unknown", []).append(mark)
+    return Table(
+        "Architectures whose score is not finite, by reason",
+        [Column("reason"), Column("architectures", "number"), Column("fingerprints", "codes")],
+        [
+            [reason, f"{len(marks):,}", ", ".join(marks)]
+            for reason, marks in sorted(groups.items(), key=lambda item: (-len(item[1]), item[0]))
+        ],
+    )
+
+
+def _drawing(findings: Findings) -> Drawing | None:
+    """The best architecture drawn, where there is one and its space has a drawing."""
+    draw = DRAWINGS.get(findings.run.settings.space)
+    return draw(findings.best.architecture) if draw and findings.best else None
+
+
+def _genotype(findings: Findings) -> str:
+    """The best architecture as JSON, one node a line."""
+    if findings.best is None:
+        return ""
+    document = findings.run.space.to_dict(findings.best.architecture)
+    lines = [f"  {json.dumps(name)}: {json.dumps(value)}" for name, value in document.items()]
+    return "{\n" + ",\n".join(lines) + "\n}"

@@ -1,0 +1,156 @@
+"""A run in a few sentences, its settings as tables, and what to type next."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from archscout.report.findings import Findings
+from archscout.report.numbers import MISSING, count, duration, number, unit_of
+from archscout.search import Run
+from archscout.search.folder import BEST
+from archscout.search.settings import Objective
+
+_GROUPS = {
+    "limits": "Limits",
+    "scale": "Sizes at which networks are scored",
+    "model_scale": "Sizes at which costs are taken and the best is built",
+}
+
+
+def sentences(findings: Findings) -> list[str]:
+    """What the run did, what it found, and how long it took."""
+    if findings.architectures.empty:
+        return ["No proposal has been made yet."]
+    return [_outcome(findings), _winner(findings), _time(findings)]
+
+
+def setting_groups(information: Mapping[str, Any]) -> list[tuple[str, list[tuple[str, str]]]]:
+    """Everything that run.json says: headings, and under each, names and values."""
+    settings = information["settings"].model_dump()
+    search = {name: value for name, value in settings.items() if name not in _GROUPS}
+    search |= {
+        name: v for name, v in information.items() if not isinstance(v, Mapping | type(None))
+    }
+    del search["settings"]
+    groups: list[tuple[str, Mapping[str, Any]]] = [("Search", search)]
+    groups += [(title, settings[name]) for name, title in _GROUPS.items()]
+    groups += [
+        (name.capitalize(), value)
+        for name, value in information.items()
+        if isinstance(value, Mapping)
+    ]
+    return [
+        (title, [(name.replace("_", " "), _written(value)) for name, value in values.items()])
+        for title, values in groups
+        if values
+    ]
+
+
+def commands(run: Run, ranked: int) -> list[tuple[str, str]]:
+    """What can be done with the best architecture: purposes and command lines.
+
+    Args:
+        run: the run.
+        ranked: how many architectures have a rank.
+    """
+    if not ranked:
+        return []
+    folder = shlex.quote(str(run.folder))
+    best = shlex.quote(str(run.folder.path / BEST))
+    whose = "the best" if len(run.objectives) == 1 else "the Pareto front"
+    score = ["archscout score", shlex.quote(run.settings.space), best, *_options(run)]
+    export = f"archscout export {folder}"
+    lines = [
+        ("Write the best architecture as a model that transformers loads:", f"{export} --out best"),
+        ("Or the one that ranks second:", f"{export} --rank 2 --out second"),
+        (f"Take every metric of {whose}:", " ".join(score)),
+    ]
+    return lines if ranked > 1 else [lines[0], lines[2]]
+
+
+def listed(parts: Sequence[str]) -> str:
+    """Parts of a sentence in a row.
+
+    >>> listed(["a", "b", "c"])
+    'a, b and c'
+    """
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
+
+
+def _outcome(findings: Findings) -> str:
+    made = count(len(findings.run.trials), "proposal")
+    distinct = count(len(findings.architectures), "distinct architecture")
+    parts = [f"{len(findings.scored):,} scored"]
+    if len(findings.outside):
+        parts.append(f"{len(findings.outside):,} outside the limits")
+    if len(findings.failed):
+        parts.append(f"{len(findings.failed):,} without a finite score")
+    return f"{made} gave {distinct}: {listed(parts)}."
+
+
+def _winner(findings: Findings) -> str:
+    best = findings.best
+    if best is None:
+        return "None was within the limits and had a finite score, so there is nothing to rank."
+    goals = findings.objectives
+    row = findings.scored.iloc[0]
+    reached = [_reached(goal, row[goal.name]) for goal in goals]
+    if all(goal.name != "parameters" for goal in goals):
+        reached.append(f"{number(row['parameters'])} parameters")
+    where = f" in {goals[0].name}" if len(goals) > 1 else ""
+    sentence = f"The best{where}, {best.fingerprint}, has {listed(reached)}."
+    if len(goals) > 1:
+        members = count(int(findings.front.sum()), "architecture")
+        names = listed([goal.name for goal in goals])
+        sentence += f" The Pareto front of {names} holds {members}."
+    return sentence
+
+
+def _reached(goal: Objective, value: float) -> str:
+    unit = unit_of(goal.name)
+    if goal.name == "parameters":
+        return f"{unit.write(value)} parameters"
+    return f"a {goal.name} of {unit.write(value)} {unit.label}".rstrip()
+
+
+def _time(findings: Findings) -> str:
+    sentence = f"It took {duration(findings.wall_seconds)} from the first proposal to the last"
+    if not len(findings.milliseconds):
+        return f"{sentence}."
+    median = duration(float(np.median(findings.milliseconds)) / 1e3)
+    return f"{sentence}; scoring an architecture took {median} (median)."
+
+
+def _written(value: object) -> str:
+    if value is None:
+        return MISSING
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    if isinstance(value, float) and value.is_integer():
+        return f"{value:,.0f}"
+    # An address of a database may hold a password, and reports are passed on.
+    return re.sub(r"(://[^:/@\s]*):[^@\s]*@", r"\1:***@", str(value))
+
+
+def _options(run: Run) -> Iterable[str]:
+    """Options with which the command line scores as the run did."""
+    settings = run.settings
+    pairs: list[tuple[str, object]] = [("text", place) for place in settings.text]
+    default = run.space.scales[run.space.default_scale]
+    names = [n for n, scale in run.space.scales.items() if vars(scale) == settings.scale]
+    if names:
+        pairs += [("scale", name) for name in names[:1] if name != run.space.default_scale]
+    else:
+        pairs += [(k, v) for k, v in settings.scale.items() if getattr(default, k) != v]
+    pairs += [("split", settings.split)] if settings.split else []
+    pairs += [("vocabulary-size", settings.vocabulary_limit)] if settings.vocabulary_limit else []
+    pairs += [("minibatch", settings.minibatch_index)] if settings.minibatch_index else []
+    pairs += [("seed", settings.seed)] if settings.seed else []
+    pairs += [("device", settings.device)] if settings.device != "cpu" else []
+    for name, value in pairs:
+        yield f"--{name.replace('_', '-')} {shlex.quote(str(value))}"

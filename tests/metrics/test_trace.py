@@ -1,0 +1,373 @@
+"""The trace: the fewest passes, and scores that depend on nothing but network and minibatch."""
+
+import random
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from archscout import Scorer, metrics
+from archscout.metrics import request, trace
+from archscout.metrics.trace import NOISE_AMPLITUDES, QUANTITIES
+from archscout.spaces import Recipe, RecurrentScale, RecurrentSpace
+from archscout.spaces.recurrent import Node, RecurrentRecorder
+from archscout.spaces.recurrent.language_model import RecurrentLayer
+from archscout.text import Corpus
+
+SPACE = RecurrentSpace()
+SMALL = RecurrentScale(6, 8, 10, 14, 3, "canonical")
+PUBLISHED = RecurrentScale(6, 8, 10, 14, 3, "published")
+RECIPES = {
+    **SPACE.named,
+    **{f"sample {seed}": SPACE.sample(seed) for seed in range(5)},
+    "three states": RecurrentSpace(states=3).sample(0),
+}
+OWN = tuple(n for n, m in metrics.available().items() if m.source)
+# Forward-only passes multiply each distinct token once, which rounds otherwise; vanishing
+# eigenvalues magnify that.
+ROUNDING = 1e-5
+
+
+@pytest.fixture(scope="module")
+def corpus() -> Corpus:
+    rng = random.Random(0)
+    words = tuple(f"w{min(rng.randrange(40), rng.randrange(40))}" for _ in range(2000))
+    return Corpus("words", {"all": words}, "0" * 64, ("words",))
+
+
+def recorder(
+    recipe: Recipe, scale: RecurrentScale = SMALL, depth: int | None = None
+) -> RecurrentRecorder:
+    return SPACE.recorder(recipe, 40, scale, 0, depth)
+
+
+def minibatch(seed: int = 0) -> torch.Tensor:
+    rng = torch.Generator().manual_seed(seed)
+    return torch.randint(0, 40, (SMALL.sequence_length, SMALL.batch_size), generator=rng)
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_metrics_asked_for_alone_equal_metrics_asked_for_together(
+    recipe: str, corpus: Corpus
+) -> None:
+    together = Scorer("rnn", corpus, OWN, SMALL).score(RECIPES[recipe]).scores
+    for name in OWN:
+        alone = Scorer("rnn", corpus, [name], SMALL).score(RECIPES[recipe]).scores
+        expected = {column: together[column] for column in alone}
+        assert alone == pytest.approx(expected, rel=ROUNDING, nan_ok=True)
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize("layer", [1, 2, 3])
+def test_one_layer_asked_for_alone_equals_that_of_all_layers(
+    recipe: str, layer: int, corpus: Corpus
+) -> None:
+    for base in ("hidden_covariance", "hidden_covariance_of_inputs"):
+        name = f"{base}[{layer}]"
+        alone = Scorer("rnn", corpus, [name], SMALL).score(RECIPES[recipe])
+        every = Scorer("rnn", corpus, [base], SMALL).score(RECIPES[recipe])
+        assert alone.scores == {name: pytest.approx(every[name], rel=ROUNDING, nan_ok=True)}
+
+
+class Passes(Counter[str]):
+    """Counts of forward passes, backward passes, and layers that were unrolled."""
+
+
+@pytest.fixture
+def passes(monkeypatch: pytest.MonkeyPatch) -> Iterator[Passes]:
+    found = Passes()
+    record, grad, unroll = RecurrentRecorder.record, torch.autograd.grad, RecurrentLayer.unroll
+
+    def counted(name: str, function: Any) -> Any:
+        def call(*arguments: Any, **keywords: Any) -> Any:
+            found[name] += 1
+            return function(*arguments, **keywords)
+
+        return call
+
+    monkeypatch.setattr(RecurrentRecorder, "record", counted("forward", record))
+    monkeypatch.setattr(torch.autograd, "grad", counted("backward", grad))
+    monkeypatch.setattr(torch.autograd, "backward", counted("backward", torch.autograd.backward))
+    monkeypatch.setattr(RecurrentLayer, "unroll", counted("layers", unroll))
+    yield found
+
+
+@pytest.mark.parametrize(
+    ("names", "forward", "backward"),
+    [
+        (["parameters"], 0, 0),
+        (["hidden_covariance"], 1, 0),
+        (["activation_distance", "activation_distance_released"], 1, 0),
+        (["hidden_covariance", "hidden_covariance_of_inputs", "activation_distance"], 1, 0),
+        (["jacobian_cosine"], 1, 1),
+        (["jacobian_cosine", "jacobian_covariance", "hidden_covariance[1]"], 1, 1),
+        (["synaptic_saliency", "synaptic_saliency_published"], 1, 1),
+        (["hidden_synaptic_saliency", "synaptic_saliency", "jacobian_covariance"], 1, 1),
+        (["synaptic_saliency_released"], 1, 1),
+        (["synaptic_saliency", "synaptic_saliency_released"], 1, 2),
+        (["small_noise_jacobian", "small_noise_jacobian_cosine"], 2, 2),
+        (["small_noise_jacobian", "large_noise_jacobian"], 3, 3),
+        (["more_noised_jacobian", "small_noise_jacobian", "large_noise_jacobian"], 4, 4),
+        (OWN, 4, 5),
+    ],
+)
+def test_the_fewest_passes_serve_all_metrics(
+    names: list[str], forward: int, backward: int, passes: Passes, corpus: Corpus
+) -> None:
+    Scorer("rnn", corpus, names, SMALL).score(SPACE.named["gru"])
+    assert (passes["forward"], passes["backward"]) == (forward, backward)
+
+
+@pytest.mark.parametrize(
+    ("names", "layers"),
+    [
+        (["hidden_covariance[1]"], 1),
+        (["hidden_covariance[2]", "parameters"], 2),
+        (["hidden_covariance[1]", "hidden_covariance_of_inputs[2]"], 2),
+        (["hidden_covariance"], 3),
+        (["hidden_covariance[1]", "activation_distance"], 3),
+        (["hidden_covariance[1]", "jacobian_cosine"], 3),
+        (["hidden_covariance[1]", "small_noise_jacobian"], 6),
+    ],
+)
+def test_only_the_layers_that_matter_are_run(
+    names: list[str], layers: int, passes: Passes, corpus: Corpus
+) -> None:
+    Scorer("rnn", corpus, names, SMALL).score(SPACE.named["lstm"])
+    assert passes["layers"] == layers
+
+
+@pytest.mark.parametrize("scale", [SMALL, PUBLISHED])
+def test_layers_that_do_not_matter_are_not_even_filled(scale: RecurrentScale) -> None:
+    recipe = SPACE.named["lstm"]
+    shallow = recorder(recipe, scale, depth=1)
+    deeper = shallow._model.layers[1:]
+    assert all(parameter.is_meta for parameter in deeper.parameters())
+    found = trace(shallow, minibatch(), {"hidden_states"}, depth=1)
+    full = trace(recorder(recipe, scale), minibatch(), {"hidden_states"})
+    assert len(found.hidden_states) == 1
+    assert torch.equal(found.hidden_states[0], full.hidden_states[0])
+
+
+def test_forward_passes_keep_no_graph() -> None:
+    found = trace(recorder(SPACE.named["lstm"]), minibatch(), {"hidden_states", "activations"})
+    assert not any(t.requires_grad for t in [*found.hidden_states, *found.activations])
+
+
+def test_a_trace_keeps_no_graph_after_its_backward_passes() -> None:
+    found = trace(recorder(SPACE.named["lstm"]), minibatch(), QUANTITIES)
+    kept = [
+        *found.hidden_states,
+        *found.activations,
+        *found.hidden_state_gradients,
+        *found.noised_embedding_gradients.values(),
+        *(w.gradient for w in found.weight_gradients),
+        *(w.weight for w in found.weight_gradients),
+        *(w.gradient for w in found.squared_weight_gradients),
+        found.output,
+        found.embedding_gradient,
+    ]
+    assert all(isinstance(tensor, torch.Tensor) for tensor in kept)
+    assert not any(tensor.requires_grad for tensor in kept if tensor is not None)
+
+
+def test_quantities_that_nothing_needs_are_empty() -> None:
+    found = trace(recorder(SPACE.named["gru"]), minibatch(), {"activations"})
+    assert found.activations
+    assert not found.hidden_states
+    assert found.output is found.embedding_gradient is found.tied_weight_gradient is None
+    assert not found.weight_gradients and not found.noised_embedding_gradients
+
+
+def test_shapes_are_those_of_the_docstring() -> None:
+    t, b, e, h = SMALL.sequence_length, SMALL.batch_size, SMALL.embedding_size, SMALL.hidden_size
+    found = trace(recorder(SPACE.named["lstm"]), minibatch(), QUANTITIES)
+    widths = (h, h, e)
+    assert [s.shape for s in found.hidden_states] == [(t, b, width) for width in widths]
+    assert [s.shape for s in found.hidden_state_gradients] == [(t, b, w) for w in widths]
+    # The LSTM has five activation nodes.
+    assert [s.shape for s in found.activations] == [(t, b, w) for w in widths for _ in range(5)]
+    assert found.output is not None and found.output.shape == (t, b, e)
+    assert found.embedding_gradient is not None
+    assert found.embedding_gradient.shape == (t, b, e)
+    assert list(found.noised_embedding_gradients) == list(NOISE_AMPLITUDES)
+
+
+@pytest.mark.parametrize("squared", [False, True])
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_products_over_time_give_the_weight_gradients_of_autograd(
+    recipe: str, squared: bool
+) -> None:
+    network = SPACE.build(RECIPES[recipe], 40, PUBLISHED).double().eval()
+    weights = [
+        weight
+        for layer in network.layers
+        for node in layer.linear.values()
+        for weight in node.weights
+    ]
+    output, _ = network.encode(minibatch())
+    objective = output.square().sum() / 2 if squared else output.sum()
+    expected = torch.autograd.grad(objective, [*weights, network.embedding], allow_unused=True)
+
+    prefix = "squared_" if squared else ""
+    needs = {f"{prefix}weight_gradients", f"{prefix}tied_weight_gradient"}
+    found = trace(RecurrentRecorder(network), minibatch(), needs)
+    gradients = getattr(found, f"{prefix}weight_gradients")
+    assert len(gradients) == len(weights)
+    for weight, got, gradient in zip(weights, gradients, expected, strict=False):
+        assert torch.equal(got.weight, weight)
+        wanted = torch.zeros_like(weight) if gradient is None else gradient
+        torch.testing.assert_close(got.gradient, wanted, rtol=1e-9, atol=1e-12)
+    tied = getattr(found, f"{prefix}tied_weight_gradient")
+    tokens = minibatch().unique()
+    assert torch.equal(tied.weight, network.embedding.detach()[tokens])
+    torch.testing.assert_close(tied.gradient, expected[-1][tokens], rtol=1e-9, atol=1e-12)
+
+
+def test_each_nodes_first_weight_is_marked() -> None:
+    recipe = SPACE.named["gru"]
+    found = trace(recorder(recipe, PUBLISHED), minibatch(), {"weight_gradients"})
+    marks = [w.first_input for w in found.weight_gradients]
+    assert marks == [True, False] * (3 * SMALL.num_layers)
+
+
+@pytest.mark.parametrize("scale", [SMALL, PUBLISHED])
+def test_a_score_is_the_same_to_the_last_digit_whatever_was_scored_before(
+    scale: RecurrentScale, corpus: Corpus
+) -> None:
+    scorer = Scorer("rnn", corpus, OWN, scale)
+    first = scorer.score(RECIPES["sample 1"])
+    for other in ("lstm", "sample 2", "sample 3"):
+        scorer.score(RECIPES[other])
+    torch.rand(7)
+    again = scorer.score(RECIPES["sample 1"])
+    fresh = Scorer("rnn", corpus, OWN, scale).score(RECIPES["sample 1"])
+    Scorer("rnn", corpus, OWN, scale, seed=5).score(RECIPES["sample 1"])
+    after_another_seed = scorer.score(RECIPES["sample 1"])
+    # By their text, since NaN is not equal to itself.
+    assert repr(again.scores) == repr(first.scores)
+    assert repr(fresh.scores) == repr(first.scores)
+    assert repr(after_another_seed.scores) == repr(first.scores)
+
+
+@pytest.mark.parametrize("scale", [SMALL, PUBLISHED])
+def test_scoring_leaves_torchs_and_numpys_random_numbers_alone(
+    scale: RecurrentScale, corpus: Corpus
+) -> None:
+    torch.manual_seed(1)
+    np.random.seed(1)
+    expected = torch.rand(3).tolist(), np.random.rand(3).tolist()
+    torch.manual_seed(1)
+    np.random.seed(1)
+    Scorer("rnn", corpus, OWN, scale).score(RECIPES["sample 1"])
+    assert (torch.rand(3).tolist(), np.random.rand(3).tolist()) == expected
+
+
+def test_metrics_are_pure_functions_of_a_trace() -> None:
+    requests = [request(name) for name in OWN]
+    found = trace(recorder(RECIPES["sample 1"]), minibatch(), QUANTITIES)
+    first = [asked.values(found) for asked in requests]
+    again = [asked.values(found) for asked in reversed(requests)]
+    assert repr(again[::-1]) == repr(first)
+
+
+def rewritten(recipe: Recipe, rng: random.Random) -> Recipe:
+    """The recipe with other names, orders, commutative inputs, and numbers of later states."""
+    nodes = list(recipe.nodes.items())
+    rng.shuffle(nodes)
+    inner = [name for name, _ in nodes if not name.startswith("h_new_")]
+    names = {name: f"{rng.choice('abyz')}.{i}" for i, name in enumerate(inner)}
+    later = list(range(1, recipe.num_states))
+    for old, new in zip(later, rng.sample(later, len(later)), strict=True):
+        names |= {f"h_new_{old}": f"h_new_{new}", f"h_prev_{old}": f"h_prev_{new}"}
+    rewritten = {}
+    for name, node in nodes:
+        inputs = [names.get(source, source) for source in node.input]
+        if node.op in ("linear", "elementwise_sum", "elementwise_prod"):
+            rng.shuffle(inputs)
+        rewritten[names.get(name, name)] = Node(op=node.op, input=tuple(inputs))
+    return Recipe(rewritten)
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_renamed_and_shuffled_recipes_score_the_same_at_the_fast_scale(
+    recipe: str, corpus: Corpus
+) -> None:
+    rng = random.Random(recipe)
+    scorer = Scorer("rnn", corpus, OWN, "fast")
+    original = scorer.score(RECIPES[recipe])
+    other = scorer.score(rewritten(RECIPES[recipe], rng))
+    assert repr(other.scores) == repr(original.scores)
+    assert other.fingerprint == original.fingerprint
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_shuffled_recipes_score_the_same_with_any_canonical_scale(
+    recipe: str, corpus: Corpus
+) -> None:
+    rng = random.Random(recipe)
+    scorer = Scorer("rnn", corpus, OWN, SMALL)
+    original = scorer.score(RECIPES[recipe])
+    for _ in range(5):
+        assert repr(scorer.score(rewritten(RECIPES[recipe], rng)).scores) == repr(original.scores)
+
+
+def test_two_orders_of_a_recipe_may_differ_with_the_published_initialisation(
+    corpus: Corpus,
+) -> None:
+    recipe = SPACE.named["lstm"]
+    turned = Recipe(dict(reversed(recipe.nodes.items())))
+    scorer = Scorer("rnn", corpus, ["hidden_covariance[1]", "jacobian_covariance"], PUBLISHED)
+    one, other = scorer.score(recipe), scorer.score(turned)
+    assert one.fingerprint == other.fingerprint
+    assert one["hidden_covariance[1]"] != other["hidden_covariance[1]"]
+    assert one["jacobian_covariance"] != other["jacobian_covariance"]
+
+
+def test_names_alone_never_matter_with_the_published_initialisation(corpus: Corpus) -> None:
+    recipe = SPACE.named["gru"]
+    names = {name: f"n.{i}" for i, name in enumerate(recipe.nodes) if name != "h_new_0"}
+    renamed = Recipe(
+        {
+            names.get(name, name): Node(
+                op=node.op, input=tuple(names.get(source, source) for source in node.input)
+            )
+            for name, node in recipe.nodes.items()
+        }
+    )
+    scorer = Scorer("rnn", corpus, OWN, PUBLISHED)
+    assert repr(scorer.score(renamed).scores) == repr(scorer.score(recipe).scores)
+
+
+def test_noise_is_shared_by_architectures_and_amplitudes() -> None:
+    # With one vocabulary and seed the embeddings agree, so the noised networks see one input.
+    seen: list[torch.Tensor] = []
+
+    class Watched(RecurrentRecorder):
+        def record(self, minibatch, wanted, depth=None, embeddings=None):  # type: ignore[no-untyped-def]
+            seen.append(embeddings.detach())
+            return super().record(minibatch, wanted, depth, embeddings)
+
+    for name in ("lstm", "gru"):
+        network = Watched(SPACE.build(SPACE.named[name], 40, SMALL))
+        trace(network, minibatch(), {f"noised_embedding_gradient[{a:g}]" for a in (0.1, 10.0)})
+    small, large, small_again, large_again = seen
+    assert torch.equal(small, small_again) and torch.equal(large, large_again)
+    clean = recorder(SPACE.named["lstm"]).embed(minibatch())
+    torch.testing.assert_close(large - clean, 100 * (small - clean), rtol=1e-2, atol=1e-4)
+    assert not torch.equal(small, clean)
+
+
+def test_a_cell_that_ignores_its_input_has_a_jacobian_of_zeros() -> None:
+    recipe = Recipe.from_json(
+        {
+            "a": {"op": "linear", "input": ["h_prev_0"]},
+            "h_new_0": {"op": "activation_tanh", "input": ["a"]},
+        }
+    )
+    found = trace(recorder(recipe), minibatch(), {"embedding_gradient"})
+    assert found.embedding_gradient is not None
+    assert not found.embedding_gradient.any()
