@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from archscout import metrics, spaces
     from archscout.errors import InputError
-    from archscout.export import export, export_candidate
+    from archscout.exporting import export, export_candidate
     from archscout.metrics import metric
     from archscout.report import write_report
     from archscout.scoring import Score, Scorer, score, score_module
-    from archscout.search import Run, search
+    from archscout.searching import Run, search
 
 __version__ = "0.1.0"
 
@@ -38,25 +38,22 @@ __all__ = [
 # Importing torch takes seconds; `archscout --help` should not. So names are imported when used.
 _HOMES = {
     "InputError": "errors",
-    "Run": "search",
+    "Run": "searching",
     "Score": "scoring",
     "Scorer": "scoring",
-    "export": "export",
-    "export_candidate": "export",
+    "export": "exporting",
+    "export_candidate": "exporting",
     "metric": "metrics",
     "score": "scoring",
     "score_module": "scoring",
-    "search": "search",
+    "search": "searching",
     "write_report": "report",
 }
 
 
 def __getattr__(name: str) -> Any:
     if name in _HOMES:
-        value = getattr(import_module(f"archscout.{_HOMES[name]}"), name)
-        # `search` and `export` are functions here, though modules have these names too.
-        globals()[name] = value
-        return value
+        return getattr(import_module(f"archscout.{_HOMES[name]}"), name)
     if name in ("metrics", "spaces"):
         return import_module(f"archscout.{name}")
     raise AttributeError(f"module 'archscout' has no attribute {name!r}")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import archscout
-from archscout.search import Run, search
+from archscout.searching import Run, search
 from archscout.spaces import RecurrentSpace
 
 SMALL = RecurrentSpace.scales["fast"].resized(

@@ -44,9 +44,9 @@ def export(
 
         archscout export lstm --text my.txt --scale paper --out lstm
     """
-    from archscout.export import export as write
-    from archscout.export import export_candidate
-    from archscout.search import Run
+    from archscout.exporting import export as write
+    from archscout.exporting import export_candidate
+    from archscout.searching import Run
 
     if Path(source).is_dir():
         sizes = (scale, embedding_size, hidden_size, num_layers, initialisation)

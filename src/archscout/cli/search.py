@@ -17,7 +17,7 @@ from archscout.cli.output import console, errors, number, progress
 from archscout.errors import InputError
 
 if TYPE_CHECKING:
-    from archscout.search import Progress, Run
+    from archscout.searching import Progress, Run
 
 _LIMITS = "Limits"
 _SHOWN = 10
@@ -172,7 +172,7 @@ def search(
 
 def _hand_over(run: Run) -> None:
     """Write the report, and the best architecture as a model."""
-    from archscout.export import export_candidate
+    from archscout.exporting import export_candidate
     from archscout.report import write_report
 
     write_report(run)

@@ -25,7 +25,7 @@ from archscout.report.numbers import COSTS, count, unit_of
 from archscout.report.scoring_time import plot_scoring_time
 from archscout.report.templates import render
 from archscout.report.trade_offs import plot_trade_offs
-from archscout.search import Run
+from archscout.searching import Run
 
 REPORT = "report.html"
 DRAWINGS: Mapping[str, Callable[[Any], Drawing]] = {"rnn": recurrent.draw}

@@ -11,9 +11,9 @@ import numpy as np
 
 from archscout.report.findings import Findings
 from archscout.report.numbers import MISSING, count, duration, number, unit_of
-from archscout.search import Run
-from archscout.search.folder import BEST
-from archscout.search.settings import Objective
+from archscout.searching import Run
+from archscout.searching.folder import BEST
+from archscout.searching.settings import Objective
 
 _GROUPS = {
     "limits": "Limits",

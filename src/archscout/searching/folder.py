@@ -21,7 +21,7 @@ import pandas as pd
 from pydantic import ValidationError
 
 from archscout.errors import InputError
-from archscout.search.settings import SearchSettings
+from archscout.searching.settings import SearchSettings
 
 RUN = "run.json"
 VOCABULARY = "vocabulary.json"

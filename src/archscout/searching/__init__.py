@@ -1,5 +1,5 @@
 """Search: Optuna proposes, the scorer scores, the run folder remembers."""
 
-from archscout.search.run import Candidate, Progress, Run, search
+from archscout.searching.run import Candidate, Progress, Run, search
 
 __all__ = ["Candidate", "Progress", "Run", "search"]

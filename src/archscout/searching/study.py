@@ -20,7 +20,7 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
 from archscout.errors import InputError
-from archscout.search.settings import Direction
+from archscout.searching.settings import Direction
 
 _RESULT = "result"
 

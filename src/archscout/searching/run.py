@@ -18,9 +18,9 @@ from torch import nn
 from archscout import spaces
 from archscout.errors import InputError
 from archscout.scoring import Scorer, TextSource, resolve_scale
-from archscout.search import costs
-from archscout.search.folder import BEST, VOCABULARY, RunFolder
-from archscout.search.settings import (
+from archscout.searching import costs
+from archscout.searching.folder import BEST, VOCABULARY, RunFolder
+from archscout.searching.settings import (
     SAMPLERS,
     Objective,
     SearchSettings,
@@ -28,8 +28,8 @@ from archscout.search.settings import (
     parse_limit,
     parse_objectives,
 )
-from archscout.search.study import Evaluation, Study, is_outside, result_of
-from archscout.search.table import front, ranking
+from archscout.searching.study import Evaluation, Study, is_outside, result_of
+from archscout.searching.table import front, ranking
 from archscout.spaces.base import Scale, Space
 from archscout.text import Corpus, Vocabulary
 

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 
 from archscout.errors import InputError
 from archscout.metrics.registry import Request, request
-from archscout.search.costs import COSTS
+from archscout.searching.costs import COSTS
 
 SAMPLERS = ("nsga2", "random", "tpe")
 Direction = Literal["maximize", "minimize"]

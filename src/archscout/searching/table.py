@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 from optuna.trial import FrozenTrial, TrialState
 
-from archscout.search.settings import Objective
-from archscout.search.study import is_outside, result_of
+from archscout.searching.settings import Objective
+from archscout.searching.study import is_outside, result_of
 
 
 def ranking(trials: Sequence[FrozenTrial], objectives: Sequence[Objective]) -> pd.DataFrame:

@@ -18,7 +18,7 @@ from typing import Any
 from torch import nn
 
 from archscout.errors import InputError
-from archscout.search import Candidate
+from archscout.searching import Candidate
 from archscout.spaces.base import Space
 from archscout.text import Vocabulary
 
