@@ -171,14 +171,16 @@ def test_one_layer_gets_the_same_weights_as_one_of_three(way: str, name: str) ->
 
 
 @BOTH
-def test_a_recorder_of_one_layer_sees_the_states_of_the_full_model(way: str) -> None:
+@pytest.mark.parametrize("depth", [1, 2, 3, 9])
+def test_a_recorder_of_some_layers_sees_the_states_of_the_full_model(way: str, depth: int) -> None:
     minibatch = torch.arange(10).view(5, 2)
     wanted = frozenset({"hidden_states"})
-    shallow = SPACE.recorder(CELL, V, SCALES[way], 0, depth=1).record(minibatch, wanted, 1)
-    full = SPACE.recorder(CELL, V, SCALES[way], 0, depth=None).record(minibatch, wanted)
-    assert len(shallow.hidden_states) == 1
+    shallow = SPACE.recorder(CELL, V, SCALES[way], 0, depth).record(minibatch, wanted, depth)
+    full = SPACE.recorder(CELL, V, SCALES[way], 0, None).record(minibatch, wanted)
     assert len(full.hidden_states) == 3
-    torch.testing.assert_close(list(shallow.hidden_states[0]), list(full.hidden_states[0]))
+    assert len(shallow.hidden_states) == min(depth, 3)
+    for ours, theirs in zip(shallow.hidden_states, full.hidden_states, strict=False):
+        torch.testing.assert_close(list(ours), list(theirs))
 
 
 # The published way

@@ -396,6 +396,11 @@ def test_the_layers_input_feeds_linear_nodes_only(op: str, position: int) -> Non
     assert f"{op} takes x" in message
 
 
+def test_a_recipe_without_a_linear_node_is_refused() -> None:
+    message = problem({"h_new_0": node("activation_tanh", "h_prev_0")})
+    assert "no linear node" in message
+
+
 # Cycles
 
 

@@ -121,6 +121,18 @@ def test_architectures_are_read_from_text_bytes_and_objects() -> None:
 def test_architectures_are_read_from_their_names() -> None:
     for name, recipe in SPACE.named.items():
         assert SPACE.parse(name) == recipe
+        assert SPACE.parse(f" {name}\n") == recipe
+        assert SPACE.parse(recipe) is recipe
+
+
+@pytest.mark.parametrize(("name", "hint"), [("lstmm", " (did you mean lstm?)"), ("quux", "")])
+def test_a_misspelt_name_of_an_architecture_is_refused_with_those_there_are(
+    name: str, hint: str
+) -> None:
+    with pytest.raises(InputError) as refusal:
+        SPACE.parse(name)
+    assert f"no architecture {name!r}{hint};" in str(refusal.value)
+    assert "rnn, gru, lstm" in str(refusal.value)
 
 
 def test_classical_cells_are_recipes_with_a_name() -> None:

@@ -232,7 +232,7 @@ def _ranking(run: Run) -> Table:
     shown.add_column("fingerprint", no_wrap=True)
     for column in columns:
         shown.add_column(column, justify="right")
-    shown.add_column("architecture")
+    shown.add_column("architecture", no_wrap=True, overflow="ellipsis")
     for _, row in rows.iterrows():
         star = "*" if len(objectives) > 1 and row["front"] == 1 else ""
         description = run.space.describe(run.space.parse(row["architecture"]))

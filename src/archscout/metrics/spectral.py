@@ -22,20 +22,21 @@ def correlation(rows: Tensor) -> Tensor:
     What stands above the diagonal's blocks is not filled, for it would double the work. A row
     that does not vary gives NaN in its row and column.
     """
-    # Time goes into memory, not arithmetic: everything after the copy happens in place.
-    unit = rows.double() if rows.dtype != torch.float64 else rows.clone()
-    mean = unit.mean(1, keepdim=True)
-    unit -= mean
-    deviation = torch.linalg.vector_norm(unit, dim=1, keepdim=True)
-    # What rounding of the mean alone may leave of a constant row.
-    rounding = 4 * torch.finfo(unit.dtype).eps * math.sqrt(unit.shape[1]) * mean.abs()
-    unit /= deviation.masked_fill(deviation <= rounding, math.nan)
-    n = len(unit)
-    matrix = unit.new_zeros(n, n)
+    # Time goes into memory, not arithmetic: after the copy everything happens in place, and the
+    # rows are scaled to unit length only where they are few, in the product.
+    centred = rows.double() if rows.dtype != torch.float64 else rows.clone()
+    mean = centred.mean(1, keepdim=True)
+    centred -= mean
+    n, columns = centred.shape
+    product = centred.new_zeros(n, n)
     for start in range(0, n, _BLOCK):
-        block = slice(start, start + _BLOCK)
-        torch.mm(unit[block], unit[: start + _BLOCK].t(), out=matrix[block, : start + _BLOCK])
-    return matrix
+        block, so_far = slice(start, start + _BLOCK), slice(start + _BLOCK)
+        torch.mm(centred[block], centred[so_far].t(), out=product[block, so_far])
+    deviation = product.diagonal().sqrt()
+    # What rounding of the mean alone may leave of a constant row.
+    rounding = 4 * torch.finfo(product.dtype).eps * math.sqrt(columns) * mean[:, 0].abs()
+    deviation.masked_fill_(deviation <= rounding, math.nan)
+    return product.div_(deviation[:, None]).div_(deviation[None, :])
 
 
 def spectral_score(rows: Tensor) -> float:

@@ -17,6 +17,7 @@ from typing import Any
 import optuna
 from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from archscout.errors import InputError
@@ -151,10 +152,17 @@ class Study:
         except (SQLAlchemyError, RuntimeError, ImportError, ValueError, KeyError) as error:
             raise InputError(self._broken(error)) from error
 
+    def _shown_place(self) -> str:
+        """The address without a password, for messages are passed on."""
+        try:
+            return make_url(self._place).render_as_string(hide_password=True)
+        except SQLAlchemyError:
+            return "at the given address"
+
     def _broken(self, error: BaseException) -> str:
         reason = str(getattr(error, "orig", None) or error).partition("\n")[0]
         return (
-            f"study database {self._place}: {reason}; "
+            f"study database {self._shown_place()}: {reason}; "
             "a database that no other process has locked, with room to write, is needed"
         )
 

@@ -37,6 +37,10 @@ def ranking(trials: Sequence[FrozenTrial], objectives: Sequence[Objective]) -> p
     table = pd.DataFrame(list(rows.values()))
     if table.empty:
         return table
+    # Where nothing was within the limits, nothing was scored, and no row has the columns.
+    for objective in objectives:
+        if objective.name not in table:
+            table[objective.name] = np.nan
     ranked = (table["within_limits"] & table["_complete"]).to_numpy()
     signs = np.array([objective.sign for objective in objectives], dtype=float)
     values = table.loc[ranked, [o.name for o in objectives]].to_numpy(dtype=float) * signs

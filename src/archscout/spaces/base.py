@@ -83,7 +83,7 @@ class Space(Protocol[Genotype]):
     named: Mapping[str, Genotype]
 
     def samples(self, seed: int) -> Iterator[Genotype]:
-        """Different architectures drawn at random, without end."""
+        """Different architectures drawn at random, until hardly any are left."""
 
     def sample(self, seed: int) -> Genotype:
         """The first of `samples`."""

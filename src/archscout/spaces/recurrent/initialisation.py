@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import math
 from functools import lru_cache
+from threading import Lock
 
 import torch
 from torch import Tensor
@@ -103,16 +104,18 @@ class _Stream:
     def __init__(self, generator: torch.Generator) -> None:
         self._states = [generator.get_state()]
         self._scratch = torch.empty(self._INTERVAL)
+        self._lock = Lock()
 
     def at(self, position: int) -> torch.Generator:
         """A generator that has drawn so many uniform numbers of the stream."""
         whole, rest = divmod(position, self._INTERVAL)
         generator = torch.Generator()
-        generator.set_state(self._states[min(whole, len(self._states) - 1)])
-        while len(self._states) <= whole:
-            self._scratch.uniform_(generator=generator)
-            self._states.append(generator.get_state())
-        self._scratch[:rest].uniform_(generator=generator)
+        with self._lock:
+            generator.set_state(self._states[min(whole, len(self._states) - 1)])
+            while len(self._states) <= whole:
+                self._scratch.uniform_(generator=generator)
+                self._states.append(generator.get_state())
+            self._scratch[:rest].uniform_(generator=generator)
         return generator
 
 

@@ -93,8 +93,9 @@ class LinearNode(nn.Module):
     def weight_from(self, source: str, drop: float = 0.0) -> Tensor:
         """The weight (H, width) that a source is multiplied by, after weight drop."""
         weights = [w for w, s in zip(self.weights, self.inputs, strict=True) if s == source]
-        total = weights[0] if len(weights) == 1 else torch.stack(weights).sum(0)
-        return F.dropout(total, drop) if drop else total
+        if drop:
+            weights = [F.dropout(weight, drop) for weight in weights]
+        return weights[0] if len(weights) == 1 else torch.stack(weights).sum(0)
 
 
 class RecurrentLayer(nn.Module):

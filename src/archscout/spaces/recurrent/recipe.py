@@ -27,6 +27,7 @@ ARITY = {
 OPS = ("linear", *ARITY)
 COMMUTATIVE = frozenset({"linear", "elementwise_prod", "elementwise_sum"})
 MAX_STATES = 3
+MAX_NODES = 64  # the space has at most 24; larger ones take long to bring to canonical form
 INPUT = "x"
 
 _STATE = re.compile(r"h_(prev|new)_(0|[1-9][0-9]{0,3})")
@@ -143,9 +144,9 @@ def _shape_message(error: Exception) -> str:
     if not isinstance(error, ValidationError):
         return f"recipe is not plain JSON: {error}"
     first = error.errors()[0]
-    place = " ".join(f"{part!r}" for part in first["loc"])
+    place = ", at " + " ".join(f"{part!r}" for part in first["loc"]) if first["loc"] else ""
     return (
-        f"recipe, at {place}: {first['msg'].lower()} (got {_shown(first['input'])}); "
+        f"recipe{place}: {first['msg'].lower()} (got {_shown(first['input'])}); "
         'a node is {"op": <name>, "input": [<names>]}'
     )
 
@@ -153,6 +154,8 @@ def _shape_message(error: Exception) -> str:
 def _check_names(nodes: Mapping[str, Node]) -> None:
     if not nodes:
         raise InputError("recipe is empty; it needs at least h_new_0 and what leads to it")
+    if len(nodes) > MAX_NODES:
+        raise InputError(f"recipe has {len(nodes)} nodes; at most {MAX_NODES} are accepted")
     for name in nodes:
         if name == INPUT or name.startswith("h_prev_") or not name:
             raise InputError(

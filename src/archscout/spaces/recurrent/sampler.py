@@ -42,8 +42,8 @@ def sample(rng: random.Random, states: int | None = None, steps: int | None = No
     _check_range(states, steps)
     if steps is not None and states is not None and steps < states:
         raise InputError(f"steps is {steps}; {states} hidden states need at least as many")
+    k = states or rng.randint(1, min(MAX_STATES, steps or MAX_STATES))
     while True:
-        k = states or rng.randint(1, min(MAX_STATES, steps or MAX_STATES))
         draft = _Draft(k)
         for _ in range(steps or default_steps(k)):
             draft.grow(rng.choice(STEPS), rng.randrange)
@@ -61,7 +61,8 @@ def suggest(trial: Trial, steps: int, states: int | None = None) -> Recipe:
     The genes are `states`, one number in [0, 1) for every growing step, and one for the nodes
     that become the new states. A number's leading digits decide the step's operation, then its
     inputs, so that near numbers agree in the first choices. One gene a step makes crossover
-    exchange whole steps, and keeps the study's database small.
+    exchange whole steps, and keeps the study's database small. A repair may add a linear node
+    after any node, which the published sampler does not.
 
     Args:
         trial: an Optuna trial, or anything with its suggest methods.

@@ -50,6 +50,8 @@ class RecurrentScale(Scale):
         return self.batch_size * self.hidden_size**2 < 2_000_000
 
 
+_MISSES = 1000
+
 SCALES = {
     "paper": RecurrentScale(50, 70, 400, 600, 3, "published"),
     "fast": RecurrentScale(20, 35, 64, 96, 3, "canonical"),
@@ -82,13 +84,19 @@ class RecurrentSpace:
         self.steps = steps
 
     def samples(self, seed: int) -> Iterator[Recipe]:
-        """Different recipes from the published distribution, without end."""
+        """Different recipes from the published distribution.
+
+        Ends only where `states` and `steps` leave so few that a thousand draws in a row bring
+        nothing new.
+        """
         rng = random.Random(seed)
-        seen = set()
-        while True:
+        seen: set[str] = set()
+        misses = 0
+        while misses < _MISSES:
             recipe = sample(rng, self.states, self.steps)
             mark = fingerprint(recipe)
-            if mark not in seen:
+            misses = misses + 1 if mark in seen else 0
+            if not misses:
                 seen.add(mark)
                 yield recipe
 
