@@ -18,7 +18,7 @@ class Linear:
 
     Attributes:
         weight: (outputs, inputs).
-        inputs: what it was applied to, (..., inputs), or None.
+        inputs: what it was applied to, (..., inputs) or T of (B, inputs), or None.
         outputs: a tensor (..., columns) whose gradient, in `columns`, is that of the map's
             outputs, or None. With both, the weight's gradient is the outputs' gradient,
             transposed, times the inputs; without, it comes from autograd.
@@ -27,7 +27,7 @@ class Linear:
     """
 
     weight: Tensor
-    inputs: Tensor | None = None
+    inputs: Tensor | Sequence[Tensor] | None = None
     outputs: Tensor | None = None
     columns: slice = field(default_factory=lambda: slice(None))
     first_input: bool = False
@@ -37,16 +37,19 @@ class Linear:
 class Recording:
     """What one pass leaves behind, attached to autograd's graph where gradients were asked for.
 
+    What a network computes step by step is kept as a list over steps: stacking it would hold it
+    in memory twice.
+
     Attributes:
         output: what gradients are taken of, (T, B, E); None if not wanted.
         hidden_states: by layer, the first hidden state entering each step, T of (B, H).
-        activations: by layer and activation node or module, its outputs, (T, B, H).
+        activations: by layer and activation node or module, its outputs, (T, B, H) or T of (B, H).
         linears: the linear maps.
     """
 
     output: Tensor | None = None
     hidden_states: list[Sequence[Tensor]] = field(default_factory=list)
-    activations: list[Tensor] = field(default_factory=list)
+    activations: list[Tensor | Sequence[Tensor]] = field(default_factory=list)
     linears: list[Linear] = field(default_factory=list)
 
 

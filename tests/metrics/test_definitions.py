@@ -277,7 +277,10 @@ def scores(recipe: str) -> dict[str, float]:
 def test_a_metric_is_what_its_definition_says(recipe: str, name: str) -> None:
     expected = DEFINITIONS[name](PlainNetwork(RECIPES[recipe]))
     found = scores(recipe)[name]
-    assert found == pytest.approx(expected, rel=1e-7, abs=1e-9, nan_ok=True)
+    # The noise scores are differences of two scores, which may be far larger.
+    subtracted = abs(scores(recipe)["jacobian_covariance"]) if "noise_jacobian" in name else 0.0
+    tolerance = max(1e-9, 1e-7 * subtracted)
+    assert found == pytest.approx(expected, rel=1e-7, abs=tolerance, nan_ok=True)
 
 
 def test_the_recipes_compared_leave_no_metric_undefined_throughout() -> None:

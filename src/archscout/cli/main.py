@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import Any
 
-import click
 import typer
 
 from archscout.cli import export, metrics, report, sample, score, search
 from archscout.cli.output import errors
 from archscout.errors import InputError
+
+# What typer raises for a command line that it cannot read. The class is click's in some versions
+# of typer and typer's own in others, and has a public name in neither.
+_UsageError = typer.BadParameter.__mro__[1]
 
 app = typer.Typer(
     name="archscout",
@@ -28,17 +32,25 @@ app.command("export")(export.export)
 app.command("report")(report.report)
 
 
-@app.callback()
-def _options(
-    version: bool = typer.Option(
-        False, "--version", help="Print the version and leave.", is_eager=True
-    ),
-) -> None:
-    if version:
+def _print_version(asked: bool) -> None:
+    if asked:
         from archscout import __version__
 
         typer.echo(f"archscout {__version__}")
         raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: bool = typer.Option(
+        False,
+        "--version",
+        help="Print the version and leave.",
+        is_eager=True,
+        callback=_print_version,
+    ),
+) -> None:
+    pass
 
 
 def main() -> None:
@@ -46,12 +58,11 @@ def main() -> None:
     try:
         code = app(standalone_mode=False)
     except InputError as error:
-        errors.print(f"Error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
+        _complain(str(error))
         code = 2
-    except click.ClickException as error:
-        error.show()
-        code = 2
-    except (KeyboardInterrupt, click.Abort):
+    except _UsageError as error:
+        code = _complain_of_usage(error)
+    except (KeyboardInterrupt, typer.Abort):
         errors.print("Stopped.")
         code = 130
     except BrokenPipeError:
@@ -59,6 +70,19 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
     sys.exit(code)
+
+
+def _complain(message: str) -> None:
+    errors.print(f"Error: {message}", style="red", markup=False, highlight=False, soft_wrap=True)
+
+
+def _complain_of_usage(error: Any) -> int:
+    if type(error).__name__ == "NoArgsIsHelpError":
+        error.show()
+        return 2
+    place = error.ctx.command_path if error.ctx else "archscout"
+    _complain(f"{error.format_message()}\nTry '{place} --help'.")
+    return 2
 
 
 if __name__ == "__main__":

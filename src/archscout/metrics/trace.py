@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
-from typing import Any, TypeVar
+from functools import lru_cache, partial
+from typing import Any, TypeVar, overload
 
 import numpy as np
 import torch
@@ -41,6 +41,33 @@ _OF_SUM = frozenset(
     {"hidden_state_gradients", "embedding_gradient", "weight_gradients", "tied_weight_gradient"}
 )
 _OF_SQUARE = frozenset({"squared_weight_gradients", "squared_tied_weight_gradient"})
+
+
+class StackedSteps(Sequence[Tensor]):
+    """Tensors (T, B, H), each stacked from its steps only while it is looked at.
+
+    Args:
+        tensors: each (T, B, H), or T of (B, H).
+    """
+
+    def __init__(self, tensors: Sequence[Tensor | Sequence[Tensor]]) -> None:
+        self._tensors = tensors
+
+    def __len__(self) -> int:
+        return len(self._tensors)
+
+    @overload
+    def __getitem__(self, index: int) -> Tensor: ...
+    @overload
+    def __getitem__(self, index: slice) -> StackedSteps: ...
+    def __getitem__(self, index: int | slice) -> Tensor | StackedSteps:
+        if isinstance(index, slice):
+            return StackedSteps(self._tensors[index])
+        return _stacked(self._tensors[index]).detach()
+
+
+def _stacked(steps: Tensor | Sequence[Tensor]) -> Tensor:
+    return steps if isinstance(steps, Tensor) else torch.stack(list(steps))
 
 
 @dataclass
@@ -85,7 +112,7 @@ class Trace:
     minibatch: Tensor
     output: Tensor | None = None
     hidden_states: list[Tensor] = field(default_factory=list)
-    activations: list[Tensor] = field(default_factory=list)
+    activations: Sequence[Tensor] = ()
     hidden_state_gradients: list[Tensor] = field(default_factory=list)
     embedding_gradient: Tensor | None = None
     noised_embedding_gradients: dict[float, Tensor] = field(default_factory=dict)
@@ -126,104 +153,151 @@ def trace(
     """
     needs = frozenset(needs)
     found = Trace(recorder.parameters, minibatch)
-    fields = frozenset().union(*(QUANTITIES[need] for need in needs)) - {"embedding"}
-    of_sum, of_square = bool(needs & _OF_SUM), bool(needs & _OF_SQUARE)
-    if of_sum or of_square:
-        with torch.enable_grad():
-            embeddings = None
-            if recorder.recordable["embedding"] is None:
-                embeddings = recorder.embed(minibatch).detach().requires_grad_()
-            recording = recorder.record(minibatch, fields, embeddings=embeddings)
-            if of_sum:
-                _differentiate_sum(found, recorder, recording, embeddings, needs, of_square)
-            if of_square:
-                _differentiate_square(found, recorder, recording, embeddings)
-        _keep(found, recording)
-    elif fields & {"hidden_states", "activations"} or needs & {"output"}:
-        with torch.inference_mode():
-            _keep(found, recorder.record(minibatch, fields, depth))
+    # First, while nothing else is held: what these passes leave behind is small.
     for amplitude in NOISE_AMPLITUDES:
         if f"noised_embedding_gradient[{amplitude:g}]" in needs:
             gradient = _noised_gradient(recorder, minibatch, amplitude, seed)
             found.noised_embedding_gradients[amplitude] = gradient
+    needs = frozenset(need for need in needs if not need.startswith("noised"))
+    fields = frozenset().union(*(QUANTITIES[need] for need in needs)) - {"embedding"}
+    if needs & (_OF_SUM | _OF_SQUARE):
+        with torch.enable_grad():
+            _differentiate(found, recorder, fields, needs)
+    elif fields:
+        with torch.inference_mode():
+            _keep(found, recorder.record(minibatch, fields, depth))
     return found
 
 
 def _keep(found: Trace, recording: Recording) -> None:
     with torch.no_grad():
         found.hidden_states = [torch.stack(list(steps)) for steps in recording.hidden_states]
-    found.activations = [tensor.detach() for tensor in recording.activations]
+    found.activations = StackedSteps(recording.activations)
     found.output = None if recording.output is None else recording.output.detach()
 
 
-def _differentiate_sum(
-    found: Trace,
-    recorder: Recorder,
-    recording: Recording,
-    embeddings: Tensor | None,
-    needs: frozenset[str],
-    retain_graph: bool,
+def _differentiate(
+    found: Trace, recorder: Recorder, fields: frozenset[str], needs: frozenset[str]
 ) -> None:
-    assert recording.output is not None
-    states = recording.hidden_states if "hidden_state_gradients" in needs else []
-    linears = recording.linears if "weight_gradients" in needs else []
-    gradients = _gradients(
-        recording.output.sum(),
-        [embeddings, *(state for steps in states for state in steps), *_targets(linears)],
-        retain_graph,
-    )
-    if embeddings is not None:
-        found.embedding_gradient = gradients[id(embeddings)]
-    found.hidden_state_gradients = [
-        torch.stack([gradients[id(state)] for state in steps]) for steps in states
-    ]
-    found.weight_gradients = [_weight_gradient(linear, gradients) for linear in linears]
-    found.tied_weight_gradient = _tied(
-        recorder, found.minibatch, found.embedding_gradient, found.weight_gradients
-    )
+    """One forward pass, and one backward pass for each objective that is needed."""
+    embeddings = None
+    if recorder.recordable["embedding"] is None:
+        embeddings = recorder.embed(found.minibatch).detach().requires_grad_()
+    recording = recorder.record(found.minibatch, fields, embeddings=embeddings)
+    weights = _WeightGradients(recording.linears)
+    recording.linears = []
+    _keep(found, recording)
+    output = recording.output
+    assert output is not None
+    of_square = bool(needs & _OF_SQUARE)
+    if needs & _OF_SUM:
+        states = recording.hidden_states if "hidden_state_gradients" in needs else []
+        gradients = _gradients(
+            output.sum(),
+            [embeddings, *(state for steps in states for state in steps)],
+            weights if "weight_gradients" in needs else None,
+            retain_graph=of_square,
+        )
+        found.weight_gradients = weights.take()
+        found.hidden_state_gradients = [
+            torch.stack([gradients[id(state)] for state in steps]) for steps in states
+        ]
+        if embeddings is not None:
+            found.embedding_gradient = gradients[id(embeddings)]
+        found.tied_weight_gradient = _tied(
+            recorder, found.minibatch, found.embedding_gradient, found.weight_gradients
+        )
+    if of_square:
+        gradients = _gradients(output.square().sum() / 2, [embeddings], weights)
+        found.squared_weight_gradients = weights.take()
+        found.squared_tied_weight_gradient = _tied(
+            recorder,
+            found.minibatch,
+            None if embeddings is None else gradients[id(embeddings)],
+            found.squared_weight_gradients,
+        )
 
 
-def _differentiate_square(
-    found: Trace, recorder: Recorder, recording: Recording, embeddings: Tensor | None
-) -> None:
-    assert recording.output is not None
-    objective = recording.output.square().sum() / 2
-    gradients = _gradients(objective, [embeddings, *_targets(recording.linears)], False)
-    found.squared_weight_gradients = [
-        _weight_gradient(linear, gradients) for linear in recording.linears
-    ]
-    gradient = None if embeddings is None else gradients[id(embeddings)]
-    found.squared_tied_weight_gradient = _tied(
-        recorder, found.minibatch, gradient, found.squared_weight_gradients
-    )
+class _WeightGradients:
+    """Gradients of weights, taken while a backward pass goes by.
+
+    A hook on a map's outputs turns their gradient into the weight's as soon as it is there, so
+    that neither outputs nor their gradients are held for all layers at once.
+    """
+
+    def __init__(self, linears: Sequence[Linear]) -> None:
+        self._linears = linears
+        self._found: dict[int, Tensor] = {}
+        self.wanted = False
+        # What autograd must be asked for: weights themselves, and outputs that nothing precedes.
+        self.targets: list[Tensor] = []
+        sharing: dict[int, list[int]] = {}
+        for i, linear in enumerate(linears):
+            if linear.outputs is None:
+                self.targets.append(linear.weight)
+                continue
+            if id(linear.outputs) not in sharing:
+                sharing[id(linear.outputs)] = []
+                linear.outputs.register_hook(partial(self._hook, sharing[id(linear.outputs)]))
+                if linear.outputs.is_leaf:
+                    self.targets.append(linear.outputs)
+            sharing[id(linear.outputs)].append(i)
+        # Only the hooks are needed from here on, not the values. Identities were, until now.
+        for linear in linears:
+            linear.outputs = None if linear.inputs is not None else linear.outputs
+
+    def _hook(self, indices: Sequence[int], gradient: Tensor) -> None:
+        if not self.wanted:
+            return
+        for i in indices:
+            linear = self._linears[i]
+            assert linear.inputs is not None
+            of_outputs = gradient[..., linear.columns].flatten(0, -2)
+            self._found[i] = of_outputs.t() @ _stacked(linear.inputs).detach().flatten(0, -2)
+
+    def of_targets(self, gradients: dict[int, Tensor]) -> None:
+        """Take over the gradients of weights that autograd was asked for."""
+        for i, linear in enumerate(self._linears):
+            if linear.inputs is None:
+                self._found[i] = gradients[id(linear.weight)]
+
+    def take(self) -> list[WeightGradient]:
+        """The gradients of the last backward pass; zero where the objective did not depend."""
+        if not self.wanted:
+            return []
+        found, self._found, self.wanted = self._found, {}, False
+        return [
+            WeightGradient(
+                linear.weight.detach(),
+                found[i] if i in found else torch.zeros_like(linear.weight),
+                linear.first_input,
+            )
+            for i, linear in enumerate(self._linears)
+        ]
 
 
 def _gradients(
-    objective: Tensor, wanted: Sequence[Tensor | None], retain_graph: bool
+    objective: Tensor,
+    others: Sequence[Tensor | None],
+    weights: _WeightGradients | None = None,
+    retain_graph: bool = False,
 ) -> dict[int, Tensor]:
     """Gradients by the identity of the tensor, zero where the objective does not depend on it."""
+    wanted = [*others, *(weights.targets if weights else [])]
     targets = list({id(target): target for target in wanted if target is not None}.values())
     reachable = [target for target in targets if target.requires_grad]
     gradients: Sequence[Tensor | None] = [None] * len(reachable)
+    if weights is not None:
+        weights.wanted = True
     if objective.requires_grad:
         gradients = torch.autograd.grad(
             objective, reachable, retain_graph=retain_graph, allow_unused=True
         )
     found = {id(t): g for t, g in zip(reachable, gradients, strict=True) if g is not None}
-    return {id(target): found.get(id(target), torch.zeros_like(target)) for target in targets}
-
-
-def _targets(linears: Iterable[Linear]) -> list[Tensor]:
-    return [linear.weight if linear.outputs is None else linear.outputs for linear in linears]
-
-
-def _weight_gradient(linear: Linear, gradients: dict[int, Tensor]) -> WeightGradient:
-    if linear.outputs is None or linear.inputs is None:
-        gradient = gradients[id(linear.weight)]
-    else:
-        of_outputs = gradients[id(linear.outputs)][..., linear.columns].flatten(0, -2)
-        gradient = of_outputs.t() @ linear.inputs.flatten(0, -2)
-    return WeightGradient(linear.weight.detach(), gradient, linear.first_input)
+    found = {id(target): found.get(id(target), torch.zeros_like(target)) for target in targets}
+    if weights is not None:
+        weights.of_targets(found)
+    return found
 
 
 def _tied(
@@ -257,7 +331,7 @@ def _noised_gradient(recorder: Recorder, minibatch: Tensor, amplitude: float, se
         noised = (embeddings + amplitude * variance * noise).requires_grad_()
         recording = recorder.record(minibatch, frozenset({"output"}), embeddings=noised)
         assert recording.output is not None
-        return _gradients(recording.output.sum(), [noised], False)[id(noised)]
+        return _gradients(recording.output.sum(), [noised])[id(noised)]
 
 
 @lru_cache(maxsize=1)

@@ -79,8 +79,7 @@ class RecurrentRecorder:
                 entering = [state[0] for state in unrolled.states[: len(minibatch)]]
                 recording.hidden_states.append(entering)
             if "activations" in wanted:
-                kept = (unrolled.values[name] for name in layer.activations)
-                recording.activations.extend(torch.stack(values) for values in kept)
+                recording.activations += [unrolled.values[name] for name in layer.activations]
             if "linears" in wanted:
                 assert inputs is not None and affine is not None
                 recording.linears.extend(_linears(layer, inputs, affine, unrolled))
@@ -112,13 +111,9 @@ def _linears(
     layer: RecurrentLayer, inputs: Tensor, affine: Tensor, unrolled: Unrolled
 ) -> Iterator[Linear]:
     """Every weight of the layer's linear nodes, with what it multiplies."""
-    values = {"x": inputs.detach()}
+    values: dict[str, Tensor | list[Tensor]] = {"x": inputs, **unrolled.values}
     for i, name in enumerate(layer.states):
-        if layer.readers[name]:
-            values[name] = torch.stack([state[i] for state in unrolled.states[:-1]]).detach()
-    for name, kept in unrolled.values.items():
-        if layer.readers[name]:
-            values[name] = torch.stack(kept).detach()
+        values[name] = [state[i] for state in unrolled.states[:-1]]
     for name, node in layer.linear.items():
         start = layer.stacked.index(name) * layer.hidden_size
         for j, source in enumerate(node.inputs):
