@@ -68,6 +68,9 @@ class Recorder(Protocol):
     def tied_embedding(self) -> Tensor | None:
         """The embedding's weight (V, E) if the decoder shares it."""
 
+    def inputs_at_once(self, minibatch: Tensor) -> int:
+        """How many of the B inputs a pass with gradients should take at a time."""
+
     def embed(self, minibatch: Tensor) -> Tensor:
         """Embedded token ids (T, B), as (T, B, E)."""
 

@@ -1,6 +1,9 @@
 """The trace: the fewest passes, and scores that depend on nothing but network and minibatch."""
 
+import gc
+import importlib
 import random
+import weakref
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
@@ -371,3 +374,48 @@ def test_a_cell_that_ignores_its_input_has_a_jacobian_of_zeros() -> None:
     found = trace(recorder(recipe), minibatch(), {"embedding_gradient"})
     assert found.embedding_gradient is not None
     assert not found.embedding_gradient.any()
+
+
+EVERY_QUANTITY = frozenset(QUANTITIES)
+
+
+@pytest.mark.parametrize("name", ["lstm", "gru"])
+def test_a_large_network_is_passed_its_inputs_in_parts_and_finds_the_same(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = trace(recorder(SPACE.named[name]), minibatch(), EVERY_QUANTITY)
+    monkeypatch.setattr("archscout.spaces.recurrent.recorder._GRAPH_BYTES", 1)
+    network = recorder(SPACE.named[name])
+    assert network.inputs_at_once(minibatch()) == 1
+    parts = trace(network, minibatch(), EVERY_QUANTITY)
+    torch.testing.assert_close(parts.embedding_gradient, whole.embedding_gradient)
+    torch.testing.assert_close(parts.output, whole.output)
+    torch.testing.assert_close(parts.hidden_states, whole.hidden_states)
+    torch.testing.assert_close(parts.hidden_state_gradients, whole.hidden_state_gradients)
+    torch.testing.assert_close(list(parts.activations), list(whole.activations))
+    torch.testing.assert_close(parts.noised_embedding_gradients, whole.noised_embedding_gradients)
+    for found, expected in (
+        (parts.weight_gradients, whole.weight_gradients),
+        (parts.squared_weight_gradients, whole.squared_weight_gradients),
+        ([parts.tied_weight_gradient], [whole.tied_weight_gradient]),
+        ([parts.squared_tied_weight_gradient], [whole.squared_tied_weight_gradient]),
+    ):
+        gradients = [w.gradient for w in found if w]
+        torch.testing.assert_close(gradients, [w.gradient for w in expected if w])
+
+
+def test_nothing_of_a_pass_outlives_its_trace(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Hooks that refer to the graph they hang in would never be freed.
+    module = importlib.import_module("archscout.metrics.trace")
+    alive: list[weakref.ref[object]] = []
+
+    class Watched(module._WeightGradients):  # type: ignore[misc, name-defined]
+        def __init__(self, linears: Any) -> None:
+            super().__init__(linears)
+            alive.append(weakref.ref(self))
+            alive.extend(weakref.ref(linear) for linear in linears)
+
+    monkeypatch.setattr(module, "_WeightGradients", Watched)
+    trace(recorder(SPACE.named["lstm"]), minibatch(), EVERY_QUANTITY)
+    gc.collect()
+    assert alive and not any(reference() for reference in alive)

@@ -123,6 +123,10 @@ class ModuleRecorder(AbstractContextManager["ModuleRecorder"]):
                 return weight
         return None
 
+    def inputs_at_once(self, minibatch: Tensor) -> int:
+        """All: a module may treat its inputs together, as batch normalisation does."""
+        return max(1, minibatch.shape[1])
+
     def embed(self, minibatch: Tensor) -> Tensor:
         """The embeddings of the batch, (T, B, E), or the batch itself where it is of numbers."""
         if not self._embeddings:

@@ -13,6 +13,7 @@ from typing import Any, TypeVar, overload
 import numpy as np
 import torch
 from torch import Tensor
+from torch.utils.hooks import RemovableHandle
 
 from archscout.recording import Linear, Recorder, Recording
 
@@ -44,17 +45,17 @@ _OF_SQUARE = frozenset({"squared_weight_gradients", "squared_tied_weight_gradien
 
 
 class StackedSteps(Sequence[Tensor]):
-    """Tensors (T, B, H), each stacked from its steps only while it is looked at.
+    """Tensors (T, B, H), each put together from its steps only while it is looked at.
 
     Args:
-        tensors: each (T, B, H), or T of (B, H).
+        parts: for each part of the inputs, the tensors, as (T, part of B, H) or as T of these.
     """
 
-    def __init__(self, tensors: Sequence[Tensor | Sequence[Tensor]]) -> None:
-        self._tensors = tensors
+    def __init__(self, *parts: Sequence[Tensor | Sequence[Tensor]]) -> None:
+        self._parts = parts
 
     def __len__(self) -> int:
-        return len(self._tensors)
+        return len(self._parts[0]) if self._parts else 0
 
     @overload
     def __getitem__(self, index: int) -> Tensor: ...
@@ -62,8 +63,8 @@ class StackedSteps(Sequence[Tensor]):
     def __getitem__(self, index: slice) -> StackedSteps: ...
     def __getitem__(self, index: int | slice) -> Tensor | StackedSteps:
         if isinstance(index, slice):
-            return StackedSteps(self._tensors[index])
-        return _stacked(self._tensors[index]).detach()
+            return StackedSteps(*(part[index] for part in self._parts))
+        return _joined([_stacked(part[index]) for part in self._parts])
 
 
 def _stacked(steps: Tensor | Sequence[Tensor]) -> Tensor:
@@ -104,6 +105,7 @@ class Trace:
         weight_gradients: one for each weight of a linear map.
         tied_weight_gradient: that of the matrix shared by embedding and decoder (where the
             decoder is not run, the embedding's part), or None where they share none.
+        squared_embedding_gradient: as `embedding_gradient`, of half the squared norm.
         squared_weight_gradients: as `weight_gradients`, of half the squared norm.
         squared_tied_weight_gradient: as `tied_weight_gradient`, of half the squared norm.
     """
@@ -112,12 +114,13 @@ class Trace:
     minibatch: Tensor
     output: Tensor | None = None
     hidden_states: list[Tensor] = field(default_factory=list)
-    activations: Sequence[Tensor] = ()
+    activations: StackedSteps = field(default_factory=StackedSteps)
     hidden_state_gradients: list[Tensor] = field(default_factory=list)
     embedding_gradient: Tensor | None = None
     noised_embedding_gradients: dict[float, Tensor] = field(default_factory=dict)
     weight_gradients: list[WeightGradient] = field(default_factory=list)
     tied_weight_gradient: WeightGradient | None = None
+    squared_embedding_gradient: Tensor | None = None
     squared_weight_gradients: list[WeightGradient] = field(default_factory=list)
     squared_tied_weight_gradient: WeightGradient | None = None
     _memory: dict[tuple[Any, ...], Any] = field(default_factory=dict, repr=False)
@@ -141,8 +144,9 @@ def trace(
     """Pass a minibatch through a network and keep what the metrics need.
 
     Without a need for gradients there is one forward pass, through the first `depth` layers.
-    With it, one forward pass and one backward pass for each objective, then one of each for each
-    amplitude of noise.
+    With it, one forward pass and one backward pass for each objective, and one of each for each
+    amplitude of noise; a network so large that these would take much memory is passed a part of
+    the inputs at a time.
 
     Args:
         recorder: the network.
@@ -161,8 +165,19 @@ def trace(
     needs = frozenset(need for need in needs if not need.startswith("noised"))
     fields = frozenset().union(*(QUANTITIES[need] for need in needs)) - {"embedding"}
     if needs & (_OF_SUM | _OF_SQUARE):
-        with torch.enable_grad():
-            _differentiate(found, recorder, fields, needs)
+        size = recorder.inputs_at_once(minibatch)
+        parts = [Trace(recorder.parameters, part) for part in minibatch.split(size, 1)]
+        for part in parts:
+            with torch.enable_grad():
+                _differentiate(part, recorder, fields, needs)
+        _join(found, parts)
+        found.tied_weight_gradient, found.squared_tied_weight_gradient = (
+            _tied(recorder, minibatch, gradient, weights)
+            for gradient, weights in (
+                (found.embedding_gradient, found.weight_gradients),
+                (found.squared_embedding_gradient, found.squared_weight_gradients),
+            )
+        )
     elif fields:
         with torch.inference_mode():
             _keep(found, recorder.record(minibatch, fields, depth))
@@ -172,7 +187,13 @@ def trace(
 def _keep(found: Trace, recording: Recording) -> None:
     with torch.no_grad():
         found.hidden_states = [torch.stack(list(steps)) for steps in recording.hidden_states]
-    found.activations = StackedSteps(recording.activations)
+    # Detached, or they would keep the graph alive, and with it all that its hooks refer to.
+    found.activations = StackedSteps(
+        [
+            steps.detach() if isinstance(steps, Tensor) else [step.detach() for step in steps]
+            for steps in recording.activations
+        ]
+    )
     found.output = None if recording.output is None else recording.output.detach()
 
 
@@ -187,6 +208,19 @@ def _differentiate(
     weights = _WeightGradients(recording.linears)
     recording.linears = []
     _keep(found, recording)
+    try:
+        _differentiate_recording(found, recording, embeddings, weights, needs)
+    finally:
+        weights.remove_hooks()
+
+
+def _differentiate_recording(
+    found: Trace,
+    recording: Recording,
+    embeddings: Tensor | None,
+    weights: _WeightGradients,
+    needs: frozenset[str],
+) -> None:
     output = recording.output
     assert output is not None
     of_square = bool(needs & _OF_SQUARE)
@@ -204,18 +238,39 @@ def _differentiate(
         ]
         if embeddings is not None:
             found.embedding_gradient = gradients[id(embeddings)]
-        found.tied_weight_gradient = _tied(
-            recorder, found.minibatch, found.embedding_gradient, found.weight_gradients
-        )
     if of_square:
         gradients = _gradients(output.square().sum() / 2, [embeddings], weights)
         found.squared_weight_gradients = weights.take()
-        found.squared_tied_weight_gradient = _tied(
-            recorder,
-            found.minibatch,
-            None if embeddings is None else gradients[id(embeddings)],
-            found.squared_weight_gradients,
-        )
+        if embeddings is not None:
+            found.squared_embedding_gradient = gradients[id(embeddings)]
+
+
+def _join(found: Trace, parts: Sequence[Trace]) -> None:
+    """Put together what was found on parts of the minibatch.
+
+    Both objectives are sums over inputs: gradients of states and embeddings stand side by side,
+    gradients of weights add up.
+    """
+    for name in ("hidden_states", "hidden_state_gradients"):
+        layers = zip(*(getattr(part, name) for part in parts), strict=True)
+        setattr(found, name, [_joined(layer) for layer in layers])
+    for name in ("output", "embedding_gradient", "squared_embedding_gradient"):
+        tensors = [getattr(part, name) for part in parts]
+        setattr(found, name, None if tensors[0] is None else _joined(tensors))
+    for name in ("weight_gradients", "squared_weight_gradients"):
+        weights = zip(*(getattr(part, name) for part in parts), strict=True)
+        setattr(found, name, [_added(weight) for weight in weights])
+    found.activations = StackedSteps(*(part.activations for part in parts))
+
+
+def _joined(tensors: Sequence[Tensor]) -> Tensor:
+    return tensors[0] if len(tensors) == 1 else torch.cat(list(tensors), 1)
+
+
+def _added(weights: Sequence[WeightGradient]) -> WeightGradient:
+    for other in weights[1:]:
+        weights[0].gradient += other.gradient
+    return weights[0]
 
 
 class _WeightGradients:
@@ -228,6 +283,7 @@ class _WeightGradients:
     def __init__(self, linears: Sequence[Linear]) -> None:
         self._linears = linears
         self._found: dict[int, Tensor] = {}
+        self._handles: list[RemovableHandle] = []
         self.wanted = False
         # What autograd must be asked for: weights themselves, and outputs that nothing precedes.
         self.targets: list[Tensor] = []
@@ -238,13 +294,19 @@ class _WeightGradients:
                 continue
             if id(linear.outputs) not in sharing:
                 sharing[id(linear.outputs)] = []
-                linear.outputs.register_hook(partial(self._hook, sharing[id(linear.outputs)]))
+                hook = partial(self._hook, sharing[id(linear.outputs)])
+                self._handles.append(linear.outputs.register_hook(hook))
                 if linear.outputs.is_leaf:
                     self.targets.append(linear.outputs)
             sharing[id(linear.outputs)].append(i)
         # Only the hooks are needed from here on, not the values. Identities were, until now.
         for linear in linears:
             linear.outputs = None if linear.inputs is not None else linear.outputs
+
+    def remove_hooks(self) -> None:
+        """Let go of the graph, which refers to itself through the hooks and would stay."""
+        for handle in self._handles:
+            handle.remove()
 
     def _hook(self, indices: Sequence[int], gradient: Tensor) -> None:
         if not self.wanted:
@@ -328,10 +390,15 @@ def _noised_gradient(recorder: Recorder, minibatch: Tensor, amplitude: float, se
         embeddings = recorder.embed(minibatch).detach()
         noise = _noise(seed, tuple(embeddings.shape)).to(embeddings.device)
         variance = embeddings.var(1, unbiased=False, keepdim=True)
-        noised = (embeddings + amplitude * variance * noise).requires_grad_()
-        recording = recorder.record(minibatch, frozenset({"output"}), embeddings=noised)
-        assert recording.output is not None
-        return _gradients(recording.output.sum(), [noised])[id(noised)]
+        noised = embeddings + amplitude * variance * noise
+        gradients = []
+        size = recorder.inputs_at_once(minibatch)
+        for tokens, part in zip(minibatch.split(size, 1), noised.split(size, 1), strict=True):
+            leaf = part.detach().requires_grad_()
+            recording = recorder.record(tokens, frozenset({"output"}), embeddings=leaf)
+            assert recording.output is not None
+            gradients.append(_gradients(recording.output.sum(), [leaf])[id(leaf)])
+        return _joined(gradients)
 
 
 @lru_cache(maxsize=1)
