@@ -92,7 +92,10 @@ def export(
             vocabulary=VOCABULARY,
         )
         _write(part / "README.md", readme)
-        part.chmod(0o755)  # temporary folders are closed to others
+        # Temporary folders are closed to others, and so are files of safetensors.
+        part.chmod(0o755)
+        for file in part.iterdir():
+            file.chmod(0o644)
         os.replace(part, path)
     except OSError as error:
         raise InputError(f"cannot write {path}: {error.strerror or error}") from error

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
-from typing import Any
+from typing import Any, cast
 
 import typer
+from pydantic import ValidationError
 
 from archscout.cli import export, metrics, report, sample, score, search
 from archscout.cli.output import errors
@@ -14,7 +16,7 @@ from archscout.errors import InputError
 
 # What typer raises for a command line that it cannot read. The class is click's in some versions
 # of typer and typer's own in others, and has a public name in neither.
-_UsageError = typer.BadParameter.__mro__[1]
+_UsageError: type[Exception] = cast(type[Exception], typer.BadParameter.__mro__[1])
 
 app = typer.Typer(
     name="archscout",
@@ -66,10 +68,21 @@ def main() -> None:
         errors.print("Stopped.")
         code = 130
     except BrokenPipeError:
-        # Whoever read our output has left; Python would complain once more at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # Whoever read our output has left.
+        _drop_output()
         code = 0
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        _complain(f"cannot write: {error.strerror}; room on the disk is needed")
+        _drop_output()
+        code = 2
     sys.exit(code)
+
+
+def _drop_output() -> None:
+    """Throw away what is left to print: Python would complain once more at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _complain(message: str) -> None:
@@ -81,7 +94,10 @@ def _complain_of_usage(error: Any) -> int:
         error.show()
         return 2
     place = error.ctx.command_path if error.ctx else "archscout"
-    _complain(f"{error.format_message()}\nTry '{place} --help'.")
+    message = error.format_message()
+    if isinstance(error.__cause__, ValidationError):  # some versions of typer leave the value out
+        message += f": {error.__cause__.errors()[0]['input']!r}"
+    _complain(f"{message}\nTry '{place} --help'.")
     return 2
 
 

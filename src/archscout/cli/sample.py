@@ -32,6 +32,8 @@ def sample(
     found = spaces.get(space)
     if number < 1:
         raise InputError(f"-n is {number}; a positive whole number is accepted")
+    if seed < 0:
+        raise InputError(f"--seed is {seed}; 0 or a positive whole number is accepted")
     with progress("sampling", number) as bar:
         for architecture in islice(found.samples(seed), number):
             typer.echo(json.dumps(found.to_dict(architecture)))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -89,6 +90,9 @@ class RunFolder:
     ) -> None:
         """Start a run: make the folder and write vocabulary.json and run.json.
 
+        The study's name stays the same when the folder is moved, and differs from that of any
+        other run in the same database.
+
         Raises:
             InputError: the folder cannot be written.
         """
@@ -98,6 +102,7 @@ class RunFolder:
             {
                 "settings": settings.model_dump(),
                 "storage": storage,
+                "study": f"{self.path.absolute().name}-{secrets.token_hex(4)}",
                 "text": text,
                 "versions": {
                     "python": platform.python_version(),
@@ -117,6 +122,8 @@ class RunFolder:
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
             content["settings"] = SearchSettings.model_validate(content["settings"])
+            if missing := {"storage", "study", "text"} - content.keys():
+                raise KeyError(min(missing))
         except FileNotFoundError as error:
             raise InputError(f"{self} holds no run ({RUN} is missing)") from error
         except NotADirectoryError as error:

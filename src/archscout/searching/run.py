@@ -19,7 +19,7 @@ from archscout import spaces
 from archscout.errors import InputError
 from archscout.scoring import Scorer, TextSource, resolve_scale
 from archscout.searching import costs
-from archscout.searching.folder import BEST, VOCABULARY, RunFolder
+from archscout.searching.folder import BEST, RUN, VOCABULARY, RunFolder
 from archscout.searching.settings import (
     SAMPLERS,
     Objective,
@@ -28,7 +28,7 @@ from archscout.searching.settings import (
     parse_limit,
     parse_objectives,
 )
-from archscout.searching.study import Evaluation, Study, is_outside, result_of
+from archscout.searching.study import Evaluation, Study, check_storage, is_outside, result_of
 from archscout.searching.table import front, ranking
 from archscout.spaces.base import Scale, Space
 from archscout.text import Corpus, Vocabulary
@@ -124,8 +124,11 @@ class Run:
         self.settings: SearchSettings = self.information["settings"]
         self.space: Space[Any] = spaces.get(self.settings.space)
         self.objectives = parse_objectives(self.settings.objectives)
-        self.model_scale = _scale(self.space, self.settings.model_scale)
-        self.vocabulary_size: int = self.information["text"]["vocabulary_size"]
+        try:
+            self.model_scale = _scale(self.space, self.settings.model_scale)
+            self.vocabulary_size = int(self.information["text"]["vocabulary_size"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError(f"{self.folder.path / RUN} is damaged: {error}") from error
 
     def __repr__(self) -> str:
         return f"Run({str(self.folder)!r})"
@@ -298,7 +301,7 @@ def search(
         trials=check_count("trials", trials),
         seed=seed,
         sampler=sampler,
-        population_size=check_count("population_size", population_size),
+        population_size=check_count("population_size", population_size, 2),
         scale=vars(scorer.scale),
         model_scale=vars(model_scale),
         split=split,
@@ -312,6 +315,8 @@ def search(
         _check_same(folder, settings, scorer, storage)
     else:
         folder.check_free()
+        if storage is not None:
+            check_storage(storage)
         evaluator.check_limits(seed)
     with folder.lock():
         if not folder.exists:
@@ -377,7 +382,7 @@ def _open_study(
     settings: SearchSettings = information["settings"]
     return Study(
         storage=information["storage"] or folder.storage,
-        name=folder.path.absolute().name,
+        name=information["study"],
         directions=[objective.direction for objective in objectives],
         sampler=settings.sampler,
         seed=settings.seed,

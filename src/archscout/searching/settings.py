@@ -125,14 +125,15 @@ class SearchSettings(BaseModel):
         ]
 
 
-def check_count(name: str, value: int) -> int:
-    """A positive whole number.
+def check_count(name: str, value: int, least: int = 1) -> int:
+    """A whole number that is large enough.
 
     Raises:
         InputError: it is none.
     """
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise InputError(f"{name} is {value!r}; a positive whole number is accepted")
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        accepted = "a positive whole number" if least == 1 else f"a whole number from {least}"
+        raise InputError(f"{name} is {value!r}; {accepted} is accepted")
     return value
 
 

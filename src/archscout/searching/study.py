@@ -78,7 +78,7 @@ class Study:
         self._sampler = sampler
         self._seed = seed
         self._population_size = population_size
-        with self._database():
+        with _database(self._place):
             if create:
                 self._stored = optuna.create_study(
                     storage=storage, study_name=name, directions=directions, load_if_exists=True
@@ -121,7 +121,7 @@ class Study:
                 frozen = self._memory.tell(trial, state=TrialState.FAIL)
             else:
                 frozen = self._memory.tell(trial, list(evaluation.values))
-            with self._database():
+            with _database(self._place):
                 self._stored.add_trial(frozen)
             self._append(frozen)
             yield frozen
@@ -142,36 +142,43 @@ class Study:
             return optuna.samplers.TPESampler(seed=seed)
         return _NSGAIISampler(self._genes or {}, population_size=self._population_size, seed=seed)
 
-    @contextmanager
-    def _database(self) -> Iterator[None]:
-        try:
-            yield
-        except optuna.exceptions.StorageInternalError as error:
-            cause = error.__cause__ or error
-            raise InputError(self._broken(cause)) from error
-        except (SQLAlchemyError, RuntimeError, ImportError, ValueError, KeyError) as error:
-            raise InputError(self._broken(error)) from error
 
-    def _shown_place(self) -> str:
-        """The address without a password, for messages are passed on."""
-        try:
-            return make_url(self._place).render_as_string(hide_password=True)
-        except SQLAlchemyError:
-            return "at the given address"
+@contextmanager
+def _database(place: str) -> Iterator[None]:
+    """Turn what goes wrong with a database into an `InputError` that names it."""
+    try:
+        yield
+    except KeyError as error:
+        raise InputError(f"study database {_shown(place)} does not hold the run's study") from error
+    except optuna.exceptions.StorageInternalError as error:
+        raise InputError(_broken(place, error.__cause__ or error)) from error
+    except (SQLAlchemyError, RuntimeError, ImportError, ValueError) as error:
+        raise InputError(_broken(place, error)) from error
 
-    def _broken(self, error: BaseException) -> str:
-        reason = str(getattr(error, "orig", None) or error).partition("\n")[0]
-        return (
-            f"study database {self._shown_place()}: {reason}; "
-            "a database that no other process has locked, with room to write, is needed"
-        )
+
+def _shown(place: str) -> str:
+    """The address without a password, for messages are passed on."""
+    try:
+        return make_url(place).render_as_string(hide_password=True)
+    except SQLAlchemyError:
+        return "at the given address"
+
+
+def _broken(place: str, error: BaseException) -> str:
+    reason = str(getattr(error, "orig", None) or error).partition("\n")[0]
+    return (
+        f"study database {_shown(place)}: {reason}; "
+        "a database that no other process has locked, with room to write, is needed"
+    )
 
 
 class _NSGAIISampler(optuna.samplers.NSGAIISampler):
     """NSGA-II that is told which genes all trials share.
 
     Optuna's finds them by going through all trials, which a sampler made for one trial would have
-    to do each time.
+    to do each time. It also orders a generation's parents by their rank when it first selects
+    them, and by their number ever after; here it is always by number, for a study that was loaded
+    again selects them anew.
     """
 
     def __init__(self, genes: dict[str, BaseDistribution], **options: Any) -> None:
@@ -182,6 +189,19 @@ class _NSGAIISampler(optuna.samplers.NSGAIISampler):
         self, study: optuna.Study, trial: FrozenTrial
     ) -> dict[str, BaseDistribution]:
         return {name: kind for name, kind in self._genes.items() if not kind.single()}
+
+    def select_parent(self, study: optuna.Study, generation: int) -> list[FrozenTrial]:
+        return sorted(super().select_parent(study, generation), key=lambda trial: trial.number)
+
+
+def check_storage(storage: str) -> None:
+    """Make sure that a database can be opened.
+
+    Raises:
+        InputError: it cannot.
+    """
+    with _database(storage):
+        optuna.storages.get_storage(storage)
 
 
 def result_of(trial: FrozenTrial) -> dict[str, Any]:
