@@ -189,6 +189,15 @@ def test_a_seed_that_numpy_cannot_take_is_refused(seed: int, corpus: Corpus) -> 
         Scorer("rnn", corpus, ["parameters"], TINY, seed=seed)
 
 
+def test_the_noise_is_drawn_from_the_scorers_seed(corpus: Corpus) -> None:
+    name = "large_noise_jacobian"
+    scorer = Scorer("rnn", corpus, [name], TINY, seed=7)
+    recorder = SPACE.recorder(LSTM, 60, TINY, 7, None)
+    asked = scorer.requests[0]
+    right, wrong = (trace(recorder, scorer.minibatch, asked.metric.needs, seed=s) for s in (7, 0))
+    assert scorer.score(LSTM).scores == asked.values(right) != asked.values(wrong)
+
+
 def test_another_minibatch_gives_other_scores(corpus: Corpus) -> None:
     one, other = (Scorer("rnn", corpus, NAMES, TINY, minibatch_index=i) for i in (0, 1))
     assert not torch.equal(one.minibatch, other.minibatch)

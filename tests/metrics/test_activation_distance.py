@@ -45,6 +45,15 @@ def test_inputs_with_equal_codes_give_minus_infinity() -> None:
     assert activation_distance_released(of(outputs)) == -math.inf
 
 
+@pytest.mark.xfail(reason="rounding errors of the factorisation may leave a finite determinant")
+def test_inputs_with_equal_codes_give_minus_infinity_at_every_size() -> None:
+    rng = torch.Generator().manual_seed(0)
+    for batch_size in range(2, 30):
+        outputs = torch.randn(10, batch_size, 19, generator=rng)
+        outputs[:, -1] = outputs[:, 0]
+        assert activation_distance(of(outputs)) == -math.inf
+
+
 def test_two_passes_add_the_logarithm_of_two_for_each_input() -> None:
     outputs = torch.randn(5, 4, 6, generator=torch.Generator().manual_seed(0))
     found = of(outputs)

@@ -208,6 +208,8 @@ def activation_distance(network: PlainNetwork) -> float:
     for output in network.activations:
         x = (output > 0).double().numpy()
         agreement += x @ x.T + (1 - x) @ (1 - x).T
+    if np.linalg.matrix_rank(agreement) < len(agreement):
+        return -math.inf
     return float(np.linalg.slogdet(agreement)[1])
 
 

@@ -27,6 +27,12 @@ RECIPES = {
     **SPACE.named,
     **{f"sample {seed}": SPACE.sample(seed) for seed in range(5)},
     "three states": RecurrentSpace(states=3).sample(0),
+    "ignores its input": Recipe.from_json(
+        {
+            "a": {"op": "linear", "input": ["h_prev_0"]},
+            "h_new_0": {"op": "activation_tanh", "input": ["a"]},
+        }
+    ),
 }
 OWN = tuple(n for n, m in metrics.available().items() if m.source)
 # Forward-only passes multiply each distinct token once, which rounds otherwise; vanishing
@@ -365,13 +371,8 @@ def test_noise_is_shared_by_architectures_and_amplitudes() -> None:
 
 
 def test_a_cell_that_ignores_its_input_has_a_jacobian_of_zeros() -> None:
-    recipe = Recipe.from_json(
-        {
-            "a": {"op": "linear", "input": ["h_prev_0"]},
-            "h_new_0": {"op": "activation_tanh", "input": ["a"]},
-        }
-    )
-    found = trace(recorder(recipe), minibatch(), {"embedding_gradient"})
+    network = recorder(RECIPES["ignores its input"])
+    found = trace(network, minibatch(), {"embedding_gradient"})
     assert found.embedding_gradient is not None
     assert not found.embedding_gradient.any()
 
@@ -379,14 +380,18 @@ def test_a_cell_that_ignores_its_input_has_a_jacobian_of_zeros() -> None:
 EVERY_QUANTITY = frozenset(QUANTITIES)
 
 
+@pytest.mark.parametrize("size", [1, 4])  # 4 leaves a smaller part of the 6 inputs
 @pytest.mark.parametrize("name", ["lstm", "gru"])
 def test_a_large_network_is_passed_its_inputs_in_parts_and_finds_the_same(
-    name: str, monkeypatch: pytest.MonkeyPatch
+    name: str, size: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = trace(recorder(SPACE.named[name]), minibatch(), EVERY_QUANTITY)
-    monkeypatch.setattr("archscout.spaces.recurrent.recorder._GRAPH_BYTES", 1)
     network = recorder(SPACE.named[name])
-    assert network.inputs_at_once(minibatch()) == 1
+    if size == 1:
+        monkeypatch.setattr("archscout.spaces.recurrent.recorder._GRAPH_BYTES", 1)
+    else:
+        monkeypatch.setattr(RecurrentRecorder, "inputs_at_once", lambda *_: size)
+    assert network.inputs_at_once(minibatch()) == size
     parts = trace(network, minibatch(), EVERY_QUANTITY)
     torch.testing.assert_close(parts.embedding_gradient, whole.embedding_gradient)
     torch.testing.assert_close(parts.output, whole.output)

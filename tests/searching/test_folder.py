@@ -332,12 +332,19 @@ def test_a_text_by_a_relative_path_is_the_same_text(
 
 # Locks
 
+HOLDER = """
+import filelock, sys
+lock = filelock.FileLock(sys.argv[1])
+lock.acquire()
+print(flush=True)
+input()
+"""
+
 
 def test_a_folder_in_which_another_process_runs_is_refused(hunt: Hunt, tmp_path: Path) -> None:
     run = tmp_path / "run"
     hunt(run, trials=2)
-    program = "import filelock, sys; lock = filelock.FileLock(sys.argv[1]); lock.acquire(); print(); input()"
-    arguments = [sys.executable, "-c", program, str(run / ".lock")]
+    arguments = [sys.executable, "-c", HOLDER, str(run / ".lock")]
     with subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdout and process.stdout.readline()
         start = time.monotonic()

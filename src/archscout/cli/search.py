@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
+from rich.text import Text
 
 from archscout.cli import options
 from archscout.cli.output import console, errors, number, progress
@@ -227,21 +228,28 @@ def _ranking(run: Run) -> Table:
     objectives = [objective.name for objective in run.objectives]
     costs = [c for c in ("parameters", "flops", "latency", "memory") if c in rows]
     columns = [*objectives, *(c for c in costs if c not in objectives)]
-    shown = Table(title="Best architectures")
-    shown.add_column("rank", justify="right")
-    shown.add_column("fingerprint", no_wrap=True)
-    for column in columns:
-        shown.add_column(column, justify="right")
-    shown.add_column("architecture", no_wrap=True, overflow="ellipsis")
-    for _, row in rows.iterrows():
-        star = "*" if len(objectives) > 1 and row["front"] == 1 else ""
-        description = run.space.describe(run.space.parse(row["architecture"]))
-        shown.add_row(
-            f"{row['rank']}{star}",
+    header = ["rank", "fingerprint", *columns]
+    cells = [
+        [
+            f"{row['rank']}{'*' if len(objectives) > 1 and row['front'] == 1 else ''}",
             row["fingerprint"],
             *(number(float(row[column])) for column in columns),
-            description,
-        )
+        ]
+        for _, row in rows.iterrows()
+    ]
+    shown = Table(title="Best architectures")
+    for i, title in enumerate(header):
+        shown.add_column(title, justify="left" if i == 1 else "right", no_wrap=True)
+    # What is left of the line is for the description: numbers must not be cut off for it.
+    widths = [max(map(len, column)) for column in zip(header, *cells, strict=True)]
+    left = console.width - sum(widths) - 3 * len(widths) - 4
+    described = left > len("architecture")
+    if described:
+        shown.add_column("architecture", no_wrap=True)
+    for row_cells, (_, row) in zip(cells, rows.iterrows(), strict=True):
+        description = Text(run.space.describe(run.space.parse(row["architecture"])))
+        description.truncate(left, overflow="ellipsis")
+        shown.add_row(*row_cells, *([description] if described else []))
     if len(objectives) > 1:
         shown.caption = "* on the Pareto front"
     return shown

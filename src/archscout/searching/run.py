@@ -437,9 +437,12 @@ class _Evaluator:
         if not self._limits:
             return
         probes = _SLOW_PROBES if "latency" in self._limits else _PROBES
-        seen = [self._measure(a) for a in islice(self.scorer.space.samples(seed), probes)]
-        if any(all(found[n] <= limit for n, limit in self._limits.items()) for found in seen):
-            return
+        seen: list[dict[str, float]] = []
+        for architecture in islice(self.scorer.space.samples(seed), probes):
+            found = self._measure(architecture)
+            if all(found[name] <= limit for name, limit in self._limits.items()):
+                return
+            seen.append(found)
         smallest = "; ".join(
             f"max_{name} is {limit:,g}, the smallest {name} seen is "
             f"{min(found[name] for found in seen):,.6g}"
