@@ -164,7 +164,7 @@ def synaptic_saliency(model: PlainModel, tokens: Tensor) -> float:
     output, _ = model(model.embedding(tokens))
     output.sum().backward()
     return sum(
-        float((p * p.grad).abs().sum())
+        float((p.detach() * p.grad).abs().sum())
         for layer in model.layers
         for name, p in layer.weights.items()
         if not name.endswith("bias")
@@ -178,7 +178,7 @@ def hidden_synaptic_saliency(model: PlainModel, tokens: Tensor) -> float:
     for state in states:
         state.retain_grad()
     output.sum().backward()
-    return sum(float((s * s.grad).abs().sum()) for s in states if s.grad is not None)
+    return sum(float((s.detach() * s.grad).abs().sum()) for s in states if s.grad is not None)
 
 
 def noise_score(

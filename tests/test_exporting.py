@@ -80,15 +80,16 @@ for folder in sys.argv[2:]:
         partly = model(ids, labels=some)
         generated = model.generate(ids[:, :3], max_new_tokens=5, do_sample=False,
                                    eos_token_id=None, pad_token_id=0)
+    known = "the  cat\\nflew dog, Dog" if size > 3 else "c  a\\nb"
     tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
-    automatic = AutoTokenizer.from_pretrained(folder)
+    automatic = AutoTokenizer.from_pretrained(folder, trust_remote_code=True)
     found[folder] = {
         "ids": ids, "logits": whole.logits, "other": other(ids).logits.detach(),
         "continued": torch.cat([first.logits, rest.logits], 1),
         "loss": labelled.loss, "partial_loss": partly.loss, "generated": generated,
         "training": model.training, "vocabulary": tokenizer.get_vocab(),
-        "encoded": tokenizer.encode("the  cat\\nflew dog, Dog"),
-        "automatic": automatic.encode("the  cat\\nflew dog, Dog"),
+        "encoded": tokenizer.encode(known),
+        "automatic": automatic.encode(known),
         "eos": tokenizer.eos_token_id, "unk": tokenizer.unk_token_id,
         "parameters": sum(p.numel() for p in model.parameters()),
         "states": {k: v.clone() for k, v in model.model.state_dict().items()},
@@ -205,6 +206,7 @@ def test_the_tokenizer_has_the_vocabularys_ids(loaded: dict[str, Any]) -> None:
 def test_a_vocabulary_without_special_tokens_gets_none(loaded: dict[str, Any]) -> None:
     found = loaded["sampled"]
     assert found["vocabulary"] == {"b": 0, "a": 1, "c": 2}
+    assert found["encoded"] == found["automatic"] == [2, 1, 0]
     assert (found["eos"], found["unk"]) == (None, None)
 
 
@@ -278,7 +280,7 @@ def test_a_folder_with_files_is_left_alone(tmp_path: Path) -> None:
 
 def test_a_folder_below_a_file_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "letter.txt").write_text("dear")
-    with pytest.raises(InputError, match=r"cannot (read|write) .*letter.txt/model: Not a dir"):
+    with pytest.raises(InputError, match=r"cannot (read|write) .*letter.txt/model: "):
         export(SPACE, LSTM, build("lstm"), WORDS, tmp_path / "letter.txt" / "model")
 
 

@@ -48,9 +48,10 @@ def test_inputs_with_equal_codes_give_minus_infinity() -> None:
 @pytest.mark.xfail(reason="rounding errors of the factorisation may leave a finite determinant")
 def test_inputs_with_equal_codes_give_minus_infinity_at_every_size() -> None:
     rng = torch.Generator().manual_seed(0)
-    for batch_size in range(2, 30):
+    for batch_size in range(3, 30):
         outputs = torch.randn(10, batch_size, 19, generator=rng)
-        outputs[:, -1] = outputs[:, 0]
+        one, other = torch.randperm(batch_size, generator=rng)[:2].tolist()
+        outputs[:, one] = outputs[:, other]
         assert activation_distance(of(outputs)) == -math.inf
 
 

@@ -32,6 +32,12 @@ SEED = 3
 RECIPES = {
     **SPACE.named,
     **{f"sample {seed}": SPACE.sample(seed) for seed in range(10)},
+    "ignores its input": Recipe.from_json(
+        {
+            "a": {"op": "linear", "input": ["h_prev_0"]},
+            "h_new_0": {"op": "activation_tanh", "input": ["a"]},
+        }
+    ),
     # Written in no order of computation, one input twice, and a linear node as a state.
     "odd": Recipe.from_json(
         {

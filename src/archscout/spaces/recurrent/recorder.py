@@ -85,7 +85,7 @@ class RecurrentRecorder:
             else:
                 inputs = self.embed(minibatch) if inputs is None else inputs
                 affine = layer.affine(inputs)
-                if "linears" in wanted and not affine.requires_grad:
+                if torch.is_grad_enabled() and not affine.requires_grad:
                     affine.requires_grad_()  # no linear node of this cell reads x
                 affine_steps = iter(affine[:steps].unbind(0))
             state = layer.initial_state(minibatch.shape[1])
