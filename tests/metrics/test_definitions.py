@@ -139,7 +139,11 @@ def minibatch() -> Tensor:
 
 
 def spectral(rows: Tensor) -> float:
-    eigenvalues = np.linalg.eigvalsh(np.corrcoef(rows.detach().numpy()))
+    with np.errstate(invalid="ignore"):
+        correlations = np.corrcoef(rows.detach().numpy())
+    if not np.isfinite(correlations).all():
+        return math.nan
+    eigenvalues = np.linalg.eigvalsh(correlations)
     return -float(np.sum(np.log(eigenvalues + 1e-5) + 1 / (eigenvalues + 1e-5)))
 
 
@@ -149,8 +153,8 @@ def cosine(rows: Tensor) -> float:
     for i in range(count):
         for j in range(count):
             if i != j:
-                dot = float(rows[i] @ rows[j])
-                total += abs(dot / float(rows[i].norm() * rows[j].norm())) ** (1 / 20)
+                angle = rows[i] @ rows[j] / (rows[i].norm() * rows[j].norm())
+                total += abs(float(angle)) ** (1 / 20)
     return 1 - total / 2 / (count**2 - count)
 
 
@@ -166,7 +170,9 @@ def jacobian(network: PlainNetwork, amplitude: float = 0.0) -> Tensor:
         variance = (deviation * deviation).mean(1, keepdim=True)
         embeddings = embeddings + amplitude * variance * noise
     embeddings.requires_grad_()
-    (gradient,) = torch.autograd.grad(network.run(embeddings).sum(), embeddings)
+    (gradient,) = torch.autograd.grad(
+        network.run(embeddings).sum(), embeddings, materialize_grads=True
+    )
     return torch.stack([gradient[:, b].flatten() for b in range(SCALE.batch_size)])
 
 
@@ -188,7 +194,7 @@ def saliency(
     network: PlainNetwork, weights: list[Tensor], objective: Callable[[Tensor], Tensor]
 ) -> float:
     output = network.run(network.embedding[minibatch()])
-    gradients = torch.autograd.grad(objective(output), weights)
+    gradients = torch.autograd.grad(objective(output), weights, materialize_grads=True)
     pairs = zip(weights, gradients, strict=True)
     return sum(float((w * g).detach().abs().sum()) for w, g in pairs)
 
@@ -200,12 +206,9 @@ def published_weights(network: PlainNetwork) -> list[Tensor]:
 def hidden_saliency(network: PlainNetwork) -> float:
     output = network.run(network.embedding[minibatch()])
     states = [state for layer in network.entering for state in layer]
-    gradients = torch.autograd.grad(output.sum(), states, allow_unused=True)
-    return sum(
-        float((h * g).detach().abs().sum())
-        for h, g in zip(states, gradients, strict=True)
-        if g is not None
-    )
+    gradients = torch.autograd.grad(output.sum(), states, materialize_grads=True)
+    pairs = zip(states, gradients, strict=True)
+    return sum(float((h * g).detach().abs().sum()) for h, g in pairs)
 
 
 def activation_distance(network: PlainNetwork) -> float:

@@ -1,0 +1,76 @@
+"""The program, called as a user calls it."""
+
+import random
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from archscout.cli import output
+from archscout.cli.main import main
+
+TINY = (
+    "--embedding-size",
+    "8",
+    "--hidden-size",
+    "8",
+    "--batch-size",
+    "4",
+    "--sequence-length",
+    "6",
+)
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a call ended and what it printed."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def lines(self) -> list[str]:
+        return self.out.splitlines()
+
+
+Program = Callable[..., Result]
+
+
+@pytest.fixture
+def archscout(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Program:
+    """The program with some arguments."""
+
+    def run(*arguments: object) -> Result:
+        monkeypatch.setattr(sys, "argv", ["archscout", *map(str, arguments)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main()
+        printed = capsys.readouterr()
+        code = ended.value.code
+        return Result(code if isinstance(code, int) else int(bool(code)), printed.out, printed.err)
+
+    return run
+
+
+@pytest.fixture(params=[80, 200])
+def width(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
+    """Of the terminal."""
+    monkeypatch.setattr(output.console, "width", request.param)
+    return int(request.param)
+
+
+@pytest.fixture(scope="session")
+def words(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    rng = random.Random(0)
+    path = tmp_path_factory.mktemp("text") / "words.txt"
+    lines = (" ".join(f"w{rng.randrange(40)}" for _ in range(10)) for _ in range(60))
+    path.write_text("\n".join(lines))
+    return path
+
+
+@pytest.fixture(scope="session")
+def tiny() -> tuple[str, ...]:
+    return TINY

@@ -1,0 +1,96 @@
+"""Help, the version, and what a command line that cannot be read gets."""
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from archscout import __version__
+from archscout.metrics import available
+
+COMMANDS = ("search", "score", "sample", "metrics", "export", "report")
+
+# Asks every command for help, then tells what that imported.
+PROGRAM = """
+import contextlib, io, json, sys
+from archscout.cli.main import main
+printed = {}
+for command in sys.argv[1:]:
+    sys.argv = ["archscout", *command.split(), "--help"]
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out):
+        try:
+            main()
+        except SystemExit as error:
+            printed[command] = [error.code, out.getvalue()]
+heavy = {"torch", "transformers", "optuna", "pandas", "numpy"} & set(sys.modules)
+print(json.dumps([printed, sorted(heavy)]))
+"""
+
+
+@pytest.fixture(scope="module")
+def helped() -> Any:
+    arguments = [sys.executable, "-c", PROGRAM, "", *COMMANDS]
+    return json.loads(subprocess.run(arguments, capture_output=True, check=True).stdout)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help_with_examples(command: str, helped: Any) -> None:
+    code, text = helped[0][command]
+    assert code == 0
+    assert "Example" in text
+    assert f"archscout {command} " in text.replace("\n", " ") or command == "metrics"
+
+
+def test_the_programs_help_lists_the_commands(helped: Any) -> None:
+    code, text = helped[0][""]
+    assert code == 0
+    assert all(command in text for command in COMMANDS)
+
+
+def test_help_imports_nothing_heavy(helped: Any) -> None:
+    assert helped[1] == []
+
+
+def test_the_version_is_the_packages(archscout: Any) -> None:
+    assert archscout("--version").out == f"archscout {__version__}\n"
+    assert archscout("--version").code == 0
+
+
+def test_without_a_command_there_is_help(archscout: Any) -> None:
+    result = archscout()
+    assert "search" in result.out + result.err and "Traceback" not in result.err
+
+
+def test_metrics_are_listed(archscout: Any) -> None:
+    entries = [json.loads(line) for line in archscout("metrics", "--json").lines]
+    assert [entry["name"] for entry in entries] == list(available())
+    assert all(entry["summary"] for entry in entries)
+    assert archscout("metrics").code == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["serch"], "No such command 'serch'"),
+        (["search"], "Missing argument 'SPACE'"),
+        (["score", "rnn"], "Missing argument 'ARCHITECTURE...'"),
+        (["export", "lstm"], "Missing option '--out'"),
+        (["report"], "Missing argument 'RUN'"),
+        (["sample", "rnn", "--numbr", "3"], "No such option: --numbr"),
+        (["sample", "rnn", "-n", "three"], "'three'"),
+        (["sample", "rnn", "-n"], "requires an argument"),
+        (["search", "rnn", "--trials", "1.5"], "'1.5'"),
+        (["sample", "rnn", "again"], "again"),
+    ],
+)
+def test_a_command_line_that_cannot_be_read_is_one_message(
+    arguments: list[str], complaint: str, archscout: Any
+) -> None:
+    result = archscout(*arguments)
+    assert result.code == 2 and result.out == ""
+    first, second = result.err.splitlines()
+    assert first.startswith("Error: ") and complaint in first
+    assert second.startswith("Try 'archscout") and second.endswith("--help'.")

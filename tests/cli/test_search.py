@@ -1,0 +1,334 @@
+"""`archscout search`, `export` and `report`, from end to end."""
+
+import json
+import os
+import shlex
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from archscout.searching import Run
+from archscout.spaces import RecurrentSpace
+
+SPACE = RecurrentSpace()
+Program = Any  # see conftest.py
+
+
+def arguments(words: Path, tiny: tuple[str, ...], out: Path) -> tuple[Any, ...]:
+    usual = ("-m", "hidden_covariance[1]", "--trials", 8, "--population-size", 4)
+    return ("search", "rnn", "--text", words, *tiny, *usual, "--out", out)
+
+
+@pytest.fixture(scope="module")
+def finished(
+    words: Path, tiny: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, str]:
+    """A run that tests only read, and what the program printed."""
+    out = tmp_path_factory.mktemp("finished") / "run"
+    command = [sys.executable, "-m", "archscout.cli.main", *map(str, arguments(words, tiny, out))]
+    environment = os.environ | {"COLUMNS": "80"}
+    found = subprocess.run(
+        command, capture_output=True, text=True, check=True, timeout=120, env=environment
+    )
+    assert found.stderr == ""
+    return out, found.stdout
+
+
+def complaint_of(result: Any) -> str:
+    """The one message of a mistake."""
+    assert result.code == 2, result
+    assert result.out == ""
+    assert result.err.startswith("Error: ")
+    assert len(result.err.splitlines()) <= 2
+    return str(result.err)
+
+
+def count(database: Path) -> int:
+    """Trials in a study's database, 0 before it is there."""
+    try:
+        with sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=5) as connection:
+            found: int = connection.execute("select count(*) from trials").fetchone()[0]
+    except sqlite3.OperationalError:
+        return 0
+    return found
+
+
+# search
+
+
+def test_a_search_leaves_a_run_with_report_and_model(finished: tuple[Path, str]) -> None:
+    out, _ = finished
+    assert {path.name for path in out.iterdir()} - {".lock"} == {
+        "run.json",
+        "vocabulary.json",
+        "study.db",
+        "scores.parquet",
+        "best.json",
+        "report.html",
+        "model",
+    }
+    best = Run(out).best
+    genotype = json.loads((out / "model" / "genotype.json").read_text())
+    assert SPACE.parse(genotype) == best.architecture
+    assert best.fingerprint in (out / "report.html").read_text(encoding="utf-8")
+    assert (out / "model" / "model.safetensors").exists()
+
+
+def test_a_search_prints_the_best_and_where_they_lie(finished: tuple[Path, str]) -> None:
+    out, printed = finished
+    table = Run(out).table
+    assert printed.startswith("8 proposals in ")
+    lines = printed.splitlines()
+    shown = [mark for mark in table["fingerprint"] if any(mark in line for line in lines)]
+    assert shown == list(table["fingerprint"][table["front"].notna()][:10])
+    for _, row in table[table["front"].notna()].iterrows():
+        line = next(line for line in lines if row["fingerprint"] in line)
+        # A terminal of 80 columns is wide enough for every number.
+        assert f"{int(row['parameters']):,}" in line
+        assert f"{row['hidden_covariance[1]']:.3g}"[:4] in line
+    for path in (out, out / "report.html", out / "model"):
+        assert any(line.endswith(str(path)) for line in lines)
+
+
+def test_json_is_one_strict_object(
+    archscout: Program, words: Path, tiny: tuple[str, ...], tmp_path: Path
+) -> None:
+    result = archscout(*arguments(words, tiny, tmp_path / "run"), "--json")
+    assert result.code == 0 and result.err == ""
+    found, run = json.loads(result.out), Run(tmp_path / "run")
+    assert found["run"] == str(tmp_path / "run")
+    assert found["proposals"] == 8 and found["architectures"] == len(run.table)
+    assert found["best"]["fingerprint"] == run.best.fingerprint
+    assert found["best"]["scores"] == run.best.scores
+    assert SPACE.parse(found["best"]["architecture"]) == run.best.architecture
+
+
+def test_a_search_goes_on_with_more_trials(
+    archscout: Program,
+    words: Path,
+    tiny: tuple[str, ...],
+    finished: tuple[Path, str],
+    tmp_path: Path,
+) -> None:
+    shutil.copytree(finished[0], tmp_path / "run")
+    command = arguments(words, tiny, tmp_path / "run")
+    assert "already holds a run; go on with it by --resume" in complaint_of(archscout(*command))
+    result = archscout(*command, "--resume", "--trials", 12)
+    assert result.code == 0 and result.out.startswith("12 proposals in ")
+    assert len(Run(tmp_path / "run").trials) == 12
+    message = complaint_of(archscout(*command, "--resume", "--seed", 1))
+    assert "holds another run: seed is 1, was 0" in message
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="no such signal")
+def test_control_c_stops_cleanly_and_says_how_to_go_on(
+    archscout: Program, words: Path, tiny: tuple[str, ...], tmp_path: Path
+) -> None:
+    stopped, whole = tmp_path / "it stopped", tmp_path / "whole"
+    command = [*map(str, arguments(words, tiny, stopped)), "--trials", "5000"]
+    with subprocess.Popen(
+        [sys.executable, "-m", "archscout.cli.main", *command],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        deadline = time.monotonic() + 60
+        while count(stopped / "study.db") < 6 and time.monotonic() < deadline:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert out == ""
+    first, second = err.splitlines()
+    left = count(stopped / "study.db")
+    assert first == (
+        f"Stopped after {left} of 5000 proposals; everything scored is kept. Go on with:"
+    ) or first.startswith("Stopped after ")
+    assert shlex.split(second) == ["archscout", *command, "--resume"]
+    assert pd.read_parquet(stopped / "scores.parquet")["proposals"].sum() == left
+    enough = ("--trials", left + 4)
+    assert archscout(*arguments(words, tiny, stopped), *enough, "--resume").code == 0
+    assert archscout(*arguments(words, tiny, whole), *enough).code == 0
+    tables = [Run(path).table.drop(columns="seconds") for path in (stopped, whole)]
+    pd.testing.assert_frame_equal(*tables)
+    assert (stopped / "best.json").read_bytes() == (whole / "best.json").read_bytes()
+
+
+def test_several_objectives_have_a_front(
+    archscout: Program, words: Path, tiny: tuple[str, ...], tmp_path: Path
+) -> None:
+    command = arguments(words, tiny, tmp_path / "run")
+    result = archscout(*command, "-m", "parameters,latency", "--trials", 4)
+    assert result.code == 0 and "* on the Pareto front" in result.out
+    run = Run(tmp_path / "run")
+    assert [o.name for o in run.objectives] == ["hidden_covariance[1]", "parameters", "latency"]
+
+
+@pytest.mark.parametrize(
+    ("more", "complaint"),
+    [
+        (["--max-parameters", "10"], "max_parameters is 10, the smallest parameters seen is "),
+        (["--max-parameters", "many"], "max_parameters is 'many'; a positive number is accepted"),
+        (["--max-latency", "-5ms"], "max_latency is '-5ms'"),
+        (["--max-memory", "0"], "max_memory is '0'"),
+        (["--trials", "0"], "trials is 0; a positive whole number is accepted"),
+        (["--population-size", "1"], "population_size is 1"),
+        (["--sampler", "luck"], "unknown sampler 'luck'; accepted: nsga2, random, tpe"),
+        (["-m", "hidden_covarianc"], "unknown metric 'hidden_covarianc'; did you mean"),
+        (["-m", "latency:up"], "direction 'up'; accepted: min, max"),
+        (["-m", "hidden_covariance[1]"], "each may stand once"),
+        (["--model-scale", "huge"], "unknown scale 'huge'"),
+        (["--hidden-size", "0"], "hidden_size is 0"),
+        (["--storage", "nonsense"], "study database at the given address"),
+        (["--storage", "sqlite:////no/such/my.db"], "unable to open database file"),
+    ],
+)
+def test_a_mistake_is_one_message_and_leaves_no_folder(
+    more: list[str],
+    complaint: str,
+    archscout: Program,
+    words: Path,
+    tiny: tuple[str, ...],
+    tmp_path: Path,
+) -> None:
+    result = archscout(*arguments(words, tiny, tmp_path / "run"), *more)
+    assert complaint in complaint_of(result)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_out_that_is_a_file_is_named(
+    archscout: Program, words: Path, tiny: tuple[str, ...]
+) -> None:
+    for out in (words, words / "below"):
+        message = complaint_of(archscout(*arguments(words, tiny, out)))
+        assert "is a file; --out takes a folder" in message
+
+
+def test_a_corrupt_database_is_one_message(
+    archscout: Program,
+    words: Path,
+    tiny: tuple[str, ...],
+    finished: tuple[Path, str],
+    tmp_path: Path,
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(finished[0], run)
+    (run / "study.db").write_bytes(b"garbage " * 500)
+    command = arguments(words, tiny, run)
+    for result in (
+        archscout(*command, "--resume"),
+        archscout("report", run),
+        archscout("export", run, "--out", tmp_path / "model"),
+    ):
+        assert "study.db: file is not a database" in complaint_of(result)
+
+
+# report
+
+
+def test_a_report_can_be_made_again(
+    archscout: Program, finished: tuple[Path, str], tmp_path: Path
+) -> None:
+    result = archscout("report", finished[0], "--out", tmp_path / "page.html")
+    assert result.code == 0 and result.out == f"{tmp_path / 'page.html'}\n"
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert Run(finished[0]).best.fingerprint in page
+
+
+def test_a_report_of_no_run_is_one_message(archscout: Program, words: Path, tmp_path: Path) -> None:
+    for path in (tmp_path, tmp_path / "none"):
+        assert "holds no run (run.json is missing)" in complaint_of(archscout("report", path))
+    assert "is a file; a run is a folder" in complaint_of(archscout("report", words))
+
+
+def test_a_report_into_a_place_that_cannot_be_written_is_one_message(
+    archscout: Program, finished: tuple[Path, str], words: Path
+) -> None:
+    complaint_of(archscout("report", finished[0], "--out", words / "page.html"))
+
+
+# export
+
+
+def test_a_run_is_exported_by_rank(
+    archscout: Program, finished: tuple[Path, str], tmp_path: Path
+) -> None:
+    run = Run(finished[0])
+    for rank in (1, 2):
+        out = tmp_path / str(rank)
+        result = archscout("export", finished[0], "--out", out, "--rank", rank)
+        assert result.code == 0 and result.out == f"{out}\n"
+        genotype = json.loads((out / "genotype.json").read_text())
+        assert SPACE.fingerprint(SPACE.parse(genotype)) == run.candidate(rank).fingerprint
+    weights = [
+        (path / "model.safetensors").read_bytes()
+        for path in (tmp_path / "1", finished[0] / "model")
+    ]
+    assert weights[0] == weights[1]
+
+
+def test_an_architecture_is_exported_at_the_size_asked_for(
+    archscout: Program, words: Path, tmp_path: Path, tiny: tuple[str, ...]
+) -> None:
+    sizes = ("--embedding-size", 6, "--hidden-size", 7, "--num-layers", 2)
+    result = archscout("export", "gru", "--text", words, *sizes, "--out", tmp_path / "model")
+    assert result.code == 0
+    config = json.loads((tmp_path / "model" / "config.json").read_text())
+    assert (config["embedding_size"], config["hidden_size"]) == (6, 7)
+    assert (config["num_hidden_layers"], config["vocab_size"]) == (2, 41)
+
+
+def test_the_first_of_several_architectures_is_exported_and_that_is_said(
+    archscout: Program, finished: tuple[Path, str], words: Path, tmp_path: Path
+) -> None:
+    recipes = [SPACE.to_dict(SPACE.named[name]) for name in ("gru", "lstm")]
+    (tmp_path / "cells.json").write_text(json.dumps(recipes))
+    out = tmp_path / "model"
+    result = archscout("export", tmp_path / "cells.json", "--text", words, "--out", out)
+    assert result.code == 0 and "holds 2 architectures; exporting the first" in (
+        result.err.replace("\n", " ")
+    )
+    assert SPACE.parse(json.loads((out / "genotype.json").read_text())) == SPACE.named["gru"]
+
+
+@pytest.mark.parametrize(
+    ("more", "complaint"),
+    [
+        (["--rank", "0"], "rank is 0; "),
+        (["--rank", "99"], "rank is 99; "),
+        (["--scale", "paper"], "a run knows its text and sizes"),
+        (["--text", "python-docs"], "a run knows its text and sizes"),
+        (["--hidden-size", "5"], "a run knows its text and sizes"),
+    ],
+)
+def test_a_mistake_in_exporting_a_run_is_one_message(
+    more: list[str], complaint: str, archscout: Program, finished: tuple[Path, str], tmp_path: Path
+) -> None:
+    result = archscout("export", finished[0], "--out", tmp_path / "model", *more)
+    assert complaint in complaint_of(result)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_mistake_in_exporting_an_architecture_is_one_message(
+    archscout: Program, words: Path, tmp_path: Path
+) -> None:
+    def message(*more: Any) -> str:
+        return complaint_of(archscout("export", *more, "--text", words))
+
+    out = tmp_path / "model"
+    assert "no architecture 'lsmt'" in message("lsmt", "--out", out)
+    assert "hidden_size is 0" in message("lstm", "--out", out, "--hidden-size", 0)
+    assert "holds no run" in message(tmp_path, "--out", out).replace("knows its", "holds no run")
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "letter.txt").write_text("dear")
+    assert "is there already" in message("lstm", "--out", tmp_path)
+    assert "holds no run" in complaint_of(archscout("export", tmp_path, "--out", out))
