@@ -267,6 +267,19 @@ def test_a_score_is_the_same_to_the_last_digit_whatever_was_scored_before(
 
 
 @pytest.mark.parametrize("scale", [SMALL, PUBLISHED])
+def test_training_a_network_leaves_the_scores_of_others_alone(
+    scale: RecurrentScale, corpus: Corpus
+) -> None:
+    scorer = Scorer("rnn", corpus, OWN, scale)
+    first = scorer.score(SPACE.named["gru"])
+    network = SPACE.build(SPACE.named["gru"], len(scorer.vocabulary), scale)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.zero_()
+    assert repr(scorer.score(SPACE.named["gru"]).scores) == repr(first.scores)
+
+
+@pytest.mark.parametrize("scale", [SMALL, PUBLISHED])
 def test_scoring_leaves_torchs_and_numpys_random_numbers_alone(
     scale: RecurrentScale, corpus: Corpus
 ) -> None:

@@ -58,7 +58,7 @@ def _options(
 def main() -> None:
     """Run the program; a user's mistake is one message and exit code 2, never a traceback."""
     try:
-        code = app(standalone_mode=False)
+        code = app(prog_name="archscout", standalone_mode=False)
     except InputError as error:
         _complain(str(error))
         code = 2

@@ -18,8 +18,6 @@ from archscout.errors import InputError
 if TYPE_CHECKING:
     from archscout.scoring import Score
 
-_ABREAST = 3  # architectures side by side where a row would be too long
-
 
 def score(
     space: options.SpaceName,
@@ -134,8 +132,12 @@ def _print_table(scores: Sequence[Score]) -> None:
             table.add_row(*row)
         console.print(table)
     else:
-        for start in range(0, len(scores), _ABREAST):
-            _print_abreast(scores[start : start + _ABREAST], columns)
+        # Side by side, as many as the line holds: each as wide as its widest value.
+        cell = max(len(text) for row in rows for text in row)
+        room = console.width - max(map(len, [*columns, "milliseconds"])) - 4
+        abreast = max(1, room // (cell + 3))
+        for start in range(0, len(scores), abreast):
+            _print_abreast(scores[start : start + abreast], columns)
     for score in scores:
         if score.problem:
             errors.print(

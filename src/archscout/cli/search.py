@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import shlex
 import shutil
+import signal
 import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -125,11 +128,12 @@ def search(
 
     def on_progress(state: Progress) -> None:
         last[:] = [state]
+        check()
         best = "" if state.best is None else f"best {number(state.best)}"
         bar.advance_to(state.done, best)
 
     try:
-        with progress("searching", trials) as bar:
+        with _interrupts() as check, progress("searching", trials) as bar:
             run = run_search(
                 found,
                 text or "python-docs",
@@ -169,6 +173,33 @@ def search(
         typer.echo(json.dumps(_summary(run), allow_nan=False))
     else:
         _print(run, time.perf_counter() - start)
+
+
+@contextmanager
+def _interrupts() -> Iterator[Callable[[], None]]:
+    """Ctrl-C that cannot get lost, as it does where Python is in a callback of its clean-up.
+
+    Yields a function that raises what got lost.
+    """
+    asked = False
+
+    def interrupt(*_: object) -> None:
+        nonlocal asked
+        asked = True
+        raise KeyboardInterrupt
+
+    def check() -> None:
+        if asked:
+            raise KeyboardInterrupt
+
+    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:  # nohup, say
+        yield check
+        return
+    signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield check
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _hand_over(run: Run) -> None:
