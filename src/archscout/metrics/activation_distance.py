@@ -29,7 +29,11 @@ def _agreement(trace: Trace) -> Tensor:
 
 
 def _log_determinant(trace: Trace) -> float:
-    return float(torch.linalg.slogdet(_agreement(trace)).logabsdet)
+    agreement = _agreement(trace)
+    # Two inputs that agree on everything make it singular; rounding may hide that.
+    if int((agreement == agreement.diagonal()).sum()) > len(agreement):
+        return -math.inf
+    return float(torch.linalg.slogdet(agreement).logabsdet)
 
 
 @metric(needs={"activations"}, larger_is_better=True, source=_SOURCE, undefined=_UNDEFINED)
