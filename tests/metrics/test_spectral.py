@@ -35,6 +35,12 @@ def test_it_is_the_sum_over_the_eigenvalues_of_the_correlations(
     assert spectral_score(rows) == pytest.approx(by_eigenvalues(rows), rel=1e-6)
 
 
+@pytest.mark.parametrize("n", [200, 201, 450])
+def test_it_is_the_same_sum_where_rows_are_many(n: int) -> None:
+    rows = random_rows(n, 600)
+    assert spectral_score(rows) == pytest.approx(by_eigenvalues(rows), rel=1e-9)
+
+
 @pytest.mark.parametrize("rank", [1, 2, 5, 11])
 def test_vanishing_eigenvalues_count_as_the_stabiliser_says(rank: int) -> None:
     n = 12
