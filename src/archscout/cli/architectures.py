@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import sys
 from collections.abc import Iterable, Iterator
@@ -32,6 +33,12 @@ def _read_one(space: Space[Any], source: str) -> Iterator[Any]:
     if source in space.named:
         yield space.named[source]
         return
+    if (
+        source != "-"
+        and not Path(source).exists()
+        and (near := difflib.get_close_matches(source, space.named, 1))
+    ):
+        raise InputError(f"no architecture {source!r}: it is no file; did you mean {near[0]}?")
     name, text = ("standard input", sys.stdin.read()) if source == "-" else (source, _load(source))
     if not text.strip():
         raise InputError(f"{name} is empty; architectures as JSON or JSON Lines are accepted")

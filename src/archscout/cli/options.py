@@ -32,7 +32,7 @@ Split = Annotated[
 VocabularySize = Annotated[
     int | None,
     typer.Option(
-        help="Keep the most frequent tokens only, so many with <unk>; all by default.",
+        help="Keep the most frequent tokens only, so many with the unknown one; all by default.",
         rich_help_panel=_TEXT,
     ),
 ]

@@ -44,7 +44,7 @@ def search(
     trials: Annotated[int, typer.Option(help="Number of proposals.")] = 500,
     out: Annotated[
         str | None,
-        typer.Option("--out", "-o", help="Run folder; runs/<space>-<text>-<seed> by default."),
+        typer.Option("--out", "-o", help="Run folder; runs/SPACE-TEXT-SEED by default."),
     ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the run in the folder.")
