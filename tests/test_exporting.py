@@ -239,6 +239,15 @@ def test_the_readme_tells_how_to_load_it(folders: dict[str, Path]) -> None:
     assert 'AutoModelForCausalLM.from_pretrained("lstm", trust_remote_code=True)' in readme
 
 
+def test_the_readme_tells_which_words_the_tokenizer_takes(folders: dict[str, Path]) -> None:
+    with_unknown, without = (
+        " ".join((folders[name] / "README.md").read_text().split()) for name in ("lstm", "sampled")
+    )
+    assert "knows 11 tokens; every other word becomes `<unk>`." in with_unknown
+    assert "knows 3 tokens; there is no `<unk>` among them, so it raises an" in without
+    assert "`--vocabulary-size N`" in without and "--vocabulary-size" not in with_unknown
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="no such permissions")
 def test_others_may_read_the_folder(folders: dict[str, Path]) -> None:
     folder = folders["lstm"]
@@ -280,8 +289,12 @@ def test_a_folder_with_files_is_left_alone(tmp_path: Path) -> None:
 
 def test_a_folder_below_a_file_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "letter.txt").write_text("dear")
-    with pytest.raises(InputError, match=r"cannot (read|write) .*letter.txt/model: "):
-        export(SPACE, LSTM, build("lstm"), WORDS, tmp_path / "letter.txt" / "model")
+    for below in ("model", "some/model"):
+        place = tmp_path / "letter.txt" / below
+        with pytest.raises(InputError) as caught:
+            export(SPACE, LSTM, build("lstm"), WORDS, place)
+        file = tmp_path / "letter.txt"
+        assert str(caught.value) == f"cannot write {place}: {file} is a file, not a folder"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="no /proc")

@@ -20,7 +20,7 @@ from torch import nn
 from archscout.errors import InputError
 from archscout.searching import Candidate
 from archscout.spaces.base import Space
-from archscout.text import Vocabulary
+from archscout.text import Tokenizer
 
 GENOTYPE = "genotype.json"
 VOCABULARY = "vocabulary.json"
@@ -28,18 +28,18 @@ VOCABULARY = "vocabulary.json"
 _README = """\
 # {title}
 
-A language model of space `{space}` with architecture `{fingerprint}` ({description}),
+A network of space `{space}` with architecture `{fingerprint}` ({description}),
 {parameters:,} parameters, {origin}. Made by archscout.
 
 ```python
-from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
+from transformers import {auto_class}, PreTrainedTokenizerFast
 
-model = AutoModelForCausalLM.from_pretrained("{folder}", trust_remote_code=True)
+model = {auto_class}.from_pretrained("{folder}", trust_remote_code=True)
 tokenizer = PreTrainedTokenizerFast.from_pretrained("{folder}")
 ```
 
-`{genotype}` holds the architecture as archscout reads it, `{vocabulary}` the tokens in the order
-of their ids.
+`{genotype}` holds the architecture and `{vocabulary}` the tokens as archscout reads them. The
+tokenizer {tokenizer}.
 """
 
 
@@ -47,7 +47,7 @@ def export(
     space: Space[Any],
     architecture: Any,
     network: nn.Module,
-    vocabulary: Vocabulary,
+    vocabulary: Tokenizer,
     folder: str | os.PathLike[str],
     origin: str = "untrained",
 ) -> Path:
@@ -57,7 +57,7 @@ def export(
         space: the architecture's space.
         architecture: the genotype.
         network: what `space.build` returned for it, trained or not.
-        vocabulary: of the text it is for.
+        vocabulary: of the text it is for: words, or pieces of them.
         folder: to be made; it may be there if it is empty.
         origin: what the weights are, for the README.
 
@@ -77,7 +77,7 @@ def export(
     try:
         with _quiet():
             space.save_pretrained(network, architecture, part)
-            _save_tokenizer(vocabulary, part)
+            vocabulary.save_pretrained(part)
         vocabulary.save(part / VOCABULARY)
         _write(part / GENOTYPE, json.dumps(space.to_dict(architecture), indent=2) + "\n")
         readme = _README.format(
@@ -90,6 +90,8 @@ def export(
             folder=path.name,
             genotype=GENOTYPE,
             vocabulary=VOCABULARY,
+            auto_class=space.auto_class,
+            tokenizer=vocabulary.describe(),
         )
         _write(part / "README.md", readme)
         # Temporary folders are closed to others, and so are files of safetensors.
@@ -142,6 +144,8 @@ def _quiet() -> Iterator[None]:
 
 def _check_free(path: Path) -> None:
     try:
+        if file := next((above for above in path.parents if above.is_file()), None):
+            raise InputError(f"cannot write {path}: {file} is a file, not a folder")
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
             raise InputError(f"{path} is there already; name a folder that is not, or is empty")
     except OSError as error:
@@ -150,20 +154,3 @@ def _check_free(path: Path) -> None:
 
 def _write(path: Path, text: str) -> None:
     path.write_text(text, encoding="utf-8")
-
-
-def _save_tokenizer(vocabulary: Vocabulary, folder: Path) -> None:
-    """A transformers tokenizer that splits on whitespace, as the vocabulary was made."""
-    from tokenizers import Tokenizer, models, pre_tokenizers
-    from transformers import PreTrainedTokenizerFast
-
-    from archscout.text import EOS, UNK
-
-    ids = {token: i for i, token in enumerate(vocabulary.tokens)}
-    unknown = UNK if UNK in vocabulary else None
-    tokenizer = Tokenizer(models.WordLevel(ids, unk_token=unknown or ""))
-    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    fast = PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
-        tokenizer_object=tokenizer, unk_token=unknown, eos_token=EOS if EOS in vocabulary else None
-    )
-    fast.save_pretrained(folder)

@@ -7,9 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Literal, Protocol
 
 from torch import Tensor
+
+# Metrics of one name are defined differently for transformers and for all other networks.
+Kind = Literal["transformer", "other"]
+
+
+# What a linear map does in a transformer's layer. The first five are the projections of its mixing
+# operation (`input` that of a linear transform, `weight` that of weighted attention), the next two
+# belong to a span-based convolution, `output` closes the mixing block.
+PROJECTIONS = ("query", "key", "value", "input", "weight")
+ROLES = (*PROJECTIONS, "convolution_input", "convolution_kernel", "output", "feed_forward")
 
 
 @dataclass
@@ -24,6 +34,7 @@ class Linear:
             transposed, times the inputs; without, it comes from autograd.
         columns: which columns of `outputs` belong to this map.
         first_input: whether this weight reads the first-listed input of its node.
+        role: of a transformer's map, what it does, one of `ROLES`; empty in other networks.
     """
 
     weight: Tensor
@@ -31,6 +42,7 @@ class Linear:
     outputs: Tensor | None = None
     columns: slice = field(default_factory=lambda: slice(None))
     first_input: bool = False
+    role: str = ""
 
 
 @dataclass
@@ -42,19 +54,36 @@ class Recording:
 
     Attributes:
         output: what gradients are taken of, (T, B, E); None if not wanted.
-        hidden_states: by layer, the first hidden state entering each step, T of (B, H).
-        activations: by layer and activation node or module, its outputs, (T, B, H) or T of (B, H).
+        hidden_states: by layer, T of (B, H): of a recurrent layer the first hidden state entering
+            each step, of a transformer's layer its output.
+        activations: by layer and activation node or module, its outputs, (T, B, H) or T of (B, H);
+            of a transformer those of its feed-forward blocks.
         linears: the linear maps.
+        projections: of a transformer, by layer and projection of its mixing operation (see
+            `PROJECTIONS`), its outputs (T, B, columns).
+        softmaxes: of a transformer, one a layer, (B, heads, ...): the probabilities of attention,
+            or the softmax of a linear transform over the features of a head.
+        position_embedding: of a transformer, the weight (positions, E) of the embedding of
+            positions.
+        loss: mean cross-entropy in nats of the network's own training task, a scalar.
     """
 
     output: Tensor | None = None
-    hidden_states: list[Sequence[Tensor]] = field(default_factory=list)
+    hidden_states: list[Tensor | Sequence[Tensor]] = field(default_factory=list)
     activations: list[Tensor | Sequence[Tensor]] = field(default_factory=list)
     linears: list[Linear] = field(default_factory=list)
+    projections: list[Tensor] = field(default_factory=list)
+    softmaxes: list[Tensor] = field(default_factory=list)
+    position_embedding: Tensor | None = None
+    loss: Tensor | None = None
 
 
 class Recorder(Protocol):
     """A network as the trace sees it."""
+
+    @property
+    def kind(self) -> Kind:
+        """Which definitions of the metrics apply to it."""
 
     @property
     def parameters(self) -> int:
@@ -62,11 +91,14 @@ class Recorder(Protocol):
 
     @property
     def recordable(self) -> Mapping[str, str | None]:
-        """For each of a recording's fields, None, or the reason why it cannot be had."""
+        """For each of a recording's fields and `embedding`, None, or why it cannot be had."""
 
     @property
     def tied_embedding(self) -> Tensor | None:
         """The embedding's weight (V, E) if the decoder shares it."""
+
+    def train(self, mode: bool) -> None:
+        """Switch dropout on or off for the passes to come; it is off at first."""
 
     def inputs_at_once(self, minibatch: Tensor) -> int:
         """How many of the B inputs a pass with gradients should take at a time."""

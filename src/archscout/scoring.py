@@ -19,18 +19,19 @@ from torch import Tensor, nn
 from archscout import metrics as metrics_room
 from archscout import spaces
 from archscout.errors import InputError
-from archscout.metrics.modules import ModuleRecorder
 from archscout.metrics.registry import Request
-from archscout.metrics.trace import QUANTITIES, Trace
-from archscout.recording import Recorder
+from archscout.metrics.trace import OBJECTIVES, QUANTITIES, Objective, Trace
+from archscout.metrics.transformers import module_recorder
+from archscout.recording import Kind, Recorder
 from archscout.spaces.base import Scale, Space
-from archscout.text import Corpus, load_corpus, minibatch
+from archscout.text import Corpus, Tokenizer, load_corpus, tokenizer_for
 
 TextSource = str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | Corpus
 
 MAX_SEED = 2**32  # numpy, which draws the noise, takes no more
 
-_FORWARD = frozenset({"parameters", "hidden_states", "activations"})
+_FORWARD = frozenset({"parameters", "hidden_states", "activations", "projections", "softmaxes"})
+_DEFAULT_OBJECTIVE: Mapping[Kind, Objective] = {"transformer": "cotangent", "other": "sum"}
 
 
 @dataclass(frozen=True)
@@ -79,10 +80,15 @@ class Scorer:
         vocabulary_limit: size limit of the vocabulary.
         minibatch_index: which minibatch of the text, from 0.
         device: where the passes run, such as `cpu` or `cuda`.
+        objective: what gradients are taken of, see `metrics.trace.Objective`; by default the sum
+            of the output for recurrent networks, and for transformers, whose layer norm makes
+            that a constant, its product with a random cotangent.
+        tokenizer: of encoders: a folder, or a name on the Hugging Face hub; by default one is
+            trained on the text.
 
     Attributes:
         requests: what the names of metrics ask for.
-        vocabulary: of the text.
+        vocabulary: what turns the text into token ids.
         minibatch: token ids (T, B).
 
     Raises:
@@ -100,20 +106,33 @@ class Scorer:
         vocabulary_limit: int | None = None,
         minibatch_index: int = 0,
         device: str = "cpu",
+        objective: Objective | None = None,
+        tokenizer: str | None = None,
     ) -> None:
         self.space: Space[Any] = spaces.get(space) if isinstance(space, str) else space
         self.scale: Any = resolve_scale(self.space, scale)
-        self.requests = parse_requests(metrics)
+        self.requests = parse_requests(metrics, self.space.kind)
+        self.objective = resolve_objective(objective, self.space.kind)
         if not 0 <= seed < MAX_SEED:
             raise InputError(f"seed is {seed}; from 0 to {MAX_SEED - 1} are accepted")
         self.seed = seed
         check_device(device)
         self.device = device
         self.corpus = text if isinstance(text, Corpus) else load_corpus(text)
-        self.vocabulary = self.corpus.vocabulary(vocabulary_limit)
-        ids = self.vocabulary.encode(self.corpus.tokens(split))
-        self.minibatch = minibatch(
-            ids, self.scale.sequence_length, self.scale.batch_size, minibatch_index
+        self.vocabulary: Tokenizer = tokenizer_for(
+            self.space.tokenization, self.corpus, vocabulary_limit, tokenizer
+        )
+        if self.objective == "loss" and self.vocabulary.mask_token is None:
+            raise InputError(
+                f"objective loss predicts masked tokens, and space {self.space.name} has none; "
+                "accepted: sum, cotangent"
+            )
+        self.minibatch = self.vocabulary.minibatch(
+            self.corpus,
+            split,
+            self.scale.sequence_length,
+            self.scale.batch_size,
+            minibatch_index,
         ).to(device)
 
     @property
@@ -133,10 +152,21 @@ class Scorer:
         start = time.perf_counter()
         with _threads(1 if self.scale.is_small else None):
             recorder = self.space.recorder(
-                architecture, len(self.vocabulary), self.scale, self.seed, self.depth, self.device
+                architecture,
+                len(self.vocabulary),
+                self.scale,
+                self.seed,
+                self.depth,
+                self.device,
+                self.vocabulary.mask_token if self.objective == "loss" else None,
             )
+            for asked in self.requests:
+                if reason := _why_not(recorder, asked, self.objective):
+                    raise InputError(
+                        f"metric {asked.column} does not apply to space {self.space.name}: {reason}"
+                    )
             scores, problem = _measure(
-                recorder, self.minibatch, self.requests, self.depth, self.seed
+                recorder, self.minibatch, self.requests, self.depth, self.seed, self.objective
             )
         mark = self.space.fingerprint(architecture)
         return Score(mark, scores, time.perf_counter() - start, problem)
@@ -153,7 +183,7 @@ def score(space: str | Space[Any], architecture: Any, **settings: Any) -> Score 
         space: a space or its name.
         architecture: a genotype of the space, its JSON (text or parsed), or a list of these.
         **settings: those of `Scorer`: text, metrics, scale, seed, split, vocabulary_limit,
-            minibatch_index, device.
+            minibatch_index, device, objective, tokenizer.
 
     Raises:
         InputError: an architecture, metric, scale or text that cannot be used.
@@ -178,13 +208,16 @@ def score_module(
     *,
     batch_first: bool | None = None,
     seed: int = 0,
+    objective: Objective | None = None,
 ) -> Score:
     """Scores of any PyTorch module as it is, on one batch; its weights and mode are left alone.
 
     Hidden states are taken from `torch.nn.RNN`, `GRU` and `LSTM` (run step by step) and from
     their cells, activations from activation modules, linear maps from `torch.nn.Linear` and the
     recurrent modules, embeddings from the first `torch.nn.Embedding`, or from the batch itself
-    where it is not of integers. Gradients are those of the sum of the module's (first) output.
+    where it is not of integers. In models of transformers (BERT, ELECTRA, GPT-2, Llama and their
+    kind) layers, heads and feed-forward blocks are found by their structure, and the metrics are
+    those of transformers.
 
     Args:
         module: any module; it is run in evaluation mode.
@@ -193,26 +226,34 @@ def score_module(
         metrics: names; by default every metric that applies.
         batch_first: which axis of batch, states and activations is which; by default as the
             recurrent modules say, and batch first where there are none.
-        seed: of the noise on the embeddings.
+        seed: of the noise on the embeddings, of the cotangent, and of dropout.
+        objective: what gradients are taken of: `sum` (of the module's first output), `cotangent`
+            (its product with random numbers; the default for transformers) or `loss` (what the
+            module returns as its loss, from labels in the batch).
 
     Raises:
         InputError: a metric asked for does not apply; the message says why.
     """
     start = time.perf_counter()
-    with ModuleRecorder(module, batch, batch_first) as recorder:
-        requests = parse_requests(metrics)
-        reasons = {r.column: _why_not(recorder, r) for r in requests}
+    with module_recorder(module, batch, batch_first) as recorder:
+        objective = resolve_objective(objective, recorder.kind)
+        requests = parse_requests(metrics, recorder.kind)
+        reasons = {r.column: _why_not(recorder, r, objective) for r in requests}
         if metrics is None:
             requests = [r for r in requests if reasons[r.column] is None]
         for asked in requests:
             if reason := reasons[asked.column]:
                 raise InputError(f"metric {asked.column} does not apply to this module: {reason}")
-        scores, problem = _measure(recorder, recorder.minibatch, requests, None, seed)
+        scores, problem = _measure(recorder, recorder.minibatch, requests, None, seed, objective)
     return Score(None, scores, time.perf_counter() - start, problem)
 
 
-def parse_requests(names: Iterable[str | Request] | None) -> list[Request]:
+def parse_requests(names: Iterable[str | Request] | None, kind: Kind = "other") -> list[Request]:
     """What the names of metrics ask for (a request asks for itself); every metric if None.
+
+    Args:
+        names: comma-separated or apart.
+        kind: of the networks that are to be measured.
 
     Raises:
         InputError: a name is unknown, or there is none.
@@ -220,11 +261,25 @@ def parse_requests(names: Iterable[str | Request] | None) -> list[Request]:
     if isinstance(names, str):
         names = names.split(",")
     if names is None:
-        names = metrics_room.available()
-    requests = [n if isinstance(n, Request) else metrics_room.request(n) for n in names]
+        names = metrics_room.available(kind)
+    requests = [n if isinstance(n, Request) else metrics_room.request(n, kind) for n in names]
     if not requests:
         raise InputError("no metric was named; 'archscout score --help' lists them")
     return requests
+
+
+def resolve_objective(objective: str | None, kind: Kind) -> Objective:
+    """An objective from its name, the default for these networks if None.
+
+    Raises:
+        InputError: there is none of that name.
+    """
+    if objective is None:
+        return _DEFAULT_OBJECTIVE[kind]
+    for known in OBJECTIVES:
+        if objective == known:
+            return known
+    raise InputError(f"unknown objective {objective!r}; accepted: {', '.join(OBJECTIVES)}")
 
 
 def resolve_scale(space: Space[Any], scale: str | Scale | None) -> Any:
@@ -267,8 +322,10 @@ def _threads(count: int | None) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _why_not(recorder: Recorder, asked: Request) -> str | None:
+def _why_not(recorder: Recorder, asked: Request, objective: Objective) -> str | None:
     fields = frozenset().union(*(QUANTITIES[need] for need in asked.metric.needs))
+    if "output" in fields and objective == "loss" and not asked.metric.as_published:
+        fields |= {"loss"}
     reasons = [recorder.recordable[name] for name in sorted(fields)]
     return next((reason for reason in reasons if reason is not None), None)
 
@@ -279,24 +336,34 @@ def _measure(
     requests: Sequence[Request],
     depth: int | None,
     seed: int,
+    objective: Objective,
 ) -> tuple[dict[str, float], str | None]:
-    needs = frozenset().union(*(asked.metric.needs for asked in requests))
-    traced = metrics_room.trace(recorder, tokens, needs, depth, seed)
+    """Scores by name, and why some are not finite, or mean nothing."""
+    traces: dict[bool, Trace] = {}
+    for as_published in {asked.metric.as_published for asked in requests}:
+        group = [asked for asked in requests if asked.metric.as_published == as_published]
+        needs = frozenset().union(*(asked.metric.needs for asked in group))
+        taken_of: Objective = "sum" if as_published else objective
+        traces[as_published] = metrics_room.trace(
+            recorder, tokens, needs, depth, seed, taken_of, training=as_published
+        )
     scores: dict[str, float] = {}
     problems = []
     for asked in requests:
+        traced = traces[asked.metric.as_published]
         values = asked.values(traced)
         scores |= values
         bad = [name for name, value in values.items() if not math.isfinite(value)]
         if bad:
-            problems.append((bad, asked.metric.undefined))
-    if not problems:
-        return scores, None
-    cause = _cause(traced)
-    return scores, "; ".join(
-        f"{', '.join(f'{name} is {scores[name]}' for name in bad)}: {cause or undefined}"
-        for bad, undefined in problems
-    )
+            shown = ", ".join(f"{name} is {scores[name]}" for name in bad)
+            problems.append(f"{shown}: {_cause(traced) or asked.metric.undefined}")
+    plain = traces.get(False)
+    if plain is not None and plain.objective == "sum" and plain.sums_are_constant:
+        problems.append(
+            "the features of the output add up to a constant, as after a layer norm, so gradients "
+            "of their sum are rounding errors; take objective cotangent"
+        )
+    return scores, "; ".join(problems) or None
 
 
 def _cause(traced: Trace) -> str | None:

@@ -1,10 +1,13 @@
 """`archscout sample` and `archscout score`."""
 
+import contextlib
 import csv
 import io
 import json
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +15,7 @@ import pytest
 
 import archscout as package
 from archscout.metrics import available
-from archscout.spaces import RecurrentSpace
+from archscout.spaces import Recipe, RecurrentSpace
 
 SPACE = RecurrentSpace()
 NAMES = ("lstm", "gru", "rnn")
@@ -230,6 +233,57 @@ def test_a_reader_that_leaves_early_is_no_error() -> None:
     found = subprocess.run(command, shell=True, capture_output=True, text=True, timeout=120)
     assert found.stderr == ""
     assert SPACE.parse(found.stdout) == SPACE.sample(0)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="no such signal")
+@pytest.mark.parametrize("command", ["sample", "score"])
+def test_control_c_is_one_word(command: str, words: Path, tiny: tuple[str, ...]) -> None:
+    arguments = {
+        "sample": ["-n", "1000000"],
+        "score": [*NAMES * 1000, "--text", str(words), *tiny, *FAST, "--json"],
+    }[command]
+    with subprocess.Popen(
+        [*PYTHON.split(), command, "rnn", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert err == "Stopped.\n"
+
+
+def test_an_import_that_control_c_broke_is_no_traceback(
+    archscout: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def samples(*_: Any) -> None:
+        try:
+            signal.raise_signal(signal.SIGINT)
+        except KeyboardInterrupt:
+            raise ImportError("cannot load module more than once") from None
+
+    monkeypatch.setattr(RecurrentSpace, "samples", samples)
+    result = archscout("sample", "rnn")
+    assert (result.code, result.out, result.err) == (130, "", "Stopped.\n")
+
+
+def test_a_control_c_that_got_lost_stops_sampling(
+    archscout: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def samples(*_: Any) -> Iterator[Recipe]:
+        for i in range(5):
+            if i == 2:
+                with contextlib.suppress(KeyboardInterrupt):
+                    signal.raise_signal(signal.SIGINT)
+            yield SPACE.named["gru"]
+
+    monkeypatch.setattr(RecurrentSpace, "samples", samples)
+    result = archscout("sample", "rnn", "-n", 5)
+    assert (result.code, len(result.lines), result.err) == (130, 3, "Stopped.\n")
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")

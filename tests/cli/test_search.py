@@ -17,12 +17,14 @@ import pandas as pd
 import pytest
 
 import archscout as package
-from archscout.cli.output import number
+from archscout.cli import output
+from archscout.cli.output import number, print_abreast
 from archscout.searching import Progress, Run
 from archscout.searching.settings import parse_objective
 from archscout.spaces import RecurrentSpace
 
 SPACE = RecurrentSpace()
+COSTS = ("parameters", "flops", "latency", "memory")
 Program = Any  # see conftest.py
 
 
@@ -109,7 +111,8 @@ def test_json_is_one_strict_object(
     assert result.code == 0 and result.err == ""
     found, run = json.loads(result.out), Run(tmp_path / "run")
     assert found["run"] == str(tmp_path / "run")
-    assert found["proposals"] == 8 and found["architectures"] == len(run.table)
+    assert found["proposals"] == found["new"] == 8
+    assert found["architectures"] == len(run.table)
     assert found["best"]["fingerprint"] == run.best.fingerprint
     assert found["best"]["scores"] == run.best.scores
     assert SPACE.parse(found["best"]["architecture"]) == run.best.architecture
@@ -126,8 +129,12 @@ def test_a_search_goes_on_with_more_trials(
     command = arguments(words, tiny, tmp_path / "run")
     assert "already holds a run; go on with it by --resume" in complaint_of(archscout(*command))
     result = archscout(*command, "--resume", "--trials", 12)
-    assert result.code == 0 and result.out.startswith("12 proposals in ")
+    assert result.code == 0 and result.out.startswith("12 proposals (4 new) in ")
     assert len(Run(tmp_path / "run").trials) == 12
+    again = archscout(*command, "--resume", "--trials", 12)
+    assert again.code == 0 and again.out.startswith("12 proposals (0 new) in ")
+    summary = json.loads(archscout(*command, "--resume", "--trials", 13, "--json").out)
+    assert (summary["proposals"], summary["new"]) == (13, 1)
     message = complaint_of(archscout(*command, "--resume", "--seed", 1))
     assert "holds another run: seed is 1, was 0" in message
 
@@ -182,7 +189,7 @@ def test_a_control_c_that_got_lost_stops_the_search_after_the_next_proposal(
         after.append("went on")
 
     monkeypatch.setattr(package, "search", search, raising=False)
-    before = signal.getsignal(signal.SIGINT)
+    before, hook = signal.getsignal(signal.SIGINT), sys.unraisablehook
     result = archscout("search", "rnn", "--trials", 5)
     assert result.code == 130 and after == []
     assert result.err.splitlines() == [
@@ -190,6 +197,61 @@ def test_a_control_c_that_got_lost_stops_the_search_after_the_next_proposal(
         "  archscout search rnn --trials 5 --resume",
     ]
     assert signal.getsignal(signal.SIGINT) is before
+    assert sys.unraisablehook is hook
+
+
+def test_a_control_c_that_python_drops_is_not_printed(
+    archscout: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Interrupted:
+        def __del__(self) -> None:
+            signal.raise_signal(signal.SIGINT)
+
+    class Broken:
+        def __del__(self) -> None:
+            raise ValueError
+
+    def search(*_: Any, on_progress: Any, **__: Any) -> None:
+        Broken()
+        Interrupted()
+        on_progress(Progress(parse_objective("parameters"), total=5, done=3))
+
+    reported: list[Any] = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda dropped: reported.append(dropped.exc_type))
+    monkeypatch.setattr(package, "search", search, raising=False)
+    assert archscout("search", "rnn", "--trials", 5).code == 130
+    assert reported == [ValueError]
+
+
+@pytest.mark.parametrize(
+    ("step", "lost"),
+    [
+        ("report.write_report", False),
+        ("report.write_report", True),
+        ("exporting.export_candidate", False),
+    ],
+)
+def test_control_c_after_the_search_says_that_the_run_is_complete(
+    step: str,
+    lost: bool,
+    archscout: Program,
+    words: Path,
+    tiny: tuple[str, ...],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def interrupted(*_: Any) -> None:
+        with contextlib.suppress(KeyboardInterrupt) if lost else contextlib.nullcontext():
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(f"archscout.{step}", interrupted)
+    out = tmp_path / "my run"
+    result = archscout(*arguments(words, tiny, out))
+    assert result.code == 130 and result.out == ""
+    first, second = result.err.splitlines()
+    assert first == "Stopped; the run is complete. Make its report with:"
+    assert shlex.split(second) == ["archscout", "report", str(out)]
+    assert len(Run(out).trials) == 8
 
 
 def test_several_objectives_have_a_front(
@@ -200,6 +262,44 @@ def test_several_objectives_have_a_front(
     assert result.code == 0 and "* on the Pareto front" in result.out
     run = Run(tmp_path / "run")
     assert [o.name for o in run.objectives] == ["hidden_covariance[1]", "parameters", "latency"]
+
+
+@pytest.mark.parametrize("columns", [60, 80, 200])
+def test_no_number_of_the_ranking_is_cut(
+    columns: int,
+    archscout: Program,
+    words: Path,
+    tiny: tuple[str, ...],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(output.console, "width", columns)
+    limits = [f"--max-{c}={n}" for c, n in zip(COSTS, ("9G", "9G", "9000ms", "9GB"), strict=True)]
+    command = arguments(words, tiny, tmp_path / "run")
+    result = archscout(*command, *limits, "-m", "jacobian_cosine")
+    assert result.code == 0
+    assert all(len(line) <= columns for line in result.out.splitlines()[:-3])
+    printed = result.out.replace("│", " ").split()
+    table = Run(tmp_path / "run").table
+    ranked = table[table["front"].notna()]
+    assert len(ranked) > 1
+    for _, row in ranked.iterrows():
+        assert row["fingerprint"] in printed
+        for column in ("hidden_covariance[1]", "jacobian_cosine", *COSTS):
+            assert number(float(row[column])) in printed
+
+
+def test_a_table_on_its_side_has_every_cell_at_any_width(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [[f"{i}*", f"{i}{i}", f"{i},000,000"] for i in range(1, 6)]
+    for columns, blocks in ((22, 5), (37, 5), (38, 3), (50, 2), (74, 1)):
+        monkeypatch.setattr(output.console, "width", columns)
+        print_abreast(["rank", "some", "parameters"], rows)
+        printed = capsys.readouterr().out
+        assert printed.count("┏") == blocks, columns
+        words = printed.replace("│", " ").replace("┃", " ").split()
+        assert all(words.count(cell) == 1 for row in rows for cell in row)
 
 
 @pytest.mark.parametrize(
@@ -314,6 +414,27 @@ def test_an_architecture_is_exported_at_the_size_asked_for(
     config = json.loads((tmp_path / "model" / "config.json").read_text())
     assert (config["embedding_size"], config["hidden_size"]) == (6, 7)
     assert (config["num_hidden_layers"], config["vocab_size"]) == (2, 41)
+
+
+def test_a_folder_hides_a_named_architecture_only_if_it_holds_a_run(
+    archscout: Program,
+    finished: tuple[Path, str],
+    words: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def exported(out: str, *more: Any) -> str:
+        assert archscout("export", "lstm", "--out", out, *more).code == 0
+        genotype = json.loads(Path(out, "genotype.json").read_text())
+        return SPACE.fingerprint(SPACE.parse(genotype))
+
+    monkeypatch.chdir(tmp_path)
+    Path("lstm").mkdir()
+    assert exported("named", "--text", words) == SPACE.fingerprint(SPACE.named["lstm"])
+    assert "lstm holds no run" in complaint_of(archscout("export", "./lstm", "--out", "model"))
+    Path("lstm").rmdir()
+    shutil.copytree(finished[0], "lstm")
+    assert exported("found") == Run(finished[0]).best.fingerprint
 
 
 def test_the_first_of_several_architectures_is_exported_and_that_is_said(

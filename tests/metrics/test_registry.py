@@ -98,8 +98,11 @@ def test_a_metric_may_have_another_name_than_its_function() -> None:
     assert (found.larger_is_better, found.source, found.summary) == (False, "Adams 1979", "")
 
 
+OF_TRANSFORMERS = {"position_gradient", "projections", "softmaxes"}
+
+
 def test_a_metric_reads_what_it_needs() -> None:
-    @metric(needs=QUANTITIES, larger_is_better=True)
+    @metric(needs=QUANTITIES.keys() - OF_TRANSFORMERS, larger_is_better=True)
     def complete(trace: Trace) -> float:
         assert trace.output is not None and trace.embedding_gradient is not None
         assert trace.hidden_states and trace.activations and trace.hidden_state_gradients
@@ -111,7 +114,14 @@ def test_a_metric_reads_what_it_needs() -> None:
     assert score("complete")["complete"] == score("parameters")["parameters"]
 
 
-@pytest.mark.parametrize("need", sorted(QUANTITIES))
+@pytest.mark.parametrize("need", sorted(OF_TRANSFORMERS))
+def test_a_need_that_recurrent_networks_cannot_meet(need: str) -> None:
+    metric(needs={need}, larger_is_better=True, name="for_transformers")(lambda trace: 1.0)
+    with pytest.raises(InputError, match="metric for_transformers does not apply to space rnn: "):
+        score("for_transformers")
+
+
+@pytest.mark.parametrize("need", sorted(QUANTITIES.keys() - OF_TRANSFORMERS))
 def test_each_quantity_can_be_needed_alone(need: str) -> None:
     @metric(needs={need}, larger_is_better=True)
     def alone(trace: Trace) -> float:

@@ -8,11 +8,12 @@ import pytest
 
 import archscout
 from archscout.searching import Run, search
-from archscout.spaces import RecurrentSpace
+from archscout.spaces import FlexibertSpace, RecurrentSpace
 
 SMALL = RecurrentSpace.scales["fast"].resized(
     embedding_size=8, hidden_size=8, batch_size=4, sequence_length=6
 )
+SMALL_ENCODER = FlexibertSpace.scales["fast"].resized(batch_size=2, sequence_length=8)
 
 
 @pytest.fixture(scope="session")
@@ -30,8 +31,8 @@ def find(tmp_path_factory: pytest.TempPathFactory, corpus: Path) -> Callable[...
 
     def run(**options: object) -> Path:
         folder = tmp_path_factory.mktemp("runs") / "run"
-        settings = {"trials": 8, "scale": SMALL} | options
-        search("rnn", corpus, out=folder, **settings)  # type: ignore[arg-type]
+        settings = {"space": "rnn", "trials": 8, "scale": SMALL} | options
+        search(text=corpus, out=folder, **settings)  # type: ignore[arg-type]
         return folder
 
     return run
@@ -94,6 +95,16 @@ def several(find: Callable[..., Path]) -> Run:
 def single(find: Callable[..., Path]) -> Run:
     """A run of one proposal."""
     return Run(find(trials=1))
+
+
+@pytest.fixture(scope="session")
+def encoders(find: Callable[..., Path]) -> Run:
+    """A run over encoders that are scored in one reading and built in another."""
+    built = SMALL_ENCODER.resized(reading="trained")
+    goals = "parameters,latency"
+    return Run(
+        find(space="flexibert", trials=3, metric=goals, scale=SMALL_ENCODER, model_scale=built)
+    )
 
 
 @pytest.fixture(scope="session")

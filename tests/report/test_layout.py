@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from archscout.report.layout import Layout, Vertex, arrange, count_crossings
 from archscout.report.recurrent import draw
-from archscout.spaces.recurrent import CELLS, Node, Recipe
+from archscout.spaces.recurrent import CELLS, Node, Recipe, RecurrentSpace
 from archscout.spaces.recurrent.sampler import sample
 
 Edges = list[tuple[str, str]]
@@ -161,7 +161,7 @@ def test_a_recipe_with_odd_names_and_a_node_used_twice_is_drawn() -> None:
 
 
 def check_drawing(recipe: Recipe) -> None:
-    drawing = draw(recipe)
+    drawing = draw(recipe, RecurrentSpace.scales["fast"])
     svg = ElementTree.fromstring(str(drawing.svg))
     drawn = {group.get("data-name") for group in svg.iter("g") if group.get("data-name")}
     assert {*recipe.nodes, *recipe.sources} <= drawn

@@ -23,7 +23,7 @@ HEADINGS = [
     "Scoring time",
     "Settings",
 ]
-RUNS = ["ordinary", "limited", "several", "single", "hopeless", "equal"]
+RUNS = ["ordinary", "limited", "several", "single", "hopeless", "equal", "encoders"]
 LOADS = {"src", "srcset", "href", "xlink:href", "data", "poster", "action", "background"}
 EVIL = "<img src=x onerror=alert(1)></script><script>alert(2)</script>"
 

@@ -77,6 +77,8 @@ def test_run_json_tells_settings_versions_and_text(finished: Path, words: Path, 
         "vocabulary_limit": None,
         "minibatch_index": 0,
         "device": "cpu",
+        "objective": "sum",
+        "tokenizer": None,
     }
     assert told["text"] == {
         "name": "words.txt",
@@ -251,6 +253,15 @@ def test_a_run_json_that_is_not_text_is_named(spoilt: Path) -> None:
         Run(spoilt)
 
 
+def test_a_run_json_that_is_a_folder_is_named(spoilt: Path, hunt: Hunt) -> None:
+    (spoilt / "run.json").unlink()
+    (spoilt / "run.json").mkdir()
+    with pytest.raises(InputError, match=r"cannot read .*run.json: Is a directory"):
+        Run(spoilt)
+    with pytest.raises(InputError, match=r"cannot read .*run.json: Is a directory"):
+        hunt(spoilt, resume=True)
+
+
 @pytest.mark.parametrize(
     ("place", "value", "complaint"),
     [
@@ -260,6 +271,7 @@ def test_a_run_json_that_is_not_text_is_named(spoilt: Path) -> None:
         (("settings", "seed"), None, "settings.seed: "),
         (("text",), {}, "vocabulary_size"),
         (("text",), None, ""),
+        (("storage",), 5, "storage is 5"),
     ],
 )
 def test_what_is_damaged_in_run_json_is_named(
@@ -375,12 +387,16 @@ def test_a_locked_database_is_named_soon_and_nothing_is_lost(hunt: Hunt, tmp_pat
 
         def lock(state: Progress) -> None:
             if state.done == 5:
+                count = "select count(*) from trials"
+                while other.execute(count).fetchone() != (5,):  # the writer may lag
+                    time.sleep(0.01)
                 other.execute("BEGIN EXCLUSIVE")
 
         start = time.monotonic()
         with pytest.raises(InputError, match=r"study database .*my.db.*: database is locked; "):
             hunt(tmp_path / "run", storage=storage, on_progress=lock)
         assert time.monotonic() - start < 30
+        assert pd.read_parquet(tmp_path / "run" / "scores.parquet")["proposals"].sum() == 5
         with pytest.raises(InputError, match="database is locked"):
             hunt(tmp_path / "run", storage=storage, resume=True)
         with pytest.raises(InputError, match="database is locked"):
@@ -404,11 +420,19 @@ def test_a_corrupt_database_is_named(damage: bytes, hunt: Hunt, tmp_path: Path) 
     assert (tmp_path / "run" / "study.db").read_bytes() == damage
 
 
-def test_a_database_that_lost_its_study_is_named(hunt: Hunt, tmp_path: Path) -> None:
-    hunt(tmp_path / "run", trials=2)
-    (tmp_path / "run" / "study.db").unlink()
+def test_a_missing_database_is_named_and_not_made(spoilt: Path) -> None:
+    (spoilt / "study.db").unlink()
+    with pytest.raises(InputError, match=r"spoilt has lost its .*\(study.db is missing\)"):
+        _ = Run(spoilt).trials
+    assert not (spoilt / "study.db").exists()
+
+
+def test_a_database_that_lost_its_study_is_named(spoilt: Path) -> None:
+    with closing(sqlite3.connect(spoilt / "study.db")) as database:
+        database.execute("update studies set study_name = 'other'")
+        database.commit()
     with pytest.raises(InputError, match="does not hold the run's study"):
-        _ = Run(tmp_path / "run").trials
+        _ = Run(spoilt).trials
 
 
 def test_a_study_may_lie_elsewhere(hunt: Hunt, tmp_path: Path) -> None:
@@ -518,20 +542,17 @@ def test_an_old_file_is_whole_after_a_write_that_failed(
 
 
 FULL = """
-import resource, signal, sys
+import resource, sys
 from archscout import InputError, search
 from archscout.spaces import RecurrentSpace
 scale = RecurrentSpace.scales["fast"].resized(
     embedding_size=8, hidden_size=8, batch_size=4, sequence_length=6
 )
-def limit(progress):
-    if progress.done == 5:
-        size = int(sys.argv[3])
-        resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
-signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+size = int(sys.argv[3])
+resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
 try:
     search("rnn", sys.argv[1], "hidden_covariance[1]", trials=300, population_size=4,
-           scale=scale, out=sys.argv[2], on_progress=limit)
+           scale=scale, out=sys.argv[2])
 except InputError as error:
     print(error)
 """

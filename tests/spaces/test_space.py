@@ -253,7 +253,7 @@ def test_a_network_follows_from_its_seed() -> None:
 
 def test_a_step_is_one_token_for_each_sequence() -> None:
     network = SPACE.build(SPACE.named["gru"], V)
-    assert SPACE.step(network, 4).shape == (1, 4, V)
+    assert SPACE.step(network, SPACE.scales["fast"], 4).shape == (1, 4, V)
 
 
 def test_the_cell_of_elman_has_as_many_parameters_as_published() -> None:

@@ -30,6 +30,8 @@ def export(
     hidden_size: options.HiddenSize = None,
     num_layers: options.NumLayers = None,
     initialisation: options.Initialisation = None,
+    reading: options.Reading = None,
+    tokenizer: options.TokenizerSource = None,
     seed: Annotated[
         int | None, typer.Option(help="Of the weights; a run's own, or 0, by default.")
     ] = None,
@@ -43,29 +45,48 @@ def export(
         archscout export runs/rnn-python-docs-0 --out model
 
         archscout export lstm --text my.txt --scale paper --out lstm
+
+        archscout export encoder.json --space flexibert --out encoder
     """
+    from archscout import spaces
     from archscout.exporting import export as write
     from archscout.exporting import export_candidate
     from archscout.searching import Run
 
-    if Path(source).is_dir():
-        sizes = (scale, embedding_size, hidden_size, num_layers, initialisation)
-        if text or vocabulary_size or any(sizes):
+    if _is_run(source, space):
+        sizes = (scale, embedding_size, hidden_size, num_layers, initialisation, reading)
+        if text or vocabulary_size or tokenizer or any(sizes):
             raise InputError("a run knows its text and sizes; these options are for architectures")
         path = export_candidate(Run(source).candidate(rank), out, seed)
     else:
-        from archscout import spaces
         from archscout.cli import architectures
-        from archscout.text import load_corpus
+        from archscout.text import load_corpus, tokenizer_for
 
         found = spaces.get(space)
         genotypes = architectures.read(found, [source])
         if len(genotypes) > 1:
             errors.print(f"{source} holds {len(genotypes)} architectures; exporting the first")
         sized = options.resolve(
-            found, scale, embedding_size, hidden_size, num_layers, None, None, initialisation
+            found,
+            scale,
+            embedding_size=embedding_size,
+            hidden_size=hidden_size,
+            num_layers=num_layers,
+            initialisation=initialisation,
+            reading=reading,
         )
-        vocabulary = load_corpus(text or "python-docs").vocabulary(vocabulary_size)
+        corpus = load_corpus(text or "python-docs")
+        vocabulary = tokenizer_for(found.tokenization, corpus, vocabulary_size, tokenizer)
         network = found.build(genotypes[0], len(vocabulary), sized, seed or 0)
         path = write(found, genotypes[0], network, vocabulary, out)
     typer.echo(str(path))
+
+
+def _is_run(source: str, space: str) -> bool:
+    """Whether a folder is meant; one without a run does not hide the architecture of its name."""
+    from archscout import spaces
+    from archscout.searching.folder import RunFolder
+
+    if not Path(source).is_dir():
+        return False
+    return RunFolder(source).exists or source not in spaces.get(space).named

@@ -11,12 +11,13 @@ import typer
 from pydantic import ValidationError
 
 from archscout.cli import export, metrics, report, sample, score, search
-from archscout.cli.output import errors
+from archscout.cli.output import Stopped, errors, interrupts
 from archscout.errors import InputError
 
 # What typer raises for a command line that it cannot read. The class is click's in some versions
 # of typer and typer's own in others, and has a public name in neither.
 _UsageError: type[Exception] = cast(type[Exception], typer.BadParameter.__mro__[1])
+_INTERRUPTED = 130
 
 app = typer.Typer(
     name="archscout",
@@ -57,16 +58,26 @@ def _options(
 
 def main() -> None:
     """Run the program; a user's mistake is one message and exit code 2, never a traceback."""
+    with interrupts.remembered():
+        code = _run()
+    sys.exit(code)
+
+
+def _run() -> int:
+    code: int
     try:
         code = app(prog_name="archscout", standalone_mode=False)
+        if code == _INTERRUPTED:  # the word of some versions of typer; others raise Abort
+            _stop()
     except InputError as error:
         _complain(str(error))
         code = 2
     except _UsageError as error:
         code = _complain_of_usage(error)
+    except Stopped as stopped:
+        code = _stop(str(stopped))
     except (KeyboardInterrupt, typer.Abort):
-        errors.print("Stopped.")
-        code = 130
+        code = _stop()
     except BrokenPipeError:
         # Whoever read our output has left.
         _drop_output()
@@ -77,7 +88,17 @@ def main() -> None:
         _complain(f"cannot write: {error.strerror}; room on the disk is needed")
         _drop_output()
         code = 2
-    sys.exit(code)
+    except Exception:
+        # An import that Ctrl-C broke may complain of something else.
+        if not interrupts.asked:
+            raise
+        code = _stop()
+    return code
+
+
+def _stop(message: str = "Stopped.") -> int:
+    errors.print(message, markup=False, highlight=False, soft_wrap=True)
+    return _INTERRUPTED
 
 
 def _drop_output() -> None:

@@ -10,6 +10,8 @@ from rich.table import Table
 from archscout.cli import options
 from archscout.cli.output import console
 
+_NETWORKS = {None: "all", "transformer": "transformers", "other": "others"}
+
 
 def metrics(as_json: options.Json = False) -> None:
     """List the metrics: which way is better, whence they come, what they measure.
@@ -17,13 +19,14 @@ def metrics(as_json: options.Json = False) -> None:
     Example:
         archscout metrics
     """
-    from archscout.metrics import available
+    from archscout.metrics import registered
 
-    entries = available().values()
+    entries = registered()
     if as_json:
         for entry in entries:
             content = {
                 "name": entry.name,
+                "networks": _NETWORKS[entry.kind],
                 "larger_is_better": entry.larger_is_better,
                 "main_layer": entry.main_layer,
                 "needs": sorted(entry.needs),
@@ -32,9 +35,9 @@ def metrics(as_json: options.Json = False) -> None:
             }
             typer.echo(json.dumps(content))
         return
-    table = Table("metric", "better", "measures", "source")
+    table = Table("metric", "networks", "better", "measures", "source")
     for entry in entries:
         name = f"{entry.name}\\[layer]" if entry.main_layer else entry.name
         way = "larger" if entry.larger_is_better else "smaller"
-        table.add_row(name, way, entry.summary, f"[dim]{entry.source}")
+        table.add_row(name, _NETWORKS[entry.kind], way, entry.summary, f"[dim]{entry.source}")
     console.print(table)

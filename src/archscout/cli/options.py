@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 _TEXT = "Text"
 _SIZE = "Size of the networks and the minibatch"
 
-SpaceName = Annotated[str, typer.Argument(metavar="SPACE", help="Search space: rnn.")]
+SpaceName = Annotated[str, typer.Argument(metavar="SPACE", help="Search space: rnn or flexibert.")]
 Texts = Annotated[
     list[str] | None,
     typer.Option(
@@ -59,22 +59,44 @@ Initialisation = Annotated[
         rich_help_panel=_SIZE,
     ),
 ]
+Reading = Annotated[
+    str | None,
+    typer.Option(
+        help="Of encoders, which network a genotype stands for: declared (as it says; the "
+        "default), scored (the published metrics'), or trained (the published scores').",
+        rich_help_panel=_SIZE,
+    ),
+]
+TokenizerSource = Annotated[
+    str | None,
+    typer.Option(
+        "--tokenizer",
+        help="Of encoders: a WordPiece from a folder, or by its name on the Hugging Face hub, "
+        "such as google/electra-small-discriminator; by default one is trained on the text.",
+        rich_help_panel=_TEXT,
+    ),
+]
+GradientOf = Annotated[
+    str | None,
+    typer.Option(
+        "--objective",
+        help="What gradients are taken of: sum of the output (default of rnn), cotangent (its "
+        "product with random numbers; default of flexibert), or loss (of predicting masked "
+        "tokens).",
+    ),
+]
 Seed = Annotated[int, typer.Option(help="Decides everything that is random.")]
 Device = Annotated[str, typer.Option(help="Where networks run, such as cpu or cuda.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
 
 
-def resolve(
-    space: Space[Any],
-    scale: str | None,
-    embedding_size: int | None,
-    hidden_size: int | None,
-    num_layers: int | None,
-    batch_size: int | None,
-    sequence_length: int | None,
-    initialisation: str | None,
-) -> Scale:
+def resolve(space: Space[Any], scale: str | None, **sizes: int | str | None) -> Scale:
     """The scale that a command's size options describe.
+
+    Args:
+        space: the space.
+        scale: a name, the space's default if None.
+        **sizes: fields of the scale to change; None leaves one as it is.
 
     Raises:
         InputError: a name or size cannot be used.
@@ -82,11 +104,4 @@ def resolve(
     from archscout.scoring import resolve_scale
 
     named: Scale = resolve_scale(space, scale)
-    return named.resized(
-        embedding_size=embedding_size,
-        hidden_size=hidden_size,
-        num_layers=num_layers,
-        batch_size=batch_size,
-        sequence_length=sequence_length,
-        initialisation=initialisation,
-    )
+    return named.resized(**sizes)

@@ -1,9 +1,11 @@
-"""What commands print: progress on the error stream, results on the output stream."""
+"""What commands print, progress on the error stream and results on the output stream; Ctrl-C."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+import signal
+import sys
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -18,10 +20,62 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.table import Table
 from rich.text import Text
 
 console = Console()
 errors = Console(stderr=True)
+
+
+class Stopped(Exception):
+    """The end for Ctrl-C, where there is more to say than that."""
+
+
+class Interrupts:
+    """Ctrl-C that cannot get lost.
+
+    Python drops it in callbacks of its clean-up, and imports swallow it or turn it into errors of
+    their own; so it is remembered, and whoever can stop asks.
+
+    Attributes:
+        asked: whether Ctrl-C came.
+    """
+
+    def __init__(self) -> None:
+        self.asked = False
+
+    def check(self) -> None:
+        """Raise `KeyboardInterrupt` if Ctrl-C came."""
+        if self.asked:
+            raise KeyboardInterrupt
+
+    @contextmanager
+    def remembered(self) -> Iterator[None]:
+        """Remember Ctrl-C, and print nothing of it where Python drops it."""
+        self.asked = False
+        if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:  # nohup, say
+            yield
+            return
+        report = sys.unraisablehook
+
+        def interrupt(*_: object) -> None:
+            self.asked = True
+            raise KeyboardInterrupt
+
+        def report_others(dropped: sys.UnraisableHookArgs) -> None:
+            if dropped.exc_type is not KeyboardInterrupt:
+                report(dropped)
+
+        signal.signal(signal.SIGINT, interrupt)
+        sys.unraisablehook = report_others
+        try:
+            yield
+        finally:
+            sys.unraisablehook = report
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+interrupts = Interrupts()
 
 
 class _Rate(ProgressColumn):
@@ -61,11 +115,13 @@ class _Bar:
         self._task = task
 
     def advance(self) -> None:
-        """One more item is done."""
+        """One more item is done; raises `KeyboardInterrupt` if a Ctrl-C before it got lost."""
+        interrupts.check()
         self._bars.advance(self._task)
 
     def advance_to(self, done: int, note: str) -> None:
-        """So many items are done."""
+        """So many items are done; raises `KeyboardInterrupt` if a Ctrl-C before got lost."""
+        interrupts.check()
         self._bars.update(self._task, completed=done, note=note)
 
 
@@ -80,3 +136,23 @@ def number(value: object) -> str:
     if float(value).is_integer() and abs(value) < 1e15:
         return f"{int(value):,}"
     return f"{value:,.2f}" if 1000 <= abs(value) < 1e9 else f"{value:.6g}"
+
+
+def print_abreast(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A table on its side, in as many blocks as the line needs: values are never cut.
+
+    Args:
+        titles: of the rows that are printed: what each entry of `rows` holds, its heading first.
+        rows: to be printed as columns.
+    """
+    value = max(len(cell) for row in rows for cell in row)
+    room = console.width - max(map(len, titles)) - 4
+    abreast = max(1, room // (value + 3))
+    for start in range(0, len(rows), abreast):
+        block = rows[start : start + abreast]
+        table = Table(titles[0])
+        for row in block:
+            table.add_column(row[0], justify="right", no_wrap=True)
+        for title, *cells in list(zip(titles, *block, strict=True))[1:]:
+            table.add_row(title, *cells)
+        console.print(table)

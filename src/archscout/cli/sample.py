@@ -15,9 +15,18 @@ from archscout.cli.output import progress
 def sample(
     space: options.SpaceName,
     number: Annotated[
-        int, typer.Option("-n", "--number", metavar="N", help="How many, all different.")
-    ] = 1,
+        int | None,
+        typer.Option("-n", "--number", metavar="N", help="How many, all different; 1 by default."),
+    ] = None,
     seed: options.Seed = 0,
+    published: Annotated[
+        bool,
+        typer.Option(
+            "--published",
+            help="The architectures of the published benchmark instead, in the order of their "
+            "ids; all 500 unless -n says how many.",
+        ),
+    ] = False,
 ) -> None:
     """Draw architectures at random, one line of JSON each.
 
@@ -25,16 +34,29 @@ def sample(
         archscout sample rnn -n 3
 
         archscout sample rnn -n 100 --seed 1 | archscout score rnn - --metrics hidden_covariance
+
+        archscout sample flexibert --published > benchmark.jsonl
     """
     from archscout import spaces
     from archscout.errors import InputError
 
     found = spaces.get(space)
-    if number < 1:
+    if number is not None and number < 1:
         raise InputError(f"-n is {number}; a positive whole number is accepted")
     if seed < 0:
         raise InputError(f"--seed is {seed}; 0 or a positive whole number is accepted")
+    if published:
+        if not found.published_sample:
+            raise InputError(
+                f"space {found.name} has no published sample; accepted: flexibert; the "
+                "architectures of rnn's benchmark lie in its log files"
+            )
+        drawn = islice(found.published_sample, number)
+        number = min(number or len(found.published_sample), len(found.published_sample))
+    else:
+        number = number or 1
+        drawn = islice(found.samples(seed), number)
     with progress("sampling", number) as bar:
-        for architecture in islice(found.samples(seed), number):
+        for architecture in drawn:
             typer.echo(json.dumps(found.to_dict(architecture)))
             bar.advance()

@@ -5,14 +5,14 @@ from __future__ import annotations
 import csv
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
 
 from archscout.cli import options
-from archscout.cli.output import console, errors, number, progress
+from archscout.cli.output import console, errors, number, print_abreast, progress
 from archscout.errors import InputError
 
 if TYPE_CHECKING:
@@ -46,6 +46,9 @@ def score(
     batch_size: options.BatchSize = None,
     sequence_length: options.SequenceLength = None,
     initialisation: options.Initialisation = None,
+    reading: options.Reading = None,
+    objective: options.GradientOf = None,
+    tokenizer: options.TokenizerSource = None,
     seed: options.Seed = 0,
     device: options.Device = "cpu",
     as_json: options.Json = False,
@@ -59,10 +62,12 @@ def score(
         archscout score rnn cells.jsonl --text my.txt --json > scores.jsonl
 
         archscout score rnn lstm --text wikitext-2 --scale paper
+
+        archscout sample flexibert -n 5 | archscout score flexibert - --metrics head_importance
     """
     from archscout import spaces
     from archscout.cli import architectures as reader
-    from archscout.scoring import Scorer
+    from archscout.scoring import Scorer, resolve_objective
 
     if as_json and as_csv:
         raise InputError("--json and --csv exclude each other")
@@ -74,18 +79,21 @@ def score(
         options.resolve(
             found,
             scale,
-            embedding_size,
-            hidden_size,
-            num_layers,
-            batch_size,
-            sequence_length,
-            initialisation,
+            embedding_size=embedding_size,
+            hidden_size=hidden_size,
+            num_layers=num_layers,
+            batch_size=batch_size,
+            sequence_length=sequence_length,
+            initialisation=initialisation,
+            reading=reading,
         ),
         seed,
         split,
         vocabulary_size,
         minibatch,
         device,
+        resolve_objective(objective, found.kind),
+        tokenizer,
     )
     genotypes = reader.read(found, architectures)
     scores = []
@@ -95,29 +103,36 @@ def score(
             scores.append(result)
             if as_json:
                 typer.echo(json.dumps(result.to_dict(), allow_nan=False))
-            elif as_csv:
-                _print_csv([result], header=len(scores) == 1)
-    if not as_json and not as_csv:
+    if as_csv:
+        _print_csv(scores)
+    elif not as_json:
         _print_table(scores)
 
 
-def _print_csv(scores: Iterable[Score], header: bool) -> None:
+def _columns(scores: Sequence[Score]) -> list[str]:
+    """Names of all values; networks may differ in layers, and so in what they have."""
+    columns = list(dict.fromkeys(column for score in scores for column in score.scores))
+    bare = [column.partition("[")[0] for column in columns]
+    return sorted(columns, key=lambda column: bare.index(column.partition("[")[0]))
+
+
+def _print_csv(scores: Sequence[Score]) -> None:
+    columns = _columns(scores)
     writer = csv.writer(sys.stdout)
+    writer.writerow(["fingerprint", *columns, "seconds", "problem"])
     for score in scores:
-        if header:
-            writer.writerow(["fingerprint", *score.scores, "seconds", "problem"])
-        writer.writerow(
-            [score.fingerprint, *score.scores.values(), score.seconds, score.problem or ""]
-        )
+        values = [score.scores.get(column, "") for column in columns]
+        writer.writerow([score.fingerprint, *values, score.seconds, score.problem or ""])
 
 
 def _print_table(scores: Sequence[Score]) -> None:
+    known = _columns(scores)
     # The bare name of a per-layer metric stands for one of its layers: once is enough here.
-    columns = [c for c in scores[0].scores if f"{c}[1]" not in scores[0].scores]
+    columns = [c for c in known if f"{c}[1]" not in known]
     rows = [
         [
             score.fingerprint or "",
-            *(number(score.scores[column]) for column in columns),
+            *(number(score.scores.get(column)) for column in columns),
             f"{1e3 * score.seconds:.1f}",
         ]
         for score in scores
@@ -132,12 +147,7 @@ def _print_table(scores: Sequence[Score]) -> None:
             table.add_row(*row)
         console.print(table)
     else:
-        # Side by side, as many as the line holds: each as wide as its widest value.
-        cell = max(len(text) for row in rows for text in row)
-        room = console.width - max(map(len, [*columns, "milliseconds"])) - 4
-        abreast = max(1, room // (cell + 3))
-        for start in range(0, len(scores), abreast):
-            _print_abreast(scores[start : start + abreast], columns)
+        print_abreast(["fingerprint", *columns, "milliseconds"], rows)
     for score in scores:
         if score.problem:
             errors.print(
@@ -146,15 +156,3 @@ def _print_table(scores: Sequence[Score]) -> None:
                 markup=False,
                 soft_wrap=True,
             )
-
-
-def _print_abreast(scores: Sequence[Score], columns: Sequence[str]) -> None:
-    """Several architectures side by side, one metric a row."""
-    table = Table()
-    table.add_column("metric", no_wrap=True)
-    for score in scores:
-        table.add_column(score.fingerprint or "", justify="right", no_wrap=True)
-    for column in columns:
-        table.add_row(column, *(number(score.scores[column]) for score in scores))
-    table.add_row("[dim]milliseconds", *(f"[dim]{1e3 * score.seconds:.1f}" for score in scores))
-    console.print(table)

@@ -5,11 +5,9 @@ from __future__ import annotations
 import json
 import shlex
 import shutil
-import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -17,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from archscout.cli import options
-from archscout.cli.output import console, errors, number, progress
+from archscout.cli.output import Stopped, console, interrupts, number, print_abreast, progress
 from archscout.errors import InputError
 
 if TYPE_CHECKING:
@@ -89,6 +87,9 @@ def search(
     batch_size: options.BatchSize = None,
     sequence_length: options.SequenceLength = None,
     initialisation: options.Initialisation = None,
+    reading: options.Reading = None,
+    objective: options.GradientOf = None,
+    tokenizer: options.TokenizerSource = None,
     seed: options.Seed = 0,
     device: options.Device = "cpu",
     storage: Annotated[
@@ -108,32 +109,35 @@ def search(
         archscout search rnn -m hidden_covariance -m latency --trials 1000
 
         archscout search rnn --text my.txt --max-parameters 10M --resume
+
+        archscout search flexibert --text my.txt --max-latency 5ms --trials 200
     """
     from archscout import search as run_search
     from archscout import spaces
+    from archscout.scoring import resolve_objective
 
     found = spaces.get(space)
     sizes = options.resolve(
         found,
         scale,
-        embedding_size,
-        hidden_size,
-        num_layers,
-        batch_size,
-        sequence_length,
-        initialisation,
+        embedding_size=embedding_size,
+        hidden_size=hidden_size,
+        num_layers=num_layers,
+        batch_size=batch_size,
+        sequence_length=sequence_length,
+        initialisation=initialisation,
+        reading=reading,
     )
     start = time.perf_counter()
-    last: list[Progress] = []
+    made: list[int] = []
 
     def on_progress(state: Progress) -> None:
-        last[:] = [state]
-        check()
+        made.append(state.done)
         best = "" if state.best is None else f"best {number(state.best)}"
         bar.advance_to(state.done, best)
 
     try:
-        with _interrupts() as check, progress("searching", trials) as bar:
+        with progress("searching", trials) as bar:
             run = run_search(
                 found,
                 text or "python-docs",
@@ -152,54 +156,31 @@ def search(
                 vocabulary_limit=vocabulary_size,
                 minibatch_index=minibatch,
                 device=device,
+                objective=resolve_objective(objective, found.kind),
+                tokenizer=tokenizer,
                 out=out,
                 storage=storage,
                 resume=resume,
                 on_progress=on_progress,
             )
     except KeyboardInterrupt:
-        done = f" after {last[0].done} of {trials} proposals" if last else ""
+        done = f" after {made[-1]} of {trials} proposals" if made else ""
         arguments = sys.argv[1:] if resume else [*sys.argv[1:], "--resume"]
-        errors.print(
+        raise Stopped(
             f"Stopped{done}; everything scored is kept. Go on with:\n"
-            f"  archscout {shlex.join(arguments)}",
-            markup=False,
-            highlight=False,
-            soft_wrap=True,
-        )
-        raise typer.Exit(130) from None
-    _hand_over(run)
-    if as_json:
-        typer.echo(json.dumps(_summary(run), allow_nan=False))
-    else:
-        _print(run, time.perf_counter() - start)
-
-
-@contextmanager
-def _interrupts() -> Iterator[Callable[[], None]]:
-    """Ctrl-C that cannot get lost, as it does where Python is in a callback of its clean-up.
-
-    Yields a function that raises what got lost.
-    """
-    asked = False
-
-    def interrupt(*_: object) -> None:
-        nonlocal asked
-        asked = True
-        raise KeyboardInterrupt
-
-    def check() -> None:
-        if asked:
-            raise KeyboardInterrupt
-
-    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:  # nohup, say
-        yield check
-        return
-    signal.signal(signal.SIGINT, interrupt)
+            f"  archscout {shlex.join(arguments)}"
+        ) from None
     try:
-        yield check
-    finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        _hand_over(run)
+    except KeyboardInterrupt:
+        raise Stopped(
+            "Stopped; the run is complete. Make its report with:\n"
+            f"  archscout report {shlex.quote(str(run.folder))}"
+        ) from None
+    if as_json:
+        typer.echo(json.dumps(_summary(run, len(made)), allow_nan=False))
+    else:
+        _print(run, len(made), time.perf_counter() - start)
 
 
 def _hand_over(run: Run) -> None:
@@ -207,18 +188,21 @@ def _hand_over(run: Run) -> None:
     from archscout.exporting import export_candidate
     from archscout.report import write_report
 
+    interrupts.check()
     write_report(run)
+    interrupts.check()
     if run.front:
         model = run.folder.path / MODEL
         shutil.rmtree(model, ignore_errors=True)
         export_candidate(run.best, model)
 
 
-def _summary(run: Run) -> dict[str, object]:
+def _summary(run: Run, new: int) -> dict[str, object]:
     best = run.front[0] if run.front else None
     return {
         "run": str(run.folder.path),
         "proposals": len(run.trials),
+        "new": new,
         "architectures": len(run.table),
         "best": best
         and {
@@ -230,12 +214,14 @@ def _summary(run: Run) -> dict[str, object]:
     }
 
 
-def _print(run: Run, seconds: float) -> None:
+def _print(run: Run, new: int, seconds: float) -> None:
     table = run.table
     outside = int((~table["within_limits"]).sum())
     failed = int(table["front"].isna().sum()) - outside
+    proposals = len(run.trials)
     console.print(
-        f"{len(run.trials)} proposals in {seconds:.0f} s: {len(table)} architectures, "
+        f"{proposals} proposals{f' ({new} new)' if new < proposals else ''} in {seconds:.0f} s: "
+        f"{len(table)} architectures, "
         f"{outside} outside the limits, {failed} without a finite score.",
         highlight=False,
     )
@@ -244,7 +230,7 @@ def _print(run: Run, seconds: float) -> None:
             f"no architecture in {run.folder} is within the limits and has a finite score; "
             f"the reasons are in {run.folder.path / 'report.html'}"
         )
-    console.print(_ranking(run))
+    _print_ranking(run)
     console.print(
         f"Run     {run.folder.path}\n"
         f"Report  {run.folder.path / 'report.html'}\n"
@@ -254,7 +240,7 @@ def _print(run: Run, seconds: float) -> None:
     )
 
 
-def _ranking(run: Run) -> Table:
+def _print_ranking(run: Run) -> None:
     rows = run.table[run.table["front"].notna()].head(_SHOWN)
     objectives = [objective.name for objective in run.objectives]
     costs = [c for c in ("parameters", "flops", "latency", "memory") if c in rows]
@@ -268,19 +254,36 @@ def _ranking(run: Run) -> Table:
         ]
         for _, row in rows.iterrows()
     ]
-    shown = Table(title="Best architectures")
-    for i, title in enumerate(header):
-        shown.add_column(title, justify="left" if i == 1 else "right", no_wrap=True)
     # What is left of the line is for the description: numbers must not be cut off for it.
     widths = [max(map(len, column)) for column in zip(header, *cells, strict=True)]
-    left = console.width - sum(widths) - 3 * len(widths) - 4
-    described = left > len("architecture")
+    left = console.width - sum(widths) - 3 * len(widths) - 1
+    caption = "* on the Pareto front" if len(objectives) > 1 else None
+    if left < 0:
+        print_abreast(header, cells)
+        if caption:
+            console.print(caption)
+        return
+    descriptions = [run.space.describe(run.space.parse(a)) for a in rows["architecture"]]
+    table = _table(header, cells, descriptions, left - 3)
+    table.title, table.caption = "Best architectures", caption
+    console.print(table)
+
+
+def _table(
+    header: Sequence[str],
+    cells: Sequence[Sequence[str]],
+    descriptions: Sequence[str],
+    room: int,
+) -> Table:
+    """One architecture a line, with what there is room for of its description."""
+    table = Table()
+    for i, title in enumerate(header):
+        table.add_column(title, justify="left" if i == 1 else "right", no_wrap=True)
+    described = room > len("architecture")
     if described:
-        shown.add_column("architecture", no_wrap=True)
-    for row_cells, (_, row) in zip(cells, rows.iterrows(), strict=True):
-        description = Text(run.space.describe(run.space.parse(row["architecture"])))
-        description.truncate(left, overflow="ellipsis")
-        shown.add_row(*row_cells, *([description] if described else []))
-    if len(objectives) > 1:
-        shown.caption = "* on the Pareto front"
-    return shown
+        table.add_column("architecture", no_wrap=True)
+    for row, description in zip(cells, descriptions, strict=True):
+        text = Text(description)
+        text.truncate(room, overflow="ellipsis")
+        table.add_row(*row, *([text] if described else []))
+    return table

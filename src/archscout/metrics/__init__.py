@@ -2,21 +2,26 @@
 
 from archscout.metrics import (  # noqa: F401  (importing a metric's file registers it)
     activation_distance,
+    heads,
     hidden_covariance,
     jacobian,
     parameters,
     saliency,
+    synaptic_diversity,
 )
-from archscout.metrics.registry import Metric, Request, available, metric, request
-from archscout.metrics.trace import Trace, WeightGradient, trace
+from archscout.metrics.registry import Metric, Request, available, metric, registered, request
+from archscout.metrics.trace import OBJECTIVES, Objective, Trace, WeightGradient, trace
 
 __all__ = [
+    "OBJECTIVES",
     "Metric",
+    "Objective",
     "Request",
     "Trace",
     "WeightGradient",
     "available",
     "metric",
+    "registered",
     "request",
     "trace",
 ]

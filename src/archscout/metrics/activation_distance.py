@@ -36,6 +36,32 @@ def _log_determinant(trace: Trace) -> float:
     return float(torch.linalg.slogdet(agreement).logabsdet)
 
 
+def _agreement_of_positions(outputs: Tensor) -> float:
+    """Sum over pairs of positions of the features that agree, from one input's outputs (T, F)."""
+    if not bool(torch.isfinite(outputs).all()):
+        return math.nan
+    # With c of T positions on, a feature's codes agree on c * c + (T - c) * (T - c) pairs.
+    on = (outputs > 0).sum(0)
+    return float((on * on + (len(outputs) - on) ** 2).sum())
+
+
+@metric(
+    needs={"activations"},
+    larger_is_better=True,
+    name="activation_distance",
+    source="Mellor et al. 2021, equation 2; Serianni and Kalita 2023, section 5.1",
+    undefined="activations are not finite",
+    kind="transformer",
+    normalized=True,
+)
+def agreement_of_positions(trace: Trace) -> list[float]:
+    """Sum of all entries of x xT + (1 - x)(1 - x)T for each feed-forward activation.
+
+    x are the binary codes (output > 0) of the positions of the minibatch's first input, (T, F).
+    """
+    return [_agreement_of_positions(outputs[:, 0]) for outputs in trace.activations]
+
+
 @metric(needs={"activations"}, larger_is_better=True, source=_SOURCE, undefined=_UNDEFINED)
 def activation_distance(trace: Trace) -> float:
     """Logarithm of the determinant of the agreement between binary activation codes.

@@ -64,6 +64,43 @@ def _jacobian(trace: Trace, amplitude: float) -> Tensor:
     return _rows(gradient)
 
 
+def _positions(trace: Trace) -> Tensor:
+    """The gradient of the positions' embedding with one row a feature, (E, positions)."""
+    assert trace.position_gradient is not None
+    return trace.position_gradient.t()
+
+
+@metric(
+    needs={"position_gradient"},
+    larger_is_better=False,
+    name="jacobian_covariance",
+    source=_MELLOR,
+    undefined="the gradients of a feature do not vary, or are not finite",
+    kind="transformer",
+)
+def position_covariance(trace: Trace) -> float:
+    """Spectral score of the correlations between features of the positions' gradients.
+
+    The gradient of the embedding of positions, one row a feature, (E, positions). The literature
+    expects more of better networks; among the published encoders, scored as they were trained,
+    it falls with the GLUE score, so smaller is better here.
+    """
+    return spectral_score(_positions(trace))
+
+
+@metric(
+    needs={"position_gradient"},
+    larger_is_better=True,
+    name="jacobian_cosine",
+    source=_CELOTTI,
+    undefined="the gradient of a feature is zero, or not finite",
+    kind="transformer",
+)
+def position_cosine(trace: Trace) -> float:
+    """Score of the cosines between features of the positions' gradients, see `cosine_score`."""
+    return cosine_score(_positions(trace))
+
+
 @metric(needs={"embedding_gradient"}, larger_is_better=True, source=_MELLOR, undefined=_UNDEFINED)
 def jacobian_covariance(trace: Trace) -> float:
     """Spectral score of the correlations between the inputs' gradients.

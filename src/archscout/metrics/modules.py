@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +17,7 @@ from torch.func import functional_call
 from torch.nn.modules import activation as activation_modules
 
 from archscout.errors import InputError
-from archscout.recording import Linear, Recording
+from archscout.recording import Kind, Linear, Recording
 
 _CELLS: dict[str, tuple[type[nn.RNNCellBase], dict[str, Any]]] = {
     "LSTM": (nn.LSTMCell, {}),
@@ -45,6 +45,8 @@ class ModuleRecorder(AbstractContextManager["ModuleRecorder"]):
         InputError: the batch holds no tensor, or has fewer than two dimensions.
     """
 
+    kind: Kind = "other"
+
     def __init__(
         self,
         module: nn.Module,
@@ -60,8 +62,7 @@ class ModuleRecorder(AbstractContextManager["ModuleRecorder"]):
             self._keywords = dict(batch)
         else:
             self._arguments = tuple(batch)
-        given = [*self._arguments, *self._keywords.values()]
-        first = next((value for value in given if isinstance(value, Tensor)), None)
+        first = self._choose_input()
         if first is None or first.dim() < 2:
             shape = "no tensor" if first is None else f"a tensor of shape {tuple(first.shape)}"
             raise InputError(f"batch holds {shape}; expected one of (T, B), (B, T) or more axes")
@@ -72,12 +73,12 @@ class ModuleRecorder(AbstractContextManager["ModuleRecorder"]):
         self._input = first
         self.minibatch = self._time_first(first)
         self._embeddings = [m for m in module.modules() if isinstance(m, nn.Embedding)][:1]
-        self._activations = [m for m in module.modules() if _is_activation(m)]
+        self._activations = [m for m in module.modules() if is_activation(m)]
         self._cells = [m for m in module.modules() if isinstance(m, nn.RNNCellBase)]
         self._recurrent = recurrent
         self._exit = ExitStack()
 
-    def __enter__(self) -> ModuleRecorder:
+    def __enter__(self) -> Self:
         self._exit.enter_context(_untouched(self._module))
         return self
 
@@ -100,6 +101,10 @@ class ModuleRecorder(AbstractContextManager["ModuleRecorder"]):
         reasons: dict[str, str | None] = dict.fromkeys(
             ("output", "embedding", "hidden_states", "activations", "linears")
         )
+        for name in ("projections", "softmaxes"):
+            reasons[name] = "it has no repeated blocks with attention"
+        reasons["position_embedding"] = "it is not a transformer"
+        reasons["loss"] = "what it is trained for is not known"
         if not self._recurrent and not self._cells:
             reasons["hidden_states"] = "it has no torch.nn.RNN, GRU or LSTM, nor their cells"
         for recurrent in self._recurrent:
@@ -122,6 +127,10 @@ class ModuleRecorder(AbstractContextManager["ModuleRecorder"]):
             if any(m.weight is weight for m in self._module.modules() if isinstance(m, nn.Linear)):
                 return weight
         return None
+
+    def train(self, mode: bool) -> None:
+        """Switch dropout on or off."""
+        self._module.train(mode)
 
     def inputs_at_once(self, minibatch: Tensor) -> int:
         """All: a module may treat its inputs together, as batch normalisation does."""
@@ -151,9 +160,7 @@ class ModuleRecorder(AbstractContextManager["ModuleRecorder"]):
         """Run the module once and keep what is wanted; see `Recorder`. Depth is not used."""
         recording = Recording()
         with ExitStack() as stack:
-            if embeddings is not None and self._embeddings:
-                replaced = self._time_first(embeddings)
-                stack.enter_context(self._embeddings[0].register_forward_hook(lambda *_: replaced))
+            given = self._replace_embeddings(stack, embeddings)
             if "activations" in wanted:
                 for module in self._activations:
                     stack.enter_context(
@@ -165,13 +172,30 @@ class ModuleRecorder(AbstractContextManager["ModuleRecorder"]):
                     )
             if "hidden_states" in wanted:
                 self._record_states(recording, stack)
-            given = None if embeddings is None or self._embeddings else embeddings
-            output = _first_tensor(self._run(given))
+            result = self._run(given)
         if "output" in wanted:
-            recording.output = self._time_first(output) if output.dim() > 1 else output
+            recording.output = self._output(result)
         if "linears" in wanted:
             recording.linears = [Linear(weight) for weight in self._weights()]
         return recording
+
+    def _choose_input(self) -> Tensor | None:
+        """Which tensor of the batch is the minibatch."""
+        given = (*self._arguments, *self._keywords.values())
+        return next((value for value in given if isinstance(value, Tensor)), None)
+
+    def _replace_embeddings(self, stack: ExitStack, embeddings: Tensor | None) -> Tensor | None:
+        """Put these (T, B, E) in place of the batch's own; returned where they are the input."""
+        if embeddings is None or not self._embeddings:
+            return embeddings
+        replaced = self._time_first(embeddings)
+        stack.enter_context(self._embeddings[0].register_forward_hook(lambda *_: replaced))
+        return None
+
+    def _output(self, result: Any) -> Tensor:
+        """What gradients are taken of, (T, B, ...)."""
+        output = first_tensor(result)
+        return self._time_first(output) if output.dim() > 1 else output
 
     def _record_states(self, recording: Recording, stack: ExitStack) -> None:
         for module in self._recurrent:
@@ -227,7 +251,8 @@ class ModuleRecorder(AbstractContextManager["ModuleRecorder"]):
                     yield weight
 
 
-def _is_activation(module: nn.Module) -> bool:
+def is_activation(module: nn.Module) -> bool:
+    """Whether a module is one of torch's or transformers' activation functions."""
     home = type(module).__module__
     known = home == activation_modules.__name__ or home == "transformers.activations"
     return known and not isinstance(module, _NOT_ACTIVATIONS)
@@ -241,7 +266,12 @@ def _entering(cell: nn.RNNCellBase, input: Tensor, hx: Any = None) -> Tensor:
     return state
 
 
-def _first_tensor(output: Any) -> Tensor:
+def first_tensor(output: Any) -> Tensor:
+    """The first tensor of what a module returned.
+
+    Raises:
+        InputError: it holds none.
+    """
     if isinstance(output, Tensor):
         return output
     values = output.values() if isinstance(output, Mapping) else output

@@ -3,25 +3,32 @@
 A metric has one canonical name. Where the published tables or the released code differ from the
 definition, those forms are metrics of their own, named `<name>_published` and `<name>_released`;
 where they do not differ, these names mean the metric itself, so every published figure can be
-asked for by the same rule.
+asked for by the same rule. Of transformers every published figure was taken of the network in
+training mode and from the gradient of its output's sum: there both names mean just that.
+
+Some names have a definition for transformers and another for all other networks.
 """
 
 from __future__ import annotations
 
 import difflib
+import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.metadata import entry_points
+from typing import Literal
 
 from archscout.errors import InputError
 from archscout.metrics.trace import QUANTITIES, Trace
+from archscout.recording import Kind
 
 Value = float | Sequence[float]
 FORMS = ("published", "released")
+NORMALIZED = "_normalized"
 
-_METRICS: dict[str, Metric] = {}
+_METRICS: dict[tuple[str, Kind | None], Metric] = {}
 
 
 @dataclass(frozen=True)
@@ -36,6 +43,10 @@ class Metric:
         source: paper and equation.
         main_layer: of a per-layer metric, the layer (from 1) that its bare name stands for.
         undefined: why the value may not be finite, for the user.
+        kind: the networks that the definition is for; None for any without one of their own.
+        terms: whether the function's values are terms, and the metric their `sum` or their `mean`.
+        as_published: whether it is read off a network in training mode, with gradients of the
+            sum of its output.
     """
 
     name: str
@@ -45,6 +56,9 @@ class Metric:
     source: str = ""
     main_layer: int | None = None
     undefined: str = "the metric is not finite"
+    kind: Kind | None = None
+    terms: Literal["sum", "mean"] | None = None
+    as_published: bool = False
 
     @property
     def summary(self) -> str:
@@ -78,6 +92,8 @@ class Request:
                 metric returned no number.
         """
         value = self.metric.function(trace)
+        if self.metric.terms is not None:
+            value = _sum(self.metric, value)
         main_layer = self.layer or self.metric.main_layer
         if main_layer is None:
             return {self.column: _as_float(self.metric, value)}
@@ -94,6 +110,16 @@ class Request:
         return main | {
             f"{self.column}[{i}]": _as_float(self.metric, v) for i, v in enumerate(value, start=1)
         }
+
+
+def _sum(metric: Metric, terms: Value) -> float:
+    if not isinstance(terms, Sequence):
+        raise InputError(
+            f"metric {metric.name} returned {terms!r}; it is declared with normalized, "
+            "so it must return a list of terms"
+        )
+    total = math.fsum(terms) if all(map(math.isfinite, terms)) else math.nan
+    return total / max(1, len(terms)) if metric.terms == "mean" else total
 
 
 def _as_float(metric: Metric, value: Value) -> float:
@@ -114,6 +140,8 @@ def metric(
     source: str = "",
     main_layer: int | None = None,
     undefined: str = "the metric is not finite",
+    kind: Kind | None = None,
+    normalized: bool = False,
 ) -> Callable[[Callable[[Trace], Value]], Callable[[Trace], Value]]:
     """Register a function of a trace as a metric; it is returned unchanged.
 
@@ -125,6 +153,9 @@ def metric(
         main_layer: makes the metric per layer: the function returns one value a layer, and the
             bare name stands for this layer (from 1).
         undefined: why a value may not be finite, shown beside it.
+        kind: `transformer` or `other` where the definition is for these networks only.
+        normalized: the function returns a list of terms; the metric is their sum, and a second
+            one, named `<name>_normalized`, is their mean.
 
     Raises:
         InputError: a quantity is unknown, or the name is taken by another function.
@@ -150,15 +181,24 @@ def metric(
             source,
             main_layer,
             undefined,
+            kind,
+            "sum" if normalized else None,
         )
-        taken = _METRICS.get(entry.name)
-        origin = (function.__module__, function.__qualname__)
-        if taken and (taken.function.__module__, taken.function.__qualname__) != origin:
-            raise InputError(f"metric name {entry.name!r} is taken by {taken.function!r}")
-        _METRICS[entry.name] = entry
+        _add(entry)
+        if normalized:
+            _add(replace(entry, name=entry.name + NORMALIZED, terms="mean"))
         return function
 
     return register
+
+
+def _add(entry: Metric) -> None:
+    key = (entry.name, entry.kind)
+    if taken := _METRICS.get(key):
+        origins = {(f.__module__, f.__qualname__) for f in (taken.function, entry.function)}
+        if len(origins) > 1:
+            raise InputError(f"metric name {entry.name!r} is taken by {taken.function!r}")
+    _METRICS[key] = entry
 
 
 @cache
@@ -168,28 +208,55 @@ def _load_entry_points() -> None:
         point.load()
 
 
-def available() -> Mapping[str, Metric]:
-    """All metrics by canonical name, those of other packages among them."""
+def registered() -> list[Metric]:
+    """Every metric, by name; a name with two definitions stands twice."""
     _load_entry_points()
-    return dict(sorted(_METRICS.items()))
+    return sorted(_METRICS.values(), key=lambda entry: (entry.name, entry.kind or ""))
+
+
+def available(kind: Kind = "other") -> Mapping[str, Metric]:
+    """The metrics of these networks by canonical name, those of other packages among them."""
+    entries = registered()
+    own = {entry.name: entry for entry in entries if entry.kind == kind}
+    shared = {
+        entry.name: entry
+        for entry in entries
+        if entry.kind is None and entry.name not in own and _base(entry.name) not in own
+    }
+    return dict(sorted((own | shared).items()))
+
+
+def _base(name: str) -> str | None:
+    """The name without its form, None where it has none."""
+    base, _, form = name.rpartition("_")
+    return base if form in FORMS else None
 
 
 _REQUEST = re.compile(r"(?P<name>[^\[\]]+)(\[(?P<layer>\d+)\])?")
 
 
-def request(text: str) -> Request:
+def request(text: str, kind: Kind = "other") -> Request:
     """What a name such as `hidden_covariance`, `hidden_covariance[2]` asks for.
 
+    Args:
+        text: the name.
+        kind: of the networks that are to be measured.
+
     Raises:
-        InputError: no such metric (with the nearest names), or a layer where there is none.
+        InputError: no such metric (with the nearest names), one that is for other networks, or a
+            layer where there is none.
     """
     match = _REQUEST.fullmatch(text.strip())
     name = match["name"] if match else text
-    found = _find(name)
+    found = _find(name, kind)
     if match is None or found is None:
-        near = difflib.get_close_matches(name, available(), 3, 0.5)
-        known = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(available())}"
-        raise InputError(f"unknown metric {text!r}; {known}")
+        if any(entry.name == name for entry in registered()):
+            networks = "transformers only" if kind == "other" else "networks that are none only"
+            raise InputError(f"metric {text!r} is defined for {networks}")
+        known = available(kind)
+        near = difflib.get_close_matches(name, known, 3, 0.5)
+        hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(known)}"
+        raise InputError(f"unknown metric {text!r}; {hint}")
     layer = None if match["layer"] is None else int(match["layer"])
     if layer is not None and (found.main_layer is None or layer < 1):
         rule = "layers count from 1" if found.main_layer else "it is not a per-layer metric"
@@ -197,9 +264,9 @@ def request(text: str) -> Request:
     return Request(text.strip(), found, layer)
 
 
-def _find(name: str) -> Metric | None:
-    known = available()
-    if name in known:
-        return known[name]
-    base, _, form = name.rpartition("_")
-    return known.get(base) if form in FORMS else None
+def _find(name: str, kind: Kind) -> Metric | None:
+    known = available(kind)
+    base = _base(name)
+    if name in known or base is None or base not in known:
+        return known.get(name)
+    return replace(known[base], name=name, as_published=True) if kind != "other" else known[base]

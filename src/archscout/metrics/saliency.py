@@ -23,11 +23,13 @@ _SOURCE = "Abdelfattah et al. 2021, section 3.2; Serianni and Kalita 2023, secti
 _UNDEFINED = "weights or their gradients are not finite"
 
 
-def _saliency(pairs: Iterable[tuple[Tensor, Tensor]]) -> float:
+def absolute_product(value: Tensor, gradient: Tensor) -> float:
     """Sum of |value * gradient|, accumulated in float64."""
-    return sum(
-        float((value * gradient).abs().sum(dtype=torch.float64)) for value, gradient in pairs
-    )
+    return float((value * gradient).abs().sum(dtype=torch.float64))
+
+
+def _saliency(pairs: Iterable[tuple[Tensor, Tensor]]) -> float:
+    return sum(absolute_product(value, gradient) for value, gradient in pairs)
 
 
 def _as_published(
@@ -37,6 +39,24 @@ def _as_published(
     shared = tied.weight.data_ptr() if tied else None
     counted = [w for w in weights if not w.first_input and w.weight.data_ptr() != shared]
     return [(w.weight, w.gradient) for w in (*counted, *([tied] if tied else []))]
+
+
+@metric(
+    needs={"weight_gradients"},
+    larger_is_better=True,
+    name="synaptic_saliency",
+    source="Zhou et al. 2022, equation 5; Serianni and Kalita 2023, section 5.1",
+    undefined=_UNDEFINED,
+    kind="transformer",
+    normalized=True,
+)
+def saliency_of_feed_forward(trace: Trace) -> list[float]:
+    """Sum of |weight * gradient| of each linear map of the feed-forward blocks."""
+    return [
+        absolute_product(w.weight, w.gradient)
+        for w in trace.weight_gradients
+        if w.role == "feed_forward"
+    ]
 
 
 @metric(needs={"weight_gradients"}, larger_is_better=False, source=_SOURCE, undefined=_UNDEFINED)

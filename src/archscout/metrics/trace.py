@@ -5,10 +5,11 @@ Shapes: T time steps, B inputs in the minibatch, E the embedding's width, H a la
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
-from typing import Any, TypeVar, overload
+from typing import Any, Literal, TypeVar, get_args, overload
 
 import numpy as np
 import torch
@@ -21,25 +22,39 @@ Result = TypeVar("Result")
 
 NOISE_AMPLITUDES = (0.1, 10.0, 100.0)
 
+# What gradients are taken of: the sum of the output, its product with a random cotangent, or the
+# loss of the network's own training task.
+Objective = Literal["sum", "cotangent", "loss"]
+OBJECTIVES: tuple[Objective, ...] = get_args(Objective)
+
 # Each quantity of a trace, and the fields of a recording that it is made from.
 QUANTITIES: dict[str, frozenset[str]] = {
     "parameters": frozenset(),
     "output": frozenset({"output"}),
     "hidden_states": frozenset({"hidden_states"}),
     "activations": frozenset({"activations"}),
+    "projections": frozenset({"projections"}),
+    "softmaxes": frozenset({"softmaxes"}),
     "hidden_state_gradients": frozenset({"hidden_states", "output"}),
     "embedding_gradient": frozenset({"embedding", "output"}),
     **{
         f"noised_embedding_gradient[{amplitude:g}]": frozenset({"embedding", "output"})
         for amplitude in NOISE_AMPLITUDES
     },
+    "position_gradient": frozenset({"position_embedding", "output"}),
     "weight_gradients": frozenset({"linears", "output"}),
     "tied_weight_gradient": frozenset({"embedding", "output"}),
     "squared_weight_gradients": frozenset({"linears", "output"}),
     "squared_tied_weight_gradient": frozenset({"embedding", "output"}),
 }
-_OF_SUM = frozenset(
-    {"hidden_state_gradients", "embedding_gradient", "weight_gradients", "tied_weight_gradient"}
+_OF_OBJECTIVE = frozenset(
+    {
+        "hidden_state_gradients",
+        "embedding_gradient",
+        "position_gradient",
+        "weight_gradients",
+        "tied_weight_gradient",
+    }
 )
 _OF_SQUARE = frozenset({"squared_weight_gradients", "squared_tied_weight_gradient"})
 
@@ -71,6 +86,11 @@ def _stacked(steps: Tensor | Sequence[Tensor]) -> Tensor:
     return steps if isinstance(steps, Tensor) else torch.stack(list(steps))
 
 
+def _tensors(steps: Tensor | Sequence[Tensor]) -> Sequence[Tensor]:
+    """The tensors of a graph that a layer's states are: all steps in one, or each its own."""
+    return [steps] if isinstance(steps, Tensor) else steps
+
+
 @dataclass
 class WeightGradient:
     """A weight and the gradient of an objective with respect to it, both of one shape.
@@ -79,28 +99,36 @@ class WeightGradient:
         weight: (outputs, inputs).
         gradient: (outputs, inputs).
         first_input: whether the weight reads the first-listed input of its linear node.
+        role: of a transformer's weight, what it does, one of `recording.ROLES`.
     """
 
     weight: Tensor
     gradient: Tensor
     first_input: bool = False
+    role: str = ""
 
 
 @dataclass
 class Trace:
     """What metrics read. Quantities that no metric needed are empty.
 
-    Gradients are those of the sum of the last layer's raw output, or, where the name begins with
-    `squared`, of half its squared norm.
+    Gradients are those of the objective, or, where the name begins with `squared`, of half the
+    squared norm of the last layer's raw output.
 
     Attributes:
         parameters: number of trainable parameters, tied ones once.
         minibatch: token ids (T, B).
+        objective: what gradients are taken of.
         output: the last layer's raw output (T, B, E).
-        hidden_states: by layer, the first hidden state entering each step, (T, B, H).
+        hidden_states: by layer, (T, B, H): of a recurrent layer the first hidden state entering
+            each step, of a transformer's layer its output.
         activations: by layer and activation, its outputs, (T, B, H).
+        projections: by layer and projection of a transformer's mixing operation, its outputs
+            (T, B, columns).
+        softmaxes: by layer of a transformer, (B, heads, ...), see `recording.Recording`.
         hidden_state_gradients: by layer, (T, B, H).
         embedding_gradient: (T, B, E).
+        position_gradient: that of a transformer's embedding of positions, (positions, E).
         noised_embedding_gradients: by amplitude of the noise on the embeddings, (T, B, E).
         weight_gradients: one for each weight of a linear map.
         tied_weight_gradient: that of the matrix shared by embedding and decoder (where the
@@ -112,11 +140,15 @@ class Trace:
 
     parameters: int
     minibatch: Tensor
+    objective: Objective = "sum"
     output: Tensor | None = None
     hidden_states: list[Tensor] = field(default_factory=list)
     activations: StackedSteps = field(default_factory=StackedSteps)
+    projections: list[Tensor] = field(default_factory=list)
+    softmaxes: list[Tensor] = field(default_factory=list)
     hidden_state_gradients: list[Tensor] = field(default_factory=list)
     embedding_gradient: Tensor | None = None
+    position_gradient: Tensor | None = None
     noised_embedding_gradients: dict[float, Tensor] = field(default_factory=dict)
     weight_gradients: list[WeightGradient] = field(default_factory=list)
     tied_weight_gradient: WeightGradient | None = None
@@ -124,6 +156,18 @@ class Trace:
     squared_weight_gradients: list[WeightGradient] = field(default_factory=list)
     squared_tied_weight_gradient: WeightGradient | None = None
     _memory: dict[tuple[Any, ...], Any] = field(default_factory=dict, repr=False)
+
+    @property
+    def sums_are_constant(self) -> bool:
+        """Whether the output's features add up to the same everywhere, as a layer norm makes them.
+
+        Gradients of their sum are then rounding errors.
+        """
+        if self.output is None or self.output.dim() < 2:
+            return False
+        sums = self.output.double().sum(-1)
+        spread = float((sums - sums.mean()).norm())
+        return sums.numel() > 1 and spread < 1e-4 * float(self.output.double().norm())
 
     def once(self, function: Callable[..., Result], key: object, *arguments: Any) -> Result:
         """The function's result, computed the first time only for each key."""
@@ -140,6 +184,8 @@ def trace(
     needs: Iterable[str],
     depth: int | None = None,
     seed: int = 0,
+    objective: Objective = "sum",
+    training: bool = False,
 ) -> Trace:
     """Pass a minibatch through a network and keep what the metrics need.
 
@@ -153,23 +199,52 @@ def trace(
         minibatch: token ids (T, B).
         needs: names in `QUANTITIES`.
         depth: number of layers that matter; gradients always take all.
-        seed: of the noise on the embeddings.
+        seed: of the noise on the embeddings, of the cotangent, and of dropout.
+        objective: what gradients are taken of.
+        training: whether dropout is active.
     """
-    needs = frozenset(needs)
-    found = Trace(recorder.parameters, minibatch)
+    with _dropout(recorder, seed) if training else nullcontext():
+        return _trace(recorder, minibatch, frozenset(needs), depth, seed, objective)
+
+
+@contextmanager
+def _dropout(recorder: Recorder, seed: int) -> Iterator[None]:
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        recorder.train(True)
+        try:
+            yield
+        finally:
+            recorder.train(False)
+
+
+def _trace(
+    recorder: Recorder,
+    minibatch: Tensor,
+    needs: frozenset[str],
+    depth: int | None,
+    seed: int,
+    objective: Objective,
+) -> Trace:
+    found = Trace(recorder.parameters, minibatch, objective)
+    wanted = _Differentiated(objective, seed, minibatch.shape[1])
     # First, while nothing else is held: what these passes leave behind is small.
     for amplitude in NOISE_AMPLITUDES:
         if f"noised_embedding_gradient[{amplitude:g}]" in needs:
-            gradient = _noised_gradient(recorder, minibatch, amplitude, seed)
+            gradient = _noised_gradient(recorder, minibatch, amplitude, seed, wanted)
             found.noised_embedding_gradients[amplitude] = gradient
     needs = frozenset(need for need in needs if not need.startswith("noised"))
     fields = frozenset().union(*(QUANTITIES[need] for need in needs)) - {"embedding"}
-    if needs & (_OF_SUM | _OF_SQUARE):
+    if needs & _OF_OBJECTIVE:
+        fields |= {wanted.field}
+    if needs & (_OF_OBJECTIVE | _OF_SQUARE):
         size = recorder.inputs_at_once(minibatch)
-        parts = [Trace(recorder.parameters, part) for part in minibatch.split(size, 1)]
-        for part in parts:
+        parts = []
+        for inputs in _parts(minibatch.shape[1], size):
+            parts.append(Trace(recorder.parameters, minibatch[:, inputs], objective))
+            objective_of = partial(wanted.of, inputs=inputs)
             with torch.enable_grad():
-                _differentiate(part, recorder, fields, needs)
+                _differentiate(parts[-1], recorder, fields, needs, objective_of)
         _join(found, parts)
         found.tied_weight_gradient, found.squared_tied_weight_gradient = (
             _tied(recorder, minibatch, gradient, weights)
@@ -186,7 +261,7 @@ def trace(
 
 def _keep(found: Trace, recording: Recording) -> None:
     with torch.no_grad():
-        found.hidden_states = [torch.stack(list(steps)) for steps in recording.hidden_states]
+        found.hidden_states = [_stacked(steps).detach() for steps in recording.hidden_states]
     # Detached, or they would keep the graph alive, and with it all that its hooks refer to.
     found.activations = StackedSteps(
         [
@@ -194,11 +269,17 @@ def _keep(found: Trace, recording: Recording) -> None:
             for steps in recording.activations
         ]
     )
+    found.projections = [outputs.detach() for outputs in recording.projections]
+    found.softmaxes = [outputs.detach() for outputs in recording.softmaxes]
     found.output = None if recording.output is None else recording.output.detach()
 
 
 def _differentiate(
-    found: Trace, recorder: Recorder, fields: frozenset[str], needs: frozenset[str]
+    found: Trace,
+    recorder: Recorder,
+    fields: frozenset[str],
+    needs: frozenset[str],
+    objective_of: Callable[[Recording], Tensor],
 ) -> None:
     """One forward pass, and one backward pass for each objective that is needed."""
     embeddings = None
@@ -209,7 +290,7 @@ def _differentiate(
     recording.linears = []
     _keep(found, recording)
     try:
-        _differentiate_recording(found, recording, embeddings, weights, needs)
+        _differentiate_recording(found, recording, embeddings, weights, needs, objective_of)
     finally:
         weights.remove_hooks()
 
@@ -220,25 +301,32 @@ def _differentiate_recording(
     embeddings: Tensor | None,
     weights: _WeightGradients,
     needs: frozenset[str],
+    objective_of: Callable[[Recording], Tensor],
 ) -> None:
-    output = recording.output
-    assert output is not None
     of_square = bool(needs & _OF_SQUARE)
-    if needs & _OF_SUM:
+    if needs & _OF_OBJECTIVE:
         states = recording.hidden_states if "hidden_state_gradients" in needs else []
+        positions = recording.position_embedding if "position_gradient" in needs else None
         gradients = _gradients(
-            output.sum(),
-            [embeddings, *(state for steps in states for state in steps)],
+            objective_of(recording),
+            [embeddings, positions, *(state for steps in states for state in _tensors(steps))],
             weights if "weight_gradients" in needs else None,
             retain_graph=of_square,
         )
         found.weight_gradients = weights.take()
         found.hidden_state_gradients = [
-            torch.stack([gradients[id(state)] for state in steps]) for steps in states
+            gradients[id(steps)]
+            if isinstance(steps, Tensor)
+            else torch.stack([gradients[id(state)] for state in steps])
+            for steps in states
         ]
         if embeddings is not None:
             found.embedding_gradient = gradients[id(embeddings)]
+        if positions is not None:
+            found.position_gradient = gradients[id(positions)]
     if of_square:
+        assert recording.output is not None
+        output = recording.output
         gradients = _gradients(output.square().sum() / 2, [embeddings], weights)
         found.squared_weight_gradients = weights.take()
         if embeddings is not None:
@@ -248,12 +336,17 @@ def _differentiate_recording(
 def _join(found: Trace, parts: Sequence[Trace]) -> None:
     """Put together what was found on parts of the minibatch.
 
-    Both objectives are sums over inputs: gradients of states and embeddings stand side by side,
+    The objectives are sums over inputs: gradients of states and embeddings stand side by side,
     gradients of weights add up.
     """
     for name in ("hidden_states", "hidden_state_gradients"):
         layers = zip(*(getattr(part, name) for part in parts), strict=True)
         setattr(found, name, [_joined(layer) for layer in layers])
+    for name in ("projections", "softmaxes"):
+        assert len(parts) == 1 or not getattr(parts[0], name)
+        setattr(found, name, getattr(parts[0], name))
+    found.position_gradient = parts[0].position_gradient
+    assert len(parts) == 1 or found.position_gradient is None
     for name in ("output", "embedding_gradient", "squared_embedding_gradient"):
         tensors = [getattr(part, name) for part in parts]
         setattr(found, name, None if tensors[0] is None else _joined(tensors))
@@ -333,6 +426,7 @@ class _WeightGradients:
                 linear.weight.detach(),
                 found[i] if i in found else torch.zeros_like(linear.weight),
                 linear.first_input,
+                linear.role,
             )
             for i, linear in enumerate(self._linears)
         ]
@@ -384,7 +478,59 @@ def _tied(
     return WeightGradient(weight.detach()[tokens], rows)
 
 
-def _noised_gradient(recorder: Recorder, minibatch: Tensor, amplitude: float, seed: int) -> Tensor:
+@dataclass(frozen=True)
+class _Differentiated:
+    """What gradients are taken of in the passes of one trace.
+
+    Attributes:
+        objective: its name.
+        seed: of the cotangent.
+        batch_size: B of the whole minibatch.
+    """
+
+    objective: Objective
+    seed: int
+    batch_size: int
+
+    @property
+    def field(self) -> str:
+        """The field of a recording that it is made from."""
+        return "loss" if self.objective == "loss" else "output"
+
+    def of(self, recording: Recording, inputs: slice) -> Tensor:
+        """The scalar of a pass of these inputs of the minibatch."""
+        if self.objective == "loss":
+            assert recording.loss is not None
+            return recording.loss
+        output = recording.output
+        assert output is not None
+        if self.objective == "sum":
+            return output.sum()
+        shape = tuple(output.shape)
+        if inputs != slice(0, self.batch_size):
+            shape = (shape[0], self.batch_size, *shape[2:])
+            cotangent = _cotangent(self.seed, shape)[:, inputs]
+        else:
+            cotangent = _cotangent(self.seed, shape)
+        return (output * cotangent.to(output)).sum()
+
+
+@lru_cache(maxsize=1)
+def _cotangent(seed: int, shape: tuple[int, ...]) -> Tensor:
+    """Standard normal, from a stream of its own."""
+    draws = np.random.default_rng([seed, 1]).standard_normal(shape, dtype=np.float32)
+    return torch.from_numpy(np.asarray(draws))
+
+
+def _parts(batch_size: int, size: int) -> list[slice]:
+    """Which inputs each pass takes."""
+    starts = range(0, batch_size, size)
+    return [slice(start, min(start + size, batch_size)) for start in starts]
+
+
+def _noised_gradient(
+    recorder: Recorder, minibatch: Tensor, amplitude: float, seed: int, wanted: _Differentiated
+) -> Tensor:
     """The embeddings' gradient at e + amplitude * var * noise, var taken over the inputs."""
     with torch.enable_grad():
         embeddings = recorder.embed(minibatch).detach()
@@ -393,11 +539,12 @@ def _noised_gradient(recorder: Recorder, minibatch: Tensor, amplitude: float, se
         noised = embeddings + amplitude * variance * noise
         gradients = []
         size = recorder.inputs_at_once(minibatch)
-        for tokens, part in zip(minibatch.split(size, 1), noised.split(size, 1), strict=True):
-            leaf = part.detach().requires_grad_()
-            recording = recorder.record(tokens, frozenset({"output"}), embeddings=leaf)
-            assert recording.output is not None
-            gradients.append(_gradients(recording.output.sum(), [leaf])[id(leaf)])
+        for inputs in _parts(minibatch.shape[1], size):
+            leaf = noised[:, inputs].detach().requires_grad_()
+            recording = recorder.record(
+                minibatch[:, inputs], frozenset({wanted.field}), embeddings=leaf
+            )
+            gradients.append(_gradients(wanted.of(recording, inputs), [leaf])[id(leaf)])
         return _joined(gradients)
 
 

@@ -10,6 +10,7 @@ from itertools import pairwise
 from markupsafe import Markup
 
 from archscout.report.layout import Layout, Vertex, arrange
+from archscout.report.tables import Table
 from archscout.report.templates import render
 
 _MARGIN = 12.0
@@ -81,12 +82,14 @@ class Drawing:
         kinds: what its colours mean.
         caption: how to read it.
         marked: what dashed arrows are; empty if there are none.
+        table: the same for those who do not see it, where that can be a table.
     """
 
     svg: Markup
     kinds: Sequence[Kind]
     caption: str
     marked: str = ""
+    table: Table | None = None
 
 
 def draw_graph(boxes: Sequence[Box], arrows: Sequence[Arrow], title: str) -> Markup:

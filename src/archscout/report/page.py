@@ -6,7 +6,6 @@ import json
 import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -16,50 +15,25 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from archscout.errors import InputError
-from archscout.report import recurrent, summary
+from archscout.report import encoder, recurrent, summary
 from archscout.report.drawing import Drawing
 from archscout.report.figures import Figure
 from archscout.report.findings import Findings
 from archscout.report.history import plot_histories
 from archscout.report.numbers import COSTS, count, unit_of
 from archscout.report.scoring_time import plot_scoring_time
+from archscout.report.tables import Column, Table
 from archscout.report.templates import render
 from archscout.report.trade_offs import plot_trade_offs
 from archscout.searching import Run
 
 REPORT = "report.html"
-DRAWINGS: Mapping[str, Callable[[Any], Drawing]] = {"rnn": recurrent.draw}
+# By space: what draws an architecture as it is built at a scale.
+DRAWINGS: Mapping[str, Callable[[Any, Any], Drawing]] = {
+    "rnn": recurrent.draw,
+    "flexibert": encoder.draw,
+}
 _SHOWN = 20
-
-
-@dataclass(frozen=True)
-class Column:
-    """A column of a table.
-
-    Attributes:
-        name: its heading.
-        kind: `number`, `mark`, `code`, `codes` or `text`; decides its looks.
-        note: stands below the heading.
-    """
-
-    name: str
-    kind: str = "text"
-    note: str = ""
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table of the page.
-
-    Attributes:
-        caption: what it shows.
-        columns: from left to right.
-        rows: cells as they are written.
-    """
-
-    caption: str
-    columns: list[Column]
-    rows: list[list[str]]
 
 
 def write_report(run: Run | str | os.PathLike[str], path: Path | None = None) -> Path:
@@ -169,7 +143,17 @@ def _ranking(findings: Findings) -> Table:
         ]
         for row, on_front in zip(rows.to_dict("records"), findings.front, strict=False)
     ]
-    return Table(_ranking_caption(findings), columns, cells)
+    caption = _ranking_caption(findings)
+    if "latency" in [*goals, *costs]:
+        caption += f" {_latency_note(findings.run.model_scale.step_tokens)}"
+    return Table(caption, columns, cells)
+
+
+def _latency_note(step_tokens: int) -> str:
+    """Of what the latency is."""
+    if step_tokens == 1:
+        return "Latency is that of one token of one sequence."
+    return f"Latency is that of one whole sequence of {step_tokens:,} tokens."
 
 
 def _ranking_caption(findings: Findings) -> str:
@@ -207,13 +191,35 @@ def _problems(findings: Findings) -> Table:
 def _drawing(findings: Findings) -> Drawing | None:
     """The best architecture drawn, where there is one and its space has a drawing."""
     draw = DRAWINGS.get(findings.run.settings.space)
-    return draw(findings.best.architecture) if draw and findings.best else None
+    if draw is None or findings.best is None:
+        return None
+    return draw(findings.best.architecture, findings.run.model_scale)
 
 
 def _genotype(findings: Findings) -> str:
-    """The best architecture as JSON, one node a line."""
+    """The best architecture as JSON, one node or layer a line."""
     if findings.best is None:
         return ""
-    document = findings.run.space.to_dict(findings.best.architecture)
-    lines = [f"  {json.dumps(name)}: {json.dumps(value)}" for name, value in document.items()]
-    return "{\n" + ",\n".join(lines) + "\n}"
+    return _json(findings.run.space.to_dict(findings.best.architecture))
+
+
+def _json(value: Any, indent: str = "") -> str:
+    """Plain types as JSON, in which what holds no object stands on one line."""
+    within = value.values() if isinstance(value, Mapping) else value
+    if not isinstance(value, Mapping | list) or not any(_holds_object(item) for item in within):
+        return json.dumps(value)
+    deeper = indent + "  "
+    if isinstance(value, Mapping):
+        lines = [f"{json.dumps(name)}: {_json(item, deeper)}" for name, item in value.items()]
+        opening, closing = "{", "}"
+    else:
+        lines = [_json(item, deeper) for item in value]
+        opening, closing = "[", "]"
+    body = ",\n".join(deeper + line for line in lines)
+    return f"{opening}\n{body}\n{indent}{closing}"
+
+
+def _holds_object(value: Any) -> bool:
+    return isinstance(value, Mapping) or (
+        isinstance(value, list) and any(_holds_object(item) for item in value)
+    )

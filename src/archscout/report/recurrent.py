@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from archscout.report.drawing import Arrow, Box, Drawing, Kind, draw_graph
-from archscout.spaces.recurrent import Recipe
+from archscout.report.numbers import count
+from archscout.spaces.recurrent import Recipe, RecurrentScale
 
 # Okabe and Ito's colours, each with the ink that is readable on it.
 _SOURCE = Kind("input x and previous states h", "#ffffff", round=True)
@@ -22,8 +23,13 @@ _BLEND_PORTS = ("g", "a", "b")
 _SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 
 
-def draw(recipe: Recipe) -> Drawing:
-    """The recipe's graph: sources at the left, operations, new states at the right."""
+def draw(recipe: Recipe, scale: RecurrentScale) -> Drawing:
+    """The recipe's graph: sources at the left, operations, new states at the right.
+
+    Args:
+        recipe: the cell.
+        scale: of the model that has it in its layers.
+    """
     boxes = [Box(name, written_name(name), _SOURCE, "first") for name in recipe.sources]
     arrows = []
     for name in recipe.order:
@@ -47,7 +53,7 @@ def draw(recipe: Recipe) -> Drawing:
     return Drawing(
         svg=draw_graph(boxes, arrows, title),
         kinds=[_SOURCE, *(kind for op, kind in _KINDS.items() if op in used), _RESULT],
-        caption=_caption(blends),
+        caption=_caption(blends, scale.num_layers),
         marked="gate g of a blend" if blends else "",
     )
 
@@ -64,9 +70,10 @@ def written_name(name: str) -> str:
     return name
 
 
-def _caption(blends: bool) -> str:
+def _caption(blends: bool, num_layers: int) -> str:
     caption = (
-        "One step of the cell, from left to right. x is the layer's input, h₀ the state that is "
+        "One step of the cell, from left to right; the model has "
+        f"{count(num_layers, 'layer')} of it. x is the layer's input, h₀ the state that is "
         "also its output; a linear node is the sum of a learnt linear map of each of its inputs."
     )
     if blends:

@@ -11,6 +11,7 @@ import numpy as np
 
 from archscout.report.findings import Findings
 from archscout.report.numbers import MISSING, count, duration, number, unit_of
+from archscout.scoring import resolve_objective
 from archscout.searching import Run
 from archscout.searching.folder import BEST
 from archscout.searching.settings import Objective
@@ -150,6 +151,9 @@ def _options(run: Run) -> Iterable[str]:
     pairs += [("split", settings.split)] if settings.split else []
     pairs += [("vocabulary-size", settings.vocabulary_limit)] if settings.vocabulary_limit else []
     pairs += [("minibatch", settings.minibatch_index)] if settings.minibatch_index else []
+    if settings.objective != resolve_objective(None, run.space.kind):
+        pairs.append(("objective", settings.objective))
+    pairs += [("tokenizer", settings.tokenizer)] if settings.tokenizer else []
     pairs += [("seed", settings.seed)] if settings.seed else []
     pairs += [("device", settings.device)] if settings.device != "cpu" else []
     for name, value in pairs:

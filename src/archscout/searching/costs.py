@@ -18,7 +18,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
-from archscout.spaces.base import Space
+from archscout.spaces.base import Scale, Space
 
 UNITS = {"parameters": "", "flops": "per token", "latency": "ms", "memory": "bytes"}
 COSTS = tuple(UNITS)
@@ -31,7 +31,7 @@ def measure(
     space: Space[Any],
     architecture: Any,
     vocabulary_size: int,
-    scale: Any,
+    scale: Scale,
     names: Iterable[str],
     device: str = "cpu",
 ) -> dict[str, float]:
@@ -43,11 +43,11 @@ def measure(
         vocabulary_size: V.
         scale: sizes of the network.
         names: some of `COSTS`: `parameters` (trainable, tied ones once); `flops` (floating-point
-            operations of one step for one sequence, by torch's own counter: multiplications and
-            additions counted apart, matrix products only); `latency` (milliseconds of one step
-            for one sequence on the device, median of 15 after 3 to warm up); `memory` (bytes of
-            the weights and of the tensors alive at the worst moment of one step at the scale's
-            batch size).
+            operations per token, by torch's own counter: multiplications and additions counted
+            apart, matrix products only); `latency` (milliseconds of one step for one sequence on
+            the device: a token, or, of an encoder, the whole sequence; median of 15 after 3 to
+            warm up); `memory` (bytes of the weights and of the tensors alive at the worst moment
+            of one step at the scale's batch size).
         device: where latency is measured.
     """
     skeleton = space.skeleton(architecture, vocabulary_size, scale).eval()
@@ -56,34 +56,34 @@ def measure(
         if name == "parameters":
             found[name] = sum(p.numel() for p in skeleton.parameters() if p.requires_grad)
         elif name == "flops":
-            found[name] = _flops(space, skeleton)
+            found[name] = _flops(space, skeleton, scale)
         elif name == "memory":
-            found[name] = _memory(space, skeleton, scale.batch_size)
+            found[name] = _memory(space, skeleton, scale)
         elif name == "latency":
             network = space.build(architecture, vocabulary_size, scale, seed=0)
-            found[name] = _latency(space, network.to(device).eval(), device)
+            found[name] = _latency(space, network.to(device).eval(), scale, device)
     return found
 
 
-def _flops(space: Space[Any], skeleton: nn.Module) -> int:
+def _flops(space: Space[Any], skeleton: nn.Module, scale: Scale) -> int:
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        space.step(skeleton, 1)
-    return int(counter.get_total_flops())
+        space.step(skeleton, scale, 1)
+    return int(counter.get_total_flops()) // scale.step_tokens
 
 
-def _memory(space: Space[Any], skeleton: nn.Module, batch_size: int) -> int:
+def _memory(space: Space[Any], skeleton: nn.Module, scale: Scale) -> int:
     weights = sum(p.numel() * p.element_size() for p in skeleton.parameters())
     with torch.no_grad(), _PeakMemory() as peak:
-        space.step(skeleton, batch_size)
+        space.step(skeleton, scale, scale.batch_size)
     return int(weights + peak.bytes)
 
 
-def _latency(space: Space[Any], network: nn.Module, device: str) -> float:
+def _latency(space: Space[Any], network: nn.Module, scale: Scale, device: str) -> float:
     times = []
     with torch.inference_mode():
         for _ in range(_WARM_UP + _REPEATS):
             start = time.perf_counter()
-            space.step(network, 1)
+            space.step(network, scale, 1)
             if device.startswith("cuda"):
                 torch.cuda.synchronize(device)
             times.append(1e3 * (time.perf_counter() - start))

@@ -10,8 +10,8 @@ import json
 import os
 import platform
 import secrets
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -22,13 +22,16 @@ import pandas as pd
 from pydantic import ValidationError
 
 from archscout.errors import InputError
+from archscout.searching.database import shown
 from archscout.searching.settings import SearchSettings
+from archscout.text import Tokenizer
 
 RUN = "run.json"
 VOCABULARY = "vocabulary.json"
 STUDY = "study.db"
 TABLE = "scores.parquet"
 BEST = "best.json"
+_WRITER_SECONDS = 30
 _LIBRARIES = ("archscout", "torch", "numpy", "optuna")
 
 
@@ -54,6 +57,11 @@ class RunFolder:
     def storage(self) -> str:
         """The address of the folder's own study database."""
         return f"sqlite:///{self.path.absolute() / STUDY}"
+
+    @property
+    def writer_lock(self) -> Path:
+        """The file that is locked while a process writes to the run's database."""
+        return self.path / ".writer.lock"
 
     def check_free(self) -> None:
         """Make sure that a run can be started here.
@@ -86,9 +94,11 @@ class RunFolder:
         settings: SearchSettings,
         text: dict[str, Any],
         storage: str | None,
-        vocabulary: Sequence[str],
+        vocabulary: Tokenizer,
     ) -> None:
         """Start a run: make the folder and write vocabulary.json and run.json.
+
+        A password in the storage's address is not written.
 
         The study's name stays the same when the folder is moved, and differs from that of any
         other run in the same database.
@@ -96,12 +106,12 @@ class RunFolder:
         Raises:
             InputError: the folder cannot be written.
         """
-        self.write(VOCABULARY, list(vocabulary))
+        self._replace(VOCABULARY, vocabulary.save)
         self.write(
             RUN,
             {
                 "settings": settings.model_dump(),
-                "storage": storage,
+                "storage": storage and shown(storage),
                 "study": f"{self.path.absolute().name}-{secrets.token_hex(4)}",
                 "text": text,
                 "versions": {
@@ -124,6 +134,8 @@ class RunFolder:
             content["settings"] = SearchSettings.model_validate(content["settings"])
             if missing := {"storage", "study", "text"} - content.keys():
                 raise KeyError(min(missing))
+            if not isinstance(content["storage"], str | None):
+                raise TypeError(f"storage is {content['storage']!r}")
         except FileNotFoundError as error:
             raise InputError(f"{self} holds no run ({RUN} is missing)") from error
         except NotADirectoryError as error:
@@ -134,6 +146,8 @@ class RunFolder:
             first = error.errors()[0]
             place = ".".join(map(str, first["loc"]))
             raise InputError(f"{path} is damaged: settings.{place}: {first['msg']}") from error
+        except OSError as error:
+            raise InputError(f"cannot read {path}: {error.strerror}") from error
         return content  # type: ignore[no-any-return]
 
     def update(self, **changes: Any) -> None:
@@ -176,15 +190,17 @@ class RunFolder:
         Raises:
             InputError: one is, or the folder cannot be written.
         """
-        lock = filelock.FileLock(self.path / ".lock", timeout=0)
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            lock.acquire()
-        except filelock.Timeout as error:
-            raise InputError(f"another process runs in {self}; wait for it, or stop it") from error
-        except OSError as error:
-            raise InputError(f"cannot write in {self}: {error.strerror or error}") from error
-        try:
+        with ExitStack() as locks:
+            try:
+                self.path.mkdir(parents=True, exist_ok=True)
+                locks.enter_context(filelock.FileLock(self.path / ".lock", timeout=0))
+                # A search that was killed has left a writer, which still stores what it received.
+                with filelock.FileLock(self.writer_lock, timeout=_WRITER_SECONDS):
+                    pass
+            except filelock.Timeout as error:
+                raise InputError(
+                    f"another process runs in {self}; wait for it, or stop it"
+                ) from error
+            except OSError as error:
+                raise InputError(f"cannot write in {self}: {error.strerror or error}") from error
             yield
-        finally:
-            lock.release()

@@ -17,9 +17,11 @@ from torch import nn
 
 from archscout import spaces
 from archscout.errors import InputError
+from archscout.metrics.trace import Objective as GradientObjective
 from archscout.scoring import Scorer, TextSource, resolve_scale
 from archscout.searching import costs
-from archscout.searching.folder import BEST, RUN, VOCABULARY, RunFolder
+from archscout.searching.database import HIDDEN, check_storage, shown
+from archscout.searching.folder import BEST, RUN, STUDY, VOCABULARY, RunFolder
 from archscout.searching.settings import (
     SAMPLERS,
     Objective,
@@ -28,10 +30,13 @@ from archscout.searching.settings import (
     parse_limit,
     parse_objectives,
 )
-from archscout.searching.study import Evaluation, Study, check_storage, is_outside, result_of
+from archscout.searching.study import Evaluation, Study, is_outside, result_of
 from archscout.searching.table import front, ranking
+from archscout.searching.writer import Writer
 from archscout.spaces.base import Scale, Space
-from archscout.text import Corpus, Vocabulary
+from archscout.text import Corpus, Tokenizer, load_vocabulary
+
+STORAGE_VARIABLE = "ARCHSCOUT_STORAGE"
 
 _PROBES = 100
 _SLOW_PROBES = 10
@@ -123,7 +128,7 @@ class Run:
         self.information = self.folder.read()
         self.settings: SearchSettings = self.information["settings"]
         self.space: Space[Any] = spaces.get(self.settings.space)
-        self.objectives = parse_objectives(self.settings.objectives)
+        self.objectives = parse_objectives(self.settings.objectives, self.space.kind)
         try:
             self.model_scale = _scale(self.space, self.settings.model_scale)
             self.vocabulary_size = int(self.information["text"]["vocabulary_size"])
@@ -134,14 +139,23 @@ class Run:
         return f"Run({str(self.folder)!r})"
 
     @cached_property
-    def vocabulary(self) -> Vocabulary:
-        """Of the run's text."""
-        return Vocabulary.load(self.folder.path / VOCABULARY)
+    def vocabulary(self) -> Tokenizer:
+        """What turned the run's text into token ids."""
+        return load_vocabulary(self.folder.path / VOCABULARY)
 
     @cached_property
     def trials(self) -> list[FrozenTrial]:
-        """Every proposal, in order."""
-        return _open_study(self.folder, self.information, self.objectives).trials
+        """Every proposal, in order.
+
+        Raises:
+            InputError: the run's database is missing or cannot be read, or its address holds a
+                password, which run.json does not keep, and the environment variable
+                `ARCHSCOUT_STORAGE` does not give it.
+        """
+        if self.information["storage"] is None and not (self.folder.path / STUDY).exists():
+            raise InputError(f"{self.folder} has lost its proposals ({STUDY} is missing)")
+        storage = _address(self.folder, self.information)
+        return _open_study(storage, self.information, self.objectives).trials
 
     @cached_property
     def table(self) -> pd.DataFrame:
@@ -228,6 +242,8 @@ def search(
     vocabulary_limit: int | None = None,
     minibatch_index: int = 0,
     device: str = "cpu",
+    objective: GradientObjective | None = None,
+    tokenizer: str | None = None,
     out: str | os.PathLike[str] | None = None,
     storage: str | None = None,
     resume: bool = False,
@@ -257,8 +273,12 @@ def search(
         vocabulary_limit: size limit of the vocabulary.
         minibatch_index: which minibatch of the text, from 0.
         device: where networks are scored and latency is measured.
+        objective: what gradients are taken of: `sum`, `cotangent` or `loss`, see `Scorer`.
+        tokenizer: of encoders: a folder, or a name on the Hugging Face hub; by default one is
+            trained on the text.
         out: the run folder; `runs/<space>-<text>-<seed>` by default.
-        storage: an Optuna storage address in place of the folder's own SQLite database.
+        storage: an Optuna storage address in place of the folder's own SQLite database; one with
+            a password is to be given again on resuming, or by `ARCHSCOUT_STORAGE`.
         resume: go on with the run that lies in the folder; `trials` may have grown.
         on_progress: called after every proposal.
 
@@ -279,7 +299,7 @@ def search(
     }
     if sampler not in SAMPLERS:
         raise InputError(f"unknown sampler {sampler!r}; accepted: {', '.join(SAMPLERS)}")
-    objectives = parse_objectives(metric or space.default_metric)
+    objectives = parse_objectives(metric or space.default_metric, space.kind)
     metrics = [o.request for o in objectives if o.request]
     scorer = Scorer(
         space,
@@ -291,6 +311,8 @@ def search(
         vocabulary_limit,
         minibatch_index,
         device,
+        objective,
+        tokenizer,
     )
     model_scale = resolve_scale(space, model_scale) if model_scale else scorer.scale
     settings = SearchSettings(
@@ -308,6 +330,8 @@ def search(
         vocabulary_limit=vocabulary_limit,
         minibatch_index=minibatch_index,
         device=device,
+        objective=scorer.objective,
+        tokenizer=tokenizer,
     )
     folder = RunFolder(out or Path("runs", f"{space.name}-{Path(scorer.corpus.name).stem}-{seed}"))
     evaluator = _Evaluator(scorer, model_scale, objectives, limits)
@@ -326,10 +350,10 @@ def search(
                 "sources": list(scorer.corpus.sources),
                 "vocabulary_size": len(scorer.vocabulary),
             }
-            folder.create(settings, text_information, storage, scorer.vocabulary.tokens)
+            folder.create(settings, text_information, storage, scorer.vocabulary)
         elif trials > folder.read()["settings"].trials:
             folder.update(settings=settings.model_dump())
-        return _search(folder, trials, evaluator, on_progress)
+        return _search(folder, trials, evaluator, storage, on_progress)
 
 
 def _check_same(
@@ -345,43 +369,75 @@ def _check_same(
             f"the text {scorer.corpus.name!r} has changed since {folder} was started; "
             "put it back, or start another run with --out"
         )
-    if storage is not None and storage != information["storage"]:
-        raise InputError(f"{folder} keeps its study in {information['storage'] or 'study.db'}")
+    if load_vocabulary(folder.path / VOCABULARY).tokens != scorer.vocabulary.tokens:
+        raise InputError(
+            f"the tokenizer makes other tokens than when {folder} was started; give it the "
+            "tokenizer of then, or start another run with --out"
+        )
+    kept = information["storage"]
+    if storage is not None and (kept is None or shown(storage) != shown(kept)):
+        raise InputError(f"{folder} keeps its study in {shown(kept) if kept else STUDY}")
 
 
 def _search(
     folder: RunFolder,
     trials: int,
     evaluator: _Evaluator,
+    storage: str | None,
     on_progress: Callable[[Progress], None] | None,
 ) -> Run:
     run = Run(folder.path)
-    study = _open_study(folder, run.information, run.objectives, create=True)
-    run.trials = study.trials
-    evaluator.remember(study.trials)
-    progress = Progress(run.objectives[0], trials)
-    for trial in study.trials:
-        progress.add(trial)
+    address = storage or _address(folder, run.information)
+    writer = Writer(address, run.information["study"], folder.writer_lock)
+    run.trials = []
+    before = 0
     try:
-        for trial in study.run(trials, evaluator.scorer.space.suggest, evaluator.evaluate):
-            progress.add(trial)
-            if on_progress:
-                on_progress(progress)
+        # The writer starts up while the study is opened.
+        with writer:
+            study = _open_study(address, run.information, run.objectives, create=True)
+            run.trials, before = study.trials, len(study.trials)
+            evaluator.remember(study.trials)
+            progress = Progress(run.objectives[0], trials)
+            for trial in study.trials:
+                progress.add(trial)
+            suggest = evaluator.scorer.space.suggest
+            for trial in study.run(trials, suggest, evaluator.evaluate, writer.store):
+                progress.add(trial)
+                if on_progress:
+                    on_progress(progress)
     finally:
+        # No table may hold what the database lacks.
+        del run.trials[before + writer.stored :]
         if run.trials:
             run.save()
     return run
 
 
+def _address(folder: RunFolder, information: Mapping[str, Any]) -> str:
+    """Where a run's study lies, its password taken from the environment."""
+    kept: str | None = information["storage"]
+    if kept is None:
+        return folder.storage
+    if HIDDEN not in kept:
+        return kept
+    given = os.environ.get(STORAGE_VARIABLE)
+    if given is None or shown(given) != kept:
+        raise InputError(
+            f"{folder} keeps its study in {kept}, without the password; set {STORAGE_VARIABLE} to "
+            "the whole address" + (f", not {shown(given)}" if given else "")
+        )
+    return given
+
+
 def _open_study(
-    folder: RunFolder,
+    storage: str,
     information: Mapping[str, Any],
     objectives: list[Objective],
     create: bool = False,
 ) -> Study:
     settings: SearchSettings = information["settings"]
     return Study(
-        storage=information["storage"] or folder.storage,
+        storage=storage,
         name=information["study"],
         directions=[objective.direction for objective in objectives],
         sampler=settings.sampler,

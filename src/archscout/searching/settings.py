@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict
 
 from archscout.errors import InputError
 from archscout.metrics.registry import Request, request
+from archscout.recording import Kind
 from archscout.searching.costs import COSTS
 
 SAMPLERS = ("nsga2", "random", "tpe")
@@ -40,11 +41,15 @@ class Objective:
         return 1 if self.direction == "maximize" else -1
 
 
-def parse_objective(text: str) -> Objective:
+def parse_objective(text: str, kind: Kind = "other") -> Objective:
     """An objective from `hidden_covariance`, `latency`, or with a direction, `parameters:max`.
 
     Costs are minimised and metrics taken in their own direction unless `:min` or `:max` says
     otherwise. `parameters` as an objective is the cost.
+
+    Args:
+        text: the objective.
+        kind: of the space's networks.
 
     Raises:
         InputError: an unknown metric or direction.
@@ -52,7 +57,7 @@ def parse_objective(text: str) -> Objective:
     name, colon, way = text.strip().partition(":")
     if colon and way not in ("min", "max"):
         raise InputError(f"objective {text!r}: direction {way!r}; accepted: min, max")
-    asked = None if name in COSTS else request(name).main()
+    asked = None if name in COSTS else request(name, kind).main()
     larger = bool(asked and asked.metric.larger_is_better)
     if colon:
         larger = way == "max"
@@ -96,6 +101,8 @@ class SearchSettings(BaseModel):
         vocabulary_limit: of the vocabulary.
         minibatch_index: which minibatch of the text.
         device: where networks are scored.
+        objective: what gradients are taken of.
+        tokenizer: of encoders, where it was not trained on the text.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -114,6 +121,8 @@ class SearchSettings(BaseModel):
     vocabulary_limit: int | None
     minibatch_index: int
     device: str
+    objective: Literal["sum", "cotangent", "loss"] = "sum"
+    tokenizer: str | None = None
 
     def differences(self, other: SearchSettings) -> list[str]:
         """Which settings differ so that one run cannot go on as the other."""
@@ -137,14 +146,18 @@ def check_count(name: str, value: int, least: int = 1) -> int:
     return value
 
 
-def parse_objectives(names: str | Iterable[str]) -> list[Objective]:
+def parse_objectives(names: str | Iterable[str], kind: Kind = "other") -> list[Objective]:
     """Objectives from their names, comma-separated or apart.
+
+    Args:
+        names: the objectives.
+        kind: of the space's networks.
 
     Raises:
         InputError: none was given, one stands twice, or one is unknown.
     """
     given = names.split(",") if isinstance(names, str) else [n for t in names for n in t.split(",")]
-    objectives = [parse_objective(name) for name in given if name.strip()]
+    objectives = [parse_objective(name, kind) for name in given if name.strip()]
     if not objectives:
         raise InputError("no objective was given; name a metric, such as hidden_covariance")
     seen = [objective.name for objective in objectives]

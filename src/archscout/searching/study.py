@@ -1,26 +1,23 @@
 """The study: Optuna proposes, a function evaluates, the database remembers.
 
-Proposals are drawn in memory, where that is fast, and each finished trial goes to the database in
-one transaction. The sampler is made anew for every trial, from the seed and the trial's number,
-so a trial depends on the trials before it and on nothing else: a study that was stopped and
-loaded again goes on as if it had not been.
+Proposals are drawn in memory, where that is fast, and each finished trial is handed over to be
+stored in one transaction. The sampler is made anew for every trial, from the seed and the trial's
+number, so a trial depends on the trials before it and on nothing else: a study that was stopped
+and loaded again goes on as if it had not been.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy import make_url
-from sqlalchemy.exc import SQLAlchemyError
 
-from archscout.errors import InputError
+from archscout.searching.database import database_errors
 from archscout.searching.settings import Direction
 
 _RESULT = "result"
@@ -74,18 +71,17 @@ class Study:
         create: bool = False,
     ) -> None:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
-        self._place = storage
         self._sampler = sampler
         self._seed = seed
         self._population_size = population_size
-        with _database(self._place):
+        with database_errors(storage):
             if create:
-                self._stored = optuna.create_study(
+                stored = optuna.create_study(
                     storage=storage, study_name=name, directions=directions, load_if_exists=True
                 )
             else:
-                self._stored = optuna.load_study(storage=storage, study_name=name)
-            trials = self._stored.get_trials(deepcopy=False)
+                stored = optuna.load_study(storage=storage, study_name=name)
+            trials = stored.get_trials(deepcopy=False)
         self._memory = optuna.create_study(directions=directions)
         self._memory.add_trials(trials)
         self.trials: list[FrozenTrial] = []
@@ -98,6 +94,7 @@ class Study:
         trials: int,
         suggest: Callable[[optuna.Trial], Any],
         evaluate: Callable[[Any], Evaluation],
+        store: Callable[[FrozenTrial], None],
     ) -> Iterator[FrozenTrial]:
         """Propose and evaluate until the study has so many trials, yielding each new one.
 
@@ -105,9 +102,7 @@ class Study:
             trials: how many the study shall have.
             suggest: an architecture from a trial's suggestions.
             evaluate: what becomes of it.
-
-        Raises:
-            InputError: the database is locked, damaged or full.
+            store: is given each finished trial, in order.
         """
         while len(self.trials) < trials:
             self._memory.sampler = self._make_sampler(len(self.trials))
@@ -121,8 +116,7 @@ class Study:
                 frozen = self._memory.tell(trial, state=TrialState.FAIL)
             else:
                 frozen = self._memory.tell(trial, list(evaluation.values))
-            with _database(self._place):
-                self._stored.add_trial(frozen)
+            store(frozen)
             self._append(frozen)
             yield frozen
 
@@ -141,35 +135,6 @@ class Study:
         if self._sampler == "tpe":
             return optuna.samplers.TPESampler(seed=seed)
         return _NSGAIISampler(self._genes or {}, population_size=self._population_size, seed=seed)
-
-
-@contextmanager
-def _database(place: str) -> Iterator[None]:
-    """Turn what goes wrong with a database into an `InputError` that names it."""
-    try:
-        yield
-    except KeyError as error:
-        raise InputError(f"study database {_shown(place)} does not hold the run's study") from error
-    except optuna.exceptions.StorageInternalError as error:
-        raise InputError(_broken(place, error.__cause__ or error)) from error
-    except (SQLAlchemyError, RuntimeError, ImportError, ValueError) as error:
-        raise InputError(_broken(place, error)) from error
-
-
-def _shown(place: str) -> str:
-    """The address without a password, for messages are passed on."""
-    try:
-        return make_url(place).render_as_string(hide_password=True)
-    except SQLAlchemyError:
-        return "at the given address"
-
-
-def _broken(place: str, error: BaseException) -> str:
-    reason = str(getattr(error, "orig", None) or error).partition("\n")[0]
-    return (
-        f"study database {_shown(place)}: {reason}; "
-        "a database that no other process has locked, with room to write, is needed"
-    )
 
 
 class _NSGAIISampler(optuna.samplers.NSGAIISampler):
@@ -192,16 +157,6 @@ class _NSGAIISampler(optuna.samplers.NSGAIISampler):
 
     def select_parent(self, study: optuna.Study, generation: int) -> list[FrozenTrial]:
         return sorted(super().select_parent(study, generation), key=lambda trial: trial.number)
-
-
-def check_storage(storage: str) -> None:
-    """Make sure that a database can be opened.
-
-    Raises:
-        InputError: it cannot.
-    """
-    with _database(storage):
-        optuna.storages.get_storage(storage)
 
 
 def result_of(trial: FrozenTrial) -> dict[str, Any]:

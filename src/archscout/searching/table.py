@@ -88,14 +88,9 @@ def _row(trial: FrozenTrial) -> dict[str, object]:
 def _fronts(values: np.ndarray) -> np.ndarray:
     """For each row of values (n, objectives), larger being better, the number of its front."""
     fronts = np.zeros(len(values), dtype=int)
-    left = np.arange(len(values))
-    number = 0
-    while len(left):
-        number += 1
-        rows = values[left]
-        beaten = np.array(
-            [bool(((rows >= row).all(1) & (rows > row).any(1)).any()) for row in rows]
-        )
-        fronts[left[~beaten]] = number
-        left = left[beaten]
+    order = np.lexsort(-values.T[::-1])  # whatever beats a row stands before it
+    rows = values[order]
+    for i, row in enumerate(rows):
+        beat = (rows[:i] >= row).all(1) & (rows[:i] > row).any(1)
+        fronts[order[i]] = 1 + fronts[order[:i][beat]].max(initial=0)
     return fronts

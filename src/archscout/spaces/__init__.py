@@ -10,15 +10,30 @@ from typing import Any
 
 from archscout.errors import InputError
 from archscout.spaces.base import Scale, Space
+from archscout.spaces.flexibert import EncoderGenotype, EncoderScale, FlexibertSpace
 from archscout.spaces.recurrent import Recipe, RecurrentScale, RecurrentSpace
 
-__all__ = ["Recipe", "RecurrentScale", "RecurrentSpace", "Scale", "Space", "available", "get"]
+__all__ = [
+    "EncoderGenotype",
+    "EncoderScale",
+    "FlexibertSpace",
+    "Recipe",
+    "RecurrentScale",
+    "RecurrentSpace",
+    "Scale",
+    "Space",
+    "available",
+    "get",
+]
 
 
 @cache
 def available() -> dict[str, Callable[[], Space[Any]]]:
     """Space classes by name: our own, and those of other packages' `archscout.spaces`."""
-    own: dict[str, Callable[[], Space[Any]]] = {RecurrentSpace.name: RecurrentSpace}
+    own: dict[str, Callable[[], Space[Any]]] = {
+        RecurrentSpace.name: RecurrentSpace,
+        FlexibertSpace.name: FlexibertSpace,
+    }
     return own | {point.name: point.load() for point in entry_points(group="archscout.spaces")}
 
 

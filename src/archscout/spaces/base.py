@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol, Self, TypeVar, get_args, get_type_hints
+from typing import Any, Literal, Protocol, Self, TypeVar, get_args, get_type_hints
 
 from torch import Tensor, nn
 
 from archscout.errors import InputError
-from archscout.recording import Recorder
+from archscout.recording import Kind, Recorder
 
 Genotype = TypeVar("Genotype")
 
@@ -26,6 +26,11 @@ class Scale:
 
     batch_size: int
     sequence_length: int
+
+    @property
+    def step_tokens(self) -> int:
+        """How many tokens of a sequence a network takes at a time."""
+        return 1
 
     @property
     def is_small(self) -> bool:
@@ -70,17 +75,28 @@ class Space(Protocol[Genotype]):
 
     Attributes:
         name: as on the command line.
+        kind: of the networks: which definitions of the metrics apply.
+        tokenization: how text becomes token ids, `words` or `wordpiece`.
+        auto_class: the class of transformers that loads an exported network.
         scales: named scales.
         default_scale: the name of the scale for search.
         default_metric: the metric for search.
         named: architectures that have a name in the literature.
+        published_sample: those of a published benchmark by their ids, where a sampler gives them.
     """
 
     name: str
+    kind: Kind
+    tokenization: Literal["words", "wordpiece"]
+    auto_class: str
     scales: Mapping[str, Any]
     default_scale: str
     default_metric: str
     named: Mapping[str, Genotype]
+
+    @property
+    def published_sample(self) -> Sequence[Genotype]:
+        """Empty where there is none."""
 
     def samples(self, seed: int) -> Iterator[Genotype]:
         """Different architectures drawn at random, until hardly any are left."""
@@ -125,11 +141,16 @@ class Space(Protocol[Genotype]):
         seed: int,
         depth: int | None,
         device: str,
+        mask_token: int | None,
     ) -> Recorder:
-        """The network for the trace, with weights as far as `depth` layers need them."""
+        """The network for the trace, with weights as far as `depth` layers need them.
+
+        With a mask token it can record the loss of predicting masked tokens, where it is an
+        encoder.
+        """
 
     def save_pretrained(self, network: Any, architecture: Genotype, folder: Path) -> None:
         """Write configuration, weights and code, for transformers to load."""
 
-    def step(self, network: Any, batch_size: int) -> Tensor:
-        """Run the network on the smallest unit of its work: one token, or one sequence."""
+    def step(self, network: Any, scale: Any, batch_size: int) -> Tensor:
+        """Run the network on the next `scale.step_tokens` tokens of each of B sequences."""

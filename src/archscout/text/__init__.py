@@ -1,23 +1,40 @@
 """Texts become corpora, vocabularies, and minibatches of token ids.
 
->>> from archscout.text import load_corpus, minibatch
+>>> from archscout.text import WordPiece, load_corpus
 >>> corpus = load_corpus("python-docs")
->>> ids = corpus.vocabulary().encode(corpus.tokens())
->>> minibatch(ids, sequence_length=35, batch_size=20).shape
+>>> corpus.vocabulary().minibatch(corpus, "all", sequence_length=35, batch_size=20).shape
 torch.Size([35, 20])
+>>> pieces = WordPiece.train(corpus, limit=1000)
+>>> pieces.minibatch(corpus, "all", sequence_length=35, batch_size=20).shape
+torch.Size([35, 20])
+
+Whatever has the interface of `Tokenizer` numbers the tokens of a text: a `Vocabulary` its words,
+a `WordPiece` pieces of them.
 """
 
 from archscout.text.corpora import CORPORA, Corpus, KnownCorpus, load_corpus
-from archscout.text.minibatches import minibatch
+from archscout.text.kinds import TokenizerKind, load_vocabulary, tokenizer_for
+from archscout.text.minibatches import framed_minibatch, minibatch
+from archscout.text.tokenizer import SplitText, Tokenizer
 from archscout.text.vocabulary import EOS, UNK, Vocabulary
+from archscout.text.wordpiece import WordPiece
+from archscout.text.wordpiece_training import SPECIAL_PIECES
 
 __all__ = [
     "CORPORA",
     "EOS",
+    "SPECIAL_PIECES",
     "UNK",
     "Corpus",
     "KnownCorpus",
+    "SplitText",
+    "Tokenizer",
+    "TokenizerKind",
     "Vocabulary",
+    "WordPiece",
+    "framed_minibatch",
     "load_corpus",
+    "load_vocabulary",
     "minibatch",
+    "tokenizer_for",
 ]

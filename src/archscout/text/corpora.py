@@ -72,6 +72,10 @@ class Corpus:
     sha256: str
     sources: tuple[str, ...]
 
+    def names(self) -> tuple[str, ...]:
+        """The splits that it has: train, valid and test in that order, or `all`."""
+        return tuple(name for name in (*_SPLITS, _WHOLE) if name in self.splits)
+
     def tokens(self, split: str | None = None) -> list[str]:
         """The tokens of one split.
 
@@ -106,9 +110,8 @@ class Corpus:
         Raises:
             InputError: `limit` is no whole number of at least 2.
         """
-        present = (name for name in (*_SPLITS, _WHOLE) if name in self.splits)
         return Vocabulary.from_tokens(
-            chain.from_iterable(self.splits[name] for name in present), limit
+            chain.from_iterable(self.splits[name] for name in self.names()), limit
         )
 
 

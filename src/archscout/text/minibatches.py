@@ -31,24 +31,69 @@ def minibatch(
     tensor([[0, 4, 8],
             [1, 5, 9]])
     """
+    _check_at_least("sequence length", sequence_length, 1)
+    return _cut(ids, sequence_length, batch_size, index, "tokens", sequence_length)
+
+
+def framed_minibatch(
+    ids: torch.Tensor, first: int, last: int, sequence_length: int, batch_size: int, index: int = 0
+) -> torch.Tensor:
+    """Cut one minibatch out of a text, each of its stretches between two fixed tokens.
+
+    This is how encoders read (Devlin et al., 2019): `[CLS]` before and `[SEP]` after the pieces of
+    each input. The rows between are those of `minibatch` with T - 2 rows.
+
+    Args:
+        ids: The text's token ids, (N,).
+        first: The id of the first row.
+        last: The id of the last row.
+        sequence_length: T, in time steps, the two fixed rows included.
+        batch_size: B, in inputs.
+        index: Which minibatch, from 0.
+
+    Returns:
+        Token ids, (T, B).
+
+    Raises:
+        InputError: As for `minibatch`; T must be at least 3, and the text must have at least
+            B * (T - 2) * (index + 1) tokens.
+
+    >>> framed_minibatch(torch.arange(13), 90, 91, sequence_length=4, batch_size=3)
+    tensor([[90, 90, 90],
+            [ 0,  4,  8],
+            [ 1,  5,  9],
+            [91, 91, 91]])
+    """
+    _check_at_least("sequence length", sequence_length, 3, ", as [CLS] and [SEP] take two steps")
+    rows = _cut(ids, sequence_length - 2, batch_size, index, "pieces", sequence_length)
+    return torch.cat(
+        [rows.new_full((1, batch_size), first), rows, rows.new_full((1, batch_size), last)]
+    )
+
+
+def _cut(
+    ids: torch.Tensor, rows: int, batch_size: int, index: int, unit: str, sequence_length: int
+) -> torch.Tensor:
+    """The rows index * rows and on of a text in B columns; the last two serve the message."""
     if ids.dim() != 1:
         raise InputError(f"token ids of shape {tuple(ids.shape)}; accepted is one dimension, (N,)")
-    _check_at_least("sequence length", sequence_length, 1)
     _check_at_least("batch size", batch_size, 1)
     _check_at_least("minibatch index", index, 0)
-    needed = batch_size * sequence_length * (index + 1)
+    needed = batch_size * rows * (index + 1)
     if len(ids) < needed:
         raise InputError(
-            f"the text has {len(ids)} tokens, and minibatch {index} of sequence length "
+            f"the text has {len(ids)} {unit}, and minibatch {index} of sequence length "
             f"{sequence_length} and batch size {batch_size} needs {needed};\n"
             "take a longer text, or a smaller sequence length, batch size or index"
         )
-    rows = len(ids) // batch_size
-    columns = ids[: batch_size * rows].reshape(batch_size, rows)
-    start = index * sequence_length
-    return columns[:, start : start + sequence_length].t().contiguous()
+    length = len(ids) // batch_size
+    columns = ids[: batch_size * length].reshape(batch_size, length)
+    start = index * rows
+    return columns[:, start : start + rows].t().contiguous()
 
 
-def _check_at_least(name: str, value: object, least: int) -> None:
+def _check_at_least(name: str, value: object, least: int, reason: str = "") -> None:
     if not (isinstance(value, int) and value >= least):
-        raise InputError(f"{name} {value!r}: accepted is a whole number of at least {least}")
+        raise InputError(
+            f"{name} {value!r}: accepted is a whole number of at least {least}{reason}"
+        )

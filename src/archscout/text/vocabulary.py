@@ -11,12 +11,21 @@ from typing import Self
 import torch
 
 from archscout.errors import InputError
+from archscout.text.minibatches import minibatch
+from archscout.text.pretrained import write_pretrained
+from archscout.text.tokenizer import SplitText
 
 EOS = "<eos>"
 """The token that closes every line."""
 
 UNK = "<unk>"
 """The token that stands for all that have no id of their own."""
+
+
+_NO_OTHERS = """\
+there is no `<unk>` among
+them, so it raises an error at every other word. Export or search with `--vocabulary-size N` for a
+vocabulary that has one"""
 
 
 @dataclass(frozen=True, repr=False)
@@ -114,6 +123,11 @@ class Vocabulary:
         except InputError as error:
             raise InputError(f"the vocabulary {os.fspath(path)!r}: {error}") from error
 
+    def describe(self) -> str:
+        """What it does with a text, to follow `The tokenizer`."""
+        others = "every other word becomes `<unk>`" if UNK in self else _NO_OTHERS
+        return f"splits at whitespace and knows {len(self):,} tokens; {others}"
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the tokens as a JSON list, in the order of their ids, in UTF-8.
 
@@ -129,6 +143,10 @@ class Vocabulary:
             raise InputError(
                 f"cannot write the vocabulary {os.fspath(path)!r}: {error.strerror}"
             ) from error
+
+    @property
+    def mask_token(self) -> None:
+        """None: words are not masked."""
 
     def encode(self, tokens: Iterable[str]) -> torch.Tensor:
         """Turn tokens into ids.
@@ -180,6 +198,53 @@ class Vocabulary:
                 )
             decoded.append(self.tokens[number])
         return decoded
+
+    def minibatch(
+        self,
+        corpus: SplitText,
+        split: str | None,
+        sequence_length: int,
+        batch_size: int,
+        index: int = 0,
+    ) -> torch.Tensor:
+        """Cut one minibatch out of a split, as published; see `archscout.text.minibatch`.
+
+        Args:
+            corpus: The text.
+            split: One of its splits; None as for `Corpus.tokens`.
+            sequence_length: T, in time steps.
+            batch_size: B, in inputs.
+            index: Which minibatch, from 0.
+
+        Returns:
+            Token ids, (T, B), int64.
+
+        Raises:
+            InputError: The corpus has no such split, a token has no id, a size is out of range, or
+                the split has fewer than B * T * (index + 1) tokens.
+        """
+        return minibatch(self.encode(corpus.tokens(split)), sequence_length, batch_size, index)
+
+    def save_pretrained(self, folder: str | os.PathLike[str]) -> None:
+        """Write a transformers tokenizer that splits on whitespace, as the vocabulary was made.
+
+        Args:
+            folder: Where its files go; made where it is not there.
+
+        Raises:
+            InputError: The folder cannot be written.
+        """
+        # Only exports need transformers, which takes seconds to import.
+        from tokenizers import Tokenizer, models, pre_tokenizers
+        from transformers import PreTrainedTokenizerFast
+
+        unknown = UNK if UNK in self else None
+        tokenizer = Tokenizer(models.WordLevel(self._ids, unk_token=unknown or ""))
+        tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+        fast = PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
+            tokenizer_object=tokenizer, unk_token=unknown, eos_token=EOS if EOS in self else None
+        )
+        write_pretrained(fast, folder)
 
     def __len__(self) -> int:
         return len(self.tokens)

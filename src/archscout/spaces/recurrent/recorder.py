@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from archscout.recording import Linear, Recording
+from archscout.recording import Kind, Linear, Recording
 from archscout.spaces.recurrent.language_model import (
     RecurrentLanguageModel,
     RecurrentLayer,
@@ -32,9 +32,12 @@ class RecurrentRecorder:
         model: with at least as many layers filled as will be recorded.
     """
 
-    recordable: Mapping[str, str | None] = dict.fromkeys(
-        ("output", "hidden_states", "activations", "linears", "embedding")
-    )
+    kind: Kind = "other"
+    recordable: Mapping[str, str | None] = {
+        **dict.fromkeys(("output", "hidden_states", "activations", "linears", "embedding")),
+        "loss": "the decoder is not run",
+        **dict.fromkeys(("projections", "softmaxes", "position_embedding"), "it has no attention"),
+    }
 
     def __init__(self, model: RecurrentLanguageModel) -> None:
         self._model = model.eval().requires_grad_(False)
@@ -48,6 +51,9 @@ class RecurrentRecorder:
     def tied_embedding(self) -> Tensor | None:
         """The embedding's weight (V, E), which the decoder shares."""
         return self._model.embedding
+
+    def train(self, mode: bool) -> None:
+        """Nothing: recurrent networks are scored without dropout."""
 
     def inputs_at_once(self, minibatch: Tensor) -> int:
         """As many inputs as keep what autograd holds below about half a gigabyte."""

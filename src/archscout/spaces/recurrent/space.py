@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from archscout.errors import InputError
+from archscout.recording import Kind
 from archscout.spaces.base import Scale, Trial
 from archscout.spaces.recurrent.canonical import canonical, fingerprint
 from archscout.spaces.recurrent.cells import CELLS
@@ -74,6 +75,9 @@ class RecurrentSpace:
     """
 
     name = "rnn"
+    kind: Kind = "other"
+    tokenization: Literal["words", "wordpiece"] = "words"
+    auto_class = "AutoModelForCausalLM"
     scales: Mapping[str, RecurrentScale] = SCALES
     default_scale = "fast"
     default_metric = "hidden_covariance"
@@ -82,6 +86,11 @@ class RecurrentSpace:
     def __init__(self, states: int | None = None, steps: int | None = None) -> None:
         self.states = states
         self.steps = steps
+
+    @property
+    def published_sample(self) -> tuple[Recipe, ...]:
+        """None: the recipes of NAS-Bench-NLP lie in its log files."""
+        return ()
 
     def samples(self, seed: int) -> Iterator[Recipe]:
         """Different recipes from the published distribution.
@@ -190,6 +199,7 @@ class RecurrentSpace:
         seed: int,
         depth: int | None,
         device: str = "cpu",
+        mask_token: int | None = None,
     ) -> RecurrentRecorder:
         """The language model for the trace, with weights in its first `depth` layers only."""
         depth = scale.num_layers if depth is None else min(depth, scale.num_layers)
@@ -245,7 +255,9 @@ class RecurrentSpace:
         for module in (language_model, pretrained):
             shutil.copy(inspect.getfile(module), folder)
 
-    def step(self, network: RecurrentLanguageModel, batch_size: int) -> Tensor:
+    def step(
+        self, network: RecurrentLanguageModel, scale: RecurrentScale, batch_size: int
+    ) -> Tensor:
         """Logits (1, B, V) of one token for each of B sequences."""
         tokens = torch.zeros(1, batch_size, dtype=torch.long, device=network.embedding.device)
         logits: Tensor = network(tokens)[0]

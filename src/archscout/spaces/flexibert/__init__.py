@@ -1,0 +1,15 @@
+"""The encoders of FlexiBERT: genotypes, readings, networks."""
+
+from archscout.spaces.flexibert.genotype import EncoderGenotype, EncoderLayer
+from archscout.spaces.flexibert.network import FlexibertNetwork
+from archscout.spaces.flexibert.recorder import FlexibertRecorder
+from archscout.spaces.flexibert.space import EncoderScale, FlexibertSpace
+
+__all__ = [
+    "EncoderGenotype",
+    "EncoderLayer",
+    "EncoderScale",
+    "FlexibertNetwork",
+    "FlexibertRecorder",
+    "FlexibertSpace",
+]

@@ -1,0 +1,218 @@
+"""The FlexiBERT space: heterogeneous encoders of two or four layers."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import random
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from archscout.errors import InputError
+from archscout.recording import Kind
+from archscout.spaces.base import Scale, Trial
+from archscout.spaces.flexibert import genotype as genotypes
+from archscout.spaces.flexibert.genotype import EncoderGenotype
+from archscout.spaces.flexibert.initialisation import fill
+from archscout.spaces.flexibert.network import FlexibertNetwork, MaskedTokenHead
+from archscout.spaces.flexibert.readings import Reading, plan
+from archscout.spaces.flexibert.recorder import FlexibertRecorder
+
+_MISSES = 1000
+
+
+@dataclasses.dataclass(frozen=True)
+class EncoderScale(Scale):
+    """Sizes of an encoder that its genotype does not say, its minibatch, and its reading.
+
+    Attributes:
+        embedding_size: E.
+        num_positions: the longest input.
+        reading: which network a genotype stands for, see `readings.plan`.
+    """
+
+    embedding_size: int
+    num_positions: int
+    reading: Reading
+
+    @property
+    def step_tokens(self) -> int:
+        """An encoder takes a whole sequence at a time."""
+        return self.sequence_length
+
+    def __post_init__(self) -> None:
+        if self.sequence_length > self.num_positions:
+            raise InputError(
+                f"sequence_length is {self.sequence_length}; the encoder has "
+                f"{self.num_positions} positions"
+            )
+
+
+class FlexibertSpace:
+    """Encoders whose layers each have an operation, heads and feed-forward sizes of their own.
+
+    Source: Tuli et al. 2022, "FlexiBERT"; the benchmark of Serianni and Kalita 2023.
+
+    Example:
+        >>> space = FlexibertSpace()
+        >>> space.describe(space.sample(seed=3))
+        '128 wide: DSC-9 2h 512, SDP 4h 512, DFT 4h 1024x3, DCT 4h 1024x3'
+    """
+
+    name = "flexibert"
+    kind: Kind = "transformer"
+    tokenization: Literal["words", "wordpiece"] = "wordpiece"
+    auto_class = "AutoModel"
+    scales: Mapping[str, EncoderScale] = {
+        "paper": EncoderScale(16, 128, 128, 512, "declared"),
+        "fast": EncoderScale(16, 64, 128, 512, "declared"),
+    }
+    default_scale = "fast"
+    default_metric = "head_importance"
+    named: Mapping[str, EncoderGenotype] = {}
+
+    @property
+    def size(self) -> int:
+        """The number of architectures."""
+        return genotypes.size()
+
+    def samples(self, seed: int) -> Iterator[EncoderGenotype]:
+        """Different genotypes, drawn choice by choice as the published ones were."""
+        rng = random.Random(seed)
+        seen: set[EncoderGenotype] = set()
+        misses = 0
+        while misses < _MISSES:
+            drawn = genotypes.sample(rng)
+            misses = misses + 1 if drawn in seen else 0
+            if not misses:
+                seen.add(drawn)
+                yield drawn
+
+    def sample(self, seed: int) -> EncoderGenotype:
+        """A genotype drawn at random."""
+        return next(self.samples(seed))
+
+    @property
+    def published_sample(self) -> tuple[EncoderGenotype, ...]:
+        """The 500 of the published benchmark, by their ids there."""
+        return genotypes.published_sample()
+
+    def suggest(self, trial: Trial) -> EncoderGenotype:
+        """A genotype from genes, see `genotype.suggest`."""
+        return genotypes.suggest(trial)
+
+    def parse(self, document: Any) -> EncoderGenotype:
+        """A genotype from JSON (text or parsed), or an entry of the published benchmark.
+
+        Raises:
+            InputError: not JSON, or not a genotype of the space.
+        """
+        return genotypes.parse(document)
+
+    def to_dict(self, architecture: EncoderGenotype) -> dict[str, Any]:
+        """The genotype as plain JSON types."""
+        return architecture.to_dict()
+
+    def canonical(self, architecture: EncoderGenotype) -> EncoderGenotype:
+        """The genotype itself: there is one way of writing it."""
+        return architecture
+
+    def fingerprint(self, architecture: EncoderGenotype) -> str:
+        """Sixteen hexadecimal digits."""
+        return genotypes.fingerprint(architecture)
+
+    def describe(self, architecture: EncoderGenotype) -> str:
+        """The genotype in a few words."""
+        return genotypes.describe(architecture)
+
+    def skeleton(
+        self, architecture: EncoderGenotype, vocabulary_size: int, scale: EncoderScale
+    ) -> FlexibertNetwork:
+        """The encoder on the meta device."""
+        with torch.device("meta"):
+            return FlexibertNetwork(
+                **plan(architecture, scale.reading).arguments(),
+                vocabulary_size=vocabulary_size,
+                embedding_size=scale.embedding_size,
+                num_positions=scale.num_positions,
+            )
+
+    def build(
+        self,
+        architecture: EncoderGenotype,
+        vocabulary_size: int,
+        scale: EncoderScale | None = None,
+        seed: int = 0,
+    ) -> FlexibertNetwork:
+        """The encoder with random weights, on the CPU.
+
+        Args:
+            architecture: a genotype.
+            vocabulary_size: V.
+            scale: sizes and reading; `fast` by default.
+            seed: of the weights.
+        """
+        scale = scale or self.scales[self.default_scale]
+        network = self.skeleton(architecture, vocabulary_size, scale)
+        fill(network, seed, share=False)
+        return network
+
+    def recorder(
+        self,
+        architecture: EncoderGenotype,
+        vocabulary_size: int,
+        scale: EncoderScale,
+        seed: int,
+        depth: int | None = None,
+        device: str = "cpu",
+        mask_token: int | None = None,
+    ) -> FlexibertRecorder:
+        """The encoder for the trace, with weights in its first `depth` layers only."""
+        network = self.skeleton(architecture, vocabulary_size, scale)
+        kept = network.encoder.layer[:depth]
+        if depth != 0:
+            fill(network.embeddings, seed, True, "embeddings")
+            if hasattr(network, "embeddings_project"):
+                fill(network.embeddings_project, seed, True, "embeddings_project")
+            for i, layer in enumerate(kept):
+                fill(layer, seed, True, f"encoder.layer.{i}")
+        head = None
+        if mask_token is not None:
+            hidden_size = network.encoder.hidden_size
+            with torch.device("meta"):
+                head = MaskedTokenHead(hidden_size, scale.embedding_size, vocabulary_size)
+            fill(head, seed, True, "masked_token_head")
+        if device != "cpu":
+            for module in (network.embeddings, *kept, head):
+                if module is not None:
+                    module.to(device)
+        return FlexibertRecorder(network, head, mask_token or 0, seed)
+
+    def save_pretrained(
+        self, network: FlexibertNetwork, architecture: EncoderGenotype, folder: Path
+    ) -> None:
+        """Write configuration, weights and code, for transformers to load."""
+        # Importing transformers takes seconds, and only exports need it.
+        from archscout.spaces.flexibert import network as network_file
+        from archscout.spaces.flexibert import pretrained
+
+        model = pretrained.wrap(network)
+        name = pretrained.__name__.rpartition(".")[2]
+        model.config.auto_map = {
+            auto: f"{name}.{kind.__name__}" for auto, kind in pretrained.AUTO_CLASSES.items()
+        }
+        model.save_pretrained(folder)
+        for module in (network_file, pretrained):
+            shutil.copy(inspect.getfile(module), folder)
+
+    def step(self, network: FlexibertNetwork, scale: EncoderScale, batch_size: int) -> Tensor:
+        """Hidden states (B, T, H) of one sequence for each of B."""
+        device = network.embeddings.word_embeddings.weight.device
+        tokens = torch.zeros(batch_size, scale.sequence_length, dtype=torch.long, device=device)
+        hidden: Tensor = network(tokens).last_hidden_state
+        return hidden
