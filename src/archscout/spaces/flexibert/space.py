@@ -73,7 +73,7 @@ class FlexibertSpace:
         "fast": EncoderScale(16, 64, 128, 512, "declared"),
     }
     default_scale = "fast"
-    default_metric = "head_importance"
+    default_metric = "synaptic_saliency"
     named: Mapping[str, EncoderGenotype] = {}
 
     @property
