@@ -39,7 +39,7 @@ check: $(DEV) ## lint, formatting and types
 	$(BIN)/mypy
 
 benchmark: $(DEV) ## run every script in benchmarks/
-	@set -e; for script in $(filter-out benchmarks/plain.py,$(sort $(wildcard benchmarks/*.py))); do \
+	@set -e; for script in $(filter-out benchmarks/plain%,$(sort $(wildcard benchmarks/*.py))); do \
 		echo "== $$script"; $(BIN)/python $$script; \
 	done
 

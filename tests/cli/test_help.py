@@ -70,7 +70,7 @@ def test_metrics_are_listed(archscout: Any) -> None:
         names = {e["name"] for e in entries if e["networks"] in (networks, "all")}
         assert names >= available(kind).keys()
     assert {e["networks"] for e in entries if e["name"] == "synaptic_saliency"} == {
-        "all",
+        "others",
         "transformers",
     }
     assert all(entry["summary"] for entry in entries)

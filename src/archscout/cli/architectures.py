@@ -39,7 +39,9 @@ def _read_one(space: Space[Any], source: str) -> Iterator[Any]:
         and (near := difflib.get_close_matches(source, space.named, 1))
     ):
         raise InputError(f"no architecture {source!r}: it is no file; did you mean {near[0]}?")
-    name, text = ("standard input", sys.stdin.read()) if source == "-" else (source, _load(source))
+    name, text = (
+        ("standard input", sys.stdin.read()) if source == "-" else (source, _load(space, source))
+    )
     if not text.strip():
         raise InputError(f"{name} is empty; architectures as JSON or JSON Lines are accepted")
     for place, document in _documents(name, text):
@@ -49,13 +51,14 @@ def _read_one(space: Space[Any], source: str) -> Iterator[Any]:
             raise InputError(f"{place}: {error}") from error
 
 
-def _load(source: str) -> str:
+def _load(space: Space[Any], source: str) -> str:
+    names = f", or a name such as {next(iter(space.named))}" if space.named else ""
     try:
         return Path(source).read_text(encoding="utf-8-sig")
     except FileNotFoundError as error:
         raise InputError(
-            f"no architecture {source!r}: it is no file; a file of JSON or JSON Lines, - for "
-            "standard input, or a name such as lstm is accepted"
+            f"no architecture {source!r}: it is no file; a file of JSON or JSON Lines, or - for "
+            f"standard input{names} is accepted"
         ) from error
     except UnicodeDecodeError as error:
         raise InputError(f"{source} is not text: byte {error.start} is not UTF-8") from error

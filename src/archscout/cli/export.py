@@ -63,7 +63,10 @@ def export(
         from archscout.text import load_corpus, tokenizer_for
 
         found = spaces.get(space)
-        genotypes = architectures.read(found, [source])
+        try:
+            genotypes = architectures.read(found, [source])
+        except InputError as error:
+            raise InputError(f"{error}\n(read as one of space {space}; see --space)") from error
         if len(genotypes) > 1:
             errors.print(f"{source} holds {len(genotypes)} architectures; exporting the first")
         sized = options.resolve(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 import typer
 from rich.table import Table
@@ -10,7 +11,8 @@ from rich.table import Table
 from archscout.cli import options
 from archscout.cli.output import console
 
-_NETWORKS = {None: "all", "transformer": "transformers", "other": "others"}
+if TYPE_CHECKING:
+    from archscout.metrics import Metric
 
 
 def metrics(as_json: options.Json = False) -> None:
@@ -26,7 +28,7 @@ def metrics(as_json: options.Json = False) -> None:
         for entry in entries:
             content = {
                 "name": entry.name,
-                "networks": _NETWORKS[entry.kind],
+                "networks": _networks(entry),
                 "larger_is_better": entry.larger_is_better,
                 "main_layer": entry.main_layer,
                 "needs": sorted(entry.needs),
@@ -39,5 +41,14 @@ def metrics(as_json: options.Json = False) -> None:
     for entry in entries:
         name = f"{entry.name}\\[layer]" if entry.main_layer else entry.name
         way = "larger" if entry.larger_is_better else "smaller"
-        table.add_row(name, _NETWORKS[entry.kind], way, entry.summary, f"[dim]{entry.source}")
+        table.add_row(name, _networks(entry), way, entry.summary, f"[dim]{entry.source}")
     console.print(table)
+
+
+def _networks(entry: Metric) -> str:
+    """For which networks a definition is."""
+    from archscout.metrics import available
+
+    if entry.kind == "transformer":
+        return "transformers"
+    return "all" if available("transformer").get(entry.name) == entry else "others"

@@ -60,7 +60,11 @@ def search(
     ] = None,
     max_latency: Annotated[
         str | None,
-        typer.Option(metavar="MS", help="Of one token, such as 5ms.", rich_help_panel=_LIMITS),
+        typer.Option(
+            metavar="MS",
+            help="Of one token, or, of an encoder, one sequence: 5ms.",
+            rich_help_panel=_LIMITS,
+        ),
     ] = None,
     max_memory: Annotated[
         str | None,

@@ -105,8 +105,8 @@ def position_cosine(trace: Trace) -> float:
 def jacobian_covariance(trace: Trace) -> float:
     """Spectral score of the correlations between the inputs' gradients.
 
-    The gradient of the sum of the last layer's raw output with respect to the embeddings, one row
-    an input, (B, T * E).
+    The gradient of the objective, by default the sum of the last layer's raw output, with respect
+    to the embeddings, one row an input, (B, T * E).
     """
     return _covariance(trace)
 

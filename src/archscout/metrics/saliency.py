@@ -61,9 +61,10 @@ def saliency_of_feed_forward(trace: Trace) -> list[float]:
 
 @metric(needs={"weight_gradients"}, larger_is_better=False, source=_SOURCE, undefined=_UNDEFINED)
 def synaptic_saliency(trace: Trace) -> float:
-    """Sum of |weight * gradient| over all linear weights; the gradient is that of the output's sum.
+    """Sum of |weight * gradient| over all linear weights.
 
-    The embedding and its decoder are not linear weights.
+    The gradient is that of the objective, by default of the output's sum. The embedding and its
+    decoder are not linear weights.
     """
     return _saliency((w.weight, w.gradient) for w in trace.weight_gradients)
 
@@ -106,5 +107,8 @@ def synaptic_saliency_released(trace: Trace) -> float:
     undefined="hidden states or their gradients are not finite",
 )
 def hidden_synaptic_saliency(trace: Trace) -> float:
-    """Sum of |state * gradient| over layers and steps, of the first state entering each step."""
+    """Sum of |state * gradient| over layers and steps, of the first state entering each step.
+
+    The states of a transformer's layer are its outputs.
+    """
     return _saliency(zip(trace.hidden_states, trace.hidden_state_gradients, strict=True))

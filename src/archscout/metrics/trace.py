@@ -245,6 +245,8 @@ def _trace(
             objective_of = partial(wanted.of, inputs=inputs)
             with torch.enable_grad():
                 _differentiate(parts[-1], recorder, fields, needs, objective_of)
+            if len(parts) > 1:
+                _move_weight_gradients(parts[-1], parts[0])
         _join(found, parts)
         found.tied_weight_gradient, found.squared_tied_weight_gradient = (
             _tied(recorder, minibatch, gradient, weights)
@@ -336,8 +338,8 @@ def _differentiate_recording(
 def _join(found: Trace, parts: Sequence[Trace]) -> None:
     """Put together what was found on parts of the minibatch.
 
-    The objectives are sums over inputs: gradients of states and embeddings stand side by side,
-    gradients of weights add up.
+    The objectives are sums over inputs: gradients of states and embeddings stand side by side;
+    those of weights add up, and have been added to the first part's.
     """
     for name in ("hidden_states", "hidden_state_gradients"):
         layers = zip(*(getattr(part, name) for part in parts), strict=True)
@@ -350,9 +352,8 @@ def _join(found: Trace, parts: Sequence[Trace]) -> None:
     for name in ("output", "embedding_gradient", "squared_embedding_gradient"):
         tensors = [getattr(part, name) for part in parts]
         setattr(found, name, None if tensors[0] is None else _joined(tensors))
-    for name in ("weight_gradients", "squared_weight_gradients"):
-        weights = zip(*(getattr(part, name) for part in parts), strict=True)
-        setattr(found, name, [_added(weight) for weight in weights])
+    found.weight_gradients = parts[0].weight_gradients
+    found.squared_weight_gradients = parts[0].squared_weight_gradients
     found.activations = StackedSteps(*(part.activations for part in parts))
 
 
@@ -360,10 +361,12 @@ def _joined(tensors: Sequence[Tensor]) -> Tensor:
     return tensors[0] if len(tensors) == 1 else torch.cat(list(tensors), 1)
 
 
-def _added(weights: Sequence[WeightGradient]) -> WeightGradient:
-    for other in weights[1:]:
-        weights[0].gradient += other.gradient
-    return weights[0]
+def _move_weight_gradients(part: Trace, first: Trace) -> None:
+    """Add a part's gradients of weights to the first part's: all parts' would not fit."""
+    for name in ("weight_gradients", "squared_weight_gradients"):
+        for total, added in zip(getattr(first, name), getattr(part, name), strict=True):
+            total.gradient += added.gradient
+        setattr(part, name, [])
 
 
 class _WeightGradients:

@@ -126,12 +126,23 @@ class SearchSettings(BaseModel):
 
     def differences(self, other: SearchSettings) -> list[str]:
         """Which settings differ so that one run cannot go on as the other."""
-        ours, theirs = self.model_dump(), other.model_dump()
+        ours, theirs = (_flat(settings.model_dump()) for settings in (self, other))
         return [
-            f"{name} is {theirs[name]!r}, was {ours[name]!r}"
-            for name in ours
-            if name != "trials" and ours[name] != theirs[name]
+            f"{name} is {theirs.get(name)!r}, was {ours.get(name)!r}"
+            for name in ours | theirs
+            if name != "trials" and ours.get(name) != theirs.get(name)
         ]
+
+
+def _flat(settings: dict[str, Any]) -> dict[str, Any]:
+    """The settings with an entry for each part of a mapping, such as `scale.batch_size`."""
+    flat: dict[str, Any] = {}
+    for name, value in settings.items():
+        if isinstance(value, dict):
+            flat |= {f"{name}.{part}": inner for part, inner in value.items()}
+        else:
+            flat[name] = value
+    return flat
 
 
 def check_count(name: str, value: int, least: int = 1) -> int:

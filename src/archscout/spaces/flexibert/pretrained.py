@@ -29,7 +29,7 @@ from transformers.modeling_outputs import (
 from transformers.models.electra.modeling_electra import ElectraForPreTrainingOutput
 
 # Relative, for in an exported folder this file lies beside the other without a package.
-from .network import LAYER_NORM_EPSILON, FlexibertNetwork, MaskedTokenHead
+from .network import LAYER_NORM_EPSILON, FlexibertNetwork, MaskedTokenHead, SeparableConvolution
 
 
 class FlexibertConfig(PretrainedConfig):  # type: ignore[no-untyped-call]
@@ -90,6 +90,8 @@ class FlexibertPreTrainedModel(PreTrainedModel):  # type: ignore[no-untyped-call
         if isinstance(module, nn.Linear | nn.Embedding | nn.Conv1d):
             nn.init.normal_(module.weight, std=self.config.initializer_range)
         if isinstance(module, nn.Linear) and module.bias is not None:
+            nn.init.zeros_(module.bias)
+        if isinstance(module, MaskedTokenHead | SeparableConvolution):
             nn.init.zeros_(module.bias)
         if isinstance(module, nn.LayerNorm):
             nn.init.ones_(module.weight)

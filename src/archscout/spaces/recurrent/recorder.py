@@ -17,7 +17,7 @@ from archscout.spaces.recurrent.language_model import (
 )
 
 # What autograd may hold, by an estimate that was compared with cells of 13 to 18 nodes.
-_GRAPH_BYTES = 600_000_000
+_GRAPH_BYTES = 400_000_000
 
 _FORWARD_ONLY = frozenset({"hidden_states"})
 
@@ -56,7 +56,7 @@ class RecurrentRecorder:
         """Nothing: recurrent networks are scored without dropout."""
 
     def inputs_at_once(self, minibatch: Tensor) -> int:
-        """As many inputs as keep what autograd holds below about half a gigabyte."""
+        """As many inputs as keep what autograd holds below about 400 megabytes."""
         steps, batch_size = minibatch.shape
         values = sum(
             layer.hidden_size * sum(1 + len(inputs) for _, _, inputs, _ in layer.program)
