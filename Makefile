@@ -10,7 +10,9 @@ TEXT ?= python-docs
 TRIALS ?= 500
 RUN ?= runs/$(notdir $(TEXT))
 
-# More arguments for pytest: make test PYTEST_ARGS='-m "not slow"'
+# How many processes test at once, and more arguments for pytest:
+# make test TEST_PROCESSES=0 PYTEST_ARGS='-m "not slow"'
+TEST_PROCESSES ?= 2
 PYTEST_ARGS ?=
 
 BIN := $(VENV)/bin
@@ -31,7 +33,7 @@ search: $(BASE) ## search the recurrent space on English prose; goes on where a 
 	$(BIN)/archscout search $(SPACE) --text $(TEXT) --trials $(TRIALS) --out $(RUN) $(if $(wildcard $(RUN)/run.json $(RUN)/study.db),--resume)
 
 test: check ## check, then run every test
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadscope $(PYTEST_ARGS)
 
 check: $(DEV) ## lint, formatting and types
 	$(BIN)/ruff check .

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from archscout import metrics as metrics_room
 from archscout import spaces
 from archscout.errors import InputError
-from archscout.metrics.registry import Request
+from archscout.metrics.registry import MissingLayer, Request
 from archscout.metrics.trace import OBJECTIVES, QUANTITIES, Objective, Trace
 from archscout.metrics.transformers import module_recorder
 from archscout.recording import Kind, Recorder
@@ -113,6 +113,10 @@ class Scorer:
         self.scale: Any = resolve_scale(self.space, scale)
         self.requests = parse_requests(metrics, self.space.kind)
         self.objective = resolve_objective(objective, self.space.kind)
+        num_layers = getattr(self.scale, "num_layers", None)
+        for asked in self.requests:
+            if num_layers is not None and (asked.layer or 0) > num_layers:
+                raise InputError(f"metric {asked.column}: the network has {num_layers} layer(s)")
         if not 0 <= seed < MAX_SEED:
             raise InputError(f"seed is {seed}; from 0 to {MAX_SEED - 1} are accepted")
         self.seed = seed
@@ -166,7 +170,7 @@ class Scorer:
                         f"metric {asked.column} does not apply to space {self.space.name}: {reason}"
                     )
             scores, problem = _measure(
-                recorder, self.minibatch, self.requests, self.depth, self.seed, self.objective
+                recorder, self.minibatch, self.requests, self.depth, self.seed, self.objective, True
             )
         mark = self.space.fingerprint(architecture)
         return Score(mark, scores, time.perf_counter() - start, problem)
@@ -244,7 +248,9 @@ def score_module(
         for asked in requests:
             if reason := reasons[asked.column]:
                 raise InputError(f"metric {asked.column} does not apply to this module: {reason}")
-        scores, problem = _measure(recorder, recorder.minibatch, requests, None, seed, objective)
+        scores, problem = _measure(
+            recorder, recorder.minibatch, requests, None, seed, objective, False
+        )
     return Score(None, scores, time.perf_counter() - start, problem)
 
 
@@ -337,8 +343,12 @@ def _measure(
     depth: int | None,
     seed: int,
     objective: Objective,
+    lenient: bool,
 ) -> tuple[dict[str, float], str | None]:
-    """Scores by name, and why some are not finite, or mean nothing."""
+    """Scores by name, and why some are not finite, or mean nothing.
+
+    Where lenient, the score of a layer that the network does not have is NaN.
+    """
     traces: dict[bool, Trace] = {}
     for as_published in {asked.metric.as_published for asked in requests}:
         group = [asked for asked in requests if asked.metric.as_published == as_published]
@@ -351,18 +361,26 @@ def _measure(
     problems = []
     for asked in requests:
         traced = traces[asked.metric.as_published]
-        values = asked.values(traced)
+        try:
+            values = asked.values(traced)
+        except MissingLayer as error:
+            if not lenient:
+                raise
+            scores[asked.column] = math.nan
+            problems.append(str(error))
+            continue
         scores |= values
         bad = [name for name, value in values.items() if not math.isfinite(value)]
         if bad:
             shown = ", ".join(f"{name} is {scores[name]}" for name in bad)
             problems.append(f"{shown}: {_cause(traced) or asked.metric.undefined}")
-    plain = traces.get(False)
-    if plain is not None and plain.objective == "sum" and plain.sums_are_constant:
-        problems.append(
-            "the features of the output add up to a constant, as after a layer norm, so gradients "
-            "of their sum are rounding errors; take objective cotangent"
-        )
+    for as_published, traced in traces.items():
+        if traced.objective == "sum" and traced.sums_are_constant:
+            advice = "so are the published scores" if as_published else "take objective cotangent"
+            problems.append(
+                "the features of the output add up to a constant, as after a layer norm, so "
+                f"gradients of their sum are rounding errors; {advice}"
+            )
     return scores, "; ".join(problems) or None
 
 

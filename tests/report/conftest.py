@@ -42,8 +42,9 @@ def find(tmp_path_factory: pytest.TempPathFactory, corpus: Path) -> Callable[...
 def never_finite() -> str:
     """A metric that no architecture has a finite value of."""
 
-    @archscout.metric(needs={"hidden_states"}, larger_is_better=True)
+    @archscout.metric(needs={"hidden_states"}, larger_is_better=True, kind="other")
     def never_finite(trace: object) -> float:
+        """Nothing."""
         return math.nan
 
     return "never_finite"
@@ -53,8 +54,9 @@ def never_finite() -> str:
 def always_one() -> str:
     """A metric in which all architectures are equal."""
 
-    @archscout.metric(needs={"hidden_states"}, larger_is_better=False)
+    @archscout.metric(needs={"hidden_states"}, larger_is_better=False, kind="other")
     def always_one(trace: object) -> float:
+        """One."""
         return 1.0
 
     return "always_one"

@@ -31,7 +31,7 @@ TINY = EncoderScale(
     batch_size=2, sequence_length=8, embedding_size=16, num_positions=16, reading="declared"
 )
 # Of encoders sampled at the tiny scale: about half are below.
-MIDDLE = {"max_parameters": 1_500_000, "max_flops": 3_000_000, "max_memory": "6MB"}
+MIDDLE: dict[str, Any] = {"max_parameters": 1_500_000, "max_flops": 3_000_000, "max_memory": "6MB"}
 Hunt = Callable[..., Run]
 
 
@@ -72,8 +72,11 @@ def proposals(run: Run) -> list[Any]:
 def assert_same(one: Run, other: Run) -> None:
     """Two runs found the same, in the same order, and wrote the same."""
     assert proposals(one) == proposals(other)
-    stored = [pd.read_parquet(r.folder.path / "scores.parquet") for r in (one, other)]
-    pd.testing.assert_frame_equal(*(s.drop(columns="seconds") for s in stored))
+    first, second = (
+        pd.read_parquet(run.folder.path / "scores.parquet").drop(columns="seconds")
+        for run in (one, other)
+    )
+    pd.testing.assert_frame_equal(first, second)
     for name in ("best.json", "vocabulary.json"):
         assert (one.folder.path / name).read_bytes() == (other.folder.path / name).read_bytes()
 
@@ -141,15 +144,14 @@ def test_an_impossible_limit_is_named_with_the_smallest_seen(hunt: Hunt, tmp_pat
 
 
 def test_each_reading_and_objective_is_a_run_of_its_own(hunt: Hunt, tmp_path: Path) -> None:
+    kinds: list[dict[str, Any]] = [
+        {},
+        {"scale": TINY.resized(reading="trained")},
+        {"objective": "loss"},
+    ]
     runs = [
-        hunt(tmp_path / str(i), metric="head_importance", trials=2, **changes)
-        for i, changes in enumerate(
-            (
-                {},
-                {"scale": TINY.resized(reading="trained")},
-                {"objective": "loss"},
-            )
-        )
+        hunt(tmp_path / str(i), metric="head_importance", trials=2, **kind)
+        for i, kind in enumerate(kinds)
     ]
     assert len({run.best.scores["head_importance"] for run in runs}) == 3
     assert len({run.table["fingerprint"].min() for run in runs}) == 1
@@ -174,7 +176,7 @@ def test_gradients_that_are_not_finite_are_ranked_last_with_the_reason(
     assert list(has_convolution) == sorted(has_convolution)
     assert list(run.table["front"].isna()) == list(has_convolution)
     reasons = run.table["problem"][has_convolution]
-    assert reasons.str.contains("synaptic_saliency is nan: the hidden states of layer").all()
+    assert set(reasons) == {"synaptic_saliency is nan: weights or their gradients are not finite"}
     ranked = int((~has_convolution).sum())
     with pytest.raises(InputError, match=f"ranks {ranked} architectures"):
         run.candidate(ranked + 1)
@@ -236,19 +238,19 @@ search("flexibert", sys.argv[1], "head_confidence", trials=5000, population_size
 def test_a_killed_process_loses_nothing(
     hunt: Hunt, words: Path, tmp_path: Path, scored: list[str]
 ) -> None:
-    killed = tmp_path / "killed"
+    killed, trials = tmp_path / "killed", 24
+    # Too many to be through with before the signal; only the first 24 matter.
     with subprocess.Popen([sys.executable, "-c", PROGRAM, str(words), str(killed)]) as process:
         deadline = time.monotonic() + 60
         while count(killed / "study.db") < 5 and time.monotonic() < deadline:
             time.sleep(0.01)
         process.send_signal(signal.SIGKILL)
     assert process.returncode == -signal.SIGKILL
-    left = count(killed / "study.db")
-    assert left >= 5
+    assert 5 <= count(killed / "study.db") < trials
     known = {result_of(t)["fingerprint"] for t in Run(killed).trials}
-    resumed = hunt(killed, trials=left + 4, resume=True)
+    resumed = hunt(killed, trials=trials, resume=True)
     assert not known & set(scored)
-    assert_same(resumed, hunt(tmp_path / "whole", trials=left + 4))
+    assert_same(resumed, hunt(tmp_path / "whole", trials=trials))
 
 
 def test_another_tokenizer_is_refused(finished: Run, hunt: Hunt, tmp_path: Path) -> None:
@@ -264,7 +266,7 @@ def test_another_tokenizer_is_refused(finished: Run, hunt: Hunt, tmp_path: Path)
     assert given.settings.tokenizer == pieces
     # The same place, with something else in it.
     WordPiece.train("w q a z w s x e d c " * 30).save(pieces)
-    with pytest.raises(InputError, match="the tokenizer makes other tokens than when .*given"):
+    with pytest.raises(InputError, match=r"the tokenizer makes other tokens than when .*given"):
         hunt(tmp_path / "given", trials=3, tokenizer=pieces, resume=True)
     assert len(Run(tmp_path / "given").trials) == 2
     # A run needs its tokenizer's place no more.

@@ -420,7 +420,7 @@ def test_a_kind_makes_its_tokenizer(wordpiece: WordPiece, corpus: Corpus, tmp_pa
 def test_a_kind_and_its_options_must_agree(corpus: Corpus) -> None:
     with pytest.raises(InputError, match="'bytes': accepted are words, wordpiece"):
         tokenizer_for("bytes", corpus)  # type: ignore[arg-type]
-    with pytest.raises(InputError, match="source 'x' with words"):
+    with pytest.raises(InputError, match="tokenizer 'x': recurrent networks read the words"):
         tokenizer_for("words", corpus, source="x")
     with pytest.raises(InputError, match="limit 9 for the tokenizer 'x'"):
         tokenizer_for("wordpiece", corpus, 9, "x")

@@ -6,13 +6,16 @@ import json
 from typing import TYPE_CHECKING
 
 import typer
-from rich.table import Table
+from rich.table import Column, Table
 
 from archscout.cli import options
 from archscout.cli.output import console
 
 if TYPE_CHECKING:
     from archscout.metrics import Metric
+
+
+_WIDE = 120  # columns of a terminal that has room for sources
 
 
 def metrics(as_json: options.Json = False) -> None:
@@ -37,11 +40,14 @@ def metrics(as_json: options.Json = False) -> None:
             }
             typer.echo(json.dumps(content))
         return
-    table = Table("metric", "networks", "better", "measures", "source")
+    wide = console.width >= _WIDE
+    names, networks = (Column(title, no_wrap=True) for title in ("metric", "networks"))
+    table = Table(names, networks, "better", "measures", *(["source"] if wide else []))
     for entry in entries:
         name = f"{entry.name}\\[layer]" if entry.main_layer else entry.name
         way = "larger" if entry.larger_is_better else "smaller"
-        table.add_row(name, _networks(entry), way, entry.summary, f"[dim]{entry.source}")
+        source = [f"[dim]{entry.source}"] if wide else []
+        table.add_row(name, _networks(entry), way, entry.summary, *source)
     console.print(table)
 
 

@@ -15,7 +15,15 @@ from rich.table import Table
 from rich.text import Text
 
 from archscout.cli import options
-from archscout.cli.output import Stopped, console, interrupts, number, print_abreast, progress
+from archscout.cli.output import (
+    Stopped,
+    console,
+    errors,
+    interrupts,
+    number,
+    print_abreast,
+    progress,
+)
 from archscout.errors import InputError
 
 if TYPE_CHECKING:
@@ -235,6 +243,8 @@ def _print(run: Run, new: int, seconds: float) -> None:
             f"the reasons are in {run.folder.path / 'report.html'}"
         )
     _print_ranking(run)
+    if problem := table["problem"].iloc[0]:
+        errors.print(f"The best one: {problem}", style="yellow", markup=False, soft_wrap=True)
     console.print(
         f"Run     {run.folder.path}\n"
         f"Report  {run.folder.path / 'report.html'}\n"

@@ -31,6 +31,10 @@ NORMALIZED = "_normalized"
 _METRICS: dict[tuple[str, Kind | None], Metric] = {}
 
 
+class MissingLayer(InputError):
+    """A network has fewer layers than a metric was asked for."""
+
+
 @dataclass(frozen=True)
 class Metric:
     """A training-free metric.
@@ -88,12 +92,13 @@ class Request:
         """Names and values; values that are not finite are kept as they are.
 
         Raises:
-            InputError: the network has fewer layers than asked for, or the function of the
-                metric returned no number.
+            MissingLayer: the network has fewer layers than asked for.
+            InputError: the function of the metric returned no number.
         """
-        value = self.metric.function(trace)
-        if self.metric.terms is not None:
-            value = _sum(self.metric, value)
+        if self.metric.terms is None:
+            value = self.metric.function(trace)
+        else:  # sum and mean share their terms
+            value = _sum(self.metric, trace.once(self.metric.function, "terms", trace))
         main_layer = self.layer or self.metric.main_layer
         if main_layer is None:
             return {self.column: _as_float(self.metric, value)}
@@ -103,7 +108,7 @@ class Request:
                 "so it must return one number a layer"
             )
         if main_layer > len(value):
-            raise InputError(f"metric {self.column}: the network has {len(value)} layer(s)")
+            raise MissingLayer(f"metric {self.column}: the network has {len(value)} layer(s)")
         main = {self.column: _as_float(self.metric, value[main_layer - 1])}
         if self.layer is not None:
             return main

@@ -331,7 +331,7 @@ def search(
         minibatch_index=minibatch_index,
         device=device,
         objective=scorer.objective,
-        tokenizer=tokenizer,
+        tokenizer=_absolute(tokenizer) if tokenizer else None,
     )
     folder = RunFolder(out or Path("runs", f"{space.name}-{Path(scorer.corpus.name).stem}-{seed}"))
     evaluator = _Evaluator(scorer, model_scale, objectives, limits)
@@ -451,9 +451,12 @@ def _as_given(text: TextSource) -> list[str]:
     if isinstance(text, Corpus):
         return list(text.sources)
     places = [text] if isinstance(text, str | os.PathLike) else text
-    return [
-        os.path.abspath(place) if os.path.exists(place) else os.fspath(place) for place in places
-    ]
+    return [_absolute(place) for place in places]
+
+
+def _absolute(place: str | os.PathLike[str]) -> str:
+    """A path as it is known from everywhere; a name as it is."""
+    return os.path.abspath(place) if os.path.exists(place) else os.fspath(place)
 
 
 def _scale(space: Space[Any], sizes: Mapping[str, Any]) -> Any:

@@ -41,8 +41,8 @@ def tokenizer_for(
     if kind == "words":
         if source is not None:
             raise InputError(
-                f"the tokenizer source {os.fspath(source)!r} with words, which are counted in the "
-                "text; accepted is a source for wordpiece only"
+                f"tokenizer {os.fspath(source)!r}: recurrent networks read the words of the text "
+                "and take none; it is for encoders, as those of space flexibert"
             )
         return corpus.vocabulary(limit)
     if source is None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import reduce
 from itertools import pairwise
 from typing import Any
 
@@ -369,10 +370,12 @@ class SpanConvolution(nn.Module):
         inputs = self.conv_out_layer(hidden)
         if mask is not None:
             inputs = inputs * mask[:, :, None]
-        reach = self.kernel_size // 2
-        windows = F.pad(inputs, (0, 0, reach, reach)).unfold(1, self.kernel_size, 1)
-        windows = windows.unflatten(2, (self.num_heads, -1))  # (B, T, heads, d, kernel)
-        convolved = (windows @ kernels[..., None]).squeeze(-1).flatten(2)
+        reach, length = self.kernel_size // 2, hidden.shape[1]
+        padded = F.pad(inputs, (0, 0, reach, reach)).unflatten(2, (self.num_heads, -1))
+        shifted = [  # (B, T, heads, d), weighted by (B, T, heads, 1)
+            padded[:, k : k + length] * kernels[..., k, None] for k in range(self.kernel_size)
+        ]
+        convolved = reduce(torch.add, shifted).flatten(2)
         query, key, value = (
             split_heads(x, self.num_heads) for x in (query, self.key(hidden), self.value(hidden))
         )
