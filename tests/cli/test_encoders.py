@@ -463,3 +463,16 @@ def test_an_encoder_is_exported_in_the_reading_asked_for(
     assert config["vocab_size"] == len(WordPiece.load(place / "pieces"))
     genotype = SPACE.parse(json.loads((out / "genotype.json").read_text()))
     assert isinstance(genotype, EncoderGenotype) and genotype == SHALLOW
+
+
+@pytest.mark.parametrize(
+    ("more", "warned"), [((), False), (("--objective", "sum"), True)], ids=["cotangent", "sum"]
+)
+def test_a_search_warns_of_scores_that_mean_nothing(
+    more: tuple[str, ...], warned: bool, archscout: Program, words: Path, tmp_path: Path
+) -> None:
+    out = ("--trials", 2, "--out", tmp_path / "run")
+    found = archscout("search", "flexibert", "--text", words, *TINY, *out, *more)
+    assert found.code == 0
+    assert ("take objective cotangent" in " ".join(found.err.split())) == warned
+    assert warned or found.err == ""

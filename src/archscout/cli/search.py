@@ -243,7 +243,7 @@ def _print(run: Run, new: int, seconds: float) -> None:
             f"the reasons are in {run.folder.path / 'report.html'}"
         )
     _print_ranking(run)
-    if problem := table["problem"].iloc[0]:
+    if isinstance(problem := table["problem"].iloc[0], str):
         errors.print(f"The best one: {problem}", style="yellow", markup=False, soft_wrap=True)
     console.print(
         f"Run     {run.folder.path}\n"

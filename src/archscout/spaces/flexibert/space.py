@@ -61,7 +61,7 @@ class FlexibertSpace:
     Example:
         >>> space = FlexibertSpace()
         >>> space.describe(space.sample(seed=3))
-        '128 wide: DSC-9 2h 512, SDP 4h 512, DFT 4h 1024x3, DCT 4h 1024x3'
+        '128 wide: DCT 2h 512x3, DFT 2h 1024x3'
     """
 
     name = "flexibert"
