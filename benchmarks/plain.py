@@ -167,7 +167,7 @@ def synaptic_saliency(model: PlainModel, tokens: Tensor) -> float:
         float((p.detach() * p.grad).abs().sum())
         for layer in model.layers
         for name, p in layer.weights.items()
-        if not name.endswith("bias")
+        if not name.endswith("bias") and p.grad is not None
     )
 
 
