@@ -224,6 +224,8 @@ def test_a_model_of_transformers_has_the_metrics_that_apply(family: str) -> None
     assert {name for name in found.scores if "[" not in name} == expected
     assert {f"hidden_covariance[{i}]" for i in (1, 2)} < found.scores.keys()
     assert found.fingerprint is None and found.problem is None
+    rotary = "it has no embedding of positions (its positions are rotary)"
+    assert found.inapplicable == (dict.fromkeys(OF_POSITIONS, rotary) if family == "Llama" else {})
     assert all(math.isfinite(value) for value in found.scores.values())
     assert found["parameters"] == sum(p.numel() for p in model.parameters())
     assert score_module(model, IDS).scores == found.scores

@@ -10,7 +10,7 @@ import os
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -43,13 +43,15 @@ class Score:
         scores: metric's name to value; of a per-layer metric one entry a layer, `name[1]`, ...,
             and the bare name for the layer that the paper uses.
         seconds: time for building and scoring it.
-        problem: why a score is not finite, or None.
+        problem: why a score is not finite, or means nothing; or None.
+        inapplicable: of a module scored by every metric, those that do not apply to it, and why.
     """
 
     fingerprint: str | None
     scores: dict[str, float]
     seconds: float
     problem: str | None = None
+    inapplicable: Mapping[str, str] = field(default_factory=dict)
 
     def __getitem__(self, name: str) -> float:
         return self.scores[name]
@@ -227,7 +229,8 @@ def score_module(
         module: any module; it is run in evaluation mode.
         batch: its input: a tensor (T, B) or (T, B, features), or with `batch_first` (B, T) and
             so on, or a mapping of keyword arguments or a sequence of arguments whose first is it.
-        metrics: names; by default every metric that applies.
+        metrics: names; by default every metric that applies; the result's `inapplicable` says
+            which do not, and why.
         batch_first: which axis of batch, states and activations is which; by default as the
             recurrent modules say, and batch first where there are none.
         seed: of the noise on the embeddings, of the cotangent, and of dropout.
@@ -243,7 +246,9 @@ def score_module(
         objective = resolve_objective(objective, recorder.kind)
         requests = parse_requests(metrics, recorder.kind)
         reasons = {r.column: _why_not(recorder, r, objective) for r in requests}
+        inapplicable = {}
         if metrics is None:
+            inapplicable = {name: reason for name, reason in reasons.items() if reason}
             requests = [r for r in requests if reasons[r.column] is None]
         for asked in requests:
             if reason := reasons[asked.column]:
@@ -251,7 +256,7 @@ def score_module(
         scores, problem = _measure(
             recorder, recorder.minibatch, requests, None, seed, objective, False
         )
-    return Score(None, scores, time.perf_counter() - start, problem)
+    return Score(None, scores, time.perf_counter() - start, problem, inapplicable)
 
 
 def parse_requests(names: Iterable[str | Request] | None, kind: Kind = "other") -> list[Request]:
