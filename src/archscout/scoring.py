@@ -380,7 +380,12 @@ def _measure(
             shown = ", ".join(f"{name} is {scores[name]}" for name in bad)
             problems.append(f"{shown}: {_cause(traced) or asked.metric.undefined}")
     for as_published, traced in traces.items():
-        if traced.objective == "sum" and traced.sums_are_constant:
+        gradients = any(
+            not asked.metric.needs <= _FORWARD | {"output"}
+            for asked in requests
+            if asked.metric.as_published == as_published
+        )
+        if gradients and traced.objective == "sum" and traced.sums_are_constant:
             advice = "so are the published scores" if as_published else "take objective cotangent"
             problems.append(
                 "the features of the output add up to a constant, as after a layer norm, so "

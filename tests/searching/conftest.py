@@ -5,10 +5,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from archscout.scoring import Scorer
 from archscout.searching import Run, search
+from archscout.searching.study import result_of
 from archscout.spaces import RecurrentScale, RecurrentSpace
 
 TINY = RecurrentSpace.scales["fast"].resized(
@@ -46,6 +48,40 @@ def hunt(words: Path) -> Hunt:
         return search("rnn", out=out, **(usual | changes))
 
     return start
+
+
+@pytest.fixture(scope="session")
+def proposals() -> Callable[[Run], list[Any]]:
+    """All that a run's study knows of its trials, but for the clock."""
+
+    def known(run: Run) -> list[Any]:
+        found = []
+        for trial in run.trials:
+            result = {k: v for k, v in result_of(trial).items() if k != "seconds"}
+            attributes = dict(trial.system_attrs)
+            found.append(
+                (trial.number, trial.state, trial.values, trial.params, result, attributes)
+            )
+        return found
+
+    return known
+
+
+@pytest.fixture(scope="session")
+def assert_same(proposals: Callable[[Run], list[Any]]) -> Callable[[Run, Run], None]:
+    """Two runs found the same, in the same order, and wrote the same."""
+
+    def check(one: Run, other: Run) -> None:
+        assert proposals(one) == proposals(other)
+        first, second = (
+            pd.read_parquet(run.folder.path / "scores.parquet").drop(columns="seconds")
+            for run in (one, other)
+        )
+        pd.testing.assert_frame_equal(first, second)
+        for name in ("best.json", "vocabulary.json"):
+            assert (one.folder.path / name).read_bytes() == (other.folder.path / name).read_bytes()
+
+    return check
 
 
 @pytest.fixture

@@ -12,7 +12,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import pytest
 import torch
 from torch import Tensor
@@ -57,28 +56,6 @@ def finished(hunt: Hunt, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A run with two objectives, which tests only read."""
     out = tmp_path_factory.mktemp("finished") / "run"
     return hunt(out, metric="synaptic_saliency,parameters", seed=5)
-
-
-def proposals(run: Run) -> list[Any]:
-    """All that the study knows of its trials, but for the clock."""
-    found = []
-    for trial in run.trials:
-        result = {k: v for k, v in result_of(trial).items() if k != "seconds"}
-        attributes = dict(trial.system_attrs)
-        found.append((trial.number, trial.state, trial.values, trial.params, result, attributes))
-    return found
-
-
-def assert_same(one: Run, other: Run) -> None:
-    """Two runs found the same, in the same order, and wrote the same."""
-    assert proposals(one) == proposals(other)
-    first, second = (
-        pd.read_parquet(run.folder.path / "scores.parquet").drop(columns="seconds")
-        for run in (one, other)
-    )
-    pd.testing.assert_frame_equal(first, second)
-    for name in ("best.json", "vocabulary.json"):
-        assert (one.folder.path / name).read_bytes() == (other.folder.path / name).read_bytes()
 
 
 # What a search finds
@@ -205,7 +182,7 @@ KINDS: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda k: "-".join(map(str, k.values())))
 def test_a_stopped_run_goes_on_as_if_it_had_not_been(
-    kind: dict[str, Any], hunt: Hunt, tmp_path: Path
+    kind: dict[str, Any], hunt: Hunt, tmp_path: Path, assert_same: Any
 ) -> None:
     with pytest.raises(KeyboardInterrupt):
         hunt(tmp_path / "stopped", **kind, on_progress=Stop(4))
@@ -236,7 +213,7 @@ search("flexibert", sys.argv[1], "head_confidence", trials=5000, population_size
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="no such signal")
 def test_a_killed_process_loses_nothing(
-    hunt: Hunt, words: Path, tmp_path: Path, scored: list[str]
+    hunt: Hunt, words: Path, tmp_path: Path, scored: list[str], assert_same: Any
 ) -> None:
     killed, trials = tmp_path / "killed", 24
     # Too many to be through with before the signal; only the first 24 matter.

@@ -30,30 +30,6 @@ SPACE = RecurrentSpace()
 MIDDLE = 2000
 
 
-def table(run: Run) -> pd.DataFrame:
-    return run.table.drop(columns="seconds")
-
-
-def proposals(run: Run) -> list[Any]:
-    """All that the study knows of its trials, but for the clock."""
-    found = []
-    for trial in run.trials:
-        result = {k: v for k, v in result_of(trial).items() if k != "seconds"}
-        attributes = dict(trial.system_attrs)
-        found.append((trial.number, trial.state, trial.values, trial.params, result, attributes))
-    return found
-
-
-def assert_same(one: Run, other: Run) -> None:
-    """Two runs found the same, in the same order, and wrote the same."""
-    assert proposals(one) == proposals(other)
-    pd.testing.assert_frame_equal(table(one), table(other))
-    for name in ("best.json", "vocabulary.json"):
-        assert (one.folder.path / name).read_bytes() == (other.folder.path / name).read_bytes()
-    stored = [pd.read_parquet(r.folder.path / "scores.parquet") for r in (one, other)]
-    pd.testing.assert_frame_equal(*(s.drop(columns="seconds") for s in stored))
-
-
 class Stop:
     """Interrupts a search after some proposals."""
 
@@ -82,7 +58,9 @@ def patchy(monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 @pytest.mark.parametrize("sampler", ["nsga2", "tpe", "random"])
-def test_the_seed_decides_the_result(sampler: str, hunt: Hunt, tmp_path: Path) -> None:
+def test_the_seed_decides_the_result(
+    sampler: str, hunt: Hunt, tmp_path: Path, assert_same: Any
+) -> None:
     one, same, other = (
         hunt(tmp_path / f"run{i}", sampler=sampler, seed=seed) for i, seed in enumerate((0, 0, 1))
     )
@@ -99,7 +77,7 @@ def test_samplers_propose_differently(hunt: Hunt, tmp_path: Path) -> None:
     assert found[0] != found[1] != found[2] != found[0]
 
 
-def test_a_study_is_a_prefix_of_a_longer_one(hunt: Hunt, tmp_path: Path) -> None:
+def test_a_study_is_a_prefix_of_a_longer_one(hunt: Hunt, tmp_path: Path, proposals: Any) -> None:
     short, long = (hunt(tmp_path / str(n), trials=n) for n in (6, 14))
     assert proposals(short) == proposals(long)[:6]
 
@@ -131,7 +109,7 @@ KINDS: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda k: "-".join(map(str, k.values())))
 def test_a_stopped_run_goes_on_as_if_it_had_not_been(
-    kind: dict[str, Any], hunt: Hunt, tmp_path: Path
+    kind: dict[str, Any], hunt: Hunt, tmp_path: Path, assert_same: Any
 ) -> None:
     whole = hunt(tmp_path / "whole", **kind)
     for after in (1, 7):
@@ -177,7 +155,7 @@ search("rnn", sys.argv[1], "hidden_covariance[1]", trials=int(sys.argv[3]), popu
 
 @pytest.mark.slow
 def test_a_killed_process_loses_nothing(
-    hunt: Hunt, words: Path, tmp_path: Path, scored: list[str]
+    hunt: Hunt, words: Path, tmp_path: Path, scored: list[str], assert_same: Any
 ) -> None:
     killed, trials = tmp_path / "killed", 40
     # Too many to be through with before the signal; only the first 40 matter.
@@ -218,7 +196,7 @@ def test_what_has_no_finite_score_is_not_scored_twice_either(
     assert len(scored) == len(set(scored)) == len(run.table) < 60
 
 
-def test_a_finished_run_may_grow(hunt: Hunt, tmp_path: Path) -> None:
+def test_a_finished_run_may_grow(hunt: Hunt, tmp_path: Path, assert_same: Any) -> None:
     hunt(tmp_path / "grown", trials=6)
     grown = hunt(tmp_path / "grown", trials=14, resume=True)
     assert_same(grown, hunt(tmp_path / "whole", trials=14))
@@ -226,7 +204,7 @@ def test_a_finished_run_may_grow(hunt: Hunt, tmp_path: Path) -> None:
 
 
 def test_a_finished_run_with_nothing_left_to_do_stays_as_it_is(
-    hunt: Hunt, tmp_path: Path, scored: list[str]
+    hunt: Hunt, tmp_path: Path, scored: list[str], assert_same: Any
 ) -> None:
     before = hunt(tmp_path / "run")
     del scored[:]
@@ -236,7 +214,7 @@ def test_a_finished_run_with_nothing_left_to_do_stays_as_it_is(
     assert Run(tmp_path / "run").settings.trials == 14
 
 
-def test_to_go_on_with_no_run_is_to_start_one(hunt: Hunt, tmp_path: Path) -> None:
+def test_to_go_on_with_no_run_is_to_start_one(hunt: Hunt, tmp_path: Path, assert_same: Any) -> None:
     assert_same(hunt(tmp_path / "a", trials=4, resume=True), hunt(tmp_path / "b", trials=4))
 
 

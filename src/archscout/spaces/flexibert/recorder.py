@@ -48,7 +48,6 @@ class FlexibertRecorder:
         head: predicts masked tokens; needed for the loss only.
         mask_token: its id.
         seed: of the choice of tokens.
-        parameters: number of trainable parameters; counted by default.
     """
 
     kind: Kind = "transformer"
