@@ -82,8 +82,9 @@ def position_covariance(trace: Trace) -> float:
     """Spectral score of the correlations between features of the positions' gradients.
 
     The gradient of the embedding of positions, one row a feature, (E, positions). The literature
-    expects more of better networks; among the published encoders, scored as they were trained,
-    it falls with the GLUE score, so smaller is better here.
+    expects more of better networks; among the published encoders, scored as they were trained with
+    gradients of a cotangent, it falls with the GLUE score, so smaller is better here; with those of
+    the loss it rises.
     """
     return spectral_score(_positions(trace))
 
