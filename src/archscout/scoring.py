@@ -5,6 +5,7 @@ The one place where spaces, text and metrics meet.
 
 from __future__ import annotations
 
+import copy
 import math
 import os
 import time
@@ -119,9 +120,7 @@ class Scorer:
         for asked in self.requests:
             if num_layers is not None and (asked.layer or 0) > num_layers:
                 raise InputError(f"metric {asked.column}: the network has {num_layers} layer(s)")
-        if not 0 <= seed < MAX_SEED:
-            raise InputError(f"seed is {seed}; from 0 to {MAX_SEED - 1} are accepted")
-        self.seed = seed
+        self.seed = check_seed(seed)
         check_device(device)
         self.device = device
         self.corpus = text if isinstance(text, Corpus) else load_corpus(text)
@@ -133,13 +132,28 @@ class Scorer:
                 f"objective loss predicts masked tokens, and space {self.space.name} has none; "
                 "accepted: sum, cotangent"
             )
-        self.minibatch = self.vocabulary.minibatch(
+        self.split = split
+        self.minibatch = self._minibatch(minibatch_index)
+
+    def _minibatch(self, index: int) -> Tensor:
+        return self.vocabulary.minibatch(
             self.corpus,
-            split,
+            self.split,
             self.scale.sequence_length,
             self.scale.batch_size,
-            minibatch_index,
-        ).to(device)
+            index,
+        ).to(self.device)
+
+    def drawn(self, seed: int, minibatch_index: int) -> Scorer:
+        """A scorer of the same settings with other weights and another minibatch.
+
+        Raises:
+            InputError: the text has no such minibatch, or the seed is out of range.
+        """
+        other = copy.copy(self)
+        other.seed = check_seed(seed)
+        other.minibatch = self._minibatch(minibatch_index)
+        return other
 
     @property
     def depth(self) -> int | None:
@@ -307,6 +321,17 @@ def resolve_scale(space: Space[Any], scale: str | Scale | None) -> Any:
             f"unknown scale {name!r}; space {space.name} has {', '.join(space.scales)}"
         )
     return space.scales[name]
+
+
+def check_seed(seed: int) -> int:
+    """The seed, if it is one.
+
+    Raises:
+        InputError: it is out of range.
+    """
+    if not 0 <= seed < MAX_SEED:
+        raise InputError(f"seed is {seed}; from 0 to {MAX_SEED - 1} are accepted")
+    return seed
 
 
 def check_device(device: str) -> None:

@@ -10,7 +10,7 @@ from typing import Any, cast
 import typer
 from pydantic import ValidationError
 
-from archscout.cli import export, metrics, report, sample, score, search
+from archscout.cli import data, evaluate, export, metrics, report, sample, score, search
 from archscout.cli.output import Stopped, errors, interrupts
 from archscout.errors import InputError
 
@@ -33,6 +33,8 @@ app.command("sample")(sample.sample)
 app.command("metrics")(metrics.metrics)
 app.command("export")(export.export)
 app.command("report")(report.report)
+app.command("evaluate")(evaluate.evaluate)
+app.add_typer(data.app, name="data")
 
 
 def _print_version(asked: bool) -> None:

@@ -85,8 +85,20 @@ GradientOf = Annotated[
         "tokens).",
     ),
 ]
+Resamples = Annotated[
+    int, typer.Option(help="How often architectures are drawn again for the 95 % intervals.")
+]
 Seed = Annotated[int, typer.Option(help="Decides everything that is random.")]
 Device = Annotated[str, typer.Option(help="Where networks run, such as cpu or cuda.")]
+DataDir = Annotated[
+    str | None,
+    typer.Option(
+        "--data-dir",
+        metavar="FOLDER",
+        help="Folder of published files; by default $ARCHSCOUT_DATA, else the platform's folder "
+        "for data.",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
 
 

@@ -119,6 +119,11 @@ class _Bar:
         interrupts.check()
         self._bars.advance(self._task)
 
+    def set(self, done: int, total: int) -> None:
+        """So many of so many items are done; raises `KeyboardInterrupt` as `advance` does."""
+        interrupts.check()
+        self._bars.update(self._task, completed=done, total=total)
+
     def advance_to(self, done: int, note: str) -> None:
         """So many items are done; raises `KeyboardInterrupt` if a Ctrl-C before got lost."""
         interrupts.check()

@@ -9,7 +9,15 @@ from archscout.metrics import (  # noqa: F401  (importing a metric's file regist
     saliency,
     synaptic_diversity,
 )
-from archscout.metrics.registry import Metric, Request, available, metric, registered, request
+from archscout.metrics.registry import (
+    Metric,
+    Request,
+    available,
+    load_file,
+    metric,
+    registered,
+    request,
+)
 from archscout.metrics.trace import OBJECTIVES, Objective, Trace, WeightGradient, trace
 
 __all__ = [
@@ -20,6 +28,7 @@ __all__ = [
     "Trace",
     "WeightGradient",
     "available",
+    "load_file",
     "metric",
     "registered",
     "request",

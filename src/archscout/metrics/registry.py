@@ -12,12 +12,19 @@ Some names have a definition for transformers and another for all other networks
 from __future__ import annotations
 
 import difflib
+import hashlib
+import importlib.machinery
+import importlib.util
 import math
+import os
 import re
+import sys
+import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.metadata import entry_points
+from pathlib import Path
 from typing import Literal
 
 from archscout.errors import InputError
@@ -211,6 +218,37 @@ def _load_entry_points() -> None:
     """Import the modules that other packages name under `archscout.metrics`."""
     for point in entry_points(group="archscout.metrics"):
         point.load()
+
+
+def load_file(path: str | os.PathLike[str]) -> None:
+    """Run a file of Python that defines metrics with `archscout.metric`; once in a process.
+
+    Raises:
+        InputError: there is no such file, or it fails; the message names the line.
+    """
+    _run(str(Path(path).absolute()))
+
+
+@cache
+def _run(path: str) -> None:
+    if not Path(path).is_file():
+        raise InputError(f"no file {path!r}; a file of Python that defines metrics is accepted")
+    name = f"archscout_metrics_{hashlib.sha256(path.encode()).hexdigest()[:16]}"
+    spec = importlib.util.spec_from_file_location(
+        name, path, loader=importlib.machinery.SourceFileLoader(name, path)
+    )
+    if spec is None or spec.loader is None:
+        raise InputError(f"{path!r} cannot be run as Python")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except InputError:
+        raise
+    except Exception as error:  # whatever the user's own code raises
+        frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == path]
+        line = frames[-1].lineno if frames else getattr(error, "lineno", None)
+        raise InputError(f"{path}, line {line}: {type(error).__name__}: {error}") from error
 
 
 def registered() -> list[Metric]:

@@ -36,11 +36,11 @@ CORPORA: Mapping[str, KnownCorpus] = {
         "PSF License Agreement",
     ),
     "wikitext-2": KnownCorpus(
-        "good and featured articles of Wikipedia (Merity et al., 2017), once added",
+        "good and featured articles of Wikipedia (Merity et al., 2017), once downloaded or added",
         "CC BY-SA 3.0",
     ),
     "ptb": KnownCorpus(
-        "Penn Treebank, news prepared by Mikolov et al. (2010), once added",
+        "Penn Treebank, news prepared by Mikolov et al. (2010), once downloaded or added",
         "LDC User Agreement",
     ),
 }
@@ -156,6 +156,20 @@ def load_corpus(
     return _from_path(places[0])
 
 
+def data_folder(given: str | os.PathLike[str] | None = None) -> Path:
+    """The folder of published files: benchmarks' and the corpora that have names.
+
+    Args:
+        given: What the user named, which is taken as it is.
+
+    Returns:
+        What is given, or else the environment's `ARCHSCOUT_DATA`, or else the user's data folder
+        on this platform. It need not exist.
+    """
+    place = given or os.environ.get("ARCHSCOUT_DATA") or platformdirs.user_data_dir("archscout")
+    return Path(place)
+
+
 class _Part(NamedTuple):
     """One file of a text."""
 
@@ -167,17 +181,16 @@ class _Part(NamedTuple):
 def _from_name(name: str, data_dir: Path | None) -> Corpus:
     if name == "python-docs":
         return _assemble(name, [_Part(_WHOLE, name, _python_docs())])
-    data = Path(
-        data_dir or os.environ.get("ARCHSCOUT_DATA") or platformdirs.user_data_dir("archscout")
-    )
+    data = data_folder(data_dir)
     folders = [data / name, data / "text" / name]
     for folder in folders:
         if files := _split_files(folder):
             return _assemble(name, [_read(path, split) for split, path in files.items()])
     raise InputError(
-        f"the text {name!r} is in neither {str(folders[0])!r} nor {str(folders[1])!r}; put its "
-        "train.txt, valid.txt and test.txt into one of them,\nor set ARCHSCOUT_DATA to the folder "
-        f"that holds {name}, or give a path with a separator, such as ./{name}"
+        f"the text {name!r} is in neither {str(folders[0])!r} nor {str(folders[1])!r}; get it by "
+        f"`archscout data download {name}` or `archscout data add PATH`,\nor put its train.txt, "
+        f"valid.txt and test.txt into one of them, or set ARCHSCOUT_DATA to the folder that holds "
+        f"{name}, or give a path with a separator, such as ./{name}"
     )
 
 

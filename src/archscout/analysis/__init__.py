@@ -1,0 +1,1 @@
+"""What training-free metrics say about trained results: statistics and their uncertainty."""

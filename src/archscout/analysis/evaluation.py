@@ -1,0 +1,389 @@
+"""Metrics judged on a benchmark: recomputed for its architectures, compared with its results."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass, field
+from functools import cached_property
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from archscout import metrics as metrics_room
+from archscout import spaces
+from archscout.analysis.evaluation_folder import Draw, EvaluationFolder, EvaluationSettings
+from archscout.analysis.statistics import Comparison, compare
+from archscout.benchmarks import Benchmark, DataFolder, load
+from archscout.errors import InputError
+from archscout.metrics.trace import Objective
+from archscout.scoring import (
+    Scorer,
+    TextSource,
+    check_seed,
+    parse_requests,
+    resolve_objective,
+    resolve_scale,
+)
+from archscout.spaces.base import Scale
+from archscout.text import Corpus, load_corpus
+
+_PARAMETERS = "parameters"
+FALLBACK_TEXT = "python-docs"
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Scores of a benchmark's architectures beside its results.
+
+    Attributes:
+        benchmark: what was evaluated on.
+        settings: of the scores.
+        rows: one a network and draw: `architecture`, `seed`, `minibatch`, `seconds`, `problem`, and
+            one column a score.
+        larger_is_better: direction of every score.
+        folder: where it is stored.
+    """
+
+    benchmark: Benchmark
+    settings: EvaluationSettings
+    rows: pd.DataFrame = field(repr=False)
+    larger_is_better: Mapping[str, bool]
+    folder: Path
+
+    @property
+    def metrics(self) -> list[str]:
+        """The columns of scores."""
+        return list(self.larger_is_better)
+
+    @cached_property
+    def scores(self) -> pd.DataFrame:
+        """One row an architecture: its score, or over several draws its mean rank (1 the lowest).
+
+        A score that is not finite ranks last in its draw, as a score of no use must; NaN stands
+        for architectures that a draw lacks.
+        """
+        draws = [self.draw(draw) for draw in self.settings.draws]
+        if len(draws) == 1:
+            return draws[0]
+        ranks = [scores.rank() for scores in draws]
+        return sum(ranks[1:], start=ranks[0]) / len(ranks)
+
+    def draw(self, draw: Draw) -> pd.DataFrame:
+        """The scores of one draw, by architecture; NaN where scoring is not finished.
+
+        Scores that are not finite are infinite here, on the side that ranks last.
+        """
+        rows = self.rows
+        chosen = rows[(rows["seed"] == draw.seed) & (rows["minibatch"] == draw.minibatch)]
+        scores = chosen.set_index("architecture")[self.metrics]
+        for name, larger in self.larger_is_better.items():
+            finite = np.isfinite(scores[name])
+            scores[name] = scores[name].where(finite, -np.inf if larger else np.inf)
+        return scores.reindex(self.benchmark.results.index.intersection(list(rows["architecture"])))
+
+    def compare(self, resamples: int = 1000, seed: int = 0, k: int = 10) -> Comparison:
+        """Statistics of every metric against the benchmark's results."""
+        scores = self.scores
+        return compare(
+            scores,
+            self.benchmark.results[self.benchmark.target].reindex(scores.index),
+            larger_is_better=self.larger_is_better,
+            result_larger_is_better=self.benchmark.larger_is_better,
+            control=scores[_PARAMETERS],
+            k=k,
+            resamples=resamples,
+            seed=seed,
+        )
+
+    def reliability(self) -> pd.DataFrame:
+        """How far one draw can be trusted: one row a metric.
+
+        Columns: `between_draws` (Kendall's τ-b of two draws' rankings, mean over all pairs),
+        `between_draws_least`, `variation` (the standard deviation between draws over the standard
+        deviation between architectures, mean over architectures), and `kendall`,
+        `kendall_deviation` (τ-b with the results: mean and standard deviation over draws).
+        """
+        from archscout.analysis.reliability import reliability
+
+        results = self.benchmark.results[self.benchmark.target]
+        draws = [self.draw(draw) for draw in self.settings.draws]
+        return reliability(draws, results, self.larger_is_better, self.benchmark.larger_is_better)
+
+    @property
+    def milliseconds(self) -> float:
+        """Median time for building and scoring one network with all metrics."""
+        return 1e3 * float(self.rows["seconds"].median())
+
+    @property
+    def problems(self) -> Mapping[str, int]:
+        """Metrics by the number of architectures and draws in which they are not finite."""
+        bad = (~np.isfinite(self.rows[self.metrics])).sum()
+        return {str(name): int(count) for name, count in bad.items() if count}
+
+
+def evaluate(
+    benchmark: str | Benchmark,
+    *,
+    out: str | os.PathLike[str],
+    dataset: str | None = None,
+    data_dir: str | os.PathLike[str] | None = None,
+    text: TextSource | None = None,
+    metrics: Iterable[str] | str | None = None,
+    metric_files: Sequence[str | os.PathLike[str]] = (),
+    scale: str | Scale | None = None,
+    seeds: int = 1,
+    minibatches: int = 1,
+    seed: int = 0,
+    objective: Objective | None = None,
+    split: str | None = None,
+    vocabulary_limit: int | None = None,
+    tokenizer: str | None = None,
+    device: str = "cpu",
+    limit: int | None = None,
+    jobs: int = 1,
+    resume: bool = False,
+    progress: Progress | None = None,
+) -> Evaluation:
+    """Recompute metrics for a benchmark's architectures; what is scored is stored at once.
+
+    Args:
+        benchmark: a benchmark, or its name.
+        out: folder of the evaluation.
+        dataset: of a benchmark that is named.
+        data_dir: the data folder.
+        text: a text as for `Scorer`; by default the one that the benchmark was trained on, where
+            it is at hand, or else `python-docs`.
+        metrics: names; every metric by default. `parameters` is always among them.
+        metric_files: files of Python that define metrics with `archscout.metric`.
+        scale: a scale or its name.
+        seeds: how many initialisations, from `seed` on.
+        minibatches: how many, from the text's first.
+        seed: of the first initialisation; also chooses which architectures a limit leaves.
+        objective: what gradients are taken of.
+        split: of the corpus.
+        vocabulary_limit: of the vocabulary.
+        tokenizer: of encoders.
+        device: where networks run.
+        limit: score so many architectures, drawn at random; all by default.
+        jobs: processes that score.
+        resume: go on with an evaluation that `out` holds.
+        progress: called with the number of scores that are there and that there will be.
+
+    Raises:
+        InputError: something cannot be used; what was scored is kept.
+    """
+    folder = DataFolder(None if data_dir is None else Path(data_dir))
+    found = load(benchmark, folder, dataset) if isinstance(benchmark, str) else benchmark
+    for file in metric_files:
+        metrics_room.load_file(file)
+    corpus = _corpus(found, text, folder)
+    settings = _settings(found, corpus, text, metrics, scale, objective).model_copy(
+        update={
+            "metric_files": tuple(os.fspath(file) for file in metric_files),
+            "seeds": tuple(
+                range(check_seed(seed), check_seed(seed + _count("seeds", seeds) - 1) + 1)
+            ),
+            "minibatches": tuple(range(_count("minibatches", minibatches))),
+            "split": split,
+            "vocabulary_limit": vocabulary_limit,
+            "tokenizer": tokenizer,
+            "device": device,
+        }
+    )
+    scorer = _scorer(settings, corpus)
+    for draw in settings.draws:
+        scorer.drawn(*draw)  # a text that is too short is said before hours of scoring
+    names = _chosen(found, limit, seed)
+    store = EvaluationFolder(out)
+    with store.opened(settings, resume):
+        _score_missing(found, settings, scorer, store, names, _count("jobs", jobs), progress)
+    return _evaluation(found, settings, scorer, store, names)
+
+
+def _settings(
+    benchmark: Benchmark,
+    corpus: Corpus,
+    text: TextSource | None,
+    metrics: Iterable[str] | str | None,
+    scale: str | Scale | None,
+    objective: Objective | None,
+) -> EvaluationSettings:
+    space = benchmark.space
+    if isinstance(metrics, str):
+        metrics = metrics.split(",")
+    names = [request.column for request in parse_requests(metrics, space.kind)]
+    if _PARAMETERS not in names:
+        names.append(_PARAMETERS)
+    resolved: Any = resolve_scale(space, scale)
+    return EvaluationSettings(
+        benchmark=benchmark.name,
+        dataset=benchmark.dataset,
+        space=space.name,
+        text=_text_names(corpus, text),
+        text_sha256=corpus.sha256,
+        metrics=tuple(dict.fromkeys(names)),
+        scale=vars(resolved),
+        seeds=(0,),
+        minibatches=(0,),
+        objective=resolve_objective(objective, space.kind),
+    )
+
+
+def _text_names(corpus: Corpus, text: TextSource | None) -> tuple[str, ...]:
+    if text is None or isinstance(text, Corpus):
+        return corpus.sources if isinstance(text, Corpus) else (corpus.name,)
+    given = [text] if isinstance(text, str | os.PathLike) else text
+    return tuple(os.fspath(place) for place in given)
+
+
+def _corpus(benchmark: Benchmark, text: TextSource | None, folder: DataFolder) -> Corpus:
+    if isinstance(text, Corpus):
+        return text
+    if text is not None:
+        return load_corpus(text, folder.path)
+    try:
+        return load_corpus(benchmark.text, folder.path)
+    except InputError:
+        return load_corpus(FALLBACK_TEXT)
+
+
+def _scorer(settings: EvaluationSettings, corpus: Corpus) -> Scorer:
+    space = spaces.get(settings.space)
+    return Scorer(
+        space,
+        corpus,
+        settings.metrics,
+        resolve_scale(space, None).resized(**settings.scale),
+        settings.seeds[0],
+        settings.split,
+        settings.vocabulary_limit,
+        settings.minibatches[0],
+        settings.device,
+        settings.objective,
+        settings.tokenizer,
+    )
+
+
+def _chosen(benchmark: Benchmark, limit: int | None, seed: int) -> list[str]:
+    names = list(benchmark.architectures)
+    if limit is None or limit >= len(names):
+        return names
+    chosen = np.random.default_rng(seed).permutation(len(names))[: _count("limit", limit)]
+    return [names[i] for i in sorted(chosen)]
+
+
+def _count(name: str, value: int) -> int:
+    if value < 1:
+        raise InputError(f"{name} is {value}; a positive whole number is accepted")
+    return value
+
+
+Task = tuple[Draw, str, dict[str, Any]]
+Rows = Generator[dict[str, Any], None, None]
+
+
+def _score_missing(
+    benchmark: Benchmark,
+    settings: EvaluationSettings,
+    scorer: Scorer,
+    store: EvaluationFolder,
+    names: Sequence[str],
+    jobs: int,
+    progress: Progress | None,
+) -> None:
+    done = {(Draw(row["seed"], row["minibatch"]), row["architecture"]) for row in store.rows()}
+    to_dict = benchmark.space.to_dict
+    tasks: list[Task] = [
+        (draw, name, to_dict(benchmark.architectures[name]))
+        for draw in settings.draws
+        for name in names
+        if (draw, name) not in done
+    ]
+    total = len(settings.draws) * len(names)
+    rows = _scored_here(scorer, tasks) if jobs == 1 else _scored_by(jobs, settings, scorer, tasks)
+    with store.appending() as add, closing(rows):
+        for count, row in enumerate(rows, start=total - len(tasks) + 1):
+            add(row)
+            if progress is not None:
+                progress(count, total)
+
+
+def _scored_here(scorer: Scorer, tasks: Iterable[Task]) -> Rows:
+    drawn: dict[Draw, Scorer] = {}
+    for draw, name, architecture in tasks:
+        if draw not in drawn:
+            drawn = {draw: scorer.drawn(*draw)}
+        yield _row(drawn[draw], draw, name, architecture)
+
+
+def _row(scorer: Scorer, draw: Draw, name: str, architecture: dict[str, Any]) -> dict[str, Any]:
+    score = scorer.score(scorer.space.parse(architecture))
+    return {"architecture": name, **draw._asdict(), **score.to_dict()}
+
+
+def _scored_by(
+    jobs: int, settings: EvaluationSettings, scorer: Scorer, tasks: Sequence[Task]
+) -> Rows:
+    """Rows from several processes, in the order of the tasks."""
+    # A process that has torch's threads cannot be forked safely.
+    pool = ProcessPoolExecutor(jobs, get_context("spawn"), _begin_worker, (settings, scorer.corpus))
+    try:
+        yield from pool.map(_score_in_worker, tasks, chunksize=4)
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+class _Worker:
+    """What one scoring process keeps between tasks."""
+
+    scorer: Scorer
+    drawn: dict[Draw, Scorer]
+
+
+def _begin_worker(settings: EvaluationSettings, corpus: Corpus) -> None:
+    for file in settings.metric_files:
+        metrics_room.load_file(file)
+    _Worker.scorer = _scorer(settings, corpus)
+    _Worker.drawn = {}
+
+
+def _score_in_worker(task: Task) -> dict[str, Any]:
+    draw, name, architecture = task
+    if draw not in _Worker.drawn:
+        _Worker.drawn = {draw: _Worker.scorer.drawn(*draw)}
+    return _row(_Worker.drawn[draw], draw, name, architecture)
+
+
+def _evaluation(
+    benchmark: Benchmark,
+    settings: EvaluationSettings,
+    scorer: Scorer,
+    store: EvaluationFolder,
+    names: Sequence[str],
+) -> Evaluation:
+    wanted = set(names)
+    flat = [
+        {key: value for key, value in row.items() if key not in ("scores", "fingerprint")}
+        | {name: np.nan if value is None else value for name, value in row["scores"].items()}
+        for row in store.rows()
+        if row["architecture"] in wanted
+    ]
+    rows = pd.DataFrame(flat)
+    return Evaluation(benchmark, settings, rows, _directions(scorer, rows), store.path)
+
+
+def _directions(scorer: Scorer, rows: pd.DataFrame) -> dict[str, bool]:
+    """Which way every column of scores is better; the bare name of a layered metric is left out."""
+    directions = {}
+    for request in scorer.requests:
+        layered = [column for column in map(str, rows) if column.startswith(f"{request.column}[")]
+        for column in layered or [request.column]:
+            directions[column] = request.metric.larger_is_better
+    return directions

@@ -1,0 +1,521 @@
+"""The figures of the analysis, each a pure function of numbers.
+
+They are for print: as wide as a text of two columns (or one, where little is shown), no letter
+below 7 pt, the colours of Okabe and Ito, and points as a bitmap where there are many.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import NamedTuple, cast
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
+from numpy.typing import NDArray
+from scipy import stats
+
+Floats = NDArray[np.float64]
+
+WIDE = 6.3
+"""Inches: a page's text."""
+NARROW = 3.1
+"""Inches: one of its two columns."""
+BLUE, ORANGE, SKY, GREY = "#0072B2", "#D55E00", "#56B4E9", "#767676"
+
+_TEXT, _TITLE = 7.0, 7.5  # pt
+_COLUMNS = 3
+_PARTS = 20
+_DENSITY = LinearSegmentedColormap.from_list("density", ["#8CC6EC", BLUE, "#00253D"])
+_STYLE = {
+    "font.size": _TEXT,
+    "axes.titlesize": _TITLE,
+    "axes.labelsize": _TEXT,
+    "xtick.labelsize": _TEXT,
+    "ytick.labelsize": _TEXT,
+    "legend.fontsize": _TEXT,
+    "axes.linewidth": 0.6,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+}
+
+
+def metric_grid(
+    scores: pd.DataFrame, results: pd.Series, result_label: str, *, modified: bool = False
+) -> Figure:
+    """Each metric against the trained result, one point an architecture.
+
+    A panel has Kendall's τ-b and Spearman's ρ of the raw numbers (negative where larger scores
+    go with smaller results) and the number of architectures with a finite score and a result.
+    Darker points lie closer together; the line is the median result of 20 equal parts. An axis
+    is logarithmic where a metric spans magnitudes, to both sides of zero where it has both
+    signs. Values far beyond the others stand at the edge, as triangles.
+
+    Args:
+        scores: by architecture (rows) and metric (columns).
+        results: by architecture.
+        result_label: of the results' axis.
+        modified: whether to mark the figure as made from modified data.
+    """
+    results = results.reindex(scores.index)
+    with _figure(len(scores.columns), row_height=1.75, modified=modified) as (figure, panels):
+        trained = results[np.isfinite(results)].to_numpy(dtype=float)
+        vertical = _axis(trained, may_bend=False)
+        for axes, name in zip(panels, scores, strict=True):
+            pair = pd.DataFrame({"score": scores[name], "result": results}).astype(float)
+            pair = pair[np.isfinite(pair).all(axis=1)]
+            _scatter(axes, pair["score"].to_numpy(), pair["result"].to_numpy(), vertical)
+            axes.set_title(f"{_title(name)}\n{_correlations(pair)}", linespacing=1.35)
+        _label_left(figure, panels, result_label)
+        _legend(figure, panels)
+    return figure
+
+
+def box_plots(scores: pd.DataFrame, results: pd.Series, *, modified: bool = False) -> Figure:
+    """What other minibatches or initialisations do to the scores of some architectures.
+
+    A panel is a metric, a box an architecture: its quartiles over the draws and the median, with
+    a point for each draw and whiskers to the extremes. Architectures are ordered by their
+    results, which are written below.
+
+    Args:
+        scores: by (architecture, draw) and metric.
+        results: by architecture, named as what it is.
+        modified: whether to mark the figure as made from modified data.
+    """
+    order = results.sort_values(kind="stable")
+    labels = [_plain(value, 3) for value in order]
+    with _figure(len(scores.columns), row_height=1.5, modified=modified) as (figure, panels):
+        for axes, name in zip(panels, scores, strict=True):
+            by_architecture = [
+                scores.loc[[architecture], name].to_numpy(dtype=float) for architecture in order.index
+            ]
+            _boxes(axes, [values[np.isfinite(values)] for values in by_architecture])
+            axes.set_title(_title(name))
+        for i, axes in enumerate(panels):
+            lowest = i + _columns(len(panels)) >= len(panels)
+            axes.set_xticks(range(len(order)), labels if lowest else [])
+            axes.tick_params(axis="x", rotation=90, length=2.5 if lowest else 0)
+        figure.supxlabel(
+            f"architectures by their trained result ({results.name or 'result'})", size=_TITLE
+        )
+        figure.supylabel("score", size=_TITLE)
+    return figure
+
+
+def lines(
+    curves: pd.DataFrame, x_label: str, y_label: str, *, modified: bool = False
+) -> Figure:
+    """Curves of some architectures, coloured and labelled by where they end.
+
+    Args:
+        curves: by what goes on (rows, a number) and architecture (columns).
+        x_label: of the rows.
+        y_label: of the values.
+        modified: whether to mark the figure as made from modified data.
+    """
+    with _figure(1, row_height=3.0, modified=modified, width=WIDE * 0.75) as (figure, panels):
+        axes = panels[0]
+        ends = curves.ffill().iloc[-1].sort_values()
+        spread = float(ends.max() - ends.min()) or 1.0
+        colours = matplotlib.colormaps["viridis"]
+        values = curves.to_numpy(dtype=float)
+        low, high = np.nanmin(values), np.nanmax(values)
+        axes.set_ylim(low - 0.04 * (high - low), high + 0.04 * (high - low))
+        axes.set_xlim(curves.index.min(), curves.index.max())
+        bottom, top = axes.get_ylim()
+        places = _apart(ends.to_numpy(dtype=float), 0.047 * (top - bottom), bottom, top)
+        for place, (name, end) in zip(places, ends.items(), strict=True):
+            colour = colours(0.88 * (end - ends.min()) / spread)
+            axes.plot(curves.index, curves[name], color=colour, linewidth=1.1, solid_capstyle="round")
+            transform = axes.get_yaxis_transform()
+            axes.plot(
+                [1.005, 1.045], [end, place], color=colour, lw=0.7, transform=transform, clip_on=False
+            )
+            axes.text(
+                1.055, place, f"{_plain(end, 3)}  (id {name})", color=colour, transform=transform,
+                va="center", size=_TEXT,
+            )  # fmt: skip
+        axes.set_xlabel(x_label, size=_TITLE)
+        axes.set_ylabel(y_label, size=_TITLE)
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+        axes.grid(axis="y", color="#E4E4E4", linewidth=0.5)
+        axes.set_axisbelow(True)
+    return figure
+
+
+def bars(table: pd.DataFrame, statistic: str, title: str, *, modified: bool = False) -> Figure:
+    """A statistic of some metrics with its 95 % intervals, largest first.
+
+    Args:
+        table: by metric, with the columns `<statistic>`, `<statistic>_low` and `<statistic>_high`.
+        statistic: what is shown; metrics without it are named below the bars.
+        title: of its axis.
+        modified: whether to mark the figure as made from modified data.
+    """
+    known = table[table[statistic].notna()].sort_values(statistic, kind="stable")
+    missing = [str(name) for name in table.index.difference(known.index, sort=False)]
+    height = 0.19 * max(len(known), 2) + (0.15 * len(missing) if missing else 0)
+    with _figure(1, row_height=height + 0.25, modified=modified, width=WIDE * 0.8) as (
+        figure,
+        panels,
+    ):
+        axes = panels[0]
+        values = known[statistic].to_numpy(dtype=float)
+        ends = known[[f"{statistic}_low", f"{statistic}_high"]].to_numpy(dtype=float)
+        beside = np.abs(ends - values[:, None])
+        positions = np.arange(len(known))
+        axes.barh(positions, values, height=0.68, color=[BLUE if v >= 0 else ORANGE for v in values])
+        axes.errorbar(
+            values, positions, xerr=np.nan_to_num(beside).T, fmt="none", ecolor="black",
+            elinewidth=0.8, capsize=1.8, capthick=0.8,
+        )  # fmt: skip
+        for position, value in zip(positions, values, strict=True):
+            text = f"{value:.3f}".replace("-", "−")
+            axes.text(
+                1.02, position, text, transform=axes.get_yaxis_transform(), va="center", size=_TEXT
+            )
+        axes.set_yticks(positions, [str(name) for name in known.index])
+        axes.set_ylim(-0.6, max(len(known), 1) - 0.4)
+        axes.axvline(0, color="black", linewidth=0.6)
+        axes.spines["left"].set_visible(False)
+        axes.tick_params(axis="y", length=0)
+        axes.grid(axis="x", color="#E4E4E4", linewidth=0.5)
+        axes.set_axisbelow(True)
+        label = title if not missing else "\n".join([title, "no value:", *missing])
+        axes.set_xlabel(label, size=_TITLE)
+    return figure
+
+
+@contextmanager
+def _figure(
+    count: int, row_height: float, modified: bool, width: float | None = None
+) -> Iterator[tuple[Figure, list[Axes]]]:
+    """A figure of some panels, the style set while it is drawn.
+
+    Args:
+        count: of panels.
+        row_height: inches.
+        modified: whether it is to be marked.
+        width: inches; by default as wide as the panels need.
+    """
+    columns = _columns(count)
+    rows = math.ceil(count / columns) if count else 1
+    with matplotlib.rc_context(_STYLE):
+        figure = Figure(
+            figsize=(width or (NARROW if columns == 1 else WIDE), row_height * rows + 0.35),
+            layout="constrained",
+        )
+        panels = [figure.add_subplot(rows, columns, i + 1) for i in range(count)]
+        for axes in panels:
+            # Said here, for ticks that are made when drawing know no style.
+            axes.tick_params(labelsize=_TEXT, width=0.6, length=2.5, pad=2)
+        if modified:
+            figure.suptitle(
+                "modified data: not all published architectures", size=_TEXT, color=ORANGE,
+                x=0.995, ha="right",
+            )  # fmt: skip
+        yield figure, panels
+
+
+def _columns(count: int) -> int:
+    return max(1, min(_COLUMNS, count))
+
+
+class _Axis(NamedTuple):
+    """How an axis shows some numbers.
+
+    Attributes:
+        forward: numbers to places along the axis.
+        backward: places to numbers.
+        low: end of the axis, a place.
+        high: other end.
+        ticks: numbers that are marked; None where evenly.
+    """
+
+    forward: Callable[[Floats], Floats]
+    backward: Callable[[Floats], Floats]
+    low: float
+    high: float
+    ticks: Sequence[float] | None = None
+
+    def shown(self, values: Floats) -> Floats:
+        """Numbers as places within the axis."""
+        return np.clip(self.forward(values), self.low, self.high)
+
+    def beyond(self, values: Floats) -> NDArray[np.int_]:
+        """-1 or 1 where a number lies beyond the axis, 0 elsewhere."""
+        places = self.forward(values)
+        return np.where(places < self.low, -1, np.where(places > self.high, 1, 0))
+
+
+def _axis(values: Floats, may_bend: bool = True, cut: bool = True) -> _Axis:
+    """The axis for some finite numbers.
+
+    Args:
+        values: (n,).
+        may_bend: whether it may be logarithmic.
+        cut: whether it may leave out numbers far beyond the others.
+    """
+    if not len(values):
+        return _Axis(_same, _same, 0.0, 1.0)
+    forward, backward, unit = _same, _same, None
+    sizes = np.abs(values[values != 0])
+    if may_bend and len(sizes) and _spans_magnitudes(values):
+        one_sign = (values > 0).all() or (values < 0).all()
+        unit = float(sizes.min() if one_sign else np.quantile(sizes, 0.05))
+        forward, backward = _symmetric_log(unit)
+    places = forward(values)
+    low, high = float(places.min()), float(places.max())
+    if cut:
+        low, high = _robust_range(places)
+    margin = 0.04 * (high - low) or 0.5 * abs(high) or 0.5
+    low, high = low - margin, high + margin
+    ticks = None if unit is None else _decades(forward, low, high, unit)
+    return _Axis(forward, backward, low, high, ticks)
+
+
+def _spans_magnitudes(values: Floats) -> bool:
+    """Whether the middle nine tenths lie more than two powers of ten apart."""
+    sizes = np.abs(values[values != 0])
+    low, middle, high = np.quantile(sizes, [0.05, 0.5, 0.95])
+    return bool(high > 100 * low or sizes.max() > 1000 * middle)
+
+
+def _robust_range(places: Floats) -> tuple[float, float]:
+    """The whole range, or without the half percent at an end that would take a third of it."""
+    low, high = float(places.min()), float(places.max())
+    inner_low, inner_high = np.quantile(places, [0.005, 0.995])
+    inner = float(inner_high - inner_low)
+    if inner > 0:
+        low = float(inner_low) if inner_low - low > inner / 2 else low
+        high = float(inner_high) if high - inner_high > inner / 2 else high
+    return low, high
+
+
+def _same(values: Floats) -> Floats:
+    return values
+
+
+def _symmetric_log(unit: float) -> tuple[Callable[[Floats], Floats], Callable[[Floats], Floats]]:
+    """Powers of ten from `unit` on, to both sides of zero; below it, in proportion."""
+
+    def forward(values: Floats) -> Floats:
+        sizes = np.abs(values) / unit
+        bent = np.where(sizes > 1, 1 + np.log10(np.maximum(sizes, 1)), sizes)
+        return cast(Floats, np.sign(values) * bent)
+
+    def backward(places: Floats) -> Floats:
+        sizes = np.abs(places)
+        bent = np.where(sizes > 1, 10 ** (np.maximum(sizes, 1) - 1), sizes)
+        return cast(Floats, np.sign(places) * bent * unit)
+
+    return forward, backward
+
+
+def _decades(
+    forward: Callable[[Floats], Floats], low: float, high: float, unit: float
+) -> Sequence[float]:
+    """Powers of ten within the axis, every one or every few, and zero between two signs."""
+    first = math.ceil(math.log10(unit) - 1e-9)
+    powers = np.array([10.0**k for k in range(first, first + 60)])
+    inside = [
+        [sign * p for p in powers if low <= float(forward(np.array(sign * p))) <= high]
+        for sign in (-1.0, 1.0)
+    ]
+    sides = [side for side in inside if side]
+    room = 4 if len(sides) < 2 else 2
+    ticks = [0.0] if low < 0 < high else []
+    for side in sides:
+        every = max(1, math.ceil(len(side) / room))
+        ticks += side[every - 1 if len(sides) > 1 else 0 :: every]
+    return sorted(ticks)
+
+
+def _place(axes: Axes, which: str, axis: _Axis) -> None:
+    """Ticks and limits of the axis `x` or `y`."""
+    drawn = axes.xaxis if which == "x" else axes.yaxis
+    (axes.set_xlim if which == "x" else axes.set_ylim)(axis.low, axis.high)
+    if axis.ticks is None:
+        drawn.set_major_locator(MaxNLocator(4, min_n_ticks=2))
+        drawn.set_major_formatter(_Even())
+    else:
+        drawn.set_major_locator(FixedLocator(list(axis.forward(np.array(axis.ticks)))))
+        labels = [_power(tick) for tick in axis.ticks]
+        drawn.set_major_formatter(FuncFormatter(lambda _, i: labels[i or 0]))
+    drawn.set_minor_locator(NullLocator())
+
+
+class _Even(FuncFormatter):
+    """Labels of even ticks with no more digits than tell them apart, and no offset."""
+
+    def __init__(self) -> None:
+        super().__init__(lambda value, _: f"{value:g}")
+
+    def format_ticks(self, values: Sequence[float]) -> list[str]:
+        largest = max((abs(value) for value in values), default=0.0)
+        if largest >= 1e5 or 0 < largest < 1e-3:
+            return [_short(value) for value in values]
+        step = min(np.diff(sorted(values)), default=1.0)
+        digits = max(0, -math.floor(math.log10(step) + 1e-9)) if step > 0 else 3
+        if any(abs(value * 10**digits - round(value * 10**digits)) > 1e-6 for value in values):
+            digits += 1
+        return [f"{value:,.{digits}f}".replace("-", "−") for value in values]
+
+
+def _short(value: float) -> str:
+    mantissa, _, exponent = f"{value:.6e}".partition("e")
+    digits = f"{float(mantissa):g}"
+    return "0" if value == 0 else f"{digits}e{int(exponent)}".replace("-", "−")
+
+
+def _power(value: float) -> str:
+    if value == 0:
+        return "0"
+    exponent = round(math.log10(abs(value)))
+    sign = "−" if value < 0 else ""
+    if -2 <= exponent <= 3:
+        return f"{sign}{10.0**exponent:,g}"
+    return f"{sign}1e{exponent}".replace("-", "−")
+
+
+def _plain(value: float, digits: int) -> str:
+    return f"{value:,.{max(0, digits - len(str(int(abs(value)))))}f}".replace("-", "−")
+
+
+def _title(name: object) -> str:
+    """A metric's name, on two lines where one is too short."""
+    text = str(name)
+    if len(text) <= 30:
+        return text
+    middle = len(text) // 2
+    cuts = [i + 1 for i, letter in enumerate(text) if letter in "_-. [" and i + 1 < len(text)]
+    cut = min(cuts, key=lambda i: abs(i - middle), default=middle)
+    return f"{text[:cut]}\n{text[cut:]}"
+
+
+def _correlations(pair: pd.DataFrame) -> str:
+    score, result = pair["score"], pair["result"]
+    count = f"n {len(pair):,}"
+    if len(pair) < 3 or score.nunique() < 2 or result.nunique() < 2:
+        return f"constant, {count}" if len(pair) >= 3 else count
+    tau = stats.kendalltau(score, result).statistic
+    rho = stats.spearmanr(score, result).statistic
+    return f"τ {tau:.3f}   ρ {rho:.3f}   {count}".replace("-", "−")
+
+
+def _scatter(axes: Axes, scores: Floats, results: Floats, vertical: _Axis) -> None:
+    horizontal = _axis(scores)
+    x, y = horizontal.shown(scores), vertical.shown(results)
+    sideways, up = horizontal.beyond(scores), vertical.beyond(results)
+    inside = (sideways == 0) & (up == 0)
+    order, density = _density(x[inside], y[inside])
+    many = len(scores) > 1000
+    axes.scatter(
+        x[inside][order], y[inside][order], c=density, cmap=_DENSITY, vmin=0, vmax=1,
+        s=2.5 if many else 7, alpha=0.8, linewidths=0, rasterized=True,
+    )  # fmt: skip
+    for marker, chosen in (
+        ("<", sideways < 0),
+        (">", sideways > 0),
+        ("v", (up < 0) & (sideways == 0)),
+        ("^", (up > 0) & (sideways == 0)),
+    ):
+        axes.scatter(
+            x[chosen], y[chosen], marker=marker, s=9, facecolors="white", edgecolors="black",
+            linewidths=0.5, clip_on=False, zorder=4, rasterized=bool(chosen.sum() > 200),
+        )  # fmt: skip
+    if len(scores) >= 5 * _PARTS:
+        parts = np.array_split(np.argsort(scores, kind="stable"), _PARTS)
+        middles = [(np.median(x[part]), np.median(y[part])) for part in parts]
+        axes.plot(*zip(*middles, strict=True), color="white", linewidth=2.2, zorder=5)
+        axes.plot(*zip(*middles, strict=True), color=ORANGE, linewidth=1.2, zorder=6)
+    _place(axes, "x", horizontal)
+    _place(axes, "y", vertical)
+
+
+def _density(x: Floats, y: Floats) -> tuple[NDArray[np.intp], Floats]:
+    """An order that puts dense points last, and how dense they lie in that order, from 0 to 1."""
+    if len(x) < 2:
+        return np.arange(len(x)), np.full(len(x), 0.5)
+    counts, x_edges, y_edges = np.histogram2d(x, y, bins=40)
+    columns = np.clip(np.searchsorted(x_edges, x, "right") - 1, 0, 39)
+    rows = np.clip(np.searchsorted(y_edges, y, "right") - 1, 0, 39)
+    logs = np.log1p(counts[columns, rows])
+    shares = logs / max(logs.max(), np.log1p(30.0))
+    order = np.argsort(shares, kind="stable")
+    return order, shares[order]
+
+
+def _boxes(axes: Axes, groups: Sequence[Floats]) -> None:
+    """One box a group, by their order."""
+    every = np.concatenate(groups) if groups else np.array([])
+    axis = _axis(every, cut=False)
+    places = [axis.forward(group) for group in groups]
+    line = {"color": "black", "linewidth": 0.6}
+    axes.boxplot(
+        places, positions=range(len(places)), widths=0.66, whis=(0, 100), showcaps=False,
+        patch_artist=True, whiskerprops=line, manage_ticks=False,
+        boxprops={"facecolor": SKY, "edgecolor": "black", "linewidth": 0.5},
+        medianprops={"color": ORANGE, "linewidth": 1.4, "solid_capstyle": "butt"},
+    )  # fmt: skip
+    for position, group in enumerate(places):
+        beside = np.linspace(-0.2, 0.2, len(group)) if len(group) > 1 else np.zeros(len(group))
+        axes.scatter(
+            position + beside, group, s=1.5, color="black", alpha=0.65, linewidths=0, zorder=4
+        )
+    axes.set_xlim(-0.7, len(groups) - 0.3)
+    _place(axes, "y", axis)
+
+
+def _label_left(figure: Figure, panels: Sequence[Axes], label: str) -> None:
+    columns = _columns(len(panels))
+    for i, axes in enumerate(panels):
+        if i % columns:
+            axes.tick_params(labelleft=False)
+    if columns == 1 and len(panels) == 1:
+        panels[0].set_ylabel(label, size=_TITLE)
+    else:
+        figure.supylabel(label, size=_TITLE)
+
+
+def _legend(figure: Figure, panels: Sequence[Axes]) -> None:
+    """What line and triangles mean, where there are any."""
+    handles = []
+    if any(axes.lines for axes in panels):
+        handles.append(Line2D([], [], color=ORANGE, linewidth=1.2, label="median of a twentieth"))
+    if any(len(drawn.get_offsets()) for axes in panels for drawn in axes.collections[1:]):
+        handles.append(
+            Line2D(
+                [], [], linestyle="", marker="^", markersize=3, markerfacecolor="white",
+                markeredgecolor="black", markeredgewidth=0.5, label="beyond the axis",
+            )  # fmt: skip
+        )
+    if handles:
+        figure.legend(
+            handles=handles, loc="outside lower center", ncols=2, frameon=False, fontsize=_TEXT
+        )
+
+
+def _apart(places: Floats, gap: float, low: float, high: float) -> Floats:
+    """Sorted places moved as little as it takes to be a gap apart, within two ends."""
+    moved = places.astype(float).copy()
+    for i in range(1, len(moved)):
+        moved[i] = max(moved[i], moved[i - 1] + gap)
+    # Back from above, so that half of what was too close moves down.
+    moved -= np.clip((moved - places).max() / 2 if len(moved) else 0.0, 0.0, None) * (moved > places)
+    for i in range(1, len(moved)):
+        moved[i] = max(moved[i], moved[i - 1] + gap)
+    excess = moved[-1] - high if len(moved) else 0.0
+    if excess > 0:
+        moved[-1] = high
+        for i in range(len(moved) - 2, -1, -1):
+            moved[i] = min(moved[i], moved[i + 1] - gap)
+    return np.maximum(moved, low) if len(moved) * gap < high - low else moved

@@ -1,0 +1,74 @@
+"""How reliable one draw of weights or minibatch is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from archscout.errors import InputError
+
+
+def reliability(
+    draws: Sequence[pd.DataFrame],
+    results: pd.Series,
+    larger_is_better: Mapping[str, bool],
+    result_larger_is_better: bool,
+) -> pd.DataFrame:
+    """Agreement between draws, one row a metric.
+
+    Args:
+        draws: of each, scores by architecture and metric; infinite scores rank last.
+        results: of training, by architecture; NaN where it failed.
+        larger_is_better: by metric.
+        result_larger_is_better: of the results.
+
+    Returns:
+        `between_draws` and `between_draws_least` (Kendall's τ-b between two draws' rankings of
+        all architectures: mean over pairs of draws, and the smallest), `variation` (mean over
+        architectures of the standard deviation between draws, over the standard deviation between
+        the architectures' means; finite scores only), `kendall` and `kendall_deviation` (τ-b with
+        the results, positive where the metric predicts as it claims: mean and standard deviation
+        over draws).
+
+    Raises:
+        InputError: there are fewer than two draws.
+    """
+    if len(draws) < 2:
+        raise InputError(f"reliability takes at least two draws; there are {len(draws)}")
+    sign = {False: -1.0, True: 1.0}
+    rows = {}
+    for name, larger in larger_is_better.items():
+        scores = np.stack([draw[name].to_numpy() for draw in draws])
+        complete = ~np.isnan(scores).any(0)
+        known = ~np.isnan(results.reindex(draws[0].index).to_numpy(dtype=float))
+        between = [_kendall(a[complete], b[complete]) for a, b in combinations(scores, 2)]
+        trained = results.reindex(draws[0].index).to_numpy(dtype=float)[complete & known]
+        orientation = sign[larger] * sign[result_larger_is_better]
+        against = [orientation * _kendall(row[complete & known], trained) for row in scores]
+        rows[name] = {
+            "between_draws": np.mean(between),
+            "between_draws_least": np.min(between),
+            "variation": _variation(scores[:, complete]),
+            "kendall": np.mean(against),
+            "kendall_deviation": np.std(against, ddof=1),
+        }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("metric")
+
+
+def _kendall(a: np.ndarray, b: np.ndarray) -> float:
+    if len(a) < 2 or np.all(a == a[0]) or np.all(b == b[0]):
+        return float("nan")
+    return float(stats.kendalltau(a, b).statistic)
+
+
+def _variation(scores: np.ndarray) -> float:
+    """Of scores (draws, architectures)."""
+    finite = scores[:, np.isfinite(scores).all(0)]
+    if finite.shape[1] < 2:
+        return float("nan")
+    between = finite.mean(0).std(ddof=1)
+    return float(finite.std(0, ddof=1).mean() / between) if between > 0 else float("nan")

@@ -1,0 +1,201 @@
+"""Which published file some content is, whether it is whole, and what is packed in it."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+import zipfile
+import zlib
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+
+from archscout.benchmarks.catalogue import PublishedFile, checksums
+from archscout.errors import InputError
+
+SPLITS = ("train", "valid", "test")
+
+_LOGS = "logs.zip"
+# `ptb.char.train.txt` lies beside `ptb.train.txt` in published archives and is another corpus.
+_SPLIT_FILE = re.compile(rf"(?:ptb\.)?({'|'.join(SPLITS)})\.txt")
+_PENN_TREEBANK = re.compile("ptb|penn", re.IGNORECASE)
+# What reading a damaged or encrypted archive raises.
+_ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError)
+
+
+def recognise(path: Path, content: bytes, files: Sequence[PublishedFile]) -> PublishedFile | None:
+    """The published file that somebody's file is: by its checksum, or by its name and place.
+
+    Args:
+        path: of somebody's file; an archive of logs and a text also go by the folder's name.
+        content: of it.
+        files: to choose from.
+
+    Returns:
+        The published file, None if it is none. That the content is whole is not checked.
+
+    Raises:
+        InputError: an archive of logs that cannot be told from another one.
+    """
+    known = checksums(content)
+    for file in files:
+        if file.checksum in known:
+            return file
+    named = [file for file in files if file.basename == path.name]
+    if path.name == _LOGS and named:
+        return _archive_of_logs(path, content, named)
+    if path.suffix == ".txt":
+        named = [f for f in named if path.absolute().parent.name.startswith(f.source)]
+    return named[0] if named else None
+
+
+def _archive_of_logs(
+    path: Path, content: bytes, files: Sequence[PublishedFile]
+) -> PublishedFile | None:
+    folder = path.absolute().parent.name
+    placed = [file for file in files if PurePosixPath(file.name).parent.name == folder]
+    try:
+        dataset = _trained_on(content)
+    except ValueError as error:
+        if placed:
+            return placed[0]
+        raise InputError(f"cannot read {path}: {error}") from error
+    texts = "wikitext-2" in dataset
+    fitting = [file for file in files if ("wikitext-2" in file.name) == texts]
+    chosen = [file for file in fitting if file in placed] or fitting
+    if len(chosen) == 1:
+        return chosen[0]
+    names = " or ".join(str(PurePosixPath(file.name).parent) for file in files)
+    raise InputError(
+        f"cannot tell which archive {path} is (logs of {dataset or 'an unknown text'}); keep "
+        f"upstream's folder name: {names}"
+    )
+
+
+def check(file: PublishedFile, content: bytes) -> None:
+    """Check that content which is not as published still is what a file should hold.
+
+    Raises:
+        ValueError: it is not; the message says why.
+    """
+    if not content:
+        raise ValueError("it is empty")
+    match file.suffix:
+        case ".csv":
+            _check_table(file, content)
+        case ".json":
+            _check_entries(content)
+        case ".zip":
+            _check_archive(file, content)
+        case _:
+            _text(content)
+
+
+def _text(content: bytes) -> str:
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"byte {error.start} is not UTF-8") from error
+
+
+def _check_table(file: PublishedFile, content: bytes) -> None:
+    rows = csv.reader(io.StringIO(_text(content), newline=""))
+    titles = tuple(title.strip() for title in next(rows, []))
+    if titles[: len(file.columns)] != file.columns:
+        raise ValueError(
+            f"its columns begin with {', '.join(titles[: len(file.columns)])[:200]!r} instead of "
+            f"{', '.join(file.columns)!r}"
+        )
+    if next(rows, None) is None:
+        raise ValueError("it has no rows")
+
+
+def _check_entries(content: bytes) -> None:
+    try:
+        entries = json.loads(_text(content))
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise ValueError(f"it is not valid JSON: {error}") from error
+    if not isinstance(entries, list) or not entries:
+        raise ValueError("it is no list of entries")
+    for i, entry in enumerate(entries):
+        if not isinstance(entry, dict) or "id" not in entry:
+            raise ValueError(f"its entry {i} has no id")
+
+
+def _check_archive(file: PublishedFile, content: bytes) -> None:
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            damaged = archive.testzip()
+    except _ZIP_ERRORS as error:
+        raise ValueError(f"it is no whole zip archive: {error}") from error
+    if damaged:
+        raise ValueError(f"its member {damaged} is damaged")
+    if file.basename == _LOGS:
+        _trained_on(content)
+    if file.corpus and not penn_treebank(content):
+        raise ValueError(f"it holds no texts of {file.corpus}")
+
+
+def _trained_on(content: bytes) -> str:
+    """What the networks of an archive of logs were trained on: `data` of its first log.
+
+    Raises:
+        ValueError: it is no archive, or holds no log.
+    """
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            name = next((n for n in _members(archive) if n.endswith(".json")), None)
+            if name is None:
+                raise ValueError("it holds no training logs")
+            log = json.loads(archive.read(name))
+    except _ZIP_ERRORS as error:
+        raise ValueError(f"it is no whole zip archive: {error}") from error
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ValueError(f"its member {name} is not valid JSON: {error}") from error
+    if not isinstance(log, dict) or "recepie" not in log:
+        raise ValueError(f"its member {name} is no training log")
+    return str(log.get("data", ""))
+
+
+def _members(archive: zipfile.ZipFile) -> list[str]:
+    """What an archive holds, without what macOS adds."""
+    return [
+        name
+        for name in archive.namelist()
+        if not name.startswith("__MACOSX/") and not PurePosixPath(name).name.startswith("._")
+    ]
+
+
+def penn_treebank(content: bytes) -> dict[str, bytes]:
+    """The texts of the Penn Treebank in an archive.
+
+    They are taken by the name of a split, in or below a folder of the corpus's name. No member's
+    path decides where anything is written.
+
+    Args:
+        content: of the archive.
+
+    Returns:
+        The content of train, valid and test; none of them unless all three are there.
+
+    Raises:
+        ValueError: it is no whole archive.
+    """
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            found: dict[str, str] = {}
+            for name in sorted(_members(archive), key=_depth):
+                match = _SPLIT_FILE.fullmatch(PurePosixPath(name).name)
+                if match and _PENN_TREEBANK.search(name):
+                    found.setdefault(match[1], name)
+            if set(found) != set(SPLITS):
+                return {}
+            return {split: archive.read(found[split]) for split in SPLITS}
+    except _ZIP_ERRORS as error:
+        raise ValueError(f"it is no whole zip archive: {error}") from error
+
+
+def _depth(name: str) -> tuple[int, str]:
+    """The order in which members are taken: those least deep first."""
+    return name.count("/"), name

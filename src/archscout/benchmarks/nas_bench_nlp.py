@@ -1,0 +1,289 @@
+"""NAS-Bench-NLP: recurrent language models trained on Penn Treebank and WikiText-2.
+
+Source: Klyuchnikov et al., "NAS-Bench-NLP: Neural Architecture Search Benchmark for Natural
+Language Processing" (2020); scores of metrics by Serianni and Kalita (ACL 2023).
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from archscout.benchmarks.base import Benchmark
+from archscout.benchmarks.published_tables import (
+    RECURRENT_METRICS,
+    PublishedTable,
+    recipe_of,
+    recurrent_parameters,
+    recurrent_scores,
+)
+from archscout.benchmarks.store import DataFolder, StoredFile
+from archscout.errors import InputError
+from archscout.spaces.recurrent import RecurrentSpace
+
+NAME = "nas-bench-nlp"
+DATASETS = ("wikitext-2", "ptb")
+_ARCHIVES: Mapping[str, Sequence[str]] = {
+    "wikitext-2": ["train_logs_wikitext-2/logs.zip"],
+    "ptb": ["train_logs_multi_runs/logs.zip", "train_logs_single_run/logs.zip"],
+}
+_CURVES = {"train_loss": "train_losses", "val_loss": "val_losses", "test_loss": "test_losses"}
+_CURVE_COLUMNS = ["architecture", "log_name", "epoch", *_CURVES, "seconds"]
+
+
+@dataclass(frozen=True)
+class TrainingLog:
+    """One training run.
+
+    Attributes:
+        name: of the log.
+        recipe_id: what was trained.
+        recipe: it, as JSON.
+        parameters: number of them.
+        status: `OK`, or why training failed.
+        curves: one row an epoch: mean negative log-likelihood per token in nats on the three
+            parts, and the epoch's seconds.
+    """
+
+    name: str
+    recipe_id: str
+    recipe: str
+    parameters: int
+    status: str
+    curves: pd.DataFrame
+
+    @property
+    def best(self) -> pd.Series:
+        """The epoch of lowest validation loss, all NaN where training failed."""
+        losses = self.curves["val_loss"].to_numpy()
+        if self.status != "OK" or not np.isfinite(losses).any():
+            return pd.Series(math.nan, index=self.curves.columns)
+        return self.curves.iloc[int(np.nanargmin(np.where(np.isfinite(losses), losses, np.nan)))]
+
+
+def load(folder: DataFolder, dataset: str | None = None) -> Benchmark:
+    """The benchmark, joined with the published scores where they are for the same networks.
+
+    `results` has, by recipe id: `test_loss` (at the epoch of lowest validation loss; the mean over
+    runs that did not fail), `val_loss`, `final_test_loss` (after the last epoch), `parameters`,
+    `runs`, `failed_runs`, `seconds` (of training, all runs), `status`. On Penn Treebank `loss` is
+    the published table's, and it is the target; where no archive of Penn Treebank is at hand, the
+    recipes come from the other archive, and what only archives hold is missing.
+
+    Args:
+        folder: the data folder.
+        dataset: `wikitext-2` (the default) or `ptb`.
+
+    Raises:
+        InputError: an unknown dataset; a file that is missing or damaged; logs that disagree about
+            a recipe.
+    """
+    dataset = dataset or DATASETS[0]
+    if dataset not in DATASETS:
+        raise InputError(f"{NAME} has no dataset {dataset!r}; accepted are {', '.join(DATASETS)}")
+    return _wikitext(folder) if dataset == "wikitext-2" else _penn_treebank(folder)
+
+
+def _wikitext(folder: DataFolder) -> Benchmark:
+    logs, sources = _logs(folder, _ARCHIVES["wikitext-2"])
+    results = _results(logs)
+    return _benchmark("wikitext-2", logs, results, pd.DataFrame(index=results.index), sources, ())
+
+
+def _penn_treebank(folder: DataFolder) -> Benchmark:
+    published = recurrent_scores(folder)
+    remarks = [published.remark]
+    archives = [name for name in _ARCHIVES["ptb"] if folder.holds(name)]
+    logs, sources = _logs(folder, archives or _ARCHIVES["wikitext-2"])
+    scores = published.frame.groupby(published.frame.index.map(recipe_of)).mean()
+    scores.index.name = "architecture"
+    if archives:
+        results = _results(logs)
+        results.insert(
+            0, "loss", scores["loss"].reindex(results.index).fillna(results["test_loss"])
+        )
+    else:
+        known = {log.recipe_id: log for log in logs if log.recipe_id in scores.index}
+        logs = list(known.values())
+        results = scores.loc[list(known), ["loss"]].copy()
+        remarks.append(
+            f"no archive of Penn Treebank at hand: losses of RNN_results.csv for the {len(known)} "
+            f"recipes known from {_ARCHIVES['wikitext-2'][0]}"
+        )
+        if folder.holds("RNN_parameters.csv"):
+            table = recurrent_parameters(folder)
+            sources.append(table.source)
+            remarks.append(table.remark)
+            results["parameters"] = _by_recipe(table, "parameters").reindex(results.index)
+    metrics = scores.reindex(results.index)[list(RECURRENT_METRICS)]
+    sources.append(published.source)
+    noted = [remark for remark in remarks if remark]
+    return _benchmark("ptb", logs, results, metrics, sources, noted)
+
+
+def _by_recipe(table: PublishedTable, column: str) -> pd.Series:
+    return table.frame[column].groupby(table.frame.index.map(recipe_of)).first()
+
+
+def _benchmark(
+    dataset: str,
+    logs: Sequence[TrainingLog],
+    results: pd.DataFrame,
+    metrics: pd.DataFrame,
+    sources: Sequence[StoredFile],
+    remarks: Sequence[str],
+) -> Benchmark:
+    space = RecurrentSpace()
+    recipes = {log.recipe_id: log for log in logs}
+    architectures = {}
+    for recipe_id in results.index:
+        try:
+            architectures[recipe_id] = space.parse(recipes[recipe_id].recipe)
+        except InputError as error:
+            raise InputError(f"{recipes[recipe_id].name}: recipe {recipe_id}: {error}") from error
+    return Benchmark(
+        name=NAME,
+        dataset=dataset,
+        space=space,
+        architectures=architectures,
+        results=results,
+        target="loss" if dataset == "ptb" else "test_loss",
+        larger_is_better=False,
+        metrics=metrics,
+        curves=_curves(logs) if dataset == "wikitext-2" or "runs" in results else _curves([]),
+        text=dataset,
+        sources=tuple(sources),
+        remarks=tuple(remarks),
+    )
+
+
+def _results(logs: Sequence[TrainingLog]) -> pd.DataFrame:
+    rows = []
+    for log in logs:
+        best = log.best
+        failed = bool(np.isnan(best["val_loss"]))
+        rows.append(
+            {
+                "architecture": log.recipe_id,
+                "test_loss": best["test_loss"],
+                "val_loss": best["val_loss"],
+                "final_test_loss": math.nan if failed else log.curves["test_loss"].iloc[-1],
+                "parameters": log.parameters,
+                "failed": failed,
+                "seconds": log.curves["seconds"].sum(),
+                "status": log.status,
+            }
+        )
+    columns = [
+        "test_loss",
+        "val_loss",
+        "final_test_loss",
+        "parameters",
+        "failed",
+        "seconds",
+        "status",
+    ]
+    runs = pd.DataFrame(rows, columns=["architecture", *columns]).groupby("architecture")
+    table = runs[["test_loss", "val_loss", "final_test_loss"]].mean()
+    table["parameters"] = runs["parameters"].first()
+    table["runs"] = runs.size()
+    table["failed_runs"] = runs["failed"].sum().astype(int)
+    table["seconds"] = runs["seconds"].sum()
+    table["status"] = runs["status"].agg(lambda s: "; ".join(sorted(set(s) - {"OK"})) or "OK")
+    return table
+
+
+def _curves(logs: Sequence[TrainingLog]) -> pd.DataFrame:
+    parts = [
+        log.curves.assign(
+            architecture=log.recipe_id, log_name=log.name, epoch=range(1, len(log.curves) + 1)
+        )
+        for log in logs
+    ]
+    if not parts:
+        return pd.DataFrame(columns=_CURVE_COLUMNS)
+    return pd.concat(parts, ignore_index=True)[_CURVE_COLUMNS]
+
+
+def _logs(
+    folder: DataFolder, archives: Sequence[str]
+) -> tuple[list[TrainingLog], list[StoredFile]]:
+    """Every log of the archives, in the order of their names.
+
+    Raises:
+        InputError: an archive is missing or damaged, or two logs claim one run or one recipe id
+            with different content.
+    """
+    runs: dict[str, tuple[TrainingLog, str]] = {}
+    recipes: dict[str, tuple[str, str]] = {}
+    sources = []
+    for archive in archives:
+        content, source = folder.read(archive)
+        sources.append(source)
+        for log in read_log_archive(content, str(source.path)):
+            place = f"{source.path}: {log.name}"
+            known, first = recipes.setdefault(log.recipe_id, (log.recipe, place))
+            if known != log.recipe:
+                raise InputError(
+                    f"{first} and {place} claim recipe {log.recipe_id} and hold different recipes"
+                )
+            if log.name in runs and not log.curves.equals(runs[log.name][0].curves):
+                raise InputError(f"{runs[log.name][1]} and {place} claim the same run and differ")
+            runs[log.name] = (log, place)
+    return [log for _, (log, _) in sorted(runs.items())], sources
+
+
+def read_log_archive(content: bytes, place: str) -> Iterator[TrainingLog]:
+    """The logs of an archive of NAS-Bench-NLP.
+
+    Args:
+        content: of the zip file.
+        place: where it lies, for messages.
+
+    Raises:
+        InputError: it is no whole zip file, or a member is damaged.
+    """
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            for name in archive.namelist():
+                file_name = name.rpartition("/")[2]
+                # Resource forks of macOS have names of logs, too.
+                if file_name.startswith("log_stats_model_") and file_name.endswith(".json"):
+                    yield _log(file_name, archive.read(name), f"{place}: member {name}")
+    except (zipfile.BadZipFile, EOFError, NotImplementedError, zlib.error) as error:
+        raise InputError(f"{place} is no whole zip file: {error}; fetch or add it again") from error
+
+
+def _log(name: str, content: bytes, place: str) -> TrainingLog:
+    try:
+        log: dict[str, Any] = json.loads(content)
+        curves = pd.DataFrame(
+            {column: np.asarray(log[key], dtype=float) for column, key in _CURVES.items()}
+        )
+        seconds = np.asarray(log["wall_times"], dtype=float)
+        curves["seconds"] = np.pad(
+            seconds[: len(curves)], (0, max(0, len(curves) - len(seconds))), constant_values=np.nan
+        )
+        return TrainingLog(
+            name,
+            str(log["recepie_id"]),
+            str(log["recepie"]),
+            int(log["num_params"]),
+            str(log["status"]),
+            curves,
+        )
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{place} is no JSON: {error}") from error
+    except KeyError as error:
+        raise InputError(f"{place} lacks {error}; accepted are training logs") from error
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{place} is no training log: {error}") from error

@@ -1,0 +1,338 @@
+"""`archscout data`: published files, whence they come and where they lie."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.filesize import decimal
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
+from rich.table import Table
+
+from archscout.cli import options
+from archscout.cli.output import console, errors, interrupts
+
+if TYPE_CHECKING:
+    from archscout.benchmarks.catalogue import PublishedFile
+    from archscout.benchmarks.store import Change, DataFolder, Status, StoredFile, Verified
+
+app = typer.Typer(
+    help="Published benchmarks and corpora: list, download, add and verify their files.",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+_WIDE = 164  # columns of a terminal that has room for everything in one line
+_STYLES = {"present": "green", "modified": "yellow", "absent": "dim", "damaged": "red"}
+
+
+@app.command("list")
+def list_files(data_dir: options.DataDir = None, as_json: options.Json = False) -> None:
+    """List the published files: what they are, their licence, checksum, and where they lie.
+
+    A file is present (as published), modified (its content differs) or absent.
+
+    Examples:
+        archscout data list
+
+        archscout data list --data-dir upstream --json
+    """
+    folder = _folder(data_dir)
+    found = folder.status()
+    if as_json:
+        for status in found:
+            typer.echo(json.dumps(_described(status)))
+        return
+    console.print(_wide_table(found) if console.width >= _WIDE else _narrow_table(found))
+    held = sum(status.stored is not None for status in found)
+    _say(f"{held} of {len(found)} files are in the data folder {folder.path}")
+
+
+@app.command()
+def download(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="NAME...",
+            help="Files, or all of one source (training-free-nas, nas-bench-nlp, wikitext-2), or "
+            "ptb; everything by default.",
+        ),
+    ] = None,
+    data_dir: options.DataDir = None,
+    as_json: options.Json = False,
+) -> None:
+    """Download published files, each checked by its checksum.
+
+    What is there as published is left alone, so that a stopped download goes on when called again.
+
+    Examples:
+        archscout data download
+
+        archscout data download wikitext-2 RNN_results.csv
+    """
+    folder = _folder(data_dir)
+    with _bars() as progress:
+        changes = folder.download(names or None, progress)
+    _print_changes(folder, changes, as_json)
+
+
+@app.command()
+def add(
+    paths: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="PATH...", help="Files, folders, or whole checkouts of what was published."
+        ),
+    ],
+    data_dir: options.DataDir = None,
+    as_json: options.Json = False,
+) -> None:
+    """Copy published files that you have into the data folder.
+
+    Files are known by name and content; of a logs.zip or a text of wikitext-2 keep the folder's
+    name, too. A file that is valid but not as published is added and marked as modified.
+
+    Examples:
+        archscout data add ~/nas-bench-nlp-release ~/training-free-nas
+
+        archscout data add ~/Downloads/RNN_results.csv
+    """
+    folder = _folder(data_dir)
+    _print_changes(folder, folder.add(*paths), as_json)
+
+
+@app.command()
+def verify(data_dir: options.DataDir = None, as_json: options.Json = False) -> None:
+    """Verify the checksums of the files that are there; exit code 1 if any differs.
+
+    Example:
+        archscout data verify
+    """
+    folder = _folder(data_dir)
+    found = folder.verify()
+    for verified in found:
+        if as_json:
+            content = {**_stored(verified.stored), "problem": verified.problem}
+            typer.echo(json.dumps({**content, "state": _verdict(verified)}))
+        else:
+            _print_verdict(verified)
+    differing = [v.stored.file.name for v in found if v.stored.modified]
+    if not as_json and not found:
+        _say(f"No published file is in the data folder {folder.path}")
+    elif not as_json:
+        same = len(found) - len(differing)
+        _say(f"{same} of {len(found)} files in the data folder {folder.path} are as published")
+    if differing:
+        raise typer.Exit(1)
+
+
+def _folder(data_dir: str | None) -> DataFolder:
+    # What it needs takes seconds to import, and help needs none of it.
+    from archscout.benchmarks.store import DataFolder
+
+    return DataFolder(data_dir)
+
+
+def _say(message: str, style: str = "") -> None:
+    console.print(message, style=style, markup=False, highlight=False, soft_wrap=True)
+
+
+def _described(status: Status) -> dict[str, Any]:
+    file, stored = status.file, status.stored
+    return {
+        "name": file.name,
+        "description": file.description,
+        "source": file.source,
+        "licence": file.licence,
+        "url": file.url,
+        "sha256": file.sha256,
+        "git_blob": file.git_blob,
+        "path": str(status.path),
+        "size": stored.size if stored else None,
+        "state": status.state,
+    }
+
+
+def _stored(stored: StoredFile) -> dict[str, Any]:
+    return {
+        "name": stored.file.name,
+        "path": str(stored.path),
+        "size": stored.size,
+        "modified": stored.modified,
+    }
+
+
+def _coloured(state: str) -> str:
+    return f"[{_STYLES[state]}]{state}[/]"
+
+
+def _size(status: Status) -> str:
+    return decimal(status.stored.size) if status.stored else ""
+
+
+def _of_source(found: Sequence[Status]) -> Iterator[tuple[str, list[Status]]]:
+    for source in dict.fromkeys(status.file.source for status in found):
+        yield source, [status for status in found if status.file.source == source]
+
+
+def _repository(source: str) -> str:
+    from archscout.benchmarks.catalogue import SOURCES
+
+    return SOURCES[source].repository
+
+
+def _wide_table(found: Sequence[Status]) -> Table:
+    """Everything about a file in one line."""
+    table = Table("file", "state", "what", "licence", "checksum", "from GitHub")
+    table.add_column("size", justify="right")
+    for _, files in _of_source(found):
+        for status in files:
+            file = status.file
+            table.add_row(
+                file.name,
+                _coloured(status.state),
+                file.description,
+                file.licence,
+                file.checksum[:8],
+                _repository(file.source),
+                _size(status),
+            )
+        table.add_section()
+    return table
+
+
+def _narrow_table(found: Sequence[Status]) -> Table:
+    """What files of one source share above them, and what is in a file below its name."""
+    table = Table("file", "state", "checksum")
+    table.add_column("size", justify="right", no_wrap=True)
+    for source, files in _of_source(found):
+        table.add_row(
+            f"[bold]{source}[/], {files[0].file.licence}\n[dim]github.com/{_repository(source)}"
+        )
+        table.add_section()
+        for status in files:
+            file = status.file
+            table.add_row(
+                f"{file.name}\n[dim]  {file.description}",
+                _coloured(status.state),
+                file.checksum[:8],
+                _size(status),
+            )
+        table.add_section()
+    return table
+
+
+def _print_changes(folder: DataFolder, changes: Sequence[Change], as_json: bool) -> None:
+    for change in changes:
+        if as_json:
+            content = {
+                **_stored(change.stored),
+                "action": change.action,
+                "from": change.origin,
+                "unpacked": [str(path) for path in change.unpacked],
+            }
+            typer.echo(json.dumps(content))
+        else:
+            _print_change(change)
+    if not as_json:
+        _say(f"The data folder is {folder.path}")
+
+
+def _print_change(change: Change) -> None:
+    stored = change.stored
+    name = stored.file.name
+    modified = ", modified (not as published)" if stored.modified else ""
+    style = _STYLES["modified"] if stored.modified else ""
+    match change.action:
+        case "present":
+            _say(f"{name}: already there{modified}", style)
+        case "kept":
+            _say(
+                f"{name}: {change.origin} is modified, so the published file is kept; remove "
+                f"{stored.path} first if you want the other",
+                _STYLES["modified"],
+            )
+        case action:
+            _say(f"{name}: {action}, {decimal(stored.size)}{modified}", style)
+    if change.unpacked:
+        _say(f"{name}: the texts of {stored.file.corpus} lie in {change.unpacked[0].parent}")
+    elif stored.file.corpus:
+        _say(f"{name}: found no texts of {stored.file.corpus} in it", _STYLES["modified"])
+
+
+def _verdict(verified: Verified) -> str:
+    if verified.problem:
+        return "damaged"
+    return "modified" if verified.stored.modified else "present"
+
+
+def _print_verdict(verified: Verified) -> None:
+    name = verified.stored.file.name
+    match _verdict(verified):
+        case "damaged":
+            _say(f"{name}: damaged: {verified.problem}", "red")
+        case "modified":
+            _say(f"{name}: modified, its content is valid but not as published", "yellow")
+        case _:
+            _say(f"{name}: as published")
+
+
+class _Bar:
+    """The progress bar of one download, as pooch moves it."""
+
+    def __init__(self, bars: Progress, name: str) -> None:
+        self._bars = bars
+        self._task = bars.add_task(name, total=None)
+        self._total = 0
+
+    @property
+    def total(self) -> int:
+        """Size of the file in bytes, 0 if the server does not say."""
+        return self._total
+
+    @total.setter
+    def total(self, total: int) -> None:
+        self._total = total
+        self._bars.update(self._task, total=total or None)
+
+    def update(self, n: int) -> None:
+        """So many bytes more; raises `KeyboardInterrupt` if a Ctrl-C before it got lost."""
+        interrupts.check()
+        self._bars.advance(self._task, n)
+
+    def reset(self) -> None:
+        """None so far."""
+        self._bars.update(self._task, completed=0)
+
+    def close(self) -> None:
+        """All is there."""
+        self._bars.stop_task(self._task)
+
+
+@contextmanager
+def _bars() -> Iterator[Any]:
+    """Makes progress bars; silent where the error stream is no terminal."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=errors, disable=not errors.is_terminal) as bars:
+
+        def bar(file: PublishedFile) -> _Bar:
+            return _Bar(bars, file.name)
+
+        yield bar

@@ -1,0 +1,284 @@
+"""Metrics recomputed for a benchmark: stored at once, resumed, ranked over draws, compared."""
+
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+import made_up
+from archscout import benchmarks
+from archscout.analysis.evaluation import evaluate
+from archscout.analysis.evaluation_folder import SCORES
+from archscout.analysis.evaluation_page import summary, write_evaluation
+from archscout.analysis.reliability import reliability
+from archscout.benchmarks import DataFolder
+from archscout.errors import InputError
+from archscout.scoring import Scorer
+
+METRICS = ["hidden_covariance", "activation_distance"]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return made_up.recurrent_data(tmp_path_factory.mktemp("data"), count=12)
+
+
+@pytest.fixture
+def benchmark(data):
+    return benchmarks.load("nas-bench-nlp", DataFolder(data))
+
+
+def rows(out):
+    return [json.loads(line) for line in (out / SCORES).read_text().splitlines()]
+
+
+def test_scores_are_those_of_the_scorer(benchmark, tmp_path):
+    done = evaluate(benchmark, out=tmp_path, text="python-docs", metrics=METRICS, seed=3)
+    scorer = Scorer("rnn", metrics=METRICS, seed=3)
+    expected = scorer.score(benchmark.architectures["105"])
+    ours = done.scores.loc["105"]
+    assert list(done.metrics) == [
+        *(f"hidden_covariance[{layer}]" for layer in (1, 2, 3)),
+        "activation_distance",
+        "parameters",
+    ]
+    for name in done.metrics[:-1]:
+        assert ours[name] == expected[name]
+
+
+def test_statistics_equal_an_independent_computation(benchmark, tmp_path):
+    done = evaluate(benchmark, out=tmp_path, metrics=METRICS)
+    table = summary(done.compare(resamples=50))
+    losses = benchmark.results["test_loss"]
+    trained = losses.dropna().index
+    assert len(trained) == 11
+    metric = done.scores.loc[trained, "hidden_covariance[1]"]
+    tau = -stats.kendalltau(metric, losses[trained]).statistic
+    assert table.loc["hidden_covariance[1]", "kendall"] == pytest.approx(tau)
+    assert table.loc["hidden_covariance[1]", "n"] == 11
+
+
+def test_nothing_scored_is_scored_again(benchmark, tmp_path):
+    done = evaluate(benchmark, out=tmp_path, metrics=["activation_distance"])
+    before = (tmp_path / SCORES).read_bytes()
+    with pytest.raises(InputError, match="already holds an evaluation; go on with it by --resume"):
+        evaluate(benchmark, out=tmp_path, metrics=["activation_distance"])
+    again = evaluate(benchmark, out=tmp_path, metrics=["activation_distance"], resume=True)
+    assert (tmp_path / SCORES).read_bytes() == before
+    assert again.scores.equals(done.scores)
+
+
+def test_more_draws_can_be_added(benchmark, tmp_path):
+    evaluate(benchmark, out=tmp_path, metrics=["activation_distance"])
+    first = (tmp_path / SCORES).read_bytes()
+    evaluate(benchmark, out=tmp_path, metrics=["activation_distance"], seeds=2, resume=True)
+    content = (tmp_path / SCORES).read_bytes()
+    assert content.startswith(first)
+    assert len(rows(tmp_path)) == 24
+
+
+def test_another_setting_is_another_evaluation(benchmark, tmp_path):
+    evaluate(benchmark, out=tmp_path, metrics=["activation_distance"])
+    with pytest.raises(InputError, match=r"begun with metrics .*name another folder"):
+        evaluate(benchmark, out=tmp_path, metrics=METRICS, resume=True)
+
+
+def test_a_torn_line_is_scored_again(benchmark, tmp_path):
+    done = evaluate(benchmark, out=tmp_path, metrics=["activation_distance"])
+    path = tmp_path / SCORES
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-30])
+    again = evaluate(benchmark, out=tmp_path, metrics=["activation_distance"], resume=True)
+    assert again.scores.equals(done.scores)
+    assert len(rows(tmp_path)) == 12
+
+
+def test_a_damaged_line_is_named(benchmark, tmp_path):
+    evaluate(benchmark, out=tmp_path, metrics=["activation_distance"])
+    path = tmp_path / SCORES
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join([lines[0], b"{?\n", *lines[2:]]))
+    with pytest.raises(InputError, match="line 2 is damaged"):
+        evaluate(benchmark, out=tmp_path, metrics=["activation_distance"], resume=True)
+
+
+@pytest.mark.slow
+def test_a_killed_evaluation_goes_on(data, benchmark, tmp_path):
+    command = [
+        *(sys.executable, "-m", "archscout.cli.main", "evaluate", "nas-bench-nlp"),
+        *("--text", "python-docs", "--data-dir", str(data), "--out", str(tmp_path / "out")),
+        *("--seeds", "30", "--metrics", "activation_distance"),
+    ]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    scores = tmp_path / "out" / SCORES
+    deadline = time.monotonic() + 120
+    while not (scores.exists() and scores.stat().st_size) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert 0 < len(scores.read_bytes().splitlines()) < 360
+    resumed = evaluate(
+        benchmark,
+        out=tmp_path / "out",
+        text="python-docs",
+        metrics=["activation_distance"],
+        seeds=30,
+        resume=True,
+    )
+    fresh = evaluate(
+        benchmark,
+        out=tmp_path / "fresh",
+        text="python-docs",
+        metrics=["activation_distance"],
+        seeds=30,
+    )
+    assert resumed.scores.equals(fresh.scores)
+
+
+@pytest.mark.slow
+def test_several_processes_give_the_same_rows(benchmark, tmp_path):
+    for jobs in (1, 2):
+        evaluate(benchmark, out=tmp_path / str(jobs), metrics=METRICS, seeds=2, jobs=jobs)
+    one, two = (
+        [{k: v for k, v in row.items() if k != "seconds"} for row in rows(tmp_path / jobs)]
+        for jobs in "12"
+    )
+    assert one == two
+
+
+def test_scores_over_draws_are_mean_ranks(benchmark, tmp_path):
+    done = evaluate(
+        benchmark, out=tmp_path, metrics=["activation_distance"], seeds=2, minibatches=2
+    )
+    ranks = [stats.rankdata(done.draw(draw)["activation_distance"]) for draw in done.settings.draws]
+    assert len(ranks) == 4
+    assert done.scores["activation_distance"].to_numpy() == pytest.approx(np.mean(ranks, axis=0))
+
+
+def test_only_some_architectures(benchmark, tmp_path):
+    done = evaluate(benchmark, out=tmp_path, metrics=["activation_distance"], limit=5, seed=1)
+    assert len(done.scores) == 5
+    assert len(rows(tmp_path)) == 5
+
+
+def test_a_score_that_is_not_finite_ranks_last(benchmark, tmp_path):
+    done = evaluate(benchmark, out=tmp_path, metrics=["activation_distance"])
+    larger = done.larger_is_better["activation_distance"]
+    already = done.problems.get("activation_distance", 0)
+    done.rows.loc[4, "activation_distance"] = math.nan
+    scores = done.draw(done.settings.draws[0])["activation_distance"]
+    assert scores.rank(ascending=not larger, method="max").iloc[4] == 12
+    assert done.problems["activation_distance"] == already + 1
+
+
+def test_a_metric_of_ones_own_from_a_file(benchmark, tmp_path):
+    file = tmp_path / "mine.py"
+    file.write_text(
+        "import archscout\n"
+        "@archscout.metric(needs={'hidden_states'}, larger_is_better=True)\n"
+        "def state_size_of_test(trace):\n"
+        "    return trace.hidden_states[0].abs().mean().item()\n"
+    )
+    done = evaluate(
+        benchmark, out=tmp_path / "out", metrics="state_size_of_test", metric_files=[file]
+    )
+    assert done.scores["state_size_of_test"].nunique() == 12
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [("import archscout\n\n1 / 0\n", "line 3: ZeroDivisionError"), ("def f(:\n", "line 1: Syntax")],
+)
+def test_a_file_of_metrics_that_fails(benchmark, tmp_path, content, message):
+    file = tmp_path / "broken.py"
+    file.write_text(content)
+    with pytest.raises(InputError, match=message):
+        evaluate(benchmark, out=tmp_path / "out", metric_files=[file])
+    with pytest.raises(InputError, match=r"no file .*none\.py"):
+        evaluate(benchmark, out=tmp_path / "out", metric_files=[tmp_path / "none.py"])
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"seeds": 0}, "seeds is 0"),
+        ({"minibatches": 0}, "minibatches is 0"),
+        ({"jobs": 0}, "jobs is 0"),
+        ({"limit": 0}, "limit is 0"),
+        ({"seed": -1}, "seed is -1"),
+        ({"minibatches": 10**6}, "minibatch"),
+        ({"metrics": "no_such"}, "unknown metric 'no_such'"),
+        ({"text": "no such text"}, "no text"),
+    ],
+)
+def test_bad_settings_are_said_before_anything_is_written(benchmark, tmp_path, settings, message):
+    with pytest.raises(InputError, match=message):
+        evaluate(benchmark, out=tmp_path / "out", **settings)
+    assert not (tmp_path / "out" / SCORES).exists()
+
+
+def test_a_folder_of_other_files_is_left_alone(benchmark, tmp_path):
+    (tmp_path / "thesis.txt").write_text("")
+    with pytest.raises(InputError, match=r"not empty \(thesis.txt\)"):
+        evaluate(benchmark, out=tmp_path)
+
+
+def test_fewer_than_three_architectures(benchmark, tmp_path):
+    done = evaluate(benchmark, out=tmp_path, metrics=["activation_distance"], limit=2)
+    with pytest.raises(InputError, match="3"):
+        done.compare()
+    assert len(rows(tmp_path)) == 2
+
+
+def test_the_page_holds_tables_and_figures(benchmark, tmp_path):
+    done = evaluate(benchmark, out=tmp_path, metrics=METRICS, minibatches=3)
+    page = write_evaluation(done, done.compare(resamples=50)).read_text()
+    assert "hidden_covariance[2]" in page
+    assert "logs.zip differ from the published files" in page
+    assert "1 network(s) failed in training" in page
+    assert "How reliable is one draw?" in page
+    names = {path.name for path in tmp_path.iterdir()}
+    assert {"report.md", "statistics.csv", "reliability.csv", "kendall.pdf", "draws.png"} <= names
+
+
+def test_reliability_of_draws():
+    rng = np.random.default_rng(0)
+    truth = rng.normal(size=40)
+    names = [str(i) for i in range(40)]
+    draws = [
+        pd.DataFrame({"sure": truth, "noise": rng.normal(size=40)}, index=names) for _ in range(3)
+    ]
+    results = pd.Series(truth, index=names)
+    table = reliability(draws, results, {"sure": True, "noise": True}, True)
+    assert table.loc["sure", "between_draws"] == 1
+    assert table.loc["sure", "variation"] == pytest.approx(0, abs=1e-12)
+    assert table.loc["sure", "kendall"] == 1
+    pairs = [
+        stats.kendalltau(draws[a]["noise"], draws[b]["noise"]).statistic
+        for a, b in ((0, 1), (0, 2), (1, 2))
+    ]
+    assert table.loc["noise", "between_draws"] == pytest.approx(np.mean(pairs))
+    assert table.loc["noise", "between_draws_least"] == pytest.approx(min(pairs))
+    with pytest.raises(InputError, match="at least two draws"):
+        reliability(draws[:1], results, {"sure": True}, True)
+
+
+def test_encoders_in_a_reading(tmp_path):
+    folder = DataFolder(made_up.encoder_data(tmp_path / "data"))
+    found = benchmarks.load("nas-bench-bert", folder)
+    scale = found.space.scales["fast"].resized(batch_size=2, sequence_length=16, reading="trained")
+    done = evaluate(
+        found, out=tmp_path / "out", metrics=["softmax_confidence", "head_importance"], scale=scale
+    )
+    table = summary(done.compare(resamples=20))
+    assert table.loc["softmax_confidence", "n"] == 6
+    assert done.settings.scale["reading"] == "trained"
+    assert done.settings.objective == "cotangent"
