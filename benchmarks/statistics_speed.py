@@ -36,13 +36,15 @@ def main() -> None:
     scores = pd.DataFrame(result[:, None] + noise).add_prefix("metric_")
     control = pd.Series(result + generator.normal(size=n))
 
-    start = time.perf_counter()
+    start, start_of_cpu = time.perf_counter(), time.process_time()
     compare(scores, pd.Series(result), control=control, resamples=arguments.resamples)
     seconds = time.perf_counter() - start
+    cpu = time.process_time() - start_of_cpu
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     print(
         f"{n} architectures, {arguments.metrics} metrics, {arguments.resamples} resamples: "
-        f"{seconds:.1f} s for all statistics, at most {memory:.1f} GiB of memory"
+        f"{seconds:.1f} s for all statistics, {cpu:.1f} s of all cores, "
+        f"at most {memory:.1f} GiB of memory"
     )
 
     one = plain_seconds(scores["metric_0"].to_numpy(), result, generator)

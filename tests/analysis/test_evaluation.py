@@ -173,10 +173,22 @@ def test_a_score_that_is_not_finite_ranks_last(benchmark, tmp_path):
     done = evaluate(benchmark, out=tmp_path, metrics=["activation_distance"])
     larger = done.larger_is_better["activation_distance"]
     already = done.problems.get("activation_distance", 0)
-    done.rows.loc[4, "activation_distance"] = math.nan
+    done.rows.loc[4, "activation_distance"] = math.inf
     scores = done.draw(done.settings.draws[0])["activation_distance"]
     assert scores.rank(ascending=not larger, method="max").iloc[4] == 12
     assert done.problems["activation_distance"] == already + 1
+
+
+def test_a_layer_that_a_network_lacks_is_no_score(tmp_path):
+    folder = DataFolder(made_up.encoder_data(tmp_path / "data"))
+    found = benchmarks.load("nas-bench-bert", folder)
+    shallow = sum(len(encoder.layers) == 2 for encoder in found.architectures.values())
+    assert 0 < shallow < 6
+    scale = found.space.scales["fast"].resized(batch_size=2, sequence_length=16)
+    done = evaluate(found, out=tmp_path / "out", metrics=["hidden_covariance"], scale=scale)
+    assert done.scores["hidden_covariance[4]"].isna().sum() == shallow
+    table = done.compare(resamples=20).table
+    assert table.loc["hidden_covariance[4]", "n"] == 6 - shallow
 
 
 def test_a_metric_of_ones_own_from_a_file(benchmark, tmp_path):

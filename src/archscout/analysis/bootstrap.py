@@ -7,7 +7,9 @@ themselves. Scores and results are oriented: larger is better.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -31,6 +33,9 @@ STATISTICS = ("kendall", "pairs", "spearman", "pearson", "overlap", "regret", "p
 
 # Resamples at once: enough to keep matrix products fast; more would only take memory.
 CHUNK_SIZE = 500
+
+# Metrics at once: each takes memory of some times n × CHUNK_SIZE numbers.
+THREADS = min(os.cpu_count() or 1, 4)
 
 
 @dataclass(frozen=True)
@@ -90,36 +95,62 @@ def statistics(measured: Measurements, weights: Floats) -> Floats:
         (R, M, 7) in the order of `STATISTICS`; NaN where a statistic is not defined, and in
         resamples with fewer than two distinct architectures.
     """
-    result = WeightedRanking.of(measured.result_ranking, weights)
-    control = with_result = None
-    if measured.control_ranking is not None:
-        control = WeightedRanking.of(measured.control_ranking, weights)
-        with_result = kendall_tau(control, result, concordance(control, result))
-    result_ranks = weights * result.ranks[result.ranking.group]
-    values = np.full((weights.shape[1], len(measured.scores), len(STATISTICS)), np.nan)
-    for metric, (scores, ranking) in enumerate(
-        zip(measured.scores, measured.rankings, strict=True)
-    ):
-        score = WeightedRanking.of(ranking, weights)
-        difference = concordance(score, result)
-        kendall = kendall_tau(score, result, difference)
-        partial = np.full_like(kendall, np.nan)
-        if control is not None and with_result is not None:
-            with_score = kendall_tau(score, control, concordance(score, control))
-            partial = partial_tau(kendall, with_score, with_result)
-        best = np.minimum(measured.k, score.total)
-        columns = (
-            kendall,
-            (1 + ratio(difference, result.untied_pairs)) / 2,
-            _spearman(score, result, result_ranks),
-            pearson(scores, measured.result, weights),
-            overlap(score, result, best),
-            regret(score, result, measured.result, best),
-            partial,
-        )
-        values[:, metric] = np.stack(columns, axis=1)
+    shared = _Shared.of(measured, weights)
+    with ThreadPoolExecutor(THREADS) as threads:
+        values = np.stack([*threads.map(shared.statistics, measured.scores, measured.rankings)], 1)
     values[np.count_nonzero(weights, axis=0) < 2] = np.nan
     return values
+
+
+@dataclass(frozen=True)
+class _Shared:
+    """What all metrics share in R resamples.
+
+    Attributes:
+        measured: The metrics, the result and the control.
+        weights: (n, R) of the resamples.
+        result: Ranking by result.
+        result_ranks: (n, R) weights times ranks by result.
+        control: Ranking by control, or None.
+        control_tau: (R,) of control and result; NaN without control.
+    """
+
+    measured: Measurements
+    weights: Floats
+    result: WeightedRanking
+    result_ranks: Floats
+    control: WeightedRanking | None
+    control_tau: Floats
+
+    @classmethod
+    def of(cls, measured: Measurements, weights: Floats) -> _Shared:
+        result = WeightedRanking.of(measured.result_ranking, weights)
+        ranks = weights * result.ranks[result.ranking.group]
+        if measured.control_ranking is None:
+            return cls(measured, weights, result, ranks, None, np.full(weights.shape[1], np.nan))
+        control = WeightedRanking.of(measured.control_ranking, weights)
+        tau = kendall_tau(control, result, concordance(control, result))
+        return cls(measured, weights, result, ranks, control, tau)
+
+    def statistics(self, scores: Floats, ranking: Ranking) -> Floats:
+        """(R, 7) of one metric."""
+        score = WeightedRanking.of(ranking, self.weights)
+        difference = concordance(score, self.result)
+        kendall = kendall_tau(score, self.result, difference)
+        with_control = np.full_like(kendall, np.nan)
+        if self.control is not None:
+            with_control = kendall_tau(score, self.control, concordance(score, self.control))
+        best = np.minimum(self.measured.k, score.total)
+        columns = (
+            kendall,
+            (1 + ratio(difference, self.result.untied_pairs)) / 2,
+            _spearman(score, self.result, self.result_ranks),
+            pearson(scores, self.measured.result, self.weights),
+            overlap(score, self.result, best),
+            regret(score, self.result, self.measured.result, best),
+            partial_tau(kendall, with_control, self.control_tau),
+        )
+        return np.stack(columns, axis=1)
 
 
 def _spearman(score: WeightedRanking, result: WeightedRanking, result_ranks: Floats) -> Floats:

@@ -46,7 +46,8 @@ class Evaluation:
         benchmark: what was evaluated on.
         settings: of the scores.
         rows: one a network and draw: `architecture`, `seed`, `minibatch`, `seconds`, `problem`, and
-            one column a score.
+            one column a score: infinite where it is not finite, NaN where the network has no such
+            layer.
         larger_is_better: direction of every score.
         folder: where it is stored.
     """
@@ -66,8 +67,8 @@ class Evaluation:
     def scores(self) -> pd.DataFrame:
         """One row an architecture: its score, or over several draws its mean rank (1 the lowest).
 
-        A score that is not finite ranks last in its draw, as a score of no use must; NaN stands
-        for architectures that a draw lacks.
+        A score that is not finite ranks last in its draw; NaN stands for architectures that have
+        no such layer.
         """
         draws = [self.draw(draw) for draw in self.settings.draws]
         if len(draws) == 1:
@@ -76,16 +77,14 @@ class Evaluation:
         return sum(ranks[1:], start=ranks[0]) / len(ranks)
 
     def draw(self, draw: Draw) -> pd.DataFrame:
-        """The scores of one draw, by architecture; NaN where scoring is not finished.
-
-        Scores that are not finite are infinite here, on the side that ranks last.
+        """The scores of one draw, by architecture; those not finite on the side that ranks last.
         """
         rows = self.rows
         chosen = rows[(rows["seed"] == draw.seed) & (rows["minibatch"] == draw.minibatch)]
         scores = chosen.set_index("architecture")[self.metrics]
         for name, larger in self.larger_is_better.items():
-            finite = np.isfinite(scores[name])
-            scores[name] = scores[name].where(finite, -np.inf if larger else np.inf)
+            last = -np.inf if larger else np.inf
+            scores[name] = scores[name].mask(np.isinf(scores[name]), last)
         return scores.reindex(self.benchmark.results.index.intersection(list(rows["architecture"])))
 
     def compare(self, resamples: int = 1000, seed: int = 0, k: int = 10) -> Comparison:
@@ -124,7 +123,7 @@ class Evaluation:
     @property
     def problems(self) -> Mapping[str, int]:
         """Metrics by the number of architectures and draws in which they are not finite."""
-        bad = (~np.isfinite(self.rows[self.metrics])).sum()
+        bad = np.isinf(self.rows[self.metrics]).sum()
         return {str(name): int(count) for name, count in bad.items() if count}
 
 
@@ -371,7 +370,7 @@ def _evaluation(
     wanted = set(names)
     flat = [
         {key: value for key, value in row.items() if key not in ("scores", "fingerprint")}
-        | {name: np.nan if value is None else value for name, value in row["scores"].items()}
+        | {name: np.inf if value is None else value for name, value in row["scores"].items()}
         for row in store.rows()
         if row["architecture"] in wanted
     ]

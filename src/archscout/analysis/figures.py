@@ -32,7 +32,7 @@ BLUE, ORANGE, SKY, GREY = "#0072B2", "#D55E00", "#56B4E9", "#767676"
 
 _TEXT, _TITLE = 7.0, 7.5  # pt
 _COLUMNS = 3
-_PARTS = 20
+_PART, _PARTS = 40, 20  # architectures in a part at least, parts at most
 _DENSITY = LinearSegmentedColormap.from_list("density", ["#8CC6EC", BLUE, "#00253D"])
 _STYLE = {
     "font.size": _TEXT,
@@ -54,9 +54,9 @@ def metric_grid(
 
     A panel has Kendall's τ-b and Spearman's ρ of the raw numbers (negative where larger scores
     go with smaller results) and the number of architectures with a finite score and a result.
-    Darker points lie closer together; the line is the median result of 20 equal parts. An axis
-    is logarithmic where a metric spans magnitudes, to both sides of zero where it has both
-    signs. Values far beyond the others stand at the edge, as triangles.
+    Darker points lie closer together; the line is the median result of equal parts by
+    score. An axis is logarithmic where a metric spans magnitudes, to both sides of zero where it
+    has both signs. Values far beyond the others stand at the edge, as triangles.
 
     Args:
         scores: by architecture (rows) and metric (columns).
@@ -133,7 +133,7 @@ def lines(
         bottom, top = axes.get_ylim()
         places = _apart(ends.to_numpy(dtype=float), 0.047 * (top - bottom), bottom, top)
         for place, (name, end) in zip(places, ends.items(), strict=True):
-            colour = colours(0.88 * (end - ends.min()) / spread)
+            colour = colours(0.8 * (end - ends.min()) / spread)
             axes.plot(curves.index, curves[name], color=colour, linewidth=1.1, solid_capstyle="round")
             transform = axes.get_yaxis_transform()
             axes.plot(
@@ -219,10 +219,13 @@ def _figure(
             axes.tick_params(labelsize=_TEXT, width=0.6, length=2.5, pad=2)
         if modified:
             figure.suptitle(
-                "modified data: not all published architectures", size=_TEXT, color=ORANGE,
+                "modified data: not as published", size=_TEXT, color=ORANGE,
                 x=0.995, ha="right",
             )  # fmt: skip
         yield figure, panels
+        # The layout is done once and stays, however often the figure is written.
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")
 
 
 def _columns(count: int) -> int:
@@ -344,7 +347,7 @@ def _place(axes: Axes, which: str, axis: _Axis) -> None:
     drawn = axes.xaxis if which == "x" else axes.yaxis
     (axes.set_xlim if which == "x" else axes.set_ylim)(axis.low, axis.high)
     if axis.ticks is None:
-        drawn.set_major_locator(MaxNLocator(4, min_n_ticks=2))
+        drawn.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10], min_n_ticks=2))
         drawn.set_major_formatter(_Even())
     else:
         drawn.set_major_locator(FixedLocator(list(axis.forward(np.array(axis.ticks)))))
@@ -361,7 +364,7 @@ class _Even(FuncFormatter):
 
     def format_ticks(self, values: Sequence[float]) -> list[str]:
         largest = max((abs(value) for value in values), default=0.0)
-        if largest >= 1e5 or 0 < largest < 1e-3:
+        if largest >= 1e6 or 0 < largest < 1e-3:
             return [_short(value) for value in values]
         step = min(np.diff(sorted(values)), default=1.0)
         digits = max(0, -math.floor(math.log10(step) + 1e-9)) if step > 0 else 3
@@ -432,8 +435,8 @@ def _scatter(axes: Axes, scores: Floats, results: Floats, vertical: _Axis) -> No
             x[chosen], y[chosen], marker=marker, s=9, facecolors="white", edgecolors="black",
             linewidths=0.5, clip_on=False, zorder=4, rasterized=bool(chosen.sum() > 200),
         )  # fmt: skip
-    if len(scores) >= 5 * _PARTS:
-        parts = np.array_split(np.argsort(scores, kind="stable"), _PARTS)
+    if (count := min(len(scores) // _PART, _PARTS)) > 2:
+        parts = np.array_split(np.argsort(scores, kind="stable"), count)
         middles = [(np.median(x[part]), np.median(y[part])) for part in parts]
         axes.plot(*zip(*middles, strict=True), color="white", linewidth=2.2, zorder=5)
         axes.plot(*zip(*middles, strict=True), color=ORANGE, linewidth=1.2, zorder=6)
@@ -490,7 +493,7 @@ def _legend(figure: Figure, panels: Sequence[Axes]) -> None:
     """What line and triangles mean, where there are any."""
     handles = []
     if any(axes.lines for axes in panels):
-        handles.append(Line2D([], [], color=ORANGE, linewidth=1.2, label="median of a twentieth"))
+        handles.append(Line2D([], [], color=ORANGE, linewidth=1.2, label="median result of equal parts"))
     if any(len(drawn.get_offsets()) for axes in panels for drawn in axes.collections[1:]):
         handles.append(
             Line2D(
