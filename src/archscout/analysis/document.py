@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import matplotlib
 import pandas as pd
 from markdown_it import MarkdownIt
 
@@ -91,6 +92,8 @@ class Section:
         content: plots and tables in their order.
         remarks: what a reader must know to judge the numbers; shown set apart.
         conclusion: Markdown, after everything else.
+        modified: names of the files it was made from that are not as published; those of the
+            whole page if None.
     """
 
     title: str
@@ -98,6 +101,7 @@ class Section:
     content: Sequence[Plot | Table] = ()
     remarks: Sequence[str] = ()
     conclusion: str = ""
+    modified: Sequence[str] | None = None
 
 
 @dataclass(frozen=True)
@@ -108,8 +112,8 @@ class Document:
         title: its heading.
         introduction: Markdown.
         sections: its parts.
-        modified: names of files that are not as published; said at the top and in every figure's
-            and table's caption.
+        modified: names of files that are not as published; said at the top, and in the captions
+            of what was made from them.
     """
 
     title: str
@@ -133,7 +137,7 @@ class Document:
                     _write_item(folder, item)
             _replace(folder / "report.md", self._markdown().encode())
             page = folder / "index.html"
-            _replace(page, self._html().encode())
+            _replace(page, self._html(folder).encode())
         except OSError as error:
             raise InputError(f"cannot write {folder}: {error.strerror or error}") from error
         return page
@@ -146,8 +150,8 @@ class Document:
         for section in self.sections:
             parts += [f"## {section.title}", section.text]
             parts += [f"> {remark}" for remark in section.remarks]
-            for item in section.content:
-                parts.append(self._item(item))
+            modified = self.modified if section.modified is None else section.modified
+            parts += [_item(item, bool(modified)) for item in section.content]
             parts.append(section.conclusion)
         return "\n\n".join(part.strip() for part in parts if part.strip()) + "\n"
 
@@ -159,21 +163,9 @@ class Document:
             "these figures need not equal the published ones."
         ]
 
-    def _item(self, item: Plot | Table) -> str:
-        mark = " *(modified data)*" if self.modified else ""
-        if isinstance(item, Plot):
-            return f"![{item.name}]({item.name}.png)\n\n{item.caption}{mark}"
-        return f"{item.caption}{mark}\n\n{markdown_table(item)}"
-
-    def _html(self) -> str:
-        plots = {
-            f"{item.name}.png": item.figure
-            for section in self.sections
-            for item in section.content
-            if isinstance(item, Plot)
-        }
+    def _html(self, folder: Path) -> str:
         body = MarkdownIt("commonmark").enable("table").render(self._markdown())
-        body = re.sub(r'src="([^"]+)"', lambda m: f'src="{_inline(plots[m[1]])}"', body)
+        body = re.sub(r'src="([^"]+)"', lambda m: f'src="{_inline(folder / m[1])}"', body)
         body = re.sub(
             r"<h2>(.*?)</h2>",
             lambda m: f'<h2 id="{_anchor(html.unescape(m[1]))}">{m[1]}</h2>',
@@ -191,7 +183,14 @@ class Document:
         )
 
 
-def markdown_table(table: Table) -> str:
+def _item(item: Plot | Table, modified: bool) -> str:
+    mark = " *(modified data)*" if modified else ""
+    if isinstance(item, Plot):
+        return f"![{item.name}]({item.name}.png)\n\n{item.caption}{mark}"
+    return f"{item.caption}{mark}\n\n{_markdown_table(item)}"
+
+
+def _markdown_table(table: Table) -> str:
     """The table as Markdown, numbers to the right."""
     frame = table.frame if table.shown is None else table.shown
     if frame.index.name is not None or frame.index.nlevels > 1:
@@ -239,12 +238,14 @@ def _rendered(figure: Figure, form: str) -> bytes:
     # Without dates, the same numbers give the same file.
     content = io.BytesIO()
     metadata = {"CreationDate": None} if form == "pdf" else {"Software": None}
-    figure.savefig(content, format=form, dpi=_DPI, bbox_inches="tight", metadata=metadata)
+    # Type 42: text of a PDF stays text that publishers accept.
+    with matplotlib.rc_context({"pdf.fonttype": 42}):
+        figure.savefig(content, format=form, dpi=_DPI, bbox_inches="tight", metadata=metadata)
     return content.getvalue()
 
 
-def _inline(figure: Figure) -> str:
-    return "data:image/png;base64," + base64.b64encode(_rendered(figure, "png")).decode()
+def _inline(picture: Path) -> str:
+    return "data:image/png;base64," + base64.b64encode(picture.read_bytes()).decode()
 
 
 def _anchor(title: str) -> str:

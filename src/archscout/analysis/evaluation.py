@@ -77,8 +77,7 @@ class Evaluation:
         return sum(ranks[1:], start=ranks[0]) / len(ranks)
 
     def draw(self, draw: Draw) -> pd.DataFrame:
-        """The scores of one draw, by architecture; those not finite on the side that ranks last.
-        """
+        """The scores of one draw, by architecture; those not finite on the side that ranks last."""
         rows = self.rows
         chosen = rows[(rows["seed"] == draw.seed) & (rows["minibatch"] == draw.minibatch)]
         scores = chosen.set_index("architecture")[self.metrics]

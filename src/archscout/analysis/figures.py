@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple
 
 import matplotlib
 import numpy as np
@@ -32,9 +32,10 @@ BLUE, ORANGE, SKY, GREY = "#0072B2", "#D55E00", "#56B4E9", "#767676"
 
 _TEXT, _TITLE = 7.0, 7.5  # pt
 _COLUMNS = 3
+_FEW = 100  # architectures, below which none counts as far beyond the others
 _PART, _PARTS = 40, 20  # architectures in a part at least, parts at most
 _DENSITY = LinearSegmentedColormap.from_list("density", ["#8CC6EC", BLUE, "#00253D"])
-_STYLE = {
+_STYLE: dict[Any, Any] = {
     "font.size": _TEXT,
     "axes.titlesize": _TITLE,
     "axes.labelsize": _TEXT,
@@ -70,7 +71,7 @@ def metric_grid(
         vertical = _axis(trained, may_bend=False)
         for axes, name in zip(panels, scores, strict=True):
             pair = pd.DataFrame({"score": scores[name], "result": results}).astype(float)
-            pair = pair[np.isfinite(pair).all(axis=1)]
+            pair = pair.loc[np.isfinite(pair.to_numpy()).all(axis=1)]
             _scatter(axes, pair["score"].to_numpy(), pair["result"].to_numpy(), vertical)
             axes.set_title(f"{_title(name)}\n{_correlations(pair)}", linespacing=1.35)
         _label_left(figure, panels, result_label)
@@ -94,25 +95,20 @@ def box_plots(scores: pd.DataFrame, results: pd.Series, *, modified: bool = Fals
     labels = [_plain(value, 3) for value in order]
     with _figure(len(scores.columns), row_height=1.5, modified=modified) as (figure, panels):
         for axes, name in zip(panels, scores, strict=True):
-            by_architecture = [
-                scores.loc[[architecture], name].to_numpy(dtype=float) for architecture in order.index
-            ]
-            _boxes(axes, [values[np.isfinite(values)] for values in by_architecture])
+            drawn = [scores[name].xs(architecture).to_numpy(float) for architecture in order.index]
+            _boxes(axes, [values[np.isfinite(values)] for values in drawn])
             axes.set_title(_title(name))
         for i, axes in enumerate(panels):
             lowest = i + _columns(len(panels)) >= len(panels)
             axes.set_xticks(range(len(order)), labels if lowest else [])
             axes.tick_params(axis="x", rotation=90, length=2.5 if lowest else 0)
-        figure.supxlabel(
-            f"architectures by their trained result ({results.name or 'result'})", size=_TITLE
-        )
+        label = "result" if results.name is None else results.name
+        figure.supxlabel(f"architectures by their trained result ({label})", size=_TITLE)
         figure.supylabel("score", size=_TITLE)
     return figure
 
 
-def lines(
-    curves: pd.DataFrame, x_label: str, y_label: str, *, modified: bool = False
-) -> Figure:
+def lines(curves: pd.DataFrame, x_label: str, y_label: str, *, modified: bool = False) -> Figure:
     """Curves of some architectures, coloured and labelled by where they end.
 
     Args:
@@ -134,15 +130,13 @@ def lines(
         places = _apart(ends.to_numpy(dtype=float), 0.047 * (top - bottom), bottom, top)
         for place, (name, end) in zip(places, ends.items(), strict=True):
             colour = colours(0.8 * (end - ends.min()) / spread)
-            axes.plot(curves.index, curves[name], color=colour, linewidth=1.1, solid_capstyle="round")
-            transform = axes.get_yaxis_transform()
+            axes.plot(curves.index, curves[name], color=colour, linewidth=1.1)
+            beside = axes.get_yaxis_transform()
             axes.plot(
-                [1.005, 1.045], [end, place], color=colour, lw=0.7, transform=transform, clip_on=False
+                [1.005, 1.045], [end, place], color=colour, lw=0.7, transform=beside, clip_on=False
             )
-            axes.text(
-                1.055, place, f"{_plain(end, 3)}  (id {name})", color=colour, transform=transform,
-                va="center", size=_TEXT,
-            )  # fmt: skip
+            label = f"{_plain(end, 3)}  (id {name})"
+            axes.text(1.055, place, label, color=colour, transform=beside, va="center", size=_TEXT)
         axes.set_xlabel(x_label, size=_TITLE)
         axes.set_ylabel(y_label, size=_TITLE)
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
@@ -172,12 +166,13 @@ def bars(table: pd.DataFrame, statistic: str, title: str, *, modified: bool = Fa
         ends = known[[f"{statistic}_low", f"{statistic}_high"]].to_numpy(dtype=float)
         beside = np.abs(ends - values[:, None])
         positions = np.arange(len(known))
-        axes.barh(positions, values, height=0.68, color=[BLUE if v >= 0 else ORANGE for v in values])
+        colours = [BLUE if value >= 0 else ORANGE for value in values]
+        axes.barh(positions, values, height=0.68, color=colours)
         axes.errorbar(
             values, positions, xerr=np.nan_to_num(beside).T, fmt="none", ecolor="black",
             elinewidth=0.8, capsize=1.8, capthick=0.8,
         )  # fmt: skip
-        for position, value in zip(positions, values, strict=True):
+        for position, value in enumerate(values):
             text = f"{value:.3f}".replace("-", "−")
             axes.text(
                 1.02, position, text, transform=axes.get_yaxis_transform(), va="center", size=_TEXT
@@ -269,7 +264,9 @@ def _axis(values: Floats, may_bend: bool = True, cut: bool = True) -> _Axis:
     """
     if not len(values):
         return _Axis(_same, _same, 0.0, 1.0)
-    forward, backward, unit = _same, _same, None
+    forward: Callable[[Floats], Floats] = _same
+    backward: Callable[[Floats], Floats] = _same
+    unit = None
     sizes = np.abs(values[values != 0])
     if may_bend and len(sizes) and _spans_magnitudes(values):
         one_sign = (values > 0).all() or (values < 0).all()
@@ -293,9 +290,12 @@ def _spans_magnitudes(values: Floats) -> bool:
 
 
 def _robust_range(places: Floats) -> tuple[float, float]:
-    """The whole range, or without the half percent at an end that would take a third of it."""
+    """The whole range, or without half a percent at an end if that takes a third of it."""
     low, high = float(places.min()), float(places.max())
-    inner_low, inner_high = np.quantile(places, [0.005, 0.995])
+    if len(places) < _FEW:
+        return low, high
+    inner_low = np.quantile(places, 0.005, method="higher")
+    inner_high = np.quantile(places, 0.995, method="lower")
     inner = float(inner_high - inner_low)
     if inner > 0:
         low = float(inner_low) if inner_low - low > inner / 2 else low
@@ -313,12 +313,12 @@ def _symmetric_log(unit: float) -> tuple[Callable[[Floats], Floats], Callable[[F
     def forward(values: Floats) -> Floats:
         sizes = np.abs(values) / unit
         bent = np.where(sizes > 1, 1 + np.log10(np.maximum(sizes, 1)), sizes)
-        return cast(Floats, np.sign(values) * bent)
+        return np.sign(values) * bent
 
     def backward(places: Floats) -> Floats:
         sizes = np.abs(places)
         bent = np.where(sizes > 1, 10 ** (np.maximum(sizes, 1) - 1), sizes)
-        return cast(Floats, np.sign(places) * bent * unit)
+        return np.sign(places) * bent * unit
 
     return forward, backward
 
@@ -347,7 +347,9 @@ def _place(axes: Axes, which: str, axis: _Axis) -> None:
     drawn = axes.xaxis if which == "x" else axes.yaxis
     (axes.set_xlim if which == "x" else axes.set_ylim)(axis.low, axis.high)
     if axis.ticks is None:
-        drawn.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10], min_n_ticks=2))
+        drawn.set_major_locator(
+            MaxNLocator(4 if which == "x" else 5, steps=[1, 2, 2.5, 5, 10], min_n_ticks=2)
+        )
         drawn.set_major_formatter(_Even())
     else:
         drawn.set_major_locator(FixedLocator(list(axis.forward(np.array(axis.ticks)))))
@@ -493,14 +495,12 @@ def _legend(figure: Figure, panels: Sequence[Axes]) -> None:
     """What line and triangles mean, where there are any."""
     handles = []
     if any(axes.lines for axes in panels):
-        handles.append(Line2D([], [], color=ORANGE, linewidth=1.2, label="median result of equal parts"))
-    if any(len(drawn.get_offsets()) for axes in panels for drawn in axes.collections[1:]):
-        handles.append(
-            Line2D(
-                [], [], linestyle="", marker="^", markersize=3, markerfacecolor="white",
-                markeredgecolor="black", markeredgewidth=0.5, label="beyond the axis",
-            )  # fmt: skip
-        )
+        label = "median result of equal parts"
+        handles.append(Line2D([], [], color=ORANGE, linewidth=1.2, label=label))
+    if any(np.size(drawn.get_offsets()) for axes in panels for drawn in axes.collections[1:]):
+        triangle = Line2D([], [], linestyle="", marker="^", markersize=3, label="beyond the axis")
+        triangle.set(markerfacecolor="white", markeredgecolor="black", markeredgewidth=0.5)
+        handles.append(triangle)
     if handles:
         figure.legend(
             handles=handles, loc="outside lower center", ncols=2, frameon=False, fontsize=_TEXT
@@ -508,17 +508,23 @@ def _legend(figure: Figure, panels: Sequence[Axes]) -> None:
 
 
 def _apart(places: Floats, gap: float, low: float, high: float) -> Floats:
-    """Sorted places moved as little as it takes to be a gap apart, within two ends."""
-    moved = places.astype(float).copy()
-    for i in range(1, len(moved)):
-        moved[i] = max(moved[i], moved[i - 1] + gap)
-    # Back from above, so that half of what was too close moves down.
-    moved -= np.clip((moved - places).max() / 2 if len(moved) else 0.0, 0.0, None) * (moved > places)
-    for i in range(1, len(moved)):
-        moved[i] = max(moved[i], moved[i - 1] + gap)
-    excess = moved[-1] - high if len(moved) else 0.0
-    if excess > 0:
-        moved[-1] = high
-        for i in range(len(moved) - 2, -1, -1):
-            moved[i] = min(moved[i], moved[i + 1] - gap)
-    return np.maximum(moved, low) if len(moved) * gap < high - low else moved
+    """Sorted places, moved so that they are a gap apart within two ends, if there is room.
+
+    What is too close becomes a group around its middle, and groups that meet become one.
+    """
+    groups: list[list[float]] = []
+    for place in places:
+        groups.append([float(place)])
+        while len(groups) > 1 and _first(groups[-1], gap, low, high) < (
+            _first(groups[-2], gap, low, high) + gap * len(groups[-2])
+        ):
+            groups[-2:] = [groups[-2] + groups[-1]]
+    return np.array(
+        [_first(group, gap, low, high) + gap * i for group in groups for i in range(len(group))]
+    )
+
+
+def _first(group: Sequence[float], gap: float, low: float, high: float) -> float:
+    """Where a group begins whose members are a gap apart."""
+    extent = gap * (len(group) - 1)
+    return max(low, min(sum(group) / len(group) - extent / 2, high - extent))

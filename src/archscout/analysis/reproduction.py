@@ -7,8 +7,8 @@ Source: Serianni and Kalita, "Training-free Neural Architecture Search for RNNs 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from itertools import combinations, pairwise
+from dataclasses import dataclass, field, replace
+from itertools import chain, combinations, pairwise
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -158,7 +158,7 @@ def compute(
     rows = [part.statistics for part in parts if part.statistics is not None]
     summary = pd.concat(rows, ignore_index=True) if rows else pd.DataFrame()
     modified = list(dict.fromkeys(name for part in parts for name in part.modified))
-    sections = [part.section for part in parts]
+    sections = [replace(part.section, modified=part.modified) for part in parts]
     if rows:
         sections.insert(0, _summary(summary, bool(modified)))
     if problems:
@@ -197,7 +197,7 @@ def _recurrent_metrics(folder: DataFolder, resamples: int) -> _Part:
     scores, loss = table.frame[list(tables.RECURRENT_METRICS)], table.frame["loss"]
     statistics = _statistics("recurrent", scores, loss, resamples)
     modified = table.source.modified
-    remarks = [*_left_out(table), *_corrupt(scores["jacobian_covariance"])]
+    remarks = [*_left_out(table), *_corrupt(scores["jacobian_covariance"], folder)]
     remarks.append(
         "Released code and published columns differ in activation distance, synaptic saliency and "
         "hidden synaptic saliency; the columns are shown as published."
@@ -443,7 +443,8 @@ def _summary(summary: pd.DataFrame, modified: bool) -> Section:
             _with_interval(*row)
             for row in zip(*(summary[f"{name}{end}"] for end in ("", "_low", "_high")), strict=True)
         ]
-    for name in ("kendall_absolute", "published_kendall", "spearman_absolute", "published_spearman"):
+    pairs = [(f"{name}_absolute", f"published_{name}") for name in ("kendall", "spearman")]
+    for name in chain(*pairs):
         shown[name] = summary[name].map(lambda value: "" if pd.isna(value) else f"{value:.4f}")
     if summary["problem"].notna().any():
         shown["problem"] = summary["problem"].fillna("")
@@ -484,17 +485,22 @@ def _kendall_bars(networks: str, statistics: pd.DataFrame, result: str, modified
     return Plot(f"{networks}_kendall", figure, f"Kendall's τ-b with {result}, raw.")
 
 
-def _corrupt(jacobian: pd.Series) -> list[str]:
+def _corrupt(jacobian: pd.Series, folder: DataFolder) -> list[str]:
     """What is to be said of the recurrent networks' column of Jacobian covariance."""
     low, high = jacobian.min(), jacobian.max()
     if high - low > 0.01 * abs(high):
         return []
-    return [
+    remark = (
         f"The column Jacobian Covariance is corrupt: it is between {low:.2f} and {high:.2f} for "
-        f"all {len(jacobian):,} networks, while the ablation files and the released code give "
-        "values from -100 to -10,000,000. The noise columns, computed from the right values, are "
-        "not affected."
-    ]
+        f"all {len(jacobian):,} networks"
+    )
+    if folder.holds("RNN_batch_ablation.csv"):
+        again = tables.recurrent_ablation(folder, "minibatch").frame["jacobian_covariance"]
+        remark += (
+            f", while RNN_batch_ablation.csv has values from {again.max():,.0f} down to "
+            f"{again.min():,.0f}"
+        )
+    return [f"{remark}. The noise columns, computed from the right values, are not affected."]
 
 
 def _growing(scores: pd.DataFrame, draw: Draw) -> list[str]:
@@ -515,7 +521,7 @@ def _growing(scores: pd.DataFrame, draw: Draw) -> list[str]:
 
 def _repeated(frame: pd.DataFrame) -> list[str]:
     """What is to be said of steps of pretraining with the very same scores as others."""
-    at = {step: frame.xs(step, level="steps") for step in frame.index.unique("steps")}
+    at = {step: rows.droplevel("steps") for step, rows in frame.groupby(level="steps")}
     pairs = [(a, b) for a, b in combinations(sorted(at), 2) if at[a].equals(at[b])]
     if not pairs:
         return []

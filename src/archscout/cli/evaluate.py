@@ -166,12 +166,16 @@ def evaluate(
 
 
 def _print(done: Evaluation, table: pd.DataFrame) -> None:
-    shown = Table("metric", title=None)
+    shown = Table()
+    shown.add_column("metric", overflow="fold")
     for title in ("n", "τ-b", "95 % interval", "pairs", "partial"):
         shown.add_column(title, justify="right", no_wrap=True)
     for name, row in table.iterrows():
         interval = f"{row['kendall_low']:.3f} to {row['kendall_high']:.3f}"
-        values = [f"{row[column]:.3f}" for column in ("kendall", "pairs", "partial")]
+        values = [
+            "–" if row[column] != row[column] else f"{row[column]:.3f}"
+            for column in ("kendall", "pairs", "partial")
+        ]
         if row["problem"]:
             values, interval = ["–"] * 3, ""
         shown.add_row(str(name), str(row["n"]), values[0], interval, values[1], values[2])

@@ -10,7 +10,17 @@ from typing import Any, cast
 import typer
 from pydantic import ValidationError
 
-from archscout.cli import data, evaluate, export, metrics, report, sample, score, search
+from archscout.cli import (
+    data,
+    evaluate,
+    export,
+    metrics,
+    report,
+    reproduce,
+    sample,
+    score,
+    search,
+)
 from archscout.cli.output import Stopped, errors, interrupts
 from archscout.errors import InputError
 
@@ -34,6 +44,7 @@ app.command("metrics")(metrics.metrics)
 app.command("export")(export.export)
 app.command("report")(report.report)
 app.command("evaluate")(evaluate.evaluate)
+app.command("reproduce")(reproduce.reproduce)
 app.add_typer(data.app, name="data")
 
 

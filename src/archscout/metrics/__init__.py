@@ -5,6 +5,7 @@ from archscout.metrics import (  # noqa: F401  (importing a metric's file regist
     heads,
     hidden_covariance,
     jacobian,
+    l2_norm,
     parameters,
     saliency,
     synaptic_diversity,

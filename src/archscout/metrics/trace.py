@@ -35,6 +35,7 @@ QUANTITIES: dict[str, frozenset[str]] = {
     "activations": frozenset({"activations"}),
     "projections": frozenset({"projections"}),
     "softmaxes": frozenset({"softmaxes"}),
+    "weights": frozenset({"linears"}),
     "hidden_state_gradients": frozenset({"hidden_states", "output"}),
     "embedding_gradient": frozenset({"embedding", "output"}),
     **{
@@ -126,6 +127,7 @@ class Trace:
         projections: by layer and projection of a transformer's mixing operation, its outputs
             (T, B, columns).
         softmaxes: by layer of a transformer, (B, heads, ...), see `recording.Recording`.
+        weights: those of the linear maps, (outputs, inputs) each.
         hidden_state_gradients: by layer, (T, B, H).
         embedding_gradient: (T, B, E).
         position_gradient: that of a transformer's embedding of positions, (positions, E).
@@ -146,6 +148,7 @@ class Trace:
     activations: StackedSteps = field(default_factory=StackedSteps)
     projections: list[Tensor] = field(default_factory=list)
     softmaxes: list[Tensor] = field(default_factory=list)
+    weights: list[Tensor] = field(default_factory=list)
     hidden_state_gradients: list[Tensor] = field(default_factory=list)
     embedding_gradient: Tensor | None = None
     position_gradient: Tensor | None = None
@@ -273,6 +276,7 @@ def _keep(found: Trace, recording: Recording) -> None:
     )
     found.projections = [outputs.detach() for outputs in recording.projections]
     found.softmaxes = [outputs.detach() for outputs in recording.softmaxes]
+    found.weights = [linear.weight.detach() for linear in recording.linears]
     found.output = None if recording.output is None else recording.output.detach()
 
 
@@ -289,8 +293,8 @@ def _differentiate(
         embeddings = recorder.embed(found.minibatch).detach().requires_grad_()
     recording = recorder.record(found.minibatch, fields, embeddings=embeddings)
     weights = _WeightGradients(recording.linears)
-    recording.linears = []
     _keep(found, recording)
+    recording.linears = []
     try:
         _differentiate_recording(found, recording, embeddings, weights, needs, objective_of)
     finally:
@@ -352,6 +356,7 @@ def _join(found: Trace, parts: Sequence[Trace]) -> None:
     for name in ("output", "embedding_gradient", "squared_embedding_gradient"):
         tensors = [getattr(part, name) for part in parts]
         setattr(found, name, None if tensors[0] is None else _joined(tensors))
+    found.weights = parts[0].weights
     found.weight_gradients = parts[0].weight_gradients
     found.squared_weight_gradients = parts[0].squared_weight_gradients
     found.activations = StackedSteps(*(part.activations for part in parts))

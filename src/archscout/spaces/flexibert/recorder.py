@@ -98,8 +98,10 @@ class FlexibertRecorder:
         if masked is not None:
             mask_token = minibatch.new_full((), self._mask_token)
             words = torch.where(masked[..., None], self.embed(mask_token), words)
+        if "linears" in wanted:
+            recording.linears = [linear for layer in layers for linear in _linears(layer)]
         if torch.is_grad_enabled():
-            self._ask_for_gradients(recording, layers, wanted)
+            self._ask_for_gradients(recording, wanted)
         with ExitStack() as stack:
             for layer in layers:
                 for module, keep in _hooks(recording, layer, wanted):
@@ -121,13 +123,9 @@ class FlexibertRecorder:
             recording.output = output.transpose(0, 1)
         return recording
 
-    def _ask_for_gradients(
-        self, recording: Recording, layers: list[Any], wanted: frozenset[str]
-    ) -> None:
-        if "linears" in wanted:
-            recording.linears = [linear for layer in layers for linear in _linears(layer)]
-            for linear in recording.linears:
-                linear.weight.requires_grad_()
+    def _ask_for_gradients(self, recording: Recording, wanted: frozenset[str]) -> None:
+        for linear in recording.linears:
+            linear.weight.requires_grad_()
         if "position_embedding" in wanted:
             positions = self._network.embeddings.position_embeddings.weight
             recording.position_embedding = positions.requires_grad_()

@@ -1,0 +1,106 @@
+"""`archscout reproduce`: the paper's tables and figures from the published files."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+from rich.table import Table
+
+from archscout.cli import options
+from archscout.cli.output import console, errors, print_abreast, progress
+from archscout.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def reproduce(
+    which: Annotated[
+        Literal["rnn", "flexibert", "all"],
+        typer.Argument(help="What was published on recurrent networks, on encoders, or on both."),
+    ] = "all",
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write.")] = Path(
+        "reproduction"
+    ),
+    resamples: options.Resamples = 1000,
+    data_dir: options.DataDir = None,
+    as_json: options.Json = False,
+) -> None:
+    """Make every table and figure of the paper from the published files.
+
+    Nothing is scored anew. The page, tables (CSV) and figures (PNG, PDF) are written into a
+    folder; the correlations are printed. What a missing file was needed for is left out, with
+    exit code 2.
+
+    Examples:
+        archscout reproduce
+
+        archscout reproduce rnn --out paper --resamples 200
+
+        archscout reproduce flexibert --data-dir data --json
+    """
+    from archscout.analysis import reproduction
+    from archscout.benchmarks import DataFolder
+
+    if out.exists() and not out.is_dir():
+        raise InputError(f"--out {out} is no folder; a folder, new or not, is accepted")
+    with progress("parts", 1) as bar:
+        done = reproduction.compute(DataFolder(data_dir), which, resamples, bar.set)
+    page = done.document.write(out)
+    if as_json:
+        records = done.summary.to_json(orient="records", double_precision=15)
+        typer.echo(json.dumps(json.loads(records)))
+    else:
+        _print(done.summary)
+    if done.document.modified:
+        names = ", ".join(done.document.modified)
+        errors.print(f"Modified data: {names}", style="yellow", markup=False, soft_wrap=True)
+    errors.print(f"Page: {page}", markup=False, highlight=False, soft_wrap=True)
+    if done.complaint:
+        raise InputError(done.complaint)
+
+
+def _print(summary: pd.DataFrame) -> None:
+    if summary.empty:
+        return
+    for networks, rows in summary.groupby("networks", sort=False):
+        header = ["metric", "n", "τ-b", "95 % interval", "paper", "ρ"]
+        cells = [_cells(row) for _, row in rows.iterrows()]
+        if _width(header, cells) > console.width:  # ρ is in the page
+            header, cells = header[:-1], [row[:-1] for row in cells]
+        if _width(header, cells) > console.width:
+            print_abreast(header, cells)
+            continue
+        results = " and ".join(rows["result"].unique())
+        table = Table(header[0], title=f"{str(networks).capitalize()} metrics against {results}")
+        for title in header[1:]:
+            table.add_column(title, justify="right", no_wrap=True)
+        for row in cells:
+            table.add_row(*row)
+        console.print(table)
+
+
+def _width(header: list[str], rows: list[list[str]]) -> int:
+    """Of a table, in characters."""
+    columns = zip(header, *rows, strict=True)
+    return sum(max(map(len, column)) for column in columns) + 3 * len(header) + 1
+
+
+def _cells(row: pd.Series) -> list[str]:
+    low, high = _rounded(row["kendall_low"]), _rounded(row["kendall_high"])
+    published = row["published_kendall"]
+    return [
+        str(row["metric"]),
+        f"{row['n']:,}",
+        _rounded(row["kendall"]),
+        f"{low} to {high}" if low else "",
+        "" if published != published else f"{published:g}",
+        _rounded(row["spearman"]),
+    ]
+
+
+def _rounded(value: float) -> str:
+    return "" if value != value else f"{value:.3f}"

@@ -1,0 +1,76 @@
+"""`archscout evaluate` as a user meets it."""
+
+import json
+
+import made_up
+import pytest
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return str(made_up.recurrent_data(tmp_path_factory.mktemp("data"), count=8))
+
+
+def run(archscout, data, tmp_path, *arguments):
+    return archscout(
+        *("evaluate", "nas-bench-nlp", "--data-dir", data, "--out", str(tmp_path / "out")),
+        *("--metrics", "hidden_covariance", "--resamples", "50", *arguments),
+    )
+
+
+def test_a_table_a_page_and_what_the_data_is(archscout, data, tmp_path):
+    result = run(archscout, data, tmp_path)
+    assert result.code == 0
+    assert "hidden_covariance[1]" in result.out
+    assert "Modified data: train_logs_wikitext-2/logs.zip" in result.err
+    assert (tmp_path / "out" / "index.html").exists()
+
+
+def test_json_has_every_statistic(archscout, data, tmp_path):
+    result = run(archscout, data, tmp_path, "--json")
+    rows = {row["metric"]: row for row in json.loads(result.out)}
+    assert rows["hidden_covariance[1]"]["n"] == 7
+    low, value, high = (rows["parameters"][f"kendall{end}"] for end in ("_low", "", "_high"))
+    assert low <= value <= high
+
+
+def test_resuming_scores_nothing_twice(archscout, data, tmp_path):
+    first = run(archscout, data, tmp_path, "--json")
+    refused = run(archscout, data, tmp_path)
+    assert refused.code == 2
+    assert "--resume" in refused.err
+    again = run(archscout, data, tmp_path, "--json", "--resume")
+    assert json.loads(again.out) == json.loads(first.out)
+
+
+def test_an_ablation_takes_ten_draws(archscout, data, tmp_path):
+    result = run(archscout, data, tmp_path, "--ablate", "initialisation")
+    assert result.code == 0
+    assert len((tmp_path / "out" / "scores.jsonl").read_text().splitlines()) == 80
+    assert (tmp_path / "out" / "reliability.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--dataset", "ptb2"), "no dataset 'ptb2'; accepted are wikitext-2, ptb"),
+        (("--metrics", "hiden_covariance"), "did you mean hidden_covariance"),
+        (("--seeds", "0"), "seeds is 0"),
+        (("--ablate", "weights"), "'weights'"),
+        (("--reading", "trained"), "reading"),
+        (("--data-dir", "nowhere"), "archscout data"),
+        (("--limit", "2"), "at least 3"),
+        (("--metric-file", "nothing.py"), "nothing.py"),
+    ],
+)
+def test_mistakes_are_one_message(archscout, data, tmp_path, arguments, message):
+    result = run(archscout, data, tmp_path, *arguments)
+    assert result.code == 2
+    assert message in result.err.replace("\n", " ")
+    assert "Traceback" not in result.err
+
+
+def test_an_unknown_benchmark(archscout):
+    result = archscout("evaluate", "nas-bench-x")
+    assert result.code == 2
+    assert "accepted are nas-bench-nlp, nas-bench-bert" in result.err.replace("\n", " ")
