@@ -11,6 +11,7 @@ import typer
 from pydantic import ValidationError
 
 from archscout.cli import (
+    audit,
     data,
     evaluate,
     export,
@@ -44,6 +45,7 @@ app.command("metrics")(metrics.metrics)
 app.command("export")(export.export)
 app.command("report")(report.report)
 app.command("evaluate")(evaluate.evaluate)
+app.command("audit")(audit.audit)
 app.command("reproduce")(reproduce.reproduce)
 app.add_typer(data.app, name="data")
 

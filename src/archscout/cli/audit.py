@@ -1,0 +1,106 @@
+"""`archscout audit`: what is known about the published data, checked on the data at hand."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from archscout.cli import options
+from archscout.cli.output import Stopped, console, errors, progress
+
+if TYPE_CHECKING:
+    from archscout.analysis.audit import Point
+
+_COLOURS = {
+    "confirmed": "green",
+    "partly confirmed": "yellow",
+    "not confirmed": "red",
+    "not checked": "dim",
+}
+
+
+def audit(
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write.")] = Path("audit"),
+    text: options.Texts = None,
+    encoders: Annotated[
+        int | None,
+        typer.Option(help="Recompute so many encoders, drawn at random; all by default (minutes)."),
+    ] = None,
+    seed: options.Seed = 0,
+    data_dir: options.DataDir = None,
+    as_json: options.Json = False,
+) -> None:
+    """Check what is known about the published data on the data at hand, with its evidence.
+
+    Writes a page (index.html, report.md) with tables and figures. What takes long is stored at
+    once: an audit that was stopped goes on with it when it is called again.
+
+    Examples:
+        archscout audit
+
+        archscout audit --encoders 40 --text wikitext-2
+
+        archscout audit --data-dir ../upstream --out audit-upstream
+    """
+    from archscout.analysis.audit import POINTS
+    from archscout.analysis.audit import audit as check
+    from archscout.benchmarks import DataFolder
+
+    points: list[Point] = []
+    try:
+        with progress("auditing", len(POINTS)) as bar:
+
+            def on_point(point: Point) -> None:
+                points.append(point)
+                bar.advance_to(len(points), "")
+                if not as_json:
+                    _print(len(points), point)
+
+            page = check(
+                DataFolder(data_dir),
+                out,
+                encoders=encoders,
+                seed=seed,
+                text=text or "python-docs",
+                progress=lambda what, done, total: bar.advance_to(
+                    len(points), f"{what} {done}/{total}"
+                ),
+                on_point=on_point,
+            )
+    except KeyboardInterrupt:
+        raise Stopped(
+            f"Stopped after {len(points)} of {len(POINTS)} points; recomputed scores are kept. Go "
+            f"on with:\n  archscout {shlex.join(sys.argv[1:])}"
+        ) from None
+    if as_json:
+        found = [
+            {"point": i, "title": p.title, "standing": p.standing, "verdict": p.verdict}
+            for i, p in enumerate(points, start=1)
+        ]
+        typer.echo(json.dumps({"points": found, "page": str(page)}))
+        return
+    modified = {s.file.name for point in points for s in point.sources if s.modified}
+    if modified:
+        errors.print(
+            f"Modified data: {', '.join(sorted(modified))}",
+            style="yellow",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
+        )
+    console.print(f"Page  {page}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _print(number: int, point: Point) -> None:
+    console.print(
+        f"{number}. {point.title}: ", end="", markup=False, highlight=False, soft_wrap=True
+    )
+    console.print(
+        point.standing, end="", style=_COLOURS[point.standing], highlight=False, soft_wrap=True
+    )
+    console.print(f". {point.verdict}", markup=False, highlight=False, soft_wrap=True)
