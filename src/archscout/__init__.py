@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from archscout.report import write_report
     from archscout.scoring import Score, Scorer, score, score_module
     from archscout.searching import Run, search
+    from archscout.training import train
 
 __version__ = "0.1.0"
 
@@ -32,6 +33,7 @@ __all__ = [
     "score_module",
     "search",
     "spaces",
+    "train",
     "write_report",
 ]
 
@@ -47,6 +49,7 @@ _HOMES = {
     "score": "scoring",
     "score_module": "scoring",
     "search": "searching",
+    "train": "training",
     "write_report": "report",
 }
 

@@ -31,7 +31,9 @@ TextSource = str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | Corpus
 
 MAX_SEED = 2**32  # numpy, which draws the noise, takes no more
 
-_FORWARD = frozenset({"parameters", "hidden_states", "activations", "projections", "softmaxes", "weights"})
+_FORWARD = frozenset(
+    {"parameters", "hidden_states", "activations", "projections", "softmaxes", "weights"}
+)
 _DEFAULT_OBJECTIVE: Mapping[Kind, Objective] = {"transformer": "cotangent", "other": "sum"}
 
 

@@ -2,8 +2,9 @@
 
 import json
 
-import made_up
 import pytest
+
+import made_up
 
 
 @pytest.fixture(scope="module")

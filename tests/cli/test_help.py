@@ -10,7 +10,10 @@ import pytest
 from archscout import __version__
 from archscout.metrics import available
 
-COMMANDS = ("search", "score", "sample", "metrics", "export", "report", "data download", "evaluate")
+COMMANDS = (
+    *("search", "score", "sample", "metrics", "export", "report", "train"),
+    *("evaluate", "reproduce", "audit", "data download"),
+)
 
 # Asks every command for help, then tells what that imported.
 PROGRAM = """

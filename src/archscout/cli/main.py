@@ -21,6 +21,7 @@ from archscout.cli import (
     sample,
     score,
     search,
+    train,
 )
 from archscout.cli.output import Stopped, errors, interrupts
 from archscout.errors import InputError
@@ -42,6 +43,7 @@ app.command("search")(search.search)
 app.command("score")(score.score)
 app.command("sample")(sample.sample)
 app.command("metrics")(metrics.metrics)
+app.command("train")(train.train)
 app.command("export")(export.export)
 app.command("report")(report.report)
 app.command("evaluate")(evaluate.evaluate)

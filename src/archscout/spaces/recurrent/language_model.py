@@ -159,12 +159,35 @@ class RecurrentLayer(nn.Module):
             parts.insert(0, F.linear(inputs, weight, bias))
         return torch.cat(parts, -1) if len(parts) > 1 else parts[0]
 
+    def recurrent_weights(self, weight_drop: float = 0.0) -> dict[str, Tensor]:
+        """For each state or node that linear nodes read, the stacked weights of these nodes.
+
+        Args:
+            weight_drop: dropout rate of the weights that read a previous state.
+
+        Returns:
+            (n * H, H) for n readers, in the order of `readers`.
+        """
+        return {
+            source: torch.cat(
+                [
+                    self.linear[name].weight_from(
+                        source, weight_drop if source in self.states else 0.0
+                    )
+                    for name in names
+                ]
+            )
+            for source, names in self.readers.items()
+            if names and source != "x"
+        }
+
     def unroll(
         self,
         affine: Iterable[Tensor],
         states: tuple[Tensor, ...],
         keep: Iterable[str] = (),
         weight_drop: float = 0.0,
+        weights: Mapping[str, Tensor] | None = None,
     ) -> Unrolled:
         """Run the cell over T steps.
 
@@ -173,26 +196,17 @@ class RecurrentLayer(nn.Module):
             states: k of (B, H).
             keep: names of nodes whose outputs are to be returned.
             weight_drop: dropout rate of the weights that read a previous state.
+            weights: what `recurrent_weights` gave, in place of the layer's own.
         """
-        weights = {
-            source: torch.cat(
-                [
-                    self.linear[name].weight_from(
-                        source, weight_drop if source in self.states else 0.0
-                    )
-                    for name in names
-                ]
-            ).t()
-            for source, names in self.readers.items()
-            if names and source != "x"
-        }
+        weights = self.recurrent_weights(weight_drop) if weights is None else weights
+        turned = {source: weight.t() for source, weight in weights.items()}
         unrolled = Unrolled([states], {name: [] for name in keep})
         groups = self._column_groups()
         for step in affine:
             values = dict(zip(self.states, states, strict=True))
-            sums = self._start(step.split(groups, -1), states[0], weights)
+            sums = self._start(step.split(groups, -1), states[0], turned)
             for source in self.states[1:]:
-                self._feed(sums, self.readers[source], values[source], weights.get(source))
+                self._feed(sums, self.readers[source], values[source], turned.get(source))
             for name, function, inputs, readers in self.program:
                 if function is None:
                     value = sums[name]
@@ -200,7 +214,7 @@ class RecurrentLayer(nn.Module):
                     value = function(*[values[source] for source in inputs])
                 values[name] = value
                 if readers:
-                    self._feed(sums, readers, value, weights[name])
+                    self._feed(sums, readers, value, turned[name])
             states = tuple(values[name] for name in self.new_states)
             unrolled.states.append(states)
             for name, kept in unrolled.values.items():

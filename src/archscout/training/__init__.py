@@ -1,0 +1,33 @@
+"""Training: an architecture becomes a trained language model.
+
+>>> import tempfile
+>>> from archscout.training import preset, train
+>>> settings = preset("quick").resized(epochs=1, batch_size=10, evaluation_batch_size=5)
+>>> with tempfile.TemporaryDirectory() as folder:
+...     trained = train("rnn", "rnn", "python-docs", settings, folder, vocabulary_limit=50)
+>>> trained.best_epoch, sorted(trained.losses)
+(1, ['test', 'valid'])
+"""
+
+from archscout.training.evaluation import Loss, evaluate
+from archscout.training.folder import TrainingFolder
+from archscout.training.generation import sample_text
+from archscout.training.loop import Diverged, EpochRecord, Progress
+from archscout.training.settings import PRESETS, TrainingSettings, named_preset, preset
+from archscout.training.training import Trained, train
+
+__all__ = [
+    "PRESETS",
+    "Diverged",
+    "EpochRecord",
+    "Loss",
+    "Progress",
+    "Trained",
+    "TrainingFolder",
+    "TrainingSettings",
+    "evaluate",
+    "named_preset",
+    "preset",
+    "sample_text",
+    "train",
+]

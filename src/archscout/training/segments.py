@@ -1,0 +1,137 @@
+"""How a text is read in training: in columns side by side, segment after segment.
+
+Source: Merity et al. 2018, "Regularizing and optimizing LSTM language models", section 5 and the
+released code (`batchify`, `get_batch` and the training loop).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from archscout.errors import InputError
+from archscout.text import Corpus, Vocabulary
+
+_JITTER = 5.0
+_SHORTEST = 5
+_HALVED = 0.05
+_HELD_OUT = 10
+
+
+class Segment(NamedTuple):
+    """A stretch of the text, as gradients flow back through it.
+
+    Attributes:
+        start: the first row that is read.
+        length: T, rows that are read; each row is to be predicted from the one before it.
+        scale: of the learning rate.
+    """
+
+    start: int
+    length: int
+    scale: float
+
+
+def splits(corpus: Corpus, vocabulary: Vocabulary) -> dict[str, Tensor]:
+    """The token ids of the parts for training (`train`), for choosing (`valid`), and `test`.
+
+    Of a text without splits the last tenth is held out for validation and the tenth before it for
+    testing. A text with splits needs the first two.
+
+    Returns:
+        (N,) each.
+
+    Raises:
+        InputError: the text has splits, but not these.
+    """
+    if "all" in corpus.splits:
+        ids = vocabulary.encode(corpus.tokens("all"))
+        tenth = len(ids) // _HELD_OUT
+        train, test, valid = ids.split([len(ids) - 2 * tenth, tenth, tenth])
+        return {"train": train, "valid": valid, "test": test}
+    if missing := [name for name in ("train", "valid") if name not in corpus.splits]:
+        raise InputError(
+            f"the text {corpus.name!r} has no {missing[0]} split: it has "
+            f"{', '.join(corpus.names())};\ntraining needs train and valid, or files (not their "
+            "folder), which are taken as one text without splits"
+        )
+    return {name: vocabulary.encode(corpus.tokens(name)) for name in corpus.names()}
+
+
+def columns(ids: Tensor, batch_size: int, part: str) -> Tensor:
+    """A text in B equal columns, the remainder dropped.
+
+    Args:
+        ids: of the tokens, (N,).
+        batch_size: B.
+        part: what the text is, for the message.
+
+    Returns:
+        (N // B, B).
+
+    Raises:
+        InputError: a column would have less than two tokens, and nothing to predict.
+    """
+    length = len(ids) // batch_size
+    if length < 2:
+        raise InputError(
+            f"the {part} text has {len(ids)} tokens, and batch size {batch_size} needs "
+            f"{2 * batch_size}; take a longer text, or a smaller batch size"
+        )
+    return ids[: length * batch_size].reshape(batch_size, length).t().contiguous()
+
+
+def even_segments(rows: int, length: int) -> Iterator[Segment]:
+    """Segments of one length, the last one of what is left; all rows but the last are read."""
+    for start in range(0, rows - 1, length):
+        yield Segment(start, min(length, rows - 1 - start), 1.0)
+
+
+def jittered_segments(rows: int, length: int, generator: np.random.Generator) -> Iterator[Segment]:
+    """Segments of random length, as in AWD-LSTM; all rows but the last are read.
+
+    The length is normal around `length`, or, once in twenty, around its half, with a standard
+    deviation of 5, and at least 5. The learning rate is in proportion to the length drawn.
+
+    Args:
+        rows: of the text in columns.
+        length: the usual length.
+        generator: of the random numbers.
+    """
+    start = 0
+    while start < rows - 1:
+        mean = length / 2 if generator.random() < _HALVED else length
+        drawn = max(_SHORTEST, int(generator.normal(mean, _JITTER)))
+        yield Segment(start, min(drawn, rows - 1 - start), drawn / length)
+        start += drawn
+
+
+def read(text: Tensor, segment: Segment) -> tuple[Tensor, Tensor]:
+    """The tokens of a segment and those that follow each, (T, B) both."""
+    end = segment.start + segment.length
+    return text[segment.start : end], text[segment.start + 1 : end + 1]
+
+
+def seed_of(*numbers: int) -> int:
+    """A seed below 2^32 from several numbers, such as those of run, epoch and step.
+
+    Random numbers that depend on where a training is, and not on how it got there, need no state
+    that a checkpoint would have to hold.
+    """
+    return int(np.random.SeedSequence(numbers).generate_state(1)[0])
+
+
+def epoch_segments(rows: int, length: int, jitter: bool, seed: int, epoch: int) -> list[Segment]:
+    """The segments of one epoch, which follow from the seed and the epoch's number."""
+    if not jitter:
+        return list(even_segments(rows, length))
+    return list(jittered_segments(rows, length, np.random.default_rng(seed_of(seed, epoch))))
+
+
+def seeded(seed: int, epoch: int, step: int) -> None:
+    """Seed torch for the dropout of one step."""
+    torch.manual_seed(seed_of(seed, epoch, step + 1))

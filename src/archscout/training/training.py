@@ -1,0 +1,241 @@
+"""From an architecture and a text to a trained language model."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from archscout import spaces
+from archscout.errors import InputError
+from archscout.scoring import TextSource, check_device, check_seed, resolve_scale
+from archscout.spaces.base import Scale, Space
+from archscout.spaces.recurrent.language_model import RecurrentLanguageModel
+from archscout.spaces.recurrent.space import RecurrentScale, RecurrentSpace
+from archscout.text import Corpus, Vocabulary, load_corpus
+from archscout.training.evaluation import Loss, evaluate
+from archscout.training.files import write_json
+from archscout.training.folder import (
+    FORMAT,
+    RESULT,
+    VOCABULARY,
+    TrainingFolder,
+    check_identity,
+)
+from archscout.training.loop import Diverged, EpochRecord, Progress, Training
+from archscout.training.segments import columns, splits
+from archscout.training.settings import TrainingSettings, named_preset
+
+
+@dataclasses.dataclass(frozen=True)
+class Trained:
+    """A trained language model and how it came to be.
+
+    Attributes:
+        folder: where it lies.
+        space: of the architecture.
+        architecture: the genotype.
+        model: with the weights after the best epoch.
+        vocabulary: of the text.
+        losses: by part of the text, `valid` and, where there is one, `test`, at the best epoch.
+        best_epoch: with the lowest validation loss, from 1.
+        records: of all epochs.
+        ended: why the training ended: `epochs`, `patience`, or `minutes`.
+    """
+
+    folder: TrainingFolder
+    space: RecurrentSpace
+    architecture: Any
+    model: RecurrentLanguageModel
+    vocabulary: Vocabulary
+    losses: dict[str, Loss]
+    best_epoch: int
+    records: list[EpochRecord]
+    ended: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """The numbers, as result.json holds them."""
+        return {
+            "fingerprint": self.space.fingerprint(self.architecture),
+            "parameters": sum(p.numel() for p in self.model.parameters()),
+            "best_epoch": self.best_epoch,
+            "epochs": len(self.records),
+            "ended": self.ended,
+            "seconds": self.records[-1].seconds,
+            "losses": {
+                part: {
+                    "nats": loss.nats,
+                    "perplexity": loss.perplexity,
+                    "bits_per_word": loss.bits,
+                    "tokens": loss.tokens,
+                }
+                for part, loss in self.losses.items()
+            },
+        }
+
+
+def train(
+    space: str | Space[Any],
+    architecture: Any,
+    text: TextSource,
+    settings: TrainingSettings | str = "quick",
+    out: str | os.PathLike[str] = "training",
+    *,
+    scale: str | Scale | None = None,
+    seed: int = 0,
+    vocabulary_limit: int | None = None,
+    device: str = "cpu",
+    resume: bool = False,
+    on_start: Callable[[int, int], None] | None = None,
+    on_progress: Callable[[Progress], None] | None = None,
+    on_epoch: Callable[[EpochRecord], None] | None = None,
+    on_warning: Callable[[str], None] | None = None,
+) -> Trained:
+    """Train one architecture on a text.
+
+    The same arguments give the same weights, bit for bit, on the same machine with as many
+    threads; stopped at any time and resumed, too (unless `settings.minutes` ended it).
+
+    Args:
+        space: the recurrent space, or its name.
+        architecture: a genotype, its JSON, or its name.
+        text: a corpus, or what `load_corpus` takes. Of a text without splits the last tenth is
+            held out for validation, and the tenth before it for testing.
+        settings: the recipe, or a preset's name.
+        out: the training folder.
+        scale: sizes of the network, or their name; by default the preset's, or else the space's.
+        seed: of the weights and of all that is random in training.
+        vocabulary_limit: size limit of the vocabulary.
+        device: where it is trained, such as `cpu` or `cuda`.
+        resume: go on with the training that lies in the folder, if there is one.
+        on_start: called with the tokens read so far, of all epochs, and those to be read.
+        on_progress: called after every step.
+        on_epoch: called after every epoch.
+        on_warning: called with what the user should know, such as of a damaged checkpoint.
+
+    Returns:
+        The trained model, with the weights after its best epoch.
+
+    Raises:
+        InputError: something given cannot be used, differs from what is resumed, or a file cannot
+            be written; `Diverged` if the loss is no number any more.
+        KeyboardInterrupt: Ctrl-C; a checkpoint was written.
+    """
+    found = _recurrent(space)
+    if isinstance(settings, str):
+        chosen = named_preset(settings)
+        settings, scale = chosen.settings, scale or chosen.scale
+    sized = resolve_scale(found, scale)
+    architecture = found.parse(architecture)
+    check_device(device)
+    check_seed(seed)
+    corpus = text if isinstance(text, Corpus) else load_corpus(text)
+    vocabulary = corpus.vocabulary(vocabulary_limit)
+    texts = {
+        part: columns(
+            ids, settings.batch_size if part == "train" else settings.evaluation_batch_size, part
+        ).to(device)
+        for part, ids in splits(corpus, vocabulary).items()
+    }
+    identity = _identity(found, architecture, sized, corpus, vocabulary, settings, seed)
+    model = found.build(architecture, len(vocabulary), sized, seed).to(device)
+    model.dropout = settings.dropout
+    if settings.unigram_bias:
+        _start_from_unigram(model, texts["train"])
+    folder = TrainingFolder(out)
+    training = Training(model, texts, settings, seed, folder, identity, on_progress, on_epoch)
+    _begin(training, vocabulary, resume, on_warning or (lambda _: None))
+    if on_start is not None:
+        on_start(training.tokens_done, training.tokens_per_epoch * settings.epochs)
+    try:
+        training.run()
+    except Diverged as error:
+        write_json(folder.path / RESULT, {"problem": str(error).partition("\n")[0]})
+        raise
+    losses: dict[str, Loss] = {
+        part: evaluate(model.eval(), texts[part], settings.sequence_length)
+        for part in ("valid", "test")
+        if part in texts
+    }
+    state = training.state
+    assert state.ended is not None
+    trained = Trained(
+        folder,
+        found,
+        architecture,
+        model,
+        vocabulary,
+        losses,
+        state.best_epoch,
+        state.records,
+        state.ended,
+    )
+    write_json(folder.path / RESULT, trained.to_dict())
+    return trained
+
+
+def _recurrent(space: str | Space[Any]) -> RecurrentSpace:
+    found = spaces.get(space) if isinstance(space, str) else space
+    if not isinstance(found, RecurrentSpace):
+        raise InputError(f"space {found.name!r} has no language models to train; accepted is rnn")
+    return found
+
+
+def _start_from_unigram(model: RecurrentLanguageModel, text: Tensor) -> None:
+    """Set the decoder's bias to the log frequencies of the text's words, plus one each."""
+    counts = text.flatten().bincount(minlength=len(model.decoder_bias)).float() + 1
+    with torch.no_grad():
+        model.decoder_bias.copy_((counts / counts.sum()).log())
+
+
+def _identity(
+    space: RecurrentSpace,
+    architecture: Any,
+    scale: RecurrentScale,
+    corpus: Corpus,
+    vocabulary: Vocabulary,
+    settings: TrainingSettings,
+    seed: int,
+) -> dict[str, Any]:
+    """All that decides the weights in the end."""
+    if scale.initialisation == "canonical":
+        architecture = space.canonical(architecture)
+    sizes = dataclasses.asdict(scale)
+    for unused in ("batch_size", "sequence_length"):  # those of scoring
+        del sizes[unused]
+    return {
+        "format": FORMAT,
+        "space": space.name,
+        "architecture": space.to_dict(architecture),
+        "fingerprint": space.fingerprint(architecture),
+        "scale": sizes,
+        "text": {"name": corpus.name, "sha256": corpus.sha256},
+        "vocabulary_size": len(vocabulary),
+        "settings": settings.model_dump(exclude={"checkpoint_minutes"}),
+        "seed": seed,
+    }
+
+
+def _begin(
+    training: Training, vocabulary: Vocabulary, resume: bool, warn: Callable[[str], None]
+) -> None:
+    """Start the folder, or bring the training to where the folder's last checkpoint is."""
+    folder = training.folder
+    if not (resume and folder.exists):
+        folder.start(training.identity)
+        vocabulary.save(folder.path / VOCABULARY)
+        return
+    folder.check(training.identity)
+    checkpoint, damages = folder.checkpoints.latest()
+    for damage in damages:
+        warn(damage)
+    if checkpoint is None:
+        warn(f"{folder} holds no whole checkpoint; starting from the beginning")
+        return
+    place = f"the checkpoint in {folder.checkpoints.folder}"
+    check_identity(checkpoint.state.get("identity"), training.identity, place)
+    training.restore(checkpoint)

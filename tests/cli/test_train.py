@@ -1,0 +1,117 @@
+"""`archscout train` as a user calls it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from archscout.training import loop
+
+SMALL = (
+    *("--embedding-size", "8", "--hidden-size", "8", "--num-layers", "2", "--batch-size", "4"),
+    *("--evaluation-batch-size", "3", "--sequence-length", "12", "--epochs", "2"),
+)
+Program = Callable[..., Any]
+
+
+def test_a_trained_model_is_handed_over(archscout: Program, words: Path, tmp_path: Path) -> None:
+    out = tmp_path / "training"
+    done = archscout(
+        *("train", "lstm", "--text", words, "--out", out, *SMALL),
+        *("--sample", "5", "--prompt", "w1 w2", "--temperature", "0.8"),
+    )
+    assert done.code == 0, done.err
+    assert "epoch 1: loss" in done.err and "epoch 2: loss" in done.err
+    assert "bits per word" in done.out and "valid" in done.out and "test" in done.out
+    assert any(line.startswith("w1 w2") for line in done.lines)
+
+    from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
+
+    folder = out / "model"
+    model = AutoModelForCausalLM.from_pretrained(folder, trust_remote_code=True)
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
+    assert model(tokenizer("w1 w2", return_tensors="pt").input_ids).logits.shape[:2] == (1, 2)
+    assert "trained on words.txt, validation perplexity" in (folder / "README.md").read_text()
+
+    from archscout.training.checkpoints import read_checkpoint
+
+    best = json.loads((out / "result.json").read_text())["best_epoch"]
+    weights = read_checkpoint(out / f"best-{best}.safetensors").tensors
+    assert (model.model.decoder_bias == weights["decoder_bias"]).all()
+
+
+def test_json_and_resume(archscout: Program, words: Path, tmp_path: Path) -> None:
+    arguments = ("train", "rnn", "--text", words, "--out", tmp_path / "t", *SMALL, "--json")
+    first = archscout(*arguments)
+    assert first.code == 0, first.err
+    result = json.loads(first.out)
+    assert result["training"] == str(tmp_path / "t") and result["epochs"] == 2
+    assert result["losses"]["valid"]["perplexity"] > 1
+    again = archscout(*arguments, "--resume")
+    assert again.code == 0 and json.loads(again.out) == result
+
+
+def test_ctrl_c_says_how_to_go_on(
+    archscout: Program, words: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = loop.training_loss
+
+    def interrupted(*arguments: Any) -> Any:
+        os.kill(os.getpid(), signal.SIGINT)
+        return original(*arguments)
+
+    arguments = ("train", "rnn", "--text", words, "--out", tmp_path / "t", *SMALL)
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "training_loss", interrupted)
+        stopped = archscout(*arguments)
+    assert stopped.code == 130
+    assert "Stopped; the training so far is in" in stopped.err and "--resume" in stopped.err
+    assert "Traceback" not in stopped.err
+    assert archscout(*arguments, "--resume").code == 0
+
+
+def test_divergence_is_one_message(
+    archscout: Program, words: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = loop.training_loss
+
+    def bad(*arguments: Any) -> Any:
+        objective, entropy, states = original(*arguments)
+        return objective, entropy * float("nan"), states
+
+    monkeypatch.setattr(loop, "training_loss", bad)
+    done = archscout("train", "rnn", "--text", words, "--out", tmp_path / "t", *SMALL)
+    assert done.code == 2
+    assert "training diverged in epoch 1, step 1: the loss is nan" in done.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nothing"], "no architecture 'nothing'"),
+        (["lstm", "--preset", "slow"], "unknown preset 'slow'; accepted: published, "),
+        (["lstm", "--learning-rate", "-1"], "training setting learning_rate is -1.0"),
+        (["lstm", "--weight-drop", "1"], "training setting weight_drop is 1.0"),
+        (["lstm", "--schedule", "linear"], "training setting schedule is 'linear'"),
+        (["lstm", "--minutes", "0"], "training setting minutes is 0.0"),
+        (["lstm", "--batch-size", "400"], "the train text has 528 tokens, and batch size 400"),
+        (["lstm", "--sample", "0"], "--sample 0"),
+        (["lstm", "--scale", "huge"], "unknown scale 'huge'"),
+        (["lstm", "--device", "abacus"], "device 'abacus' cannot be used"),
+        (["lstm", "--seed", "-1"], "seed is -1"),
+    ],
+)
+def test_bad_input_is_one_message(
+    archscout: Program, words: Path, tmp_path: Path, arguments: list[str], message: str
+) -> None:
+    done = archscout("train", *arguments, "--text", words, "--out", tmp_path / "t")
+    assert done.code == 2
+    assert message in done.err
+    assert "Traceback" not in done.err
+    assert not (tmp_path / "t").exists()
