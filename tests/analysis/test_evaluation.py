@@ -32,7 +32,7 @@ def data(tmp_path_factory):
 
 
 @pytest.fixture
-def benchmark(data):
+def cells(data):
     return benchmarks.load("nas-bench-nlp", DataFolder(data))
 
 
@@ -40,10 +40,10 @@ def rows(out):
     return [json.loads(line) for line in (out / SCORES).read_text().splitlines()]
 
 
-def test_scores_are_those_of_the_scorer(benchmark, tmp_path):
-    done = evaluate(benchmark, out=tmp_path, text="python-docs", metrics=METRICS, seed=3)
+def test_scores_are_those_of_the_scorer(cells, tmp_path):
+    done = evaluate(cells, out=tmp_path, text="python-docs", metrics=METRICS, seed=3)
     scorer = Scorer("rnn", metrics=METRICS, seed=3)
-    expected = scorer.score(benchmark.architectures["105"])
+    expected = scorer.score(cells.architectures["105"])
     ours = done.scores.loc["105"]
     assert list(done.metrics) == [
         *(f"hidden_covariance[{layer}]" for layer in (1, 2, 3)),
@@ -54,10 +54,23 @@ def test_scores_are_those_of_the_scorer(benchmark, tmp_path):
         assert ours[name] == expected[name]
 
 
-def test_statistics_equal_an_independent_computation(benchmark, tmp_path):
-    done = evaluate(benchmark, out=tmp_path, metrics=METRICS)
+def test_the_text_is_the_benchmarks_own_where_it_is_at_hand(data, cells, tmp_path):
+    done = evaluate(cells, out=tmp_path / "none", data_dir=data, metrics=["parameters"], limit=3)
+    assert done.settings.text == ("python-docs",)
+    folder = tmp_path / "data" / "wikitext-2"
+    folder.mkdir(parents=True)
+    (folder / "test.txt").write_text("one two three four\n" * 400)
+    arguments = {"data_dir": tmp_path / "data", "metrics": ["parameters"], "limit": 3}
+    assert evaluate(cells, out=tmp_path / "own", **arguments).settings.text == ("wikitext-2",)
+    (folder / "test.txt").write_bytes(b"\0")
+    with pytest.raises(InputError, match="is not text"):  # no other text is taken silently
+        evaluate(cells, out=tmp_path / "damaged", **arguments)
+
+
+def test_statistics_equal_an_independent_computation(cells, tmp_path):
+    done = evaluate(cells, out=tmp_path, metrics=METRICS)
     table = summary(done.compare(resamples=50))
-    losses = benchmark.results["test_loss"]
+    losses = cells.results["test_loss"]
     trained = losses.dropna().index
     assert len(trained) == 11
     metric = done.scores.loc[trained, "hidden_covariance[1]"]
@@ -66,52 +79,52 @@ def test_statistics_equal_an_independent_computation(benchmark, tmp_path):
     assert table.loc["hidden_covariance[1]", "n"] == 11
 
 
-def test_nothing_scored_is_scored_again(benchmark, tmp_path):
-    done = evaluate(benchmark, out=tmp_path, metrics=["activation_distance"])
+def test_nothing_scored_is_scored_again(cells, tmp_path):
+    done = evaluate(cells, out=tmp_path, metrics=["activation_distance"])
     before = (tmp_path / SCORES).read_bytes()
     with pytest.raises(InputError, match="already holds an evaluation; go on with it by --resume"):
-        evaluate(benchmark, out=tmp_path, metrics=["activation_distance"])
-    again = evaluate(benchmark, out=tmp_path, metrics=["activation_distance"], resume=True)
+        evaluate(cells, out=tmp_path, metrics=["activation_distance"])
+    again = evaluate(cells, out=tmp_path, metrics=["activation_distance"], resume=True)
     assert (tmp_path / SCORES).read_bytes() == before
     assert again.scores.equals(done.scores)
 
 
-def test_more_draws_can_be_added(benchmark, tmp_path):
-    evaluate(benchmark, out=tmp_path, metrics=["activation_distance"])
+def test_more_draws_can_be_added(cells, tmp_path):
+    evaluate(cells, out=tmp_path, metrics=["activation_distance"])
     first = (tmp_path / SCORES).read_bytes()
-    evaluate(benchmark, out=tmp_path, metrics=["activation_distance"], seeds=2, resume=True)
+    evaluate(cells, out=tmp_path, metrics=["activation_distance"], seeds=2, resume=True)
     content = (tmp_path / SCORES).read_bytes()
     assert content.startswith(first)
     assert len(rows(tmp_path)) == 24
 
 
-def test_another_setting_is_another_evaluation(benchmark, tmp_path):
-    evaluate(benchmark, out=tmp_path, metrics=["activation_distance"])
+def test_another_setting_is_another_evaluation(cells, tmp_path):
+    evaluate(cells, out=tmp_path, metrics=["activation_distance"])
     with pytest.raises(InputError, match=r"begun with metrics .*name another folder"):
-        evaluate(benchmark, out=tmp_path, metrics=METRICS, resume=True)
+        evaluate(cells, out=tmp_path, metrics=METRICS, resume=True)
 
 
-def test_a_torn_line_is_scored_again(benchmark, tmp_path):
-    done = evaluate(benchmark, out=tmp_path, metrics=["activation_distance"])
+def test_a_torn_line_is_scored_again(cells, tmp_path):
+    done = evaluate(cells, out=tmp_path, metrics=["activation_distance"])
     path = tmp_path / SCORES
     whole = path.read_bytes()
     path.write_bytes(whole[:-30])
-    again = evaluate(benchmark, out=tmp_path, metrics=["activation_distance"], resume=True)
+    again = evaluate(cells, out=tmp_path, metrics=["activation_distance"], resume=True)
     assert again.scores.equals(done.scores)
     assert len(rows(tmp_path)) == 12
 
 
-def test_a_damaged_line_is_named(benchmark, tmp_path):
-    evaluate(benchmark, out=tmp_path, metrics=["activation_distance"])
+def test_a_damaged_line_is_named(cells, tmp_path):
+    evaluate(cells, out=tmp_path, metrics=["activation_distance"])
     path = tmp_path / SCORES
     lines = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(b"".join([lines[0], b"{?\n", *lines[2:]]))
     with pytest.raises(InputError, match="line 2 is damaged"):
-        evaluate(benchmark, out=tmp_path, metrics=["activation_distance"], resume=True)
+        evaluate(cells, out=tmp_path, metrics=["activation_distance"], resume=True)
 
 
 @pytest.mark.slow
-def test_a_killed_evaluation_goes_on(data, benchmark, tmp_path):
+def test_a_killed_evaluation_goes_on(data, cells, tmp_path):
     command = [
         *(sys.executable, "-m", "archscout.cli.main", "evaluate", "nas-bench-nlp"),
         *("--text", "python-docs", "--data-dir", str(data), "--out", str(tmp_path / "out")),
@@ -126,7 +139,7 @@ def test_a_killed_evaluation_goes_on(data, benchmark, tmp_path):
     process.wait()
     assert 0 < len(scores.read_bytes().splitlines()) < 360
     resumed = evaluate(
-        benchmark,
+        cells,
         out=tmp_path / "out",
         text="python-docs",
         metrics=["activation_distance"],
@@ -134,7 +147,7 @@ def test_a_killed_evaluation_goes_on(data, benchmark, tmp_path):
         resume=True,
     )
     fresh = evaluate(
-        benchmark,
+        cells,
         out=tmp_path / "fresh",
         text="python-docs",
         metrics=["activation_distance"],
@@ -144,9 +157,9 @@ def test_a_killed_evaluation_goes_on(data, benchmark, tmp_path):
 
 
 @pytest.mark.slow
-def test_several_processes_give_the_same_rows(benchmark, tmp_path):
+def test_several_processes_give_the_same_rows(cells, tmp_path):
     for jobs in (1, 2):
-        evaluate(benchmark, out=tmp_path / str(jobs), metrics=METRICS, seeds=2, jobs=jobs)
+        evaluate(cells, out=tmp_path / str(jobs), metrics=METRICS, seeds=2, jobs=jobs)
     one, two = (
         [{k: v for k, v in row.items() if k != "seconds"} for row in rows(tmp_path / jobs)]
         for jobs in "12"
@@ -154,23 +167,21 @@ def test_several_processes_give_the_same_rows(benchmark, tmp_path):
     assert one == two
 
 
-def test_scores_over_draws_are_mean_ranks(benchmark, tmp_path):
-    done = evaluate(
-        benchmark, out=tmp_path, metrics=["activation_distance"], seeds=2, minibatches=2
-    )
+def test_scores_over_draws_are_mean_ranks(cells, tmp_path):
+    done = evaluate(cells, out=tmp_path, metrics=["activation_distance"], seeds=2, minibatches=2)
     ranks = [stats.rankdata(done.draw(draw)["activation_distance"]) for draw in done.settings.draws]
     assert len(ranks) == 4
     assert done.scores["activation_distance"].to_numpy() == pytest.approx(np.mean(ranks, axis=0))
 
 
-def test_only_some_architectures(benchmark, tmp_path):
-    done = evaluate(benchmark, out=tmp_path, metrics=["activation_distance"], limit=5, seed=1)
+def test_only_some_architectures(cells, tmp_path):
+    done = evaluate(cells, out=tmp_path, metrics=["activation_distance"], limit=5, seed=1)
     assert len(done.scores) == 5
     assert len(rows(tmp_path)) == 5
 
 
-def test_a_score_that_is_not_finite_ranks_last(benchmark, tmp_path):
-    done = evaluate(benchmark, out=tmp_path, metrics=["activation_distance"])
+def test_a_score_that_is_not_finite_ranks_last(cells, tmp_path):
+    done = evaluate(cells, out=tmp_path, metrics=["activation_distance"])
     larger = done.larger_is_better["activation_distance"]
     already = done.problems.get("activation_distance", 0)
     done.rows.loc[4, "activation_distance"] = math.inf
@@ -191,7 +202,7 @@ def test_a_layer_that_a_network_lacks_is_no_score(tmp_path):
     assert table.loc["hidden_covariance[4]", "n"] == 6 - shallow
 
 
-def test_a_metric_of_ones_own_from_a_file(benchmark, tmp_path):
+def test_a_metric_of_ones_own_from_a_file(cells, tmp_path):
     file = tmp_path / "mine.py"
     file.write_text(
         "import archscout\n"
@@ -199,9 +210,7 @@ def test_a_metric_of_ones_own_from_a_file(benchmark, tmp_path):
         "def state_size_of_test(trace):\n"
         "    return trace.hidden_states[0].abs().mean().item()\n"
     )
-    done = evaluate(
-        benchmark, out=tmp_path / "out", metrics="state_size_of_test", metric_files=[file]
-    )
+    done = evaluate(cells, out=tmp_path / "out", metrics="state_size_of_test", metric_files=[file])
     assert done.scores["state_size_of_test"].nunique() == 12
 
 
@@ -209,13 +218,13 @@ def test_a_metric_of_ones_own_from_a_file(benchmark, tmp_path):
     ("content", "message"),
     [("import archscout\n\n1 / 0\n", "line 3: ZeroDivisionError"), ("def f(:\n", "line 1: Syntax")],
 )
-def test_a_file_of_metrics_that_fails(benchmark, tmp_path, content, message):
+def test_a_file_of_metrics_that_fails(cells, tmp_path, content, message):
     file = tmp_path / "broken.py"
     file.write_text(content)
     with pytest.raises(InputError, match=message):
-        evaluate(benchmark, out=tmp_path / "out", metric_files=[file])
+        evaluate(cells, out=tmp_path / "out", metric_files=[file])
     with pytest.raises(InputError, match=r"no file .*none\.py"):
-        evaluate(benchmark, out=tmp_path / "out", metric_files=[tmp_path / "none.py"])
+        evaluate(cells, out=tmp_path / "out", metric_files=[tmp_path / "none.py"])
 
 
 @pytest.mark.parametrize(
@@ -231,27 +240,27 @@ def test_a_file_of_metrics_that_fails(benchmark, tmp_path, content, message):
         ({"text": "no such text"}, "no text"),
     ],
 )
-def test_bad_settings_are_said_before_anything_is_written(benchmark, tmp_path, settings, message):
+def test_bad_settings_are_said_before_anything_is_written(cells, tmp_path, settings, message):
     with pytest.raises(InputError, match=message):
-        evaluate(benchmark, out=tmp_path / "out", **settings)
+        evaluate(cells, out=tmp_path / "out", **settings)
     assert not (tmp_path / "out" / SCORES).exists()
 
 
-def test_a_folder_of_other_files_is_left_alone(benchmark, tmp_path):
+def test_a_folder_of_other_files_is_left_alone(cells, tmp_path):
     (tmp_path / "thesis.txt").write_text("")
     with pytest.raises(InputError, match=r"not empty \(thesis.txt\)"):
-        evaluate(benchmark, out=tmp_path)
+        evaluate(cells, out=tmp_path)
 
 
-def test_fewer_than_three_architectures(benchmark, tmp_path):
-    done = evaluate(benchmark, out=tmp_path, metrics=["activation_distance"], limit=2)
+def test_fewer_than_three_architectures(cells, tmp_path):
+    done = evaluate(cells, out=tmp_path, metrics=["activation_distance"], limit=2)
     with pytest.raises(InputError, match="3"):
         done.compare()
     assert len(rows(tmp_path)) == 2
 
 
-def test_the_page_holds_tables_and_figures(benchmark, tmp_path):
-    done = evaluate(benchmark, out=tmp_path, metrics=METRICS, minibatches=3)
+def test_the_page_holds_tables_and_figures(cells, tmp_path):
+    done = evaluate(cells, out=tmp_path, metrics=METRICS, minibatches=3)
     page = write_evaluation(done, done.compare(resamples=50)).read_text()
     assert "hidden_covariance[2]" in page
     assert "logs.zip differ from the published files" in page

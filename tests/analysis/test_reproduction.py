@@ -12,9 +12,15 @@ import pytest
 from matplotlib.figure import Figure
 from scipy import stats
 
-from archscout.analysis import reproduction
 from archscout.analysis.document import Table
-from archscout.analysis.reproduction import Reproduction, compute, reproduce
+from archscout.analysis.reproduction import (
+    Reproduction,
+    compute,
+    encoders,
+    part,
+    recurrent,
+    reproduce,
+)
 from archscout.benchmarks.store import DataFolder
 from archscout.errors import InputError
 
@@ -54,8 +60,10 @@ GROWING = ("Head Confidence", "Head Softmax Confidence")
 def no_figures() -> Iterator[None]:
     """Empty figures, which take no time; the real ones have tests of their own."""
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("metric_grid", "box_plots", "lines", "bars"):
-            patch.setattr(reproduction, name, lambda *_, **__: Figure(figsize=(1, 1)))
+        for room in (encoders, part, recurrent):
+            for name in ("metric_grid", "box_plots", "lines", "bars"):
+                if hasattr(room, name):
+                    patch.setattr(room, name, lambda *_, **__: Figure(figsize=(1, 1)))
         yield
 
 

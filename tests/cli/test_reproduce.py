@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from archscout.analysis import reproduction
+from archscout.analysis.reproduction import encoders
 
 TITLES = [
     "ID",
@@ -35,7 +35,7 @@ TITLES = [
 @pytest.fixture
 def no_grids(monkeypatch: pytest.MonkeyPatch) -> None:
     """Empty figures in place of those that take time."""
-    monkeypatch.setattr(reproduction, "metric_grid", lambda *_, **__: Figure(figsize=(1, 1)))
+    monkeypatch.setattr(encoders, "metric_grid", lambda *_, **__: Figure(figsize=(1, 1)))
 
 
 @pytest.fixture

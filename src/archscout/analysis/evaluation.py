@@ -31,7 +31,7 @@ from archscout.scoring import (
     resolve_scale,
 )
 from archscout.spaces.base import Scale
-from archscout.text import Corpus, load_corpus
+from archscout.text import CORPORA, Corpus, load_corpus
 
 _PARAMETERS = "parameters"
 FALLBACK_TEXT = "python-docs"
@@ -246,10 +246,9 @@ def _corpus(benchmark: Benchmark, text: TextSource | None, folder: DataFolder) -
         return text
     if text is not None:
         return load_corpus(text, folder.path)
-    try:
-        return load_corpus(benchmark.text, folder.path)
-    except InputError:
-        return load_corpus(FALLBACK_TEXT)
+    places = (folder.path / benchmark.text, folder.path / "text" / benchmark.text)
+    at_hand = benchmark.text in CORPORA and any(place.is_dir() for place in places)
+    return load_corpus(benchmark.text if at_hand else FALLBACK_TEXT, folder.path)
 
 
 def _scorer(settings: EvaluationSettings, corpus: Corpus) -> Scorer:
