@@ -206,8 +206,9 @@ def test_a_metric_of_ones_own_from_a_file(cells, tmp_path):
     file = tmp_path / "mine.py"
     file.write_text(
         "import archscout\n"
-        "@archscout.metric(needs={'hidden_states'}, larger_is_better=True)\n"
+        "@archscout.metric(needs={'hidden_states'}, larger_is_better=True, kind='other')\n"
         "def state_size_of_test(trace):\n"
+        "    'Mean magnitude of the first layer.'\n"
         "    return trace.hidden_states[0].abs().mean().item()\n"
     )
     done = evaluate(cells, out=tmp_path / "out", metrics="state_size_of_test", metric_files=[file])

@@ -267,6 +267,7 @@ DEFINITIONS: dict[str, Callable[[PlainNetwork], float]] = {
     ),
     "hidden_synaptic_saliency": hidden_saliency,
     "parameters": parameters,
+    "l2_norm": lambda n: sum(float(w.detach().square().sum().sqrt()) for w in n.all_weights()),
 }
 
 
