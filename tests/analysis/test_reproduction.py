@@ -12,6 +12,7 @@ import pytest
 from matplotlib.figure import Figure
 from scipy import stats
 
+import made_up as titles
 from archscout.analysis.document import Table
 from archscout.analysis.reproduction import (
     Reproduction,
@@ -25,33 +26,8 @@ from archscout.benchmarks.store import DataFolder
 from archscout.errors import InputError
 
 DATA = Path("training-free-nas", "data")
-RECURRENT = [
-    "Activation Distance",
-    "Synaptic Saliency",
-    "Jacobian Covariance",
-    "Jacobian Cosine",
-    "Large Noise Jacobian",
-    "Large Noise Jacobian Cosine",
-    "More Noised Jacobian",
-    "More Noised Jacobian Cosine",
-    "Hidden Synaptic Saliency",
-    "Layer 1 Hidden Covariance",
-    "Layer 2 Hidden Covariance",
-    "Layer 3 Hidden Covariance",
-]
-ENCODER = [
-    f"{title}{suffix}"
-    for title in [
-        "Synaptic Diversity",
-        "Synaptic Saliency",
-        "Activation Distance",
-        "Jacobian Score",
-        "Head Importance",
-        "Head Confidence",
-        "Head Softmax Confidence",
-    ]
-    for suffix in ("", " Normalized")
-]
+RECURRENT = titles.RECURRENT_TITLES
+ENCODER = [title for title in titles.ENCODER_TITLES if title != "Number of Parameters"]
 LOSSES = ["loss", "perplexity", "bits per word"]
 GROWING = ("Head Confidence", "Head Softmax Confidence")
 

@@ -9,27 +9,10 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
+import made_up
 from archscout.analysis.reproduction import encoders
 
-TITLES = [
-    "ID",
-    "GLUE Score",
-    "Synaptic Diversity",
-    "Synaptic Diversity Normalized",
-    "Synaptic Saliency",
-    "Synaptic Saliency Normalized",
-    "Activation Distance",
-    "Activation Distance Normalized",
-    "Jacobian Score",
-    "Jacobian Score Normalized",
-    "Number of Parameters",
-    "Head Importance",
-    "Head Importance Normalized",
-    "Head Confidence",
-    "Head Confidence Normalized",
-    "Head Softmax Confidence",
-    "Head Softmax Confidence Normalized",
-]
+TITLES = ["ID", "GLUE Score", *made_up.ENCODER_TITLES]
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import html
 import io
-import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -20,7 +19,7 @@ import matplotlib
 import pandas as pd
 from markdown_it import MarkdownIt
 
-from archscout.errors import InputError
+from archscout.files import write_whole
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -130,16 +129,12 @@ class Document:
         Raises:
             InputError: the folder cannot be written.
         """
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            for section in self.sections:
-                for item in section.content:
-                    _write_item(folder, item)
-            _replace(folder / "report.md", self._markdown().encode())
-            page = folder / "index.html"
-            _replace(page, self._html(folder).encode())
-        except OSError as error:
-            raise InputError(f"cannot write {folder}: {error.strerror or error}") from error
+        for section in self.sections:
+            for item in section.content:
+                _write_item(folder, item)
+        write_whole(folder / "report.md", self._markdown().encode())
+        page = folder / "index.html"
+        write_whole(page, self._html(folder).encode())
         return page
 
     def _markdown(self) -> str:
@@ -221,12 +216,12 @@ def _cell(value: object, decimals: int) -> str:
 
 def _write_item(folder: Path, item: Plot | Table) -> None:
     if isinstance(item, Table):
-        _replace(folder / f"{item.name}.csv", _csv(item.frame))
+        write_whole(folder / f"{item.name}.csv", _csv(item.frame))
         return
-    _replace(folder / f"{item.name}.png", _rendered(item.figure, "png"))
-    _replace(folder / f"{item.name}.pdf", _rendered(item.figure, "pdf"))
+    write_whole(folder / f"{item.name}.png", _rendered(item.figure, "png"))
+    write_whole(folder / f"{item.name}.pdf", _rendered(item.figure, "pdf"))
     if item.numbers is not None:
-        _replace(folder / f"{item.name}.csv", _csv(item.numbers))
+        write_whole(folder / f"{item.name}.csv", _csv(item.numbers))
 
 
 def _csv(frame: pd.DataFrame) -> bytes:
@@ -250,9 +245,3 @@ def _inline(picture: Path) -> str:
 
 def _anchor(title: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")
-
-
-def _replace(path: Path, content: bytes) -> None:
-    part = path.with_name(f".{path.name}.part")
-    part.write_bytes(content)
-    os.replace(part, path)

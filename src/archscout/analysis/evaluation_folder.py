@@ -19,6 +19,7 @@ import filelock
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from archscout.errors import InputError
+from archscout.files import write_json
 
 SETTINGS = "evaluation.json"
 SCORES = "scores.jsonl"
@@ -148,9 +149,7 @@ class EvaluationFolder:
                 **{name: version(name) for name in _LIBRARIES},
             },
         }
-        part = self.path / f".{SETTINGS}.part"
-        part.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-        os.replace(part, self.path / SETTINGS)
+        write_json(self.path / SETTINGS, content)
         self._drop_torn_line()
 
     def _drop_torn_line(self) -> None:

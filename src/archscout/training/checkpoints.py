@@ -18,7 +18,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from archscout.errors import InputError
-from archscout.training.files import write_whole
+from archscout.files import write_whole
 
 _KEPT = 2
 _NAME = "checkpoint-{:08d}.safetensors"

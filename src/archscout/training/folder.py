@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from archscout.errors import InputError
+from archscout.files import write_json
 from archscout.training.checkpoints import Checkpoints
-from archscout.training.files import write_json
 
 FORMAT = 1
 """Of checkpoints: those of another number are refused."""

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from archscout.errors import InputError
+from archscout.files import write_json_lines
 from archscout.spaces.recurrent.language_model import RecurrentLanguageModel
 from archscout.training.checkpoints import (
     Checkpoint,
@@ -24,7 +25,6 @@ from archscout.training.checkpoints import (
     write_checkpoint,
 )
 from archscout.training.evaluation import Loss, evaluate
-from archscout.training.files import write_json_lines
 from archscout.training.folder import METRICS, TrainingFolder
 from archscout.training.interrupts import postponed_interrupts
 from archscout.training.log import CurveLog

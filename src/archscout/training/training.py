@@ -12,13 +12,13 @@ from torch import Tensor
 
 from archscout import spaces
 from archscout.errors import InputError
+from archscout.files import write_json
 from archscout.scoring import TextSource, check_device, check_seed, resolve_scale
 from archscout.spaces.base import Scale, Space
 from archscout.spaces.recurrent.language_model import RecurrentLanguageModel
 from archscout.spaces.recurrent.space import RecurrentScale, RecurrentSpace
 from archscout.text import Corpus, Vocabulary, load_corpus
 from archscout.training.evaluation import Loss, evaluate
-from archscout.training.files import write_json
 from archscout.training.folder import (
     FORMAT,
     RESULT,
