@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from archscout.spaces.recurrent import RecurrentScale, RecurrentSpace
 from archscout.spaces.recurrent.language_model import Dropout, locked_dropout, word_dropout
 from archscout.training import TrainingSettings
-from archscout.training.network import training_loss
+from archscout.training.recurrent.network import training_loss
 
 SETTINGS = TrainingSettings()
 SCALE = RecurrentScale(20, 70, 400, 600, 3, "published")

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from archscout.training import loop
+from archscout.training.recurrent import loop
 
 SMALL = (
     *("--embedding-size", "8", "--hidden-size", "8", "--num-layers", "2", "--batch-size", "4"),

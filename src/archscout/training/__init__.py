@@ -9,12 +9,13 @@
 (1, ['test', 'valid'])
 """
 
-from archscout.training.evaluation import Loss, evaluate
 from archscout.training.folder import TrainingFolder
-from archscout.training.generation import sample_text
-from archscout.training.loop import Diverged, EpochRecord, Progress
-from archscout.training.settings import PRESETS, TrainingSettings, named_preset, preset
-from archscout.training.training import Trained, train
+from archscout.training.outcome import Diverged, Loss
+from archscout.training.recurrent.evaluation import evaluate
+from archscout.training.recurrent.generation import sample_text
+from archscout.training.recurrent.loop import EpochRecord, Progress
+from archscout.training.recurrent.settings import PRESETS, TrainingSettings, named_preset, preset
+from archscout.training.recurrent.training import Trained, train
 
 __all__ = [
     "PRESETS",

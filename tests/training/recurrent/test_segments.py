@@ -4,7 +4,7 @@ import torch
 
 from archscout.errors import InputError
 from archscout.text import Corpus
-from archscout.training.segments import (
+from archscout.training.recurrent.segments import (
     columns,
     epoch_segments,
     even_segments,

@@ -2,40 +2,13 @@
 
 from __future__ import annotations
 
-import math
-from typing import NamedTuple
-
 import torch
 from torch import Tensor
 
 from archscout.spaces.recurrent.language_model import RecurrentLanguageModel
-from archscout.training.network import training_loss
-from archscout.training.segments import even_segments, read
-
-
-class Loss(NamedTuple):
-    """A language model's loss on a text.
-
-    Attributes:
-        nats: mean negative log-likelihood of a token. A token is a word or the end of a line.
-        tokens: that were predicted.
-    """
-
-    nats: float
-    tokens: int
-
-    @property
-    def perplexity(self) -> float:
-        """The exponential of the loss; infinite where that overflows."""
-        try:
-            return math.exp(self.nats)
-        except OverflowError:
-            return math.inf
-
-    @property
-    def bits(self) -> float:
-        """The loss in bits a token."""
-        return self.nats / math.log(2)
+from archscout.training.outcome import Loss
+from archscout.training.recurrent.network import training_loss
+from archscout.training.recurrent.segments import even_segments, read
 
 
 def evaluate(model: RecurrentLanguageModel, text: Tensor, sequence_length: int = 70) -> Loss:

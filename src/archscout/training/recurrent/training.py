@@ -18,7 +18,6 @@ from archscout.spaces.base import Scale, Space
 from archscout.spaces.recurrent.language_model import RecurrentLanguageModel
 from archscout.spaces.recurrent.space import RecurrentScale, RecurrentSpace
 from archscout.text import Corpus, Vocabulary, load_corpus
-from archscout.training.evaluation import Loss, evaluate
 from archscout.training.folder import (
     FORMAT,
     RESULT,
@@ -26,9 +25,11 @@ from archscout.training.folder import (
     TrainingFolder,
     check_identity,
 )
-from archscout.training.loop import Diverged, EpochRecord, Progress, Training
-from archscout.training.segments import columns, splits
-from archscout.training.settings import TrainingSettings, named_preset
+from archscout.training.outcome import Diverged, Loss
+from archscout.training.recurrent.evaluation import evaluate
+from archscout.training.recurrent.loop import EpochRecord, Progress, Training
+from archscout.training.recurrent.segments import columns, splits
+from archscout.training.recurrent.settings import TrainingSettings, named_preset
 
 
 @dataclasses.dataclass(frozen=True)

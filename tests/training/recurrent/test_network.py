@@ -7,8 +7,8 @@ from torch import nn
 
 from archscout.spaces import RecurrentScale, RecurrentSpace
 from archscout.spaces.recurrent.language_model import Dropout, RecurrentLanguageModel
-from archscout.training import network
-from archscout.training.network import activation_penalty, decoder_loss, training_loss
+from archscout.training.recurrent import network
+from archscout.training.recurrent.network import activation_penalty, decoder_loss, training_loss
 
 SPACE = RecurrentSpace()
 SCALE = RecurrentScale(3, 5, 6, 8, 2, "canonical")

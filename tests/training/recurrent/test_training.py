@@ -18,9 +18,9 @@ import torch
 from archscout.errors import InputError
 from archscout.text import load_corpus
 from archscout.training import Diverged, Loss, Progress, Trained, TrainingFolder, evaluate, train
-from archscout.training import loop as loop_module
 from archscout.training.checkpoints import Damaged, read_checkpoint
-from archscout.training.segments import columns, splits
+from archscout.training.recurrent import loop as loop_module
+from archscout.training.recurrent.segments import columns, splits
 from training_runs import SCALE, SETTINGS, TrainSmall, assert_same, weights
 
 
@@ -277,7 +277,7 @@ def test_a_checkpoint_from_elsewhere_is_refused(
         train_small(callbacks=at(3, Killed()), **EVERY_STEP)
     with monkeypatch.context() as patch:
         if other is None:
-            patch.setattr("archscout.training.training.FORMAT", 0)
+            patch.setattr("archscout.training.recurrent.training.FORMAT", 0)
         train_small("other", other or "lstm", epochs=3)
     foreign = last(tmp_path / "other")
     os.replace(foreign, tmp_path / "training" / "checkpoints" / foreign.name)

@@ -24,21 +24,19 @@ from archscout.training.checkpoints import (
     read_checkpoint,
     write_checkpoint,
 )
-from archscout.training.evaluation import Loss, evaluate
 from archscout.training.folder import METRICS, TrainingFolder
 from archscout.training.interrupts import postponed_interrupts
 from archscout.training.log import CurveLog
-from archscout.training.network import States, training_loss
-from archscout.training.segments import Segment, epoch_segments, read, seeded
-from archscout.training.settings import TrainingSettings
+from archscout.training.outcome import Diverged, Loss
+from archscout.training.recurrent.evaluation import evaluate
+from archscout.training.recurrent.network import States, training_loss
+from archscout.training.recurrent.segments import Segment, epoch_segments, read
+from archscout.training.recurrent.settings import TrainingSettings
+from archscout.training.seeds import seeded
 
 _LOWEST_RATE = 0.01
 _LOG_STEPS = 50
 _SMOOTHING = 0.98
-
-
-class Diverged(InputError):
-    """The loss or its gradient is no longer a number."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from archscout.errors import InputError
 from archscout.text import Corpus, Vocabulary
+from archscout.training.seeds import seed_of
 
 _JITTER = 5.0
 _SHORTEST = 5
@@ -116,22 +116,8 @@ def read(text: Tensor, segment: Segment) -> tuple[Tensor, Tensor]:
     return text[segment.start : end], text[segment.start + 1 : end + 1]
 
 
-def seed_of(*numbers: int) -> int:
-    """A seed below 2^32 from several numbers, such as those of run, epoch and step.
-
-    Random numbers that depend on where a training is, and not on how it got there, need no state
-    that a checkpoint would have to hold.
-    """
-    return int(np.random.SeedSequence(numbers).generate_state(1)[0])
-
-
 def epoch_segments(rows: int, length: int, jitter: bool, seed: int, epoch: int) -> list[Segment]:
     """The segments of one epoch, which follow from the seed and the epoch's number."""
     if not jitter:
         return list(even_segments(rows, length))
     return list(jittered_segments(rows, length, np.random.default_rng(seed_of(seed, epoch))))
-
-
-def seeded(seed: int, epoch: int, step: int) -> None:
-    """Seed torch for the dropout of one step."""
-    torch.manual_seed(seed_of(seed, epoch, step + 1))

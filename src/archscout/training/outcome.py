@@ -1,0 +1,38 @@
+"""What any training comes to: a loss, or none."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+from archscout.errors import InputError
+
+
+class Diverged(InputError):
+    """The loss or its gradient is no longer a number."""
+
+
+class Loss(NamedTuple):
+    """A model's loss on a text.
+
+    Attributes:
+        nats: mean negative log-likelihood of a token that was to be predicted. For recurrent
+            language models a token is a word or the end of a line.
+        tokens: that were predicted.
+    """
+
+    nats: float
+    tokens: int
+
+    @property
+    def perplexity(self) -> float:
+        """The exponential of the loss; infinite where that overflows."""
+        try:
+            return math.exp(self.nats)
+        except OverflowError:
+            return math.inf
+
+    @property
+    def bits(self) -> float:
+        """The loss in bits a token."""
+        return self.nats / math.log(2)

@@ -1,0 +1,1 @@
+"""Recurrent language models: the AWD recipe, its loop, perplexity, and text drawn from them."""

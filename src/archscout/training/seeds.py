@@ -1,0 +1,19 @@
+"""Random numbers that depend on where a training is, and not on how it got there.
+
+They need no state that a checkpoint would have to hold.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+
+def seed_of(*numbers: int) -> int:
+    """A seed below 2^32 from several numbers, such as those of run, epoch and step."""
+    return int(np.random.SeedSequence(numbers).generate_state(1)[0])
+
+
+def seeded(seed: int, epoch: int, step: int) -> None:
+    """Seed torch for what is random in one step, such as dropout."""
+    torch.manual_seed(seed_of(seed, epoch, step + 1))
