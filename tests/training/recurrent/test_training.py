@@ -175,7 +175,7 @@ train("rnn", "lstm", {text!r}, settings, {out!r}, scale=SCALE, on_progress=on_pr
 def test_killed_and_resumed_equals_uninterrupted(
     train_small: TrainSmall, words: Path, tmp_path: Path
 ) -> None:
-    here = str(Path(__file__).parents[1])
+    here = str(Path(__file__).parents[2])
     code = KILLED.format(here=here, step=12, text=str(words), out=str(tmp_path / "cut"))
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
     assert done.returncode == -signal.SIGKILL, done.stderr
