@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from archscout.text import load_corpus
-from archscout.training.recurrent.segments import splits
+from archscout.training.parts import splits
 
 Context = tuple[int, ...]
 

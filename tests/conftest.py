@@ -1,5 +1,6 @@
 """Fixtures that several rooms' tests use."""
 
+import random
 from pathlib import Path
 
 import pytest
@@ -12,3 +13,19 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip("the reference data is not here: no folder `shared` beside the repository")
     return folder
+
+
+@pytest.fixture(scope="session")
+def words(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A text in which every word follows from the one before, most of the time."""
+    rng = random.Random(0)
+    word, lines = 0, []
+    for _ in range(60):
+        line = []
+        for _ in range(10):
+            word = (3 * word + 1) % 20 if rng.random() < 0.8 else rng.randrange(20)
+            line.append(f"w{word}")
+        lines.append(" ".join(line))
+    path = tmp_path_factory.mktemp("text") / "words.txt"
+    path.write_text("\n".join(lines))
+    return path

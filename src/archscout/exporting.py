@@ -75,7 +75,7 @@ def export(
     except OSError as error:
         raise InputError(f"cannot write {path}: {error.strerror or error}") from error
     try:
-        with _quiet():
+        with quiet():
             space.save_pretrained(network, architecture, part)
             vocabulary.save_pretrained(part)
         vocabulary.save(part / VOCABULARY)
@@ -129,7 +129,7 @@ def export_candidate(
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Without transformers' progress bars, which count the files of one small model."""
     from transformers.utils import logging
 

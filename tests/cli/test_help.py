@@ -12,7 +12,8 @@ from archscout.metrics import available
 
 COMMANDS = (
     *("search", "score", "sample", "metrics", "export", "report", "train"),
-    *("evaluate", "reproduce", "audit", "data download"),
+    *("evaluate", "reproduce", "audit", "data download", "finetune"),
+    *("benchmark build", "benchmark status"),
 )
 
 # Asks every command for help, then tells what that imported.

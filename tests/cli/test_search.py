@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -22,6 +23,7 @@ from archscout.cli.output import number, print_abreast
 from archscout.searching import Progress, Run
 from archscout.searching.settings import parse_objective
 from archscout.spaces import RecurrentSpace
+from archscout.training.jobs import Outcome, Queue
 
 SPACE = RecurrentSpace()
 COSTS = ("parameters", "flops", "latency", "memory")
@@ -481,3 +483,164 @@ def test_a_mistake_in_exporting_an_architecture_is_one_message(
     (tmp_path / "letter.txt").write_text("dear")
     assert "is there already" in message("lstm", "--out", tmp_path)
     assert "holds no run" in complaint_of(archscout("export", tmp_path, "--out", out))
+
+
+# search --train-top
+
+RECIPE = ("epochs=1", "batch_size=4", "evaluation_batch_size=2", "sequence_length=8")
+PROVE = tuple(word for setting in RECIPE for word in ("--train-set", setting))
+
+
+@pytest.fixture
+def instant(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Trainings that take no time and fail; the names of those that are done."""
+    done: list[str] = []
+
+    def train_all(queue: Queue, *_: Any) -> dict[str, Outcome]:
+        while taken := queue.take():
+            done.append(taken[0].name)
+            queue.finish(taken[0], Outcome(taken[0].name, "the loss is no number", 1.0))
+        return queue.outcomes()
+
+    monkeypatch.setattr("archscout.proving.trainings.train_all", train_all)
+    return done
+
+
+@pytest.mark.slow
+def test_the_best_and_random_ones_are_trained_and_the_winner_handed_over(
+    archscout: Program, words: Path, tiny: tuple[str, ...], tmp_path: Path, width: int
+) -> None:
+    out = tmp_path / "run"
+    command = (*arguments(words, tiny, out), "--train-top", 1, *PROVE)
+    result = archscout(*command)
+    assert result.code == 0 and result.err == ""
+    document = json.loads((out / "trained.json").read_text())
+    assert document["top"][0]["fingerprint"] == Run(out).best.fingerprint
+    for trainee in document["top"] + document["random"]:
+        assert trainee["fingerprint"] in result.out
+    verdict = " ".join(result.out.split())
+    assert re.search("The search (paid|did not pay|made no difference) here", verdict)
+    page = (out / "report.html").read_text(encoding="utf-8")
+    assert '<section id="proof">' in page and document["winner"] in page
+    genotype = json.loads((out / "model" / "genotype.json").read_text())
+    assert SPACE.fingerprint(SPACE.parse(genotype)) == document["winner"]
+    weights = (out / "model" / "model.safetensors").read_bytes()
+    assert "validation perplexity" in (out / "model" / "README.md").read_text()
+    # Going on without it leaves the trained model; with it, nothing is trained again.
+    assert archscout(*arguments(words, tiny, out), "--resume").code == 0
+    assert (out / "model" / "model.safetensors").read_bytes() == weights
+    before = {p: p.stat().st_mtime_ns for p in (out / "trained").rglob("best-*")}
+    found = json.loads(archscout(*command, "--resume", "--json").out)
+    assert found["trained"] == document
+    assert {p: p.stat().st_mtime_ns for p in (out / "trained").rglob("best-*")} == before
+
+
+def test_failed_trainings_are_told(
+    archscout: Program,
+    words: Path,
+    tiny: tuple[str, ...],
+    tmp_path: Path,
+    instant: list[str],
+    width: int,
+) -> None:
+    out = tmp_path / "run"
+    result = archscout(*arguments(words, tiny, out), "--train-top", 2)
+    assert result.code == 0 and len(instant) == 4
+    assert result.out.startswith("8 proposals in ")
+    assert "All trainings failed, so they tell nothing" in " ".join(result.out.split())
+    for name in instant:
+        assert f"{name} failed: the loss is no number" in result.err
+    # What was not trained is still handed over as it is.
+    assert "untrained" in (out / "model" / "README.md").read_text()
+
+
+def test_more_of_each_can_be_asked_for(
+    archscout: Program, words: Path, tiny: tuple[str, ...], tmp_path: Path, instant: list[str]
+) -> None:
+    command = arguments(words, tiny, tmp_path / "run")
+    assert archscout(*command, "--train-top", 1).code == 0
+    result = archscout(*command, "--train-top", 2, "--resume", "--json")
+    assert result.code == 0 and len(instant) == len(set(instant)) <= 6
+    assert json.loads(result.out)["trained"]["asked"] == 2
+    message = archscout(*command, "--train-top", 2, "--train-set", "epochs=2", "--resume")
+    assert message.code == 2 and "epochs is 20 there, 2 here" in message.err
+
+
+@pytest.mark.parametrize(
+    ("more", "complaint"),
+    [
+        (["--train-top", "0"], "the best 0 of 8 proposals are to be trained; accepted"),
+        (["--train-top", "8"], "the best 8 of 8 proposals are to be trained; accepted"),
+        (["--train-top", "2", "--train-preset", "slow"], "unknown preset 'slow'; accepted: "),
+        (["--train-top", "2", "--train-set", "epoch=2"], "training setting epoch is '2': there"),
+        (["--train-top", "2", "--train-set", "epochs=few"], "training setting epochs is 'few'"),
+        (["--train-top", "2", "--train-set", "epochs"], "accepted is NAME=VALUE"),
+        (["--train-top", "2", "--workers", "0"], "--workers 0; accepted is a whole number"),
+        (["--workers", "2"], "--workers says how to train, but --train-top not how many"),
+        (["--train-preset", "quick"], "--train-preset says how to train"),
+        (["--train-set", "epochs=2"], "--train-set says how to train"),
+    ],
+)
+def test_a_mistake_in_what_is_trained_is_one_message_before_the_search(
+    more: list[str],
+    complaint: str,
+    archscout: Program,
+    words: Path,
+    tiny: tuple[str, ...],
+    tmp_path: Path,
+) -> None:
+    result = archscout(*arguments(words, tiny, tmp_path / "run"), *more)
+    assert complaint in complaint_of(result)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_too_few_candidates_are_one_message_and_the_run_stays(
+    archscout: Program,
+    words: Path,
+    tiny: tuple[str, ...],
+    tmp_path: Path,
+    finished: tuple[Path, str],
+    instant: list[str],
+) -> None:
+    command = arguments(words, tiny, tmp_path / "run")
+    limit = ("--trials", 12, "--max-parameters", Run(finished[0]).table["parameters"].median())
+    result = archscout(*command, *limit, "--train-top", 11)
+    n = int(Run(tmp_path / "run").table["front"].notna().sum())
+    assert 1 < n < 11 and instant == []
+    assert result.code == 2
+    assert f"has {n} within the limits with a finite score, so 1 to {n - 1} is" in result.err
+    assert (tmp_path / "run" / "model").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="no such signal")
+@pytest.mark.parametrize("name", ["SIGINT", "SIGKILL"])
+def test_trainings_that_are_stopped_go_on(
+    name: str, archscout: Program, words: Path, tiny: tuple[str, ...], tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    longer = ("epochs=8", "patience=8", *RECIPE[1:])
+    recipe = [word for setting in longer for word in ("--train-set", setting)]
+    command = [*map(str, arguments(words, tiny, out)), "--train-top", "1", *recipe]
+    with subprocess.Popen(
+        [sys.executable, "-m", "archscout.cli.main", *command],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        deadline = time.monotonic() + 60
+        while not list(out.glob("trained/trainings/*/metrics.jsonl")):
+            assert time.monotonic() < deadline and process.poll() is None
+            time.sleep(0.05)
+        process.send_signal(getattr(signal, name))
+        _, printed = process.communicate(timeout=60)
+    if name == "SIGINT":
+        assert process.returncode == 130
+        assert printed.startswith(f"Stopped; what was scored and trained is in {out}. Go on with:")
+        assert shlex.join([*command, "--resume"]) in printed
+    assert not (out / "trained.json").exists()
+    result = archscout(*command, "--resume")
+    assert result.code == 0 and result.err == ""
+    document = json.loads((out / "trained.json").read_text())
+    assert [t["problem"] for t in document["top"] + document["random"]] == [None, None]

@@ -11,7 +11,10 @@ from typing import Any
 
 import pytest
 
+from archscout.text import WordPiece, load_corpus
+from archscout.training.encoders import loop as encoder_loop
 from archscout.training.recurrent import loop
+from pretraining_runs import ENCODER
 
 SMALL = (
     *("--embedding-size", "8", "--hidden-size", "8", "--num-layers", "2", "--batch-size", "4"),
@@ -105,6 +108,10 @@ def test_divergence_is_one_message(
         (["lstm", "--scale", "huge"], "unknown scale 'huge'"),
         (["lstm", "--device", "abacus"], "device 'abacus' cannot be used"),
         (["lstm", "--seed", "-1"], "seed is -1"),
+        (["lstm", "--milestones", "5"], "--milestones is for architectures of space flexibert"),
+        (["lstm", "--tokenizer", "t"], "--tokenizer is for architectures of space flexibert"),
+        (["lstm", "--dataset", "text"], "--dataset is for architectures of space flexibert"),
+        (["lstm", "--space", "cnn"], "unknown space 'cnn'"),
     ],
 )
 def test_bad_input_is_one_message(
@@ -115,3 +122,137 @@ def test_bad_input_is_one_message(
     assert message in done.err
     assert "Traceback" not in done.err
     assert not (tmp_path / "t").exists()
+
+
+# Encoders
+
+SMALL_ENCODER = (
+    *("--embedding-size", "8", "--vocabulary-size", "60", "--batch-size", "4"),
+    *("--sequence-length", "12", "--steps", "4", "--evaluate-every", "2"),
+)
+
+
+@pytest.fixture
+def encoder(tmp_path: Path) -> Path:
+    path = tmp_path / "encoder.json"
+    path.write_text(json.dumps(ENCODER))
+    return path
+
+
+def test_an_encoder_is_pretrained_and_handed_over(
+    archscout: Program, words: Path, encoder: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "training"
+    arguments = ("train", encoder, "--text", words, "--out", out, *SMALL_ENCODER)
+    done = archscout(*arguments, "--milestones", "2")
+    assert done.code == 0, done.err
+    assert "step 2: masked tokens, loss" in done.err and "always original" in done.err
+    assert "of a unigram" in done.out and "replaced tokens told" in done.out
+    assert [path.name for path in sorted((out / "milestones").iterdir())] == [
+        "step-00000002",
+        "step-00000004",
+    ]
+
+    from transformers import AutoModel, PreTrainedTokenizerFast
+
+    model = AutoModel.from_pretrained(out / "model", trust_remote_code=True)
+    tokens = PreTrainedTokenizerFast.from_pretrained(out / "model")("w1", return_tensors="pt")
+    assert model(tokens.input_ids).last_hidden_state.shape[2] == 128
+
+
+def test_an_encoders_json_and_resume(
+    archscout: Program, words: Path, encoder: Path, tmp_path: Path
+) -> None:
+    best = tmp_path / "best.json"  # as a search writes it
+    best.write_text(json.dumps({"architecture": ENCODER, "scores": {}}))
+    common = ("--text", words, "--objective", "masked", *SMALL_ENCODER, "--json")
+    first = archscout("train", best, "--out", tmp_path / "t", *common)
+    assert first.code == 0, first.err
+    result = json.loads(first.out)
+    assert result["steps"] == 4 and result["losses"]["valid"]["nats"] > 0
+    assert result["baselines"]["valid"]["unigram_nats"] > 0
+    again = archscout("train", encoder, "--out", tmp_path / "t", *common, "--resume")
+    assert again.code == 0 and json.loads(again.out) == result
+
+
+def test_ctrl_c_says_how_to_go_on_with_an_encoder(
+    archscout: Program,
+    words: Path,
+    encoder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    original = encoder_loop.Pretraining._step
+
+    def interrupted(self: Any) -> Any:
+        os.kill(os.getpid(), signal.SIGINT)
+        return original(self)
+
+    arguments = ("train", encoder, "--text", words, "--out", tmp_path / "t", *SMALL_ENCODER)
+    with monkeypatch.context() as patch:
+        patch.setattr(encoder_loop.Pretraining, "_step", interrupted)
+        stopped = archscout(*arguments)
+    assert stopped.code == 130
+    assert "Stopped; the training so far is in" in stopped.err and "--resume" in stopped.err
+    assert archscout(*arguments, "--resume").code == 0
+
+
+def test_an_encoder_reads_a_data_set(
+    archscout: Program,
+    words: Path,
+    encoder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pytest.importorskip("datasets")
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
+    text = tmp_path / "many.txt"
+    text.write_text((words.read_text() + "\n") * 30)
+    WordPiece.train(load_corpus(words), 60).save(tmp_path / "pieces.json")
+    done = archscout(
+        *("train", encoder, "--dataset", "text", "--dataset-files", text),
+        *("--tokenizer", tmp_path / "pieces.json", "--out", tmp_path / "t", "--json"),
+        *(argument for argument in SMALL_ENCODER if argument not in ("--vocabulary-size", "60")),
+    )
+    assert done.code == 0, done.err
+    assert list(json.loads(done.out)["losses"]) == ["valid"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--epochs", "5"], "--epochs is for architectures of space rnn"),
+        (["--hidden-size", "128"], "--hidden-size is for architectures of space rnn"),
+        (["--no-jitter"], "--jitter is for architectures of space rnn"),
+        (["--sample", "5"], "--sample is for architectures of space rnn"),
+        (["--preset", "slow"], "unknown preset 'slow'; accepted: published, quick"),
+        (["--objective", "next"], "training setting objective is 'next'"),
+        (["--mask-share", "0"], "training setting mask_share is 0.0"),
+        (["--reading", "loud"], "reading is 'loud'; accepted: declared, scored, trained"),
+        (["--batch-size", "4000"], "the train text has"),
+        (["--sequence-length", "600"], "the encoder has 512 positions"),
+        (["--dataset", "text"], "--text and --dataset are both given"),
+        (["--dataset-column", "body"], "--dataset-column needs --dataset"),
+        (["--space", "rnn"], "node"),
+    ],
+)
+def test_an_encoders_bad_input_is_one_message(
+    archscout: Program,
+    words: Path,
+    encoder: Path,
+    tmp_path: Path,
+    arguments: list[str],
+    message: str,
+) -> None:
+    done = archscout("train", encoder, *arguments, "--text", words, "--out", tmp_path / "t")
+    assert done.code == 2
+    assert message in done.err
+    assert "Traceback" not in done.err
+    assert not (tmp_path / "t").exists()
+
+
+def test_a_data_set_needs_a_tokenizer(archscout: Program, encoder: Path, tmp_path: Path) -> None:
+    done = archscout("train", encoder, "--dataset", "text", "--out", tmp_path / "t")
+    assert done.code == 2 and "give a ready one (--tokenizer)" in done.err
+    done = archscout("train", encoder, "--dataset", "", "--out", tmp_path / "t")
+    assert done.code == 2 and "accepted is NAME or NAME:CONFIG" in done.err

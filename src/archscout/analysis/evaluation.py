@@ -246,9 +246,15 @@ def _corpus(benchmark: Benchmark, text: TextSource | None, folder: DataFolder) -
         return text
     if text is not None:
         return load_corpus(text, folder.path)
-    places = (folder.path / benchmark.text, folder.path / "text" / benchmark.text)
-    at_hand = benchmark.text in CORPORA and any(place.is_dir() for place in places)
+    at_hand = all(_is_at_hand(source, folder) for source in benchmark.text)
     return load_corpus(benchmark.text if at_hand else FALLBACK_TEXT, folder.path)
+
+
+def _is_at_hand(source: str, folder: DataFolder) -> bool:
+    if source not in CORPORA:
+        return Path(source).is_absolute() and Path(source).exists()
+    places = (folder.path / source, folder.path / "text" / source)
+    return source == FALLBACK_TEXT or any(place.is_dir() for place in places)
 
 
 def _scorer(settings: EvaluationSettings, corpus: Corpus) -> Scorer:

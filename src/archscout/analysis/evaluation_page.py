@@ -135,10 +135,9 @@ def _remarks(evaluation: Evaluation) -> Iterator[str]:
             f"`{name}` is not finite in {count} of {len(evaluation.rows)} networks and draws; "
             "they rank last."
         )
-    if settings.text == (FALLBACK_TEXT,):
-        yield (
-            f"The networks were trained on {benchmark.text}; scores are taken on {FALLBACK_TEXT}."
-        )
+    if settings.text == (FALLBACK_TEXT,) != benchmark.text:
+        trained_on = ", ".join(benchmark.text)
+        yield f"The networks were trained on {trained_on}; scores are taken on {FALLBACK_TEXT}."
 
 
 def _scatter(evaluation: Evaluation) -> Section:

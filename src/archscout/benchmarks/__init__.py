@@ -1,10 +1,11 @@
-"""Published benchmarks: where their files come from, and what is in them."""
+"""Benchmarks: where the published files come from, what is in them, and those of one's own."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
-from archscout.benchmarks import nas_bench_bert, nas_bench_nlp
+from archscout.benchmarks import built, mini, nas_bench_bert, nas_bench_nlp
 from archscout.benchmarks.base import Benchmark, Entry
 from archscout.benchmarks.store import DataFolder
 from archscout.errors import InputError
@@ -14,15 +15,17 @@ __all__ = ["BENCHMARKS", "Benchmark", "DataFolder", "Entry", "load"]
 BENCHMARKS: Mapping[str, Callable[[DataFolder, str | None], Benchmark]] = {
     nas_bench_nlp.NAME: nas_bench_nlp.load,
     nas_bench_bert.NAME: nas_bench_bert.load,
+    mini.RNN: mini.load_rnn,
+    mini.FLEXIBERT: mini.load_flexibert,
 }
 """What `load` knows by name."""
 
 
 def load(name: str, folder: DataFolder | None = None, dataset: str | None = None) -> Benchmark:
-    """A benchmark by name.
+    """A benchmark by name, or one that was built.
 
     Args:
-        name: in `BENCHMARKS`.
+        name: in `BENCHMARKS`, or the folder of a benchmark that `archscout benchmark build` made.
         folder: the data folder; the default one if None.
         dataset: what its architectures were trained on, where there is a choice.
 
@@ -30,5 +33,10 @@ def load(name: str, folder: DataFolder | None = None, dataset: str | None = None
         InputError: there is no such benchmark, or its files are missing or damaged.
     """
     if name not in BENCHMARKS:
-        raise InputError(f"unknown benchmark {name!r}; accepted are {', '.join(BENCHMARKS)}")
+        if built.is_built(Path(name)):
+            return built.load(Path(name))
+        raise InputError(
+            f"unknown benchmark {name!r}; accepted are {', '.join(BENCHMARKS)}, and the folder of "
+            "one that `archscout benchmark build` made"
+        )
     return BENCHMARKS[name](folder or DataFolder(), dataset)

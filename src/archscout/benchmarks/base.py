@@ -45,7 +45,7 @@ class Benchmark:
             none.
         curves: what was recorded while training, in long form (`architecture` first); empty where
             nothing was.
-        text: the corpus that it was trained on, for which metrics are best computed.
+        text: what it was trained on, as `load_corpus` takes it: metrics are best computed there.
         sources: the files that it was read from.
         remarks: what was left out and why, for the reader of results.
     """
@@ -59,7 +59,7 @@ class Benchmark:
     larger_is_better: bool
     metrics: pd.DataFrame = field(repr=False)
     curves: pd.DataFrame = field(repr=False)
-    text: str
+    text: tuple[str, ...]
     sources: tuple[StoredFile, ...] = field(repr=False)
     remarks: tuple[str, ...] = ()
 

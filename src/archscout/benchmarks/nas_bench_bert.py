@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
 
 from archscout.benchmarks.base import Benchmark
 from archscout.benchmarks.published_tables import TASKS, encoder_scores
-from archscout.benchmarks.store import DataFolder, StoredFile
+from archscout.benchmarks.store import DataFolder
 from archscout.errors import InputError
+from archscout.spaces.base import Space
 from archscout.spaces.flexibert import FlexibertSpace
 
 NAME = "nas-bench-bert"
@@ -40,12 +42,13 @@ def load(folder: DataFolder, dataset: str | None = None) -> Benchmark:
     """
     if dataset not in (None, "glue"):
         raise InputError(f"{NAME} has no dataset {dataset!r}; accepted is glue")
-    entries, source = _entries(folder, _BENCHMARK)
+    content, source = folder.read(_BENCHMARK)
+    place = str(source.path)
     rows, architectures = [], {}
     space = FlexibertSpace()
-    for entry in entries:
+    for entry in entries(content, place):
         name = str(entry["id"])
-        architectures[name] = _architecture(space, entry, source)
+        architectures[name] = architecture(space, entry, place)
         scores = {task: entry["scores"].get(task, math.nan) for task in _SCORE_COLUMNS}
         rows.append({"architecture": name, **scores, "seconds": entry.get("time_to_train")})
     results = pd.DataFrame(rows).set_index("architecture").astype(float)
@@ -66,7 +69,7 @@ def load(folder: DataFolder, dataset: str | None = None) -> Benchmark:
         larger_is_better=True,
         metrics=metrics,
         curves=_curves(folder) if folder.holds(_ABLATION) else pd.DataFrame(),
-        text="openwebtext",
+        text=("openwebtext",),
         sources=tuple(sources),
         remarks=tuple(remarks),
     )
@@ -78,7 +81,7 @@ def _curves(folder: DataFolder) -> pd.DataFrame:
     These are networks of their own: `ablation_id` is the ablation's, and `architecture` the
     genotype as JSON.
     """
-    entries, _ = _entries(folder, _ABLATION)
+    content, source = folder.read(_ABLATION)
     rows = [
         {
             "architecture": json.dumps(entry["hparams"]["model_hparam_overrides"]),
@@ -86,38 +89,46 @@ def _curves(folder: DataFolder) -> pd.DataFrame:
             "steps": int(steps),
             **{task: scores.get(task, math.nan) for task in _SCORE_COLUMNS},
         }
-        for entry in entries
+        for entry in entries(content, str(source.path))
         for steps, scores in entry["scores"].items()
     ]
     return pd.DataFrame(rows)
 
 
-def _entries(folder: DataFolder, name: str) -> tuple[list[dict[str, Any]], StoredFile]:
-    """The entries of one of the two JSON files.
+def entries(content: bytes, place: str) -> list[dict[str, Any]]:
+    """The entries of a file in the benchmark's layout.
+
+    Args:
+        content: of the file.
+        place: where it lies, for messages.
 
     Raises:
-        InputError: it is missing, no JSON, or an entry is not as published.
+        InputError: it is no JSON, or an entry is not as published.
     """
-    content, source = folder.read(name)
     try:
-        entries = json.loads(content)
+        found = json.loads(content)
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{source.path} is no JSON: {error}; fetch or add it again") from error
-    if not isinstance(entries, list):
-        raise InputError(f"{source.path} is no list of trained encoders")
+        raise InputError(f"{place} is no JSON: {error}; fetch or add it again") from error
+    if not isinstance(found, list):
+        raise InputError(f"{place} is no list of trained encoders")
     seen: dict[str, int] = {}
-    for i, entry in enumerate(entries):
+    for i, entry in enumerate(found):
         for key in ("id", "scores", "hparams"):
             if not isinstance(entry, dict) or key not in entry:
-                raise InputError(f"{source.path}: entry {i} lacks {key!r}")
+                raise InputError(f"{place}: entry {i} lacks {key!r}")
         first = seen.setdefault(str(entry["id"]), i)
         if first != i:
-            raise InputError(f"{source.path}: entries {first} and {i} both claim id {entry['id']}")
-    return entries, source
+            raise InputError(f"{place}: entries {first} and {i} both claim id {entry['id']}")
+    return found
 
 
-def _architecture(space: FlexibertSpace, entry: dict[str, Any], source: StoredFile) -> Any:
+def architecture(space: Space[Any], entry: Mapping[str, Any], place: str) -> Any:
+    """The genotype of an entry.
+
+    Raises:
+        InputError: it holds none.
+    """
     try:
         return space.parse(entry["hparams"]["model_hparam_overrides"])
     except (InputError, KeyError, TypeError) as error:
-        raise InputError(f"{source.path}: id {entry['id']}: no genotype: {error}") from error
+        raise InputError(f"{place}: id {entry['id']}: no genotype: {error}") from error

@@ -11,7 +11,7 @@ import json
 import math
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +28,7 @@ from archscout.benchmarks.published_tables import (
 )
 from archscout.benchmarks.store import DataFolder, StoredFile
 from archscout.errors import InputError
+from archscout.spaces.base import Space
 from archscout.spaces.recurrent import RecurrentSpace
 
 NAME = "nas-bench-nlp"
@@ -95,8 +96,8 @@ def load(folder: DataFolder, dataset: str | None = None) -> Benchmark:
 
 def _wikitext(folder: DataFolder) -> Benchmark:
     logs, sources = _logs(folder, _ARCHIVES["wikitext-2"])
-    results = _results(logs)
-    return _benchmark("wikitext-2", logs, results, pd.DataFrame(index=results.index), sources, ())
+    table = results(logs)
+    return _benchmark("wikitext-2", logs, table, pd.DataFrame(index=table.index), sources, ())
 
 
 def _penn_treebank(folder: DataFolder) -> Benchmark:
@@ -107,27 +108,25 @@ def _penn_treebank(folder: DataFolder) -> Benchmark:
     scores = published.frame.groupby(published.frame.index.map(recipe_of)).mean()
     scores.index.name = "architecture"
     if archives:
-        results = _results(logs)
-        results.insert(
-            0, "loss", scores["loss"].reindex(results.index).fillna(results["test_loss"])
-        )
+        table = results(logs)
+        table.insert(0, "loss", scores["loss"].reindex(table.index).fillna(table["test_loss"]))
     else:
         known = {log.recipe_id: log for log in logs if log.recipe_id in scores.index}
         logs = list(known.values())
-        results = scores.loc[list(known), ["loss"]].copy()
+        table = scores.loc[list(known), ["loss"]].copy()
         remarks.append(
             f"no archive of Penn Treebank at hand: losses of RNN_results.csv for the {len(known)} "
             f"recipes known from {_ARCHIVES['wikitext-2'][0]}"
         )
         if folder.holds("RNN_parameters.csv"):
-            table = recurrent_parameters(folder)
-            sources.append(table.source)
-            remarks.append(table.remark)
-            results["parameters"] = _by_recipe(table, "parameters").reindex(results.index)
-    metrics = scores.reindex(results.index)[list(RECURRENT_METRICS)]
+            counts = recurrent_parameters(folder)
+            sources.append(counts.source)
+            remarks.append(counts.remark)
+            table["parameters"] = _by_recipe(counts, "parameters").reindex(table.index)
+    metrics = scores.reindex(table.index)[list(RECURRENT_METRICS)]
     sources.append(published.source)
     noted = [remark for remark in remarks if remark]
-    return _benchmark("ptb", logs, results, metrics, sources, noted)
+    return _benchmark("ptb", logs, table, metrics, sources, noted)
 
 
 def _by_recipe(table: PublishedTable, column: str) -> pd.Series:
@@ -137,36 +136,49 @@ def _by_recipe(table: PublishedTable, column: str) -> pd.Series:
 def _benchmark(
     dataset: str,
     logs: Sequence[TrainingLog],
-    results: pd.DataFrame,
+    table: pd.DataFrame,
     metrics: pd.DataFrame,
     sources: Sequence[StoredFile],
     remarks: Sequence[str],
 ) -> Benchmark:
     space = RecurrentSpace()
-    recipes = {log.recipe_id: log for log in logs}
-    architectures = {}
-    for recipe_id in results.index:
-        try:
-            architectures[recipe_id] = space.parse(recipes[recipe_id].recipe)
-        except InputError as error:
-            raise InputError(f"{recipes[recipe_id].name}: recipe {recipe_id}: {error}") from error
+    recorded = dataset == "wikitext-2" or "runs" in table
     return Benchmark(
         name=NAME,
         dataset=dataset,
         space=space,
-        architectures=architectures,
-        results=results,
+        architectures=architectures(logs, table.index, space),
+        results=table,
         target="loss" if dataset == "ptb" else "test_loss",
         larger_is_better=False,
         metrics=metrics,
-        curves=_curves(logs) if dataset == "wikitext-2" or "runs" in results else _curves([]),
-        text=dataset,
+        curves=curves(logs if recorded else []),
+        text=(dataset,),
         sources=tuple(sources),
         remarks=tuple(remarks),
     )
 
 
-def _results(logs: Sequence[TrainingLog]) -> pd.DataFrame:
+def architectures(
+    logs: Sequence[TrainingLog], names: Iterable[str], space: Space[Any]
+) -> dict[str, Any]:
+    """The genotypes of some recipe ids.
+
+    Raises:
+        InputError: a recipe cannot be used.
+    """
+    recipes = {log.recipe_id: log for log in logs}
+    found = {}
+    for name in names:
+        try:
+            found[name] = space.parse(recipes[name].recipe)
+        except InputError as error:
+            raise InputError(f"{recipes[name].name}: recipe {name}: {error}") from error
+    return found
+
+
+def results(logs: Sequence[TrainingLog]) -> pd.DataFrame:
+    """One row a recipe id: what its training runs came to, see `load`."""
     rows = []
     for log in logs:
         best = log.best
@@ -202,7 +214,8 @@ def _results(logs: Sequence[TrainingLog]) -> pd.DataFrame:
     return table
 
 
-def _curves(logs: Sequence[TrainingLog]) -> pd.DataFrame:
+def curves(logs: Sequence[TrainingLog]) -> pd.DataFrame:
+    """What was recorded in every epoch of every log, in long form."""
     parts = [
         log.curves.assign(
             architecture=log.recipe_id, log_name=log.name, epoch=range(1, len(log.curves) + 1)

@@ -25,7 +25,11 @@ _DRAWS = "Draws"
 def evaluate(
     benchmark: Annotated[
         str,
-        typer.Argument(metavar="BENCHMARK", help="nas-bench-nlp or nas-bench-bert."),
+        typer.Argument(
+            metavar="BENCHMARK",
+            help="nas-bench-nlp or nas-bench-bert (whose files are needed), archscout-mini-rnn or "
+            "archscout-mini-flexibert (always there), or the folder of one that you built.",
+        ),
     ],
     dataset: Annotated[
         str | None,
@@ -98,6 +102,8 @@ def evaluate(
     """Recompute metrics for a benchmark's architectures and correlate them with its results.
 
     Examples:
+        archscout evaluate archscout-mini-rnn
+
         archscout evaluate nas-bench-nlp --metrics hidden_covariance --text wikitext-2
 
         archscout evaluate nas-bench-bert --reading trained --seeds 3 --minibatches 2

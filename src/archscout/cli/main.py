@@ -12,9 +12,11 @@ from pydantic import ValidationError
 
 from archscout.cli import (
     audit,
+    benchmark,
     data,
     evaluate,
     export,
+    finetune,
     metrics,
     report,
     reproduce,
@@ -44,11 +46,13 @@ app.command("score")(score.score)
 app.command("sample")(sample.sample)
 app.command("metrics")(metrics.metrics)
 app.command("train")(train.train)
+app.command("finetune")(finetune.finetune)
 app.command("export")(export.export)
 app.command("report")(report.report)
 app.command("evaluate")(evaluate.evaluate)
 app.command("audit")(audit.audit)
 app.command("reproduce")(reproduce.reproduce)
+app.add_typer(benchmark.app, name="benchmark")
 app.add_typer(data.app, name="data")
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from archscout.errors import InputError
 
 if TYPE_CHECKING:
     from archscout.spaces.base import Scale, Space
@@ -99,7 +102,37 @@ DataDir = Annotated[
         "for data.",
     ),
 ]
+Changes = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="NAME=VALUE",
+        help="A setting of the training, such as epochs=8 or learning_rate=2e-3; repeat the "
+        "option for more.",
+        rich_help_panel="How each is trained",
+    ),
+]
+Workers = Annotated[
+    int, typer.Option(help="Processes that train.", rich_help_panel="How each is trained")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
+
+
+def parse_changes(given: Iterable[str]) -> dict[str, str]:
+    """Settings by name from texts such as `epochs=8`.
+
+    Raises:
+        InputError: a text is none such, or a name comes twice.
+    """
+    found: dict[str, str] = {}
+    for text in given:
+        name, sign, value = (part.strip() for part in text.partition("="))
+        if not (name and sign and value):
+            raise InputError(f"setting {text!r}; accepted is NAME=VALUE, such as epochs=8")
+        if name in found:
+            raise InputError(f"setting {name!r} is given twice: {found[name]} and {value}")
+        found[name] = value
+    return found
 
 
 def resolve(space: Space[Any], scale: str | None, **sizes: int | str | None) -> Scale:

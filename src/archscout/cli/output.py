@@ -124,7 +124,7 @@ class _Bar:
         interrupts.check()
         self._bars.update(self._task, completed=done, total=total)
 
-    def advance_to(self, done: int, note: str) -> None:
+    def advance_to(self, done: float, note: str) -> None:
         """So many items are done; raises `KeyboardInterrupt` if a Ctrl-C before got lost."""
         interrupts.check()
         self._bars.update(self._task, completed=done, note=note)

@@ -14,7 +14,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from archscout.cli import options
+from archscout.cli import options, proof
 from archscout.cli.output import (
     Stopped,
     console,
@@ -104,6 +104,10 @@ def search(
     tokenizer: options.TokenizerSource = None,
     seed: options.Seed = 0,
     device: options.Device = "cpu",
+    train_top: proof.TrainTop = None,
+    train_preset: proof.TrainPreset = None,
+    train_set: proof.TrainSet = None,
+    workers: proof.Workers = None,
     storage: Annotated[
         str | None,
         typer.Option(metavar="URL", help="An Optuna storage in place of the folder's study.db."),
@@ -113,7 +117,8 @@ def search(
     """Search a space for the architectures with the best scores under limits.
 
     Writes a run folder with every score, a report (report.html), and the best architecture as a
-    model that transformers loads (model/).
+    model that transformers loads (model/). With --train-top it then trains the best and random
+    candidates, shows whether the search paid, and model/ is the trained winner.
 
     Examples:
         archscout search rnn --text my.txt --max-parameters 10M
@@ -123,6 +128,8 @@ def search(
         archscout search rnn --text my.txt --max-parameters 10M --resume
 
         archscout search flexibert --text my.txt --max-latency 5ms --trials 200
+
+        archscout search rnn --text my.txt --train-top 5 --train-set epochs=8 --workers 2
     """
     from archscout import search as run_search
     from archscout import spaces
@@ -140,6 +147,7 @@ def search(
         initialisation=initialisation,
         reading=reading,
     )
+    recipe = proof.read_recipe(found, trials, train_top, train_preset, train_set, workers)
     start = time.perf_counter()
     made: list[int] = []
 
@@ -189,22 +197,34 @@ def search(
             "Stopped; the run is complete. Make its report with:\n"
             f"  archscout report {shlex.quote(str(run.folder))}"
         ) from None
-    if as_json:
-        typer.echo(json.dumps(_summary(run, len(made)), allow_nan=False))
-    else:
+    if not as_json:
         _print(run, len(made), time.perf_counter() - start)
+    proven = None
+    if train_top is not None:
+        model = run.folder.path / MODEL
+        proven = proof.prove(run, train_top, recipe, workers, model, resume)
+    if as_json:
+        summary = _summary(run, len(made))
+        trained = {} if proven is None else {"trained": proof.document(proven)}
+        typer.echo(json.dumps(summary | trained, allow_nan=False))
+        return
+    if proven is not None:
+        proof.print_proof(proven)
+    _print_places(run)
 
 
 def _hand_over(run: Run) -> None:
-    """Write the report, and the best architecture as a model."""
+    """Write the report, and the best architecture as a model, unless there is a trained one."""
     from archscout.exporting import export_candidate
+    from archscout.proving import load_proof
     from archscout.report import write_report
 
     interrupts.check()
     write_report(run)
     interrupts.check()
-    if run.front:
-        model = run.folder.path / MODEL
+    model = run.folder.path / MODEL
+    trained = load_proof(run.folder.path) is not None and model.exists()
+    if run.front and not trained:
         shutil.rmtree(model, ignore_errors=True)
         export_candidate(run.best, model)
 
@@ -245,6 +265,9 @@ def _print(run: Run, new: int, seconds: float) -> None:
     _print_ranking(run)
     if isinstance(problem := table["problem"].iloc[0], str):
         errors.print(f"The best one: {problem}", style="yellow", markup=False, soft_wrap=True)
+
+
+def _print_places(run: Run) -> None:
     console.print(
         f"Run     {run.folder.path}\n"
         f"Report  {run.folder.path / 'report.html'}\n"

@@ -15,7 +15,8 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from archscout.errors import InputError
-from archscout.report import encoder, recurrent, summary
+from archscout.proving import Proof, load_proof
+from archscout.report import encoder, proof, recurrent, summary
 from archscout.report.drawing import Drawing
 from archscout.report.figures import Figure
 from archscout.report.findings import Findings
@@ -39,8 +40,9 @@ _SHOWN = 20
 def write_report(run: Run | str | os.PathLike[str], path: Path | None = None) -> Path:
     """Write one self-contained HTML page about a run.
 
-    The page holds the ranking, score against parameters, the history of the search, the best
-    architecture as a drawing, what scoring cost, and the settings. It opens without a network.
+    The page holds the ranking, what became of the candidates that were trained, if any were, score
+    against parameters, the history of the search, the best architecture as a drawing, what scoring
+    cost, and the settings. It opens without a network.
 
     Args:
         run: a run, or the folder where it lies.
@@ -50,7 +52,8 @@ def write_report(run: Run | str | os.PathLike[str], path: Path | None = None) ->
         The file.
 
     Raises:
-        InputError: no run lies in the folder, or the file cannot be written.
+        InputError: no run lies in the folder, its trained.json is damaged, or the file cannot be
+            written.
     """
     found = run if isinstance(run, Run) else Run(run)
     path = found.folder.path / REPORT if path is None else Path(path)
@@ -71,7 +74,8 @@ def write_report(run: Run | str | os.PathLike[str], path: Path | None = None) ->
 def build_page(run: Run) -> str:
     """The page as text."""
     findings = Findings(run)
-    plots = _plots(findings)
+    proven = load_proof(run.folder.path)
+    plots = _plots(findings, proven)
     return render(
         "page.html.jinja",
         title=f"{run.settings.space} on {run.information['text']['name']}",
@@ -84,6 +88,7 @@ def build_page(run: Run) -> str:
         ranking=_ranking(findings),
         unranked=_unranked(findings),
         problems=_problems(findings),
+        proof=proven and proof.summarise(proven, len(run.trials)),
         plots=plots,
         drawing=_drawing(findings),
         genotype=_genotype(findings),
@@ -107,9 +112,10 @@ def _date(stamp: object) -> str:
     return f"{moment.day} {moment:%B %Y, %H:%M} UTC"
 
 
-def _plots(findings: Findings) -> dict[str, dict[str, Figure]]:
+def _plots(findings: Findings, proven: Proof | None) -> dict[str, dict[str, Figure]]:
     """The plots of each section, by identifiers that are unique on the page."""
     sections = {
+        "proof": proof.plot_proof(proven) if proven else [],
         "parameters": plot_trade_offs(findings),
         "history": plot_histories(findings),
         "time": plot_scoring_time(findings),

@@ -1,4 +1,4 @@
-"""Training: an architecture becomes a trained language model.
+"""Training: an architecture becomes a trained language model, or a pretrained encoder.
 
 >>> import tempfile
 >>> from archscout.training import preset, train
@@ -9,26 +9,42 @@
 (1, ['test', 'valid'])
 """
 
+from archscout.training.encoders.evaluation import PretrainingLoss, evaluate_encoder
+from archscout.training.encoders.loop import EvaluationRecord, PretrainingProgress
+from archscout.training.encoders.settings import PretrainingSettings
+from archscout.training.encoders.streams import StreamedText
+from archscout.training.encoders.training import Pretrained, pretrain
 from archscout.training.folder import TrainingFolder
 from archscout.training.outcome import Diverged, Loss
+from archscout.training.presets import named_preset, preset
 from archscout.training.recurrent.evaluation import evaluate
 from archscout.training.recurrent.generation import sample_text
 from archscout.training.recurrent.loop import EpochRecord, Progress
-from archscout.training.recurrent.settings import PRESETS, TrainingSettings, named_preset, preset
-from archscout.training.recurrent.training import Trained, train
+from archscout.training.recurrent.settings import PRESETS, TrainingSettings
+from archscout.training.recurrent.training import Trained, train_language_model
+from archscout.training.training import train
 
 __all__ = [
     "PRESETS",
     "Diverged",
     "EpochRecord",
+    "EvaluationRecord",
     "Loss",
+    "Pretrained",
+    "PretrainingLoss",
+    "PretrainingProgress",
+    "PretrainingSettings",
     "Progress",
+    "StreamedText",
     "Trained",
     "TrainingFolder",
     "TrainingSettings",
     "evaluate",
+    "evaluate_encoder",
     "named_preset",
     "preset",
+    "pretrain",
     "sample_text",
     "train",
+    "train_language_model",
 ]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from archscout.errors import InputError
 
@@ -36,3 +37,16 @@ class Loss(NamedTuple):
     def bits(self) -> float:
         """The loss in bits a token."""
         return self.nats / math.log(2)
+
+
+def objective_of(losses: Mapping[str, float], settings: Mapping[str, Any]) -> float:
+    """What a training minimised, nats, from an entry of result.json's losses.
+
+    Where an encoder tells replaced tokens, `nats` is its generator's alone.
+
+    Args:
+        losses: by name, of one part of the text.
+        settings: the recipe, as JSON.
+    """
+    weight = float(settings.get("discriminator_weight", 0.0))
+    return losses["nats"] + weight * losses.get("detection_nats", 0.0)

@@ -4,13 +4,13 @@ import torch
 
 from archscout.errors import InputError
 from archscout.text import Corpus
+from archscout.training.parts import splits
 from archscout.training.recurrent.segments import (
     columns,
     epoch_segments,
     even_segments,
     jittered_segments,
     read,
-    splits,
 )
 
 

@@ -17,10 +17,20 @@ import torch
 
 from archscout.errors import InputError
 from archscout.text import load_corpus
-from archscout.training import Diverged, Loss, Progress, Trained, TrainingFolder, evaluate, train
+from archscout.training import (
+    Diverged,
+    Loss,
+    Progress,
+    Trained,
+    TrainingFolder,
+    evaluate,
+    train,
+    train_language_model,
+)
 from archscout.training.checkpoints import Damaged, read_checkpoint
+from archscout.training.parts import splits
 from archscout.training.recurrent import loop as loop_module
-from archscout.training.recurrent.segments import columns, splits
+from archscout.training.recurrent.segments import columns
 from training_runs import SCALE, SETTINGS, TrainSmall, assert_same, weights
 
 
@@ -378,7 +388,9 @@ def test_a_text_too_small_for_the_batch(train_small: TrainSmall) -> None:
 
 def test_encoders_are_refused(words: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="space 'flexibert' has no language models to train"):
-        train("flexibert", "{}", words, SETTINGS, tmp_path / "out", scale=SCALE)
+        train_language_model("flexibert", "{}", words, SETTINGS, tmp_path / "out", scale=SCALE)
+    with pytest.raises(InputError, match="settings of TrainingSettings; this space takes Pretrain"):
+        train("flexibert", "{}", words, SETTINGS, tmp_path / "out")
 
 
 @pytest.mark.parametrize("name", ["rnn", "gru"])

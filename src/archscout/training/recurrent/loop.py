@@ -15,15 +15,9 @@ from typing import Any, NoReturn
 import torch
 from torch import Tensor, nn
 
-from archscout.errors import InputError
 from archscout.files import write_json_lines
 from archscout.spaces.recurrent.language_model import RecurrentLanguageModel
-from archscout.training.checkpoints import (
-    Checkpoint,
-    Damaged,
-    read_checkpoint,
-    write_checkpoint,
-)
+from archscout.training.checkpoints import Checkpoint
 from archscout.training.folder import METRICS, TrainingFolder
 from archscout.training.interrupts import postponed_interrupts
 from archscout.training.log import CurveLog
@@ -32,9 +26,10 @@ from archscout.training.recurrent.evaluation import evaluate
 from archscout.training.recurrent.network import States, training_loss
 from archscout.training.recurrent.segments import Segment, epoch_segments, read
 from archscout.training.recurrent.settings import TrainingSettings
+from archscout.training.schedule import Clock, rate_factor
 from archscout.training.seeds import seeded
+from archscout.training.weights import load_best, restore_tensors, save_weights, training_tensors
 
-_LOWEST_RATE = 0.01
 _LOG_STEPS = 50
 _SMOOTHING = 0.98
 
@@ -49,6 +44,7 @@ class EpochRecord:
         valid_loss: nats a token.
         valid_perplexity: the exponential of it.
         valid_bits: bits a token.
+        test_loss: nats a token; None unless the settings ask for it.
         learning_rate: of the last step, before its scaling by the segment's length.
         seconds: of training so far, evaluation left out.
         tokens_per_second: of training in this process, in this epoch.
@@ -59,6 +55,7 @@ class EpochRecord:
     valid_loss: float
     valid_perplexity: float
     valid_bits: float
+    test_loss: float | None
     learning_rate: float
     seconds: float
     tokens_per_second: float
@@ -120,7 +117,8 @@ class Training:
 
     Args:
         model: with its first weights, on its device, its dropout set.
-        texts: token ids in columns, (rows, B), of the parts `train` and `valid`, on the device.
+        texts: token ids in columns, (rows, B), of the parts `train`, `valid` and, if there is
+            one, `test`, on the device.
         settings: the recipe.
         seed: of all that is random.
         folder: that is written to.
@@ -193,7 +191,7 @@ class Training:
         segments = epoch_segments(
             rows, settings.sequence_length, settings.jitter, self.seed, state.epoch
         )
-        clock = _Clock(state.seconds, state.tokens)
+        clock = Clock(state.seconds, state.tokens)
         saved = time.monotonic()
         with postponed_interrupts() as interrupt:
             for segment in segments[state.step :]:
@@ -255,7 +253,7 @@ class Training:
             done = max(done, self.state.seconds / 60 / settings.minutes)
         return settings.learning_rate * rate_factor(settings, done)
 
-    def _tell(self, loss: float, clock: _Clock) -> None:
+    def _tell(self, loss: float, clock: Clock) -> None:
         first = self._recent == 0
         self._recent = loss if first else _SMOOTHING * self._recent + (1 - _SMOOTHING) * loss
         progress = Progress(
@@ -283,7 +281,7 @@ class Training:
 
     # Epochs
 
-    def _finish_epoch(self, clock: _Clock, curves: CurveLog) -> None:
+    def _finish_epoch(self, clock: Clock, curves: CurveLog) -> None:
         """Evaluate, remember the best weights, decide whether to stop, and write it all down."""
         state, settings = self.state, self.settings
         speed = clock.rate(state.tokens)
@@ -295,8 +293,7 @@ class Training:
         state.records.append(record)
         if record.valid_loss < best:
             state.best_epoch = state.epoch
-            weights = {name: p.detach() for name, p in self.model.named_parameters()}
-            write_checkpoint(self.folder.best(state.epoch), Checkpoint(weights, {}))
+            save_weights(self.model, self.folder.best(state.epoch))
         curves.add(
             self.tokens_done,
             {"loss/valid": valid.nats, "perplexity/valid": valid.perplexity, "speed": speed},
@@ -324,20 +321,24 @@ class Training:
             valid_loss=valid.nats,
             valid_perplexity=valid.perplexity,
             valid_bits=valid.bits,
+            test_loss=self._test_loss(),
             learning_rate=self._rate(),
             seconds=state.seconds,
             tokens_per_second=speed,
         )
 
+    def _test_loss(self) -> float | None:
+        """Of the weights as they are; None unless the settings ask for it, and there is a text."""
+        if not self.settings.test_curve or "test" not in self.texts:
+            return None
+        loss = evaluate(self.model, self.texts["test"], self.settings.sequence_length).nats
+        return loss if math.isfinite(loss) else None
+
     # Checkpoints
 
     def save(self) -> None:
         """Write a checkpoint, and remove what no checkpoint needs any more."""
-        tensors: dict[str, Tensor] = {}
-        for name, parameter in self.model.named_parameters():
-            tensors[f"model/{name}"] = parameter.detach()
-            for key, value in self.optimizer.state[parameter].items():
-                tensors[f"optimizer/{key}/{name}"] = value
+        tensors = training_tensors(self.model, self.optimizer)
         for i, layer in enumerate(self.hidden):
             tensors |= {f"hidden/{i}/{k}": state.clone() for k, state in enumerate(layer)}
         state = {"identity": self.identity, "progress": dataclasses.asdict(self.state)}
@@ -360,19 +361,7 @@ class Training:
     def restore(self, checkpoint: Checkpoint) -> None:
         """Go on from a checkpoint."""
         tensors = {name: tensor.to(self._device) for name, tensor in checkpoint.tensors.items()}
-        state: dict[int, dict[str, Tensor]] = {}
-        with torch.no_grad():
-            for i, (name, parameter) in enumerate(self.model.named_parameters()):
-                parameter.copy_(tensors[f"model/{name}"])
-                found = {
-                    key: tensors[f"optimizer/{key}/{name}"]
-                    for key in ("step", "exp_avg", "exp_avg_sq")
-                    if f"optimizer/{key}/{name}" in tensors
-                }
-                if found:
-                    state[i] = found
-        groups = self.optimizer.state_dict()["param_groups"]
-        self.optimizer.load_state_dict({"state": state, "param_groups": groups})
+        restore_tensors(self.model, self.optimizer, tensors)
         self.hidden = [
             tuple(tensors[f"hidden/{i}/{k}"] for k in range(len(layer)))
             for i, layer in enumerate(self.hidden)
@@ -380,43 +369,7 @@ class Training:
         self.state = State.from_dict(checkpoint.state["progress"])
 
     def _load_best(self) -> None:
-        path = self.folder.best(self.state.best_epoch)
-        try:
-            weights = read_checkpoint(path).tensors
-        except Damaged as damage:
-            raise InputError(f"{path}, the weights of the best epoch, is damaged: {damage}") from (
-                damage
-            )
-        with torch.no_grad():
-            for name, parameter in self.model.named_parameters():
-                parameter.copy_(weights[name])
-
-
-class _Clock:
-    """Seconds of training, and tokens a second in this epoch and process."""
-
-    def __init__(self, seconds: float, tokens: int) -> None:
-        self._start = time.perf_counter()
-        self._seconds, self._tokens = seconds, tokens
-
-    def seconds(self) -> float:
-        return self._seconds + time.perf_counter() - self._start
-
-    def rate(self, tokens: int) -> float:
-        return (tokens - self._tokens) / (time.perf_counter() - self._start)
-
-
-def rate_factor(settings: TrainingSettings, done: float) -> float:
-    """What the learning rate is multiplied by when a part of the training, 0 to 1, is done.
-
-    It rises from a hundredth to one in the warm-up, then stays or falls back along a cosine.
-    """
-    if done < settings.warm_up:
-        return _LOWEST_RATE + (1 - _LOWEST_RATE) * done / settings.warm_up
-    if settings.schedule == "constant":
-        return 1.0
-    rest = min(1.0, (done - settings.warm_up) / (1 - settings.warm_up))
-    return _LOWEST_RATE + (1 - _LOWEST_RATE) * (1 + math.cos(math.pi * rest)) / 2
+        load_best(self.model, self.folder.best(self.state.best_epoch), "epoch")
 
 
 def _devices(device: torch.device) -> list[int]:

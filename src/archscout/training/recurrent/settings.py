@@ -7,17 +7,15 @@ and optimizing LSTM language models" (the recipe, AWD-LSTM).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, NamedTuple, Self
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
-from archscout.errors import InputError
 from archscout.spaces.recurrent.language_model import Dropout
+from archscout.training.settings import Preset, Rate, Settings
 
-Rate = Annotated[float, Field(ge=0, lt=1)]
 
-
-class TrainingSettings(BaseModel):
+class TrainingSettings(Settings):
     """Everything that decides how a language model is trained, but for its text and seed.
 
     The defaults are the published recipe with the dropouts of Penn Treebank.
@@ -45,11 +43,10 @@ class TrainingSettings(BaseModel):
             for no limit. Where it is what ends the training, so does the machine's speed.
         unigram_bias: start the decoder's bias at the logarithm of the words' frequencies (plus
             one) in the training text, so that training starts from what a unigram knows.
+        test_curve: evaluate the test part after every epoch, too, as benchmarks record it.
         precision: of matrix products, `float32`, or `bfloat16` (mixed, for GPUs).
         checkpoint_minutes: between checkpoints within an epoch.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     epochs: int = Field(50, ge=1)
     batch_size: int = Field(20, ge=1)
@@ -71,6 +68,7 @@ class TrainingSettings(BaseModel):
     patience: int | None = Field(None, ge=1)
     minutes: float | None = Field(None, gt=0)
     unigram_bias: bool = False
+    test_curve: bool = False
     precision: Literal["float32", "bfloat16"] = "float32"
     checkpoint_minutes: float = Field(10.0, ge=0)
 
@@ -85,38 +83,8 @@ class TrainingSettings(BaseModel):
             self.weight_drop,
         )
 
-    def resized(self, **changes: Any) -> Self:
-        """These settings with some changed; None leaves one as it is.
 
-        Raises:
-            InputError: there is no such setting, or a value cannot be used.
-        """
-        given = {name: value for name, value in changes.items() if value is not None}
-        try:
-            return type(self)(**{**self.model_dump(), **given})
-        except ValidationError as error:
-            problem = error.errors()[0]
-            name = ".".join(map(str, problem["loc"]))
-            raise InputError(
-                f"training setting {name} is {problem['input']!r}: {_accepted(problem)}"
-            ) from error
-
-
-class Preset(NamedTuple):
-    """A recipe under a name.
-
-    Attributes:
-        description: what it is for, for help texts.
-        settings: the recipe.
-        scale: the name of the space's scale that it is for.
-    """
-
-    description: str
-    settings: TrainingSettings
-    scale: str
-
-
-PRESETS: Mapping[str, Preset] = {
+PRESETS: Mapping[str, Preset[TrainingSettings]] = {
     "published": Preset("as published for Penn Treebank", TrainingSettings(), "paper"),
     "published-wikitext-2": Preset(
         "as published for WikiText-2",
@@ -149,33 +117,3 @@ PRESETS: Mapping[str, Preset] = {
     ),
 }
 """The recipes that have a name."""
-
-
-def preset(name: str) -> TrainingSettings:
-    """The settings of that name.
-
-    Raises:
-        InputError: there is none.
-
-    >>> preset("published").sequence_length
-    70
-    """
-    return named_preset(name).settings
-
-
-def named_preset(name: str) -> Preset:
-    """The preset of that name, with the scale that it is for.
-
-    Raises:
-        InputError: there is none.
-    """
-    if name not in PRESETS:
-        raise InputError(f"unknown preset {name!r}; accepted: {', '.join(PRESETS)}")
-    return PRESETS[name]
-
-
-def _accepted(problem: Mapping[str, Any]) -> str:
-    if problem["type"] == "extra_forbidden":
-        return f"there is none of that name; accepted: {', '.join(TrainingSettings.model_fields)}"
-    message: str = problem["msg"]
-    return message[0].lower() + message[1:]

@@ -26,10 +26,12 @@ from archscout.training.folder import (
     check_identity,
 )
 from archscout.training.outcome import Diverged, Loss
+from archscout.training.parts import splits
 from archscout.training.recurrent.evaluation import evaluate
 from archscout.training.recurrent.loop import EpochRecord, Progress, Training
-from archscout.training.recurrent.segments import columns, splits
-from archscout.training.recurrent.settings import TrainingSettings, named_preset
+from archscout.training.recurrent.segments import columns
+from archscout.training.recurrent.settings import PRESETS, TrainingSettings
+from archscout.training.settings import find_preset
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,7 +81,7 @@ class Trained:
         }
 
 
-def train(
+def train_language_model(
     space: str | Space[Any],
     architecture: Any,
     text: TextSource,
@@ -128,7 +130,7 @@ def train(
     """
     found = _recurrent(space)
     if isinstance(settings, str):
-        chosen = named_preset(settings)
+        chosen = find_preset(PRESETS, settings)
         settings, scale = chosen.settings, scale or chosen.scale
     sized = resolve_scale(found, scale)
     architecture = found.parse(architecture)

@@ -1,0 +1,129 @@
+"""Benchmarks that archscout has built itself, and those that it ships.
+
+A folder holds `benchmark.json`, which says what was trained and how, and beside it the results in
+the layout of the published benchmark of the same space: `logs.zip` or `encoders.json`.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from archscout import spaces
+from archscout.benchmarks import nas_bench_bert, nas_bench_nlp
+from archscout.benchmarks.base import Benchmark
+from archscout.errors import InputError
+from archscout.spaces.base import Space
+from archscout.spaces.recurrent import RecurrentSpace
+
+FORMAT = 1
+INFORMATION = "benchmark.json"
+LOGS = "logs.zip"
+ENTRIES = "encoders.json"
+TARGET = "test_loss"
+
+_NEEDED = ("name", "space", "text", "target", "larger_is_better", "trainings", "finished", "failed")
+
+
+def is_built(path: Path) -> bool:
+    """Whether a benchmark lies in that folder."""
+    return (path / INFORMATION).is_file()
+
+
+def load(path: Path) -> Benchmark:
+    """The benchmark in a folder.
+
+    `results` has what the published benchmark of the space has; the target is the test loss in
+    nats a token at the lowest validation loss, the mean over runs that did not fail, and NaN where
+    all did.
+
+    Raises:
+        InputError: none lies there, or a file is damaged.
+    """
+    information = _information(path)
+    space = spaces.get(information["space"])
+    read = _recurrent if isinstance(space, RecurrentSpace) else _encoders
+    architectures, results, curves = read(path, space)
+    missing = information["trainings"] - information["finished"]
+    remarks = [
+        f"{information['failed']} of {information['finished']} trainings failed"
+        if information["failed"]
+        else "",
+        f"{missing} of {information['trainings']} trainings are not done yet" if missing else "",
+    ]
+    return Benchmark(
+        name=information["name"],
+        dataset=Path(information["text"][0]).stem,
+        space=space,
+        architectures=architectures,
+        results=results,
+        target=information["target"],
+        larger_is_better=information["larger_is_better"],
+        metrics=pd.DataFrame(index=results.index),
+        curves=curves,
+        text=tuple(information["text"]),
+        sources=(),
+        remarks=tuple(remark for remark in remarks if remark),
+    )
+
+
+def _information(path: Path) -> dict[str, Any]:
+    place = path / INFORMATION
+    try:
+        information: dict[str, Any] = json.loads(place.read_text(encoding="utf-8"))
+        if information["format"] != FORMAT:
+            raise InputError(f"{place} is of format {information['format']}; accepted is {FORMAT}")
+        if missing := [key for key in _NEEDED if key not in information]:
+            raise InputError(f"{place} lacks {missing[0]!r}")
+    except OSError as error:
+        raise InputError(f"cannot read {place}: {error.strerror or error}") from error
+    except (ValueError, TypeError, KeyError) as error:
+        raise InputError(f"{place} is no description of a benchmark: {error}") from error
+    return information
+
+
+Contents = tuple[Mapping[str, Any], pd.DataFrame, pd.DataFrame]
+
+
+def _recurrent(path: Path, space: Space[Any]) -> Contents:
+    place = path / LOGS
+    try:
+        content = place.read_bytes()
+    except OSError as error:
+        raise InputError(f"cannot read {place}: {error.strerror or error}") from error
+    logs = list(nas_bench_nlp.read_log_archive(content, str(place)))
+    results = nas_bench_nlp.results(logs)
+    return (
+        nas_bench_nlp.architectures(logs, results.index, space),
+        results,
+        nas_bench_nlp.curves(logs),
+    )
+
+
+def _encoders(path: Path, space: Space[Any]) -> Contents:
+    place = path / ENTRIES
+    try:
+        content = place.read_bytes()
+    except OSError as error:
+        raise InputError(f"cannot read {place}: {error.strerror or error}") from error
+    rows, architectures, curves = [], {}, []
+    for entry in nas_bench_bert.entries(content, str(place)):
+        name = str(entry["id"])
+        architectures[name] = nas_bench_bert.architecture(space, entry, str(place))
+        scores = {TARGET: math.nan, **entry["scores"]}
+        runs = entry.get("runs", [])
+        failed = sum(run["status"] != "OK" for run in runs)
+        counts = {"runs": len(runs), "failed_runs": failed, "seconds": entry.get("time_to_train")}
+        rows.append({"architecture": name, **scores, **counts})
+        curves += [
+            {"architecture": name, "seed": run["seed"], **record}
+            for run in runs
+            for record in run["curve"]
+        ]
+    results = pd.DataFrame(rows).set_index("architecture").astype(float)
+    return architectures, results, pd.DataFrame(curves)

@@ -1,0 +1,79 @@
+"""What a benchmark trains: which architectures, and with which seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import islice
+from typing import Any
+
+from archscout.errors import InputError
+from archscout.spaces.base import Space
+from archscout.training.jobs import Job
+
+
+def choose(space: Space[Any], n: int, seed: int = 0) -> list[Any]:
+    """Different architectures: the space's named ones first, then a random sample.
+
+    Args:
+        space: to choose from.
+        n: how many.
+        seed: of the sample.
+
+    Raises:
+        InputError: n is no positive number, or the space has fewer.
+    """
+    if n < 1:
+        raise InputError(f"{n} architectures; accepted is a whole number of at least 1")
+    found: dict[str, Any] = {}
+    for architecture in (*space.named.values(), *islice(space.samples(seed), n)):
+        found.setdefault(space.fingerprint(architecture), architecture)
+    if len(found) < n:
+        raise InputError(f"space {space.name} has {len(found)} architectures, not {n}")
+    return list(found.values())[:n]
+
+
+def plan_jobs(
+    space: Space[Any],
+    architectures: Sequence[Any],
+    seed: int = 0,
+    repeated: int = 0,
+    repeats: int = 2,
+) -> list[Job]:
+    """One training for each architecture, and more for some of them.
+
+    Those that are trained again, with other seeds, tell how far the ranking can be trusted. They
+    are spread evenly over the list; and they come last, so that every architecture has been
+    trained once before one is trained twice.
+
+    Args:
+        space: of the architectures.
+        architectures: different genotypes.
+        seed: of the first training of each.
+        repeated: architectures that are trained again.
+        repeats: how often these are trained again, with the seeds that follow.
+
+    Raises:
+        InputError: two architectures are the same, or more are to be repeated than there are.
+    """
+    _check_different(space, architectures)
+    if not 0 <= repeated <= len(architectures) or repeats < 1:
+        raise InputError(
+            f"{repeated} architectures to be trained {repeats} more times; accepted are 0 to "
+            f"{len(architectures)} of them, at least once"
+        )
+    again = [i * len(architectures) // max(repeated, 1) for i in range(repeated)]
+    pairs = [(i, seed) for i in range(len(architectures))]
+    pairs += [(i, seed + 1 + k) for k in range(repeats) for i in again]
+    digits = len(str(len(architectures) - 1))
+    return [
+        Job(f"{i:0{digits}d}-{number}", space.to_dict(architectures[i]), number)
+        for i, number in pairs
+    ]
+
+
+def _check_different(space: Space[Any], architectures: Iterable[Any]) -> None:
+    seen: dict[str, int] = {}
+    for i, architecture in enumerate(architectures):
+        first = seen.setdefault(space.fingerprint(architecture), i)
+        if first != i:
+            raise InputError(f"architectures {first + 1} and {i + 1} of the list are the same")

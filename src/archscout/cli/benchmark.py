@@ -1,0 +1,259 @@
+"""`archscout benchmark`: benchmarks of one's own."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.table import Table
+
+from archscout.cli import options
+from archscout.cli.output import Stopped, console, errors, progress
+from archscout.errors import InputError
+
+if TYPE_CHECKING:
+    from archscout.spaces.base import Space
+    from archscout.training.jobs import Standing
+
+app = typer.Typer(
+    help="Build benchmarks: train many architectures, and judge metrics on them.",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+_CHOICE = "Which architectures"
+_BUDGET = "How each is trained"
+
+Folder = Annotated[Path, typer.Argument(metavar="FOLDER", help="Of the benchmark.")]
+
+
+@app.command("build")
+def build(
+    space: options.SpaceName,
+    folder: Folder,
+    n: Annotated[
+        int | None,
+        typer.Option("-n", help="How many, drawn at random.", rich_help_panel=_CHOICE),
+    ] = None,
+    architectures: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A file of JSON or JSON Lines, or - for standard input, in place of -n.",
+            rich_help_panel=_CHOICE,
+        ),
+    ] = None,
+    repeat: Annotated[
+        int,
+        typer.Option(
+            help="Train so many of them again, with other seeds: this tells how far the ranking "
+            "can be trusted.",
+            rich_help_panel=_CHOICE,
+        ),
+    ] = 0,
+    repeats: Annotated[
+        int, typer.Option(help="How often these are trained again.", rich_help_panel=_CHOICE)
+    ] = 2,
+    preset: Annotated[
+        str, typer.Option(help="The recipe, as of `archscout train`.", rich_help_panel=_BUDGET)
+    ] = "quick",
+    changes: options.Changes = None,
+    workers: options.Workers = 1,
+    threads: Annotated[int, typer.Option(help="Of each worker.", rich_help_panel=_BUDGET)] = 1,
+    keep_weights: Annotated[
+        bool,
+        typer.Option(
+            "--keep-weights", help="Keep the weights of every training.", rich_help_panel=_BUDGET
+        ),
+    ] = False,
+    name: Annotated[
+        str | None, typer.Option(help="Of the benchmark; the folder's by default.")
+    ] = None,
+    text: options.Texts = None,
+    vocabulary_size: options.VocabularySize = None,
+    tokenizer: options.TokenizerSource = None,
+    scale: options.ScaleName = None,
+    embedding_size: options.EmbeddingSize = None,
+    hidden_size: options.HiddenSize = None,
+    num_layers: options.NumLayers = None,
+    initialisation: options.Initialisation = None,
+    reading: options.Reading = None,
+    seed: options.Seed = 0,
+    device: options.Device = "cpu",
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume", help="Go on with what the folder holds, or join those who are at it."
+        ),
+    ] = False,
+    as_json: options.Json = False,
+) -> None:
+    """Train many architectures under the same budget, and write the results as a benchmark.
+
+    Writes the results in the layout of the published benchmark of the space (logs.zip as
+    NAS-Bench-NLP, encoders.json as NAS-Bench-BERT); `archscout evaluate FOLDER` judges metrics on
+    them. Trainings that fail are recorded as failures. The same command with --resume goes on;
+    given in several shells, or on machines that share the folder, nothing is trained twice.
+
+    Examples:
+        archscout benchmark build rnn my-cells -n 100 --text my.txt --workers 4
+
+        archscout benchmark build flexibert my-encoders -n 60 --repeat 6 --set steps=500
+
+        archscout benchmark build rnn my-cells -n 100 --text my.txt --workers 4 --resume
+    """
+    from archscout import spaces
+    from archscout.building import build as run
+    from archscout.building import plan_jobs
+    from archscout.scoring import check_device, check_seed
+    from archscout.text import load_corpus
+    from archscout.training import named_preset
+    from archscout.training.jobs import Plan
+
+    found = spaces.get(space)
+    chosen = named_preset(preset, found.name)
+    settings = chosen.settings.resized(**options.parse_changes(changes or ()))
+    if "test_curve" in type(settings).model_fields:
+        settings = settings.resized(test_curve=True)
+    sizes = options.resolve(
+        found,
+        scale or chosen.scale,
+        embedding_size=embedding_size,
+        hidden_size=hidden_size,
+        num_layers=num_layers,
+        initialisation=initialisation,
+        reading=reading,
+    )
+    check_device(device)
+    if threads < 1:
+        raise InputError(f"--threads {threads}; accepted is a whole number of at least 1")
+    jobs = plan_jobs(
+        found, _architectures(found, n, architectures, seed), check_seed(seed), repeat, repeats
+    )
+    if not resume and (folder.is_file() or (folder.is_dir() and any(folder.iterdir()))):
+        raise InputError(
+            f"{folder} is there already; go on with it, or join, by --resume, or name another"
+        )
+    corpus = load_corpus(text or "python-docs")
+    plan = Plan.of(
+        found,
+        corpus,
+        settings,
+        sizes,
+        vocabulary_size,
+        tokenizer,
+        device=device,
+        threads=threads,
+        keep_weights=keep_weights,
+    )
+
+    def on_progress(now: Standing) -> None:
+        bar.advance_to(now.done, f"{now.failed} failed" if now.failed else "")
+
+    try:
+        with progress("training", len(jobs)) as bar:
+            done = run(folder, name or folder.name, plan, jobs, workers, on_progress, _warn)
+    except KeyboardInterrupt:
+        arguments = sys.argv[1:] if resume else [*sys.argv[1:], "--resume"]
+        raise Stopped(
+            f"Stopped; what was trained is in {folder}. Go on with:\n"
+            f"  archscout {shlex.join(arguments)}"
+        ) from None
+    _report(folder, done, as_json)
+
+
+@app.command("status")
+def status(folder: Folder, as_json: options.Json = False) -> None:
+    """Show how far the building of a benchmark is, and when it will be done.
+
+    Examples:
+        archscout benchmark status my-cells
+    """
+    from archscout.building import standing
+
+    _report(folder, standing(folder), as_json)
+
+
+def _architectures(
+    space: Space[Any], n: int | None, sources: list[str] | None, seed: int
+) -> list[Any]:
+    """What -n or --architectures asks for."""
+    from archscout.building.plan import choose
+    from archscout.cli import architectures
+
+    if (n is None) == (sources is None):
+        raise InputError("give either -n or --architectures: which architectures are trained")
+    return choose(space, n, seed) if n is not None else architectures.read(space, sources or ())
+
+
+def _warn(message: str) -> None:
+    errors.print(message, style="yellow", markup=False, highlight=False, soft_wrap=True)
+
+
+def _report(folder: Path, now: Standing, as_json: bool) -> None:
+    from archscout.benchmarks.built import INFORMATION
+
+    place = folder / INFORMATION
+    agreement = None
+    if place.is_file():
+        agreement = json.loads(place.read_text(encoding="utf-8"))["seed_agreement"]
+    left = now.seconds_left()
+    if as_json:
+        document = {
+            "folder": str(folder),
+            "trainings": now.total,
+            "finished": len(now.outcomes),
+            "failed": now.failed,
+            "running": [
+                {"training": claim.job, "host": claim.host, "done": claim.done}
+                for claim in now.claims
+            ],
+            "seconds_each": now.seconds_each,
+            "seconds_left": left,
+            "seed_agreement": agreement,
+        }
+        typer.echo(json.dumps(document))
+        return
+    failed = f", {now.failed} of them failed" if now.failed else ""
+    console.print(
+        f"{len(now.outcomes)} of {now.total} trainings are done{failed}.", highlight=False
+    )
+    for problem, count in _problems(now).items():
+        console.print(f"  {count} x {problem}", markup=False, highlight=False)
+    if now.claims:
+        table = Table("training", "machine", "part done", "speed", title="At work")
+        for claim in now.claims:
+            table.add_row(claim.job, f"{claim.host}, {claim.pid}", f"{claim.done:.0%}", claim.note)
+        console.print(table)
+    if now.seconds_each is not None and len(now.outcomes) < now.total:
+        rest = "nobody is at it" if left is None else f"about {_time(left)} left"
+        console.print(f"{_time(now.seconds_each)} each, {rest}.", highlight=False)
+    if agreement is not None:
+        console.print(
+            f"Rank agreement between seeds (τ-b, {agreement['architectures']} architectures): "
+            f"{agreement['mean']:.3f}, at least {agreement['least']:.3f}.",
+            highlight=False,
+        )
+    if place.is_file():
+        console.print(f"Benchmark  {folder}", highlight=False, soft_wrap=True)
+
+
+def _problems(now: Standing) -> dict[str, int]:
+    """What went wrong, without the place, and how often."""
+    found: dict[str, int] = {}
+    for outcome in now.outcomes.values():
+        if outcome.problem is not None:
+            problem = outcome.problem.rpartition(": ")[2]
+            found[problem] = found.get(problem, 0) + 1
+    return found
+
+
+def _time(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    minutes = seconds / 60
+    return f"{minutes:.0f} min" if minutes < 120 else f"{minutes / 60:.1f} h"

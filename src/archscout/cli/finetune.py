@@ -1,0 +1,322 @@
+"""`archscout finetune`: an encoder's scores on GLUE."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.table import Table
+
+from archscout.cli import options
+from archscout.cli.output import Stopped, console, errors, print_abreast, progress
+from archscout.errors import InputError
+
+if TYPE_CHECKING:
+    from archscout.training.glue import Curve, EpochRecord, Finetuned, Progress, TaskResult
+
+_RECIPE = "Recipe, by default as published for ELECTRA-small"
+
+Number = Annotated[float | None, typer.Option(rich_help_panel=_RECIPE)]
+Count = Annotated[int | None, typer.Option(rich_help_panel=_RECIPE)]
+
+
+def finetune(
+    encoder: Annotated[
+        str,
+        typer.Argument(
+            metavar="ENCODER",
+            help="An encoder's exported folder, or the folder of its training.",
+        ),
+    ],
+    data: Annotated[
+        str,
+        typer.Option(
+            metavar="FOLDER",
+            help="GLUE's own files, with a folder for each task (CoLA, MNLI, ...); hub, the "
+            "default, downloads them.",
+        ),
+    ] = "hub",
+    tasks: Annotated[
+        str | None,
+        typer.Option(
+            help="Names with commas between them: cola, mnli, mrpc, qnli, qqp, rte, sst, sts; all "
+            "by default."
+        ),
+    ] = None,
+    out: Annotated[
+        str | None,
+        typer.Option("--out", "-o", help="Folder for results; finetunings/NAME-SEED by default."),
+    ] = None,
+    every_checkpoint: Annotated[
+        bool,
+        typer.Option(
+            "--every-checkpoint",
+            help="Fine-tune each encoder that the training in the folder kept "
+            "(milestones/step-N), and write the curve.",
+        ),
+    ] = False,
+    keep_models: Annotated[
+        bool,
+        typer.Option(
+            "--keep-models", help="Write each task's classifier, as transformers loads it."
+        ),
+    ] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the fine-tuning in the folder.")
+    ] = False,
+    epochs: Annotated[
+        int | None,
+        typer.Option(help="Of every task; 10 of rte and sts, else 3.", rich_help_panel=_RECIPE),
+    ] = None,
+    limit: Annotated[
+        int | None,
+        typer.Option(
+            help="Train on so many examples of a task only, for a quick trial.",
+            rich_help_panel=_RECIPE,
+        ),
+    ] = None,
+    batch_size: Count = None,
+    learning_rate: Annotated[
+        float | None,
+        typer.Option(help="Of AdamW, of the head; 3e-4.", rich_help_panel=_RECIPE),
+    ] = None,
+    layer_decay: Annotated[
+        float | None,
+        typer.Option(
+            help="What it is multiplied by from layer to layer downwards; 0.8.",
+            rich_help_panel=_RECIPE,
+        ),
+    ] = None,
+    schedule: Annotated[
+        str | None,
+        typer.Option(
+            help="Of the learning rate: linear, cosine or constant.", rich_help_panel=_RECIPE
+        ),
+    ] = None,
+    warm_up: Annotated[
+        float | None,
+        typer.Option(
+            help="Part of the training in which the rate rises; 0.1.", rich_help_panel=_RECIPE
+        ),
+    ] = None,
+    weight_decay: Number = None,
+    epsilon: Annotated[float | None, typer.Option(help="Of AdamW.", rich_help_panel=_RECIPE)] = (
+        None
+    ),
+    dropout: Number = None,
+    clip: Number = None,
+    max_length: Annotated[
+        int | None, typer.Option(help="Tokens of an input; 128.", rich_help_panel=_RECIPE)
+    ] = None,
+    both_orders: Annotated[
+        bool | None,
+        typer.Option(
+            "--both-orders/--one-order",
+            help="Train on the pairs of mrpc and sts in both orders.",
+            rich_help_panel=_RECIPE,
+        ),
+    ] = None,
+    evaluation_batch_size: Count = None,
+    precision: Annotated[
+        str | None,
+        typer.Option(
+            help="float32, or bfloat16 (mixed precision, for GPUs).", rich_help_panel=_RECIPE
+        ),
+    ] = None,
+    checkpoint_minutes: Annotated[
+        float | None,
+        typer.Option(help="Between checkpoints within an epoch.", rich_help_panel=_RECIPE),
+    ] = None,
+    seed: options.Seed = 0,
+    device: options.Device = "cpu",
+    as_json: options.Json = False,
+) -> None:
+    """Fine-tune an encoder on GLUE's tasks, and print its scores.
+
+    Beside each score stands the majority baseline, that of always answering with the most
+    frequent class. GLUE's score is the mean of all eight tasks. Writes results.json, and for each
+    task result.json and metrics.jsonl.
+
+    Examples:
+        archscout finetune trainings/encoder --data glue_data
+
+        archscout finetune model --tasks cola,rte --data glue_data --limit 2000
+
+        archscout finetune trainings/encoder --data glue_data --every-checkpoint --device cuda
+    """
+    from archscout.training import glue
+
+    settings = glue.FinetuningSettings().resized(
+        epochs=epochs,
+        limit=limit,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        layer_decay=layer_decay,
+        schedule=schedule,
+        warm_up=warm_up,
+        weight_decay=weight_decay,
+        epsilon=epsilon,
+        dropout=dropout,
+        clip=clip,
+        max_length=max_length,
+        both_orders=both_orders,
+        evaluation_batch_size=evaluation_batch_size,
+        precision=precision,
+        checkpoint_minutes=checkpoint_minutes,
+    )
+    if every_checkpoint and keep_models:
+        raise InputError("--keep-models is for one encoder, not for every checkpoint of one")
+    chosen = [task.name for task in glue.named_tasks(tasks)]
+    folder = out or f"finetunings/{_name(encoder)}-{seed}"
+
+    def on_progress(state: Progress) -> None:
+        note = f"{state.task}, epoch {state.epoch}/{state.epochs}, loss {state.loss:.3f}"
+        bar.advance_to(state.examples, note)
+
+    curve: Curve | None = None
+    finetuned: Finetuned | None = None
+    try:
+        with progress("fine-tuning, examples", 1) as bar:
+            callbacks = glue.Callbacks(bar.set, on_progress, _print_epoch, _print_result, _warn)
+            if every_checkpoint:
+                curve = glue.finetune_milestones(
+                    encoder,
+                    data,
+                    chosen,
+                    settings,
+                    folder,
+                    seed=seed,
+                    device=device,
+                    resume=resume,
+                    callbacks=callbacks,
+                    on_milestone=_print_milestone,
+                )
+            else:
+                finetuned = glue.finetune(
+                    encoder,
+                    data,
+                    chosen,
+                    settings,
+                    folder,
+                    seed=seed,
+                    device=device,
+                    resume=resume,
+                    keep_models=keep_models,
+                    callbacks=callbacks,
+                )
+    except KeyboardInterrupt:
+        arguments = sys.argv[1:] if resume else [*sys.argv[1:], "--resume"]
+        raise Stopped(
+            f"Stopped; the fine-tuning so far is in {folder}. Go on with:\n"
+            f"  archscout {shlex.join(arguments)}"
+        ) from None
+    if curve is not None:
+        _show_curve(curve, as_json)
+    if finetuned is not None:
+        _show(finetuned, as_json)
+
+
+def _name(encoder: str) -> str:
+    """Of the encoder, or of the training that it came out of."""
+    path = Path(encoder).resolve()
+    return path.parent.name if path.name == "model" else path.name
+
+
+def _warn(message: str) -> None:
+    errors.print(message, style="yellow", markup=False, highlight=False, soft_wrap=True)
+
+
+def _say(message: str) -> None:
+    errors.print(message, markup=False, highlight=False, soft_wrap=True)
+
+
+def _print_epoch(record: EpochRecord) -> None:
+    metrics = ", ".join(f"{name} {value:.2f}" for name, value in record.metrics.items())
+    _say(
+        f"{record.task}, epoch {record.epoch}: loss {record.train_loss:.3f}, {metrics}, "
+        f"{record.examples_per_second:,.0f} examples/s"
+    )
+
+
+def _print_result(result: TaskResult) -> None:
+    if result.problem is not None:
+        _warn(f"{result.task}: no score: {result.problem}")
+        return
+    _say(f"{result.task}: score {result.score:.2f}, majority baseline {result.baseline:.2f}")
+
+
+def _print_milestone(steps: int, finetuned: Finetuned) -> None:
+    _say(f"step {steps:,}: {_heading(finetuned)} {_percent(finetuned.mean)}")
+
+
+def _show(finetuned: Finetuned, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps({"finetuning": str(finetuned.folder), **finetuned.to_dict()}))
+    else:
+        _print(finetuned)
+    if not finetuned.counted:
+        raise typer.Exit(2)
+
+
+def _print(finetuned: Finetuned) -> None:
+    table = Table("task", "metrics", title="GLUE, in percent")
+    for title in ("score", "majority", "examples", "seconds"):
+        table.add_column(title, justify="right", no_wrap=True)
+    for result in finetuned.results.values():
+        metrics = "\n".join(f"{name} {value:.2f}" for name, value in result.metrics.items())
+        table.add_row(
+            result.task,
+            metrics or "failed",
+            _percent(result.score),
+            _percent(result.baseline),
+            f"{result.train_examples:,}",
+            f"{result.seconds:,.0f}",
+        )
+    table.add_section()
+    table.add_row(
+        _heading(finetuned), "", _percent(finetuned.mean), _percent(finetuned.baseline), "", ""
+    )
+    console.print(table)
+    if finetuned.leaderboard is not None:
+        console.print(
+            f"As GLUE's leaderboard counts (with F1, and MNLI's other part): "
+            f"{finetuned.leaderboard:.2f}",
+            highlight=False,
+            soft_wrap=True,
+        )
+    console.print(f"Results  {finetuned.folder}", highlight=False, soft_wrap=True)
+
+
+def _show_curve(curve: Curve, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps({"finetuning": str(curve.folder), "curve": curve.to_entry()}))
+        return
+    points = curve.points.values()
+    first = next(iter(points))
+    tasks = list(first.results)
+    rows = [
+        [f"{steps:,}", *(_percent(point.scores[task]) for task in tasks), _percent(point.mean)]
+        for steps, point in curve.points.items()
+    ]
+    baselines = [result.baseline for result in first.results.values()]
+    mean = sum(baselines) / len(baselines)
+    rows.append(["majority", *map(_percent, baselines), _percent(mean)])
+    whole = all(point.glue is not None for point in points)
+    print_abreast(["step", *tasks, "GLUE" if whole else "mean"], rows)
+    if any(len(point.counted) < len(tasks) for point in points):
+        _warn("the mean of a step leaves out the tasks that have no score in it")
+    console.print(f"Results  {curve.folder}", highlight=False, soft_wrap=True)
+
+
+def _heading(finetuned: Finetuned) -> str:
+    """What the mean is of."""
+    count = len(finetuned.counted)
+    return "GLUE" if finetuned.glue is not None else f"mean of {count} task{'s' * (count != 1)}"
+
+
+def _percent(value: float | None) -> str:
+    return "" if value is None else f"{value:.2f}"

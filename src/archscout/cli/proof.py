@@ -1,0 +1,152 @@
+"""What `archscout search --train-top` does after the search, and what it prints."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+from rich.table import Table
+
+from archscout.cli import options
+from archscout.cli.output import Stopped, console, errors, interrupts, print_abreast, progress
+from archscout.errors import InputError
+
+if TYPE_CHECKING:
+    from archscout.proving import Proof
+    from archscout.searching import Run
+    from archscout.spaces.base import Space
+    from archscout.training.jobs import Standing
+
+_PROOF = "Proof: train the winners"
+
+TrainTop = Annotated[
+    int | None,
+    typer.Option(
+        "--train-top",
+        metavar="K",
+        help="Then train the K best and K random candidates, show whether the search paid, and "
+        "hand over the winner, trained.",
+        rich_help_panel=_PROOF,
+    ),
+]
+TrainPreset = Annotated[
+    str | None,
+    typer.Option(
+        help="The recipe, as of `archscout train`; quick by default.", rich_help_panel=_PROOF
+    ),
+]
+TrainSet = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--train-set",
+        metavar="NAME=VALUE",
+        help="A setting of the recipe, such as epochs=8 or minutes=5; repeat the option for more.",
+        rich_help_panel=_PROOF,
+    ),
+]
+Workers = Annotated[
+    int | None,
+    typer.Option(help="Processes that train, 1 by default.", rich_help_panel=_PROOF),
+]
+
+
+def read_recipe(
+    space: Space[Any],
+    trials: int,
+    train_top: int | None,
+    preset: str | None,
+    changes: list[str] | None,
+    workers: int | None,
+) -> Any:
+    """The settings of the trainings; None where nothing is to be trained.
+
+    Raises:
+        InputError: an option cannot be used, or stands without `--train-top`.
+    """
+    if train_top is None:
+        given = {"train-preset": preset, "train-set": changes, "workers": workers}
+        if alone := [name for name, value in given.items() if value]:
+            raise InputError(f"--{alone[0]} says how to train, but --train-top not how many")
+        return None
+    from archscout.proving import check_count
+    from archscout.training import named_preset
+
+    check_count(train_top, trials)
+    if workers is not None and workers < 1:
+        raise InputError(f"--workers {workers}; accepted is a whole number of at least 1")
+    settings = named_preset(preset or "quick", space.name).settings
+    return settings.resized(**options.parse_changes(changes or ()))
+
+
+def prove(run: Run, k: int, settings: Any, workers: int | None, model: Path, resume: bool) -> Proof:
+    """Train the candidates, write the report anew, and the winner in place of the model.
+
+    Raises:
+        Stopped: Ctrl-C came.
+    """
+    from archscout.proving import hand_over
+    from archscout.proving import prove as train
+    from archscout.report import write_report
+
+    def on_progress(now: Standing) -> None:
+        bar.set(int(now.done), now.total)
+        bar.advance_to(now.done, f"{now.failed} failed" if now.failed else "")
+
+    try:
+        with progress("training", 2 * k) as bar:
+            proof = train(run, k, settings, workers or 1, on_progress, _warn)
+        interrupts.check()
+        hand_over(run, proof, model)
+        interrupts.check()
+        write_report(run)
+    except KeyboardInterrupt:
+        arguments = sys.argv[1:] if resume else [*sys.argv[1:], "--resume"]
+        raise Stopped(
+            f"Stopped; what was scored and trained is in {run.folder.path}. Go on with:\n"
+            f"  archscout {shlex.join(arguments)}"
+        ) from None
+    return proof
+
+
+def document(proof: Proof) -> dict[str, Any]:
+    """For machines, as trained.json has it."""
+    from archscout.proving import to_document
+
+    return to_document(proof)
+
+
+def print_proof(proof: Proof) -> None:
+    """The trained candidates, and whether the search paid."""
+    from archscout.report.proof import summarise
+
+    found = summarise(proof)
+    titles = [column.name for column in found.table.columns[:-1]]
+    rows = [row[:-1] for row in found.table.rows]
+    widths = [max(map(len, column)) for column in zip(titles, *rows, strict=True)]
+    if sum(widths) + 3 * len(widths) + 1 > console.width:
+        print_abreast(titles, rows)
+    else:
+        table = Table(title=f"Trained candidates, {proof.measure}")
+        for column in found.table.columns[:-1]:
+            justify: Literal["right", "left"] = "right" if column.kind == "number" else "left"
+            table.add_column(column.name, justify=justify, no_wrap=True)
+        for row in rows:
+            table.add_row(*row)
+        console.print(table)
+    for trainee in proof.trainees:
+        if trainee.problem is not None:
+            _warn(f"{trainee.fingerprint} failed: {trainee.problem}")
+    _say(found.verdict)
+    for sentence in found.sentences:
+        _say(f"- {sentence}")
+
+
+def _say(text: str) -> None:
+    console.print(text, markup=False, highlight=False)
+
+
+def _warn(message: str) -> None:
+    errors.print(message, style="yellow", markup=False, highlight=False, soft_wrap=True)

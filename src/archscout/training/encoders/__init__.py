@@ -1,0 +1,1 @@
+"""Pretraining of encoders: replaced-token detection (ELECTRA) or masked tokens (BERT)."""

@@ -1,0 +1,283 @@
+"""From an encoder to its scores on the tasks."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from archscout.errors import InputError
+from archscout.files import write_json
+from archscout.scoring import check_device, check_seed
+from archscout.training.acceleration import accelerator
+from archscout.training.checkpoints import Checkpoints
+from archscout.training.folder import MODEL, RESULT, check_identity
+from archscout.training.glue.data import DataSource, load_tasks
+from archscout.training.glue.encoder import Encoder, load_encoder
+from archscout.training.glue.examples import TaskData, majority_baseline
+from archscout.training.glue.folder import FORMAT, RESULTS, FinetuningFolder
+from archscout.training.glue.loop import (
+    CHECKPOINTS,
+    EpochRecord,
+    Progress,
+    TaskTraining,
+    examples_to_read,
+)
+from archscout.training.glue.results import Finetuned, TaskResult
+from archscout.training.glue.settings import FinetuningSettings
+from archscout.training.glue.tasks import Task, named_tasks
+from archscout.training.outcome import Diverged
+
+
+@dataclasses.dataclass(frozen=True)
+class Callbacks:
+    """Who is told of what.
+
+    Attributes:
+        on_start: called with the examples trained on so far, of all tasks, and all there will be.
+        on_progress: called after every step.
+        on_epoch: called after every epoch.
+        on_result: called after every task, also those that were finished before.
+        on_warning: called with what the user should know, such as of a damaged checkpoint.
+    """
+
+    on_start: Callable[[int, int], None] = lambda _done, _total: None
+    on_progress: Callable[[Progress], None] = lambda _: None
+    on_epoch: Callable[[EpochRecord], None] = lambda _: None
+    on_result: Callable[[TaskResult], None] = lambda _: None
+    on_warning: Callable[[str], None] = lambda _: None
+
+
+def finetune(
+    encoder: str | os.PathLike[str] | Encoder,
+    data: DataSource,
+    tasks: str | Sequence[str] | None = None,
+    settings: FinetuningSettings | None = None,
+    out: str | os.PathLike[str] = "finetuning",
+    *,
+    seed: int = 0,
+    device: str = "cpu",
+    resume: bool = False,
+    keep_models: bool = False,
+    callbacks: Callbacks | None = None,
+) -> Finetuned:
+    """Fine-tune an encoder on each of some tasks, one after the other.
+
+    The same arguments give the same scores, bit for bit, on the same machine with as many threads;
+    stopped at any time and resumed, too. A task on which fine-tuning diverges has no score, and a
+    `problem`; the others go on.
+
+    Args:
+        encoder: its exported folder, or the folder of its training.
+        data: a folder of GLUE's own files, `hub`, or examples by the tasks' names.
+        tasks: names of tasks; all eight by default.
+        settings: the recipe; as published by default.
+        out: the folder for results.
+        seed: of the heads' weights and of all that is random in training.
+        device: where it is trained, such as `cpu` or `cuda`.
+        resume: go on with the fine-tuning that lies in the folder, if there is one; tasks that are
+            over are not repeated.
+        keep_models: write the classifier of each task to `TASK/model/`, as transformers loads it.
+        callbacks: who is told of the progress.
+
+    Returns:
+        The scores.
+
+    Raises:
+        InputError: something given cannot be used, differs from what is resumed, or a file cannot
+            be written.
+        KeyboardInterrupt: Ctrl-C; a checkpoint was written.
+    """
+    settings, tell = settings or FinetuningSettings(), callbacks or Callbacks()
+    chosen = named_tasks(tasks)
+    check_machine(device, settings)
+    check_seed(seed)
+    loaded_encoder = load_encoder(encoder)
+    check_length(loaded_encoder, settings)
+    examples = load_tasks(data, chosen, tell.on_warning)
+    identity = identity_of(chosen, examples, settings, seed) | {
+        "encoder": {"sha256": loaded_encoder.sha256}
+    }
+    folder = FinetuningFolder(out)
+    folder.begin(identity, resume)
+    sizes = {t.name: examples_to_read(t, examples[t.name], settings) for t in chosen}
+    results: dict[str, TaskResult] = {}
+    for task in chosen:
+        result = folder.result(task.name)
+        if result is None:
+            before = sum(sizes[name] for name in results)
+            shifted = _shifted(tell, before, sum(sizes.values()))
+            training = TaskTraining(
+                loaded_encoder,
+                task,
+                examples[task.name],
+                settings,
+                seed,
+                device,
+                folder.task(task.name),
+                identity | {"task": task.name},
+                shifted.on_progress,
+                shifted.on_epoch,
+            )
+            result = _run(training, folder.task(task.name), shifted, keep_models)
+        results[task.name] = result
+        tell.on_result(result)
+    finetuned = Finetuned(folder.path, loaded_encoder, results)
+    write_json(folder.path / RESULTS, finetuned.to_dict())
+    return finetuned
+
+
+def finetune_task(
+    encoder: str | os.PathLike[str] | Encoder,
+    task: Task,
+    data: TaskData,
+    settings: FinetuningSettings | None = None,
+    *,
+    seed: int = 0,
+    device: str = "cpu",
+    callbacks: Callbacks | None = None,
+) -> TaskResult:
+    """Fine-tune an encoder on one task of any kind, without a folder.
+
+    Args:
+        encoder: its exported folder, or the folder of its training.
+        task: one of `TASKS`, or any other, such as `Task("tone", "Tone", ("low", "high"))`.
+        data: its examples.
+        settings: the recipe; as published by default.
+        seed: of the head's weights and of all that is random in training.
+        device: where it is trained.
+        callbacks: who is told of the progress.
+
+    Returns:
+        The score, or the problem that ended the training.
+
+    Raises:
+        InputError: something given cannot be used.
+        KeyboardInterrupt: Ctrl-C.
+    """
+    settings, tell = settings or FinetuningSettings(), callbacks or Callbacks()
+    check_machine(device, settings)
+    check_seed(seed)
+    loaded = load_encoder(encoder)
+    check_length(loaded, settings)
+    load_tasks({task.name: data}, [task])
+    training = TaskTraining(
+        loaded,
+        task,
+        data,
+        settings,
+        seed,
+        device,
+        on_progress=tell.on_progress,
+        on_epoch=tell.on_epoch,
+    )
+    return _finish(training)
+
+
+def identity_of(
+    tasks: Sequence[Task],
+    examples: Mapping[str, TaskData],
+    settings: FinetuningSettings,
+    seed: int,
+) -> dict[str, Any]:
+    """All that decides the scores, but for the encoder."""
+    return {
+        "format": FORMAT,
+        "tasks": [task.name for task in tasks],
+        "data": {task.name: examples[task.name].sha256 for task in tasks},
+        "settings": settings.model_dump(exclude={"checkpoint_minutes"}),
+        "seed": seed,
+    }
+
+
+def check_machine(device: str, settings: FinetuningSettings) -> None:
+    """Make sure that the device is there, and accelerate, for one process.
+
+    Raises:
+        InputError: something is missing, or there are several processes.
+    """
+    check_device(device)
+    if accelerator(device, settings.precision).num_processes > 1:
+        raise InputError("fine-tuning runs in one process; start it without accelerate launch")
+
+
+def check_length(encoder: Encoder, settings: FinetuningSettings) -> None:
+    """Make sure that the encoder takes inputs of that length.
+
+    Raises:
+        InputError: it has fewer positions.
+    """
+    if settings.max_length > encoder.num_positions:
+        raise InputError(
+            f"max_length is {settings.max_length}; the encoder {encoder.path} has "
+            f"{encoder.num_positions} positions"
+        )
+
+
+def _run(
+    training: TaskTraining, place: Path, tell: Callbacks, keep_model: bool = False
+) -> TaskResult:
+    """Fine-tune on a task from where its last checkpoint is, and write its result."""
+    checkpoints = Checkpoints(place / CHECKPOINTS)
+    checkpoint, damages = checkpoints.latest()
+    for damage in damages:
+        tell.on_warning(damage)
+    if checkpoint is not None:
+        found = checkpoint.state.get("identity")
+        check_identity(found, training.identity, f"the checkpoint in {checkpoints.folder}")
+        training.restore(checkpoint)
+    elif damages:
+        tell.on_warning(f"{place} holds no whole checkpoint; starting the task from the beginning")
+    tell.on_start(training.examples_done, training.examples_per_epoch * training.epochs)
+    result = _finish(training)
+    for note in result.notes[len(training.data.notes) :]:
+        tell.on_warning(f"{training.task.title}: {note}")
+    if keep_model and result.problem is None:
+        training.save_classifier(place / MODEL)
+    write_json(place / RESULT, dataclasses.asdict(result))
+    # Each is three times the encoder's size, and a task that is over needs none.
+    shutil.rmtree(checkpoints.folder, ignore_errors=True)
+    return result
+
+
+def _finish(training: TaskTraining) -> TaskResult:
+    """Train to the end, and say what it came to."""
+    task, data, problem = training.task, training.data, None
+    try:
+        training.run()
+    except Diverged as error:
+        problem = str(error).partition("\n")[0]
+    records = training.state.records
+    metrics = records[-1].metrics if records and problem is None else {}
+    notes = records[-1].notes if metrics else []
+    baseline = majority_baseline(task, data)
+    return TaskResult(
+        task=task.name,
+        score=task.mean(metrics) if metrics else None,
+        leaderboard=task.mean(metrics, leaderboard=True) if metrics else None,
+        baseline=task.mean(baseline.values),
+        metrics=metrics,
+        baseline_metrics=baseline.values,
+        notes=[*data.notes, *notes],
+        problem=problem,
+        epochs=len(records),
+        train_examples=training.examples_per_epoch,
+        seconds=training.state.seconds,
+    )
+
+
+def _shifted(tell: Callbacks, before: int, total: int) -> Callbacks:
+    """Callbacks of one task that count the examples of all."""
+
+    def on_progress(progress: Progress) -> None:
+        examples = before + progress.examples
+        tell.on_progress(dataclasses.replace(progress, examples=examples, total_examples=total))
+
+    return dataclasses.replace(
+        tell,
+        on_start=lambda done, _: tell.on_start(before + done, total),
+        on_progress=on_progress,
+    )

@@ -1,0 +1,395 @@
+"""The queue: a folder of trainings that are to be done, each by one worker at a time.
+
+`plan.json` says what is trained and how; `trainings/NAME/` is the training folder of each job, and
+`outcomes/NAME.json` how it ended. While a worker trains, `claims/NAME.json` says so; it writes that
+file anew every few seconds, so that a claim whose worker died is known by its age, also where the
+folder is shared by many machines. What changes a claim holds the lock of the folder of claims.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import secrets
+import shutil
+import socket
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import filelock
+from pydantic import BaseModel
+
+from archscout.errors import InputError
+from archscout.files import write_json
+from archscout.spaces.base import Scale, Space
+from archscout.text import Corpus, tokenizer_for
+
+FORMAT = 1
+PLAN = "plan.json"
+
+BEAT_SECONDS = 5.0
+"""How often a worker shows that it lives."""
+
+_STALE_SECONDS = 90.0
+_LOCK_SECONDS = 30.0
+
+DEATHS = 3
+"""After so many workers that died at a job, it counts as failed."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """One training.
+
+    Attributes:
+        name: that no other has, fit for a file.
+        architecture: the genotype as JSON.
+        seed: of the weights and of all that is random.
+    """
+
+    name: str
+    architecture: Mapping[str, Any]
+    seed: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """What the trainings of a queue have in common.
+
+    Attributes:
+        space: name of the architectures' space.
+        text: what `load_corpus` takes, one or several.
+        sha256: of the text.
+        settings: the recipe, as JSON.
+        scale: sizes of the networks, as JSON.
+        vocabulary_size: V.
+        vocabulary_limit: size limit of the vocabulary.
+        tokenizer: of encoders, where it is not trained on the text.
+        device: where they are trained.
+        threads: of each worker.
+        keep_weights: keep the weights of finished trainings, at their best.
+    """
+
+    space: str
+    text: tuple[str, ...]
+    sha256: str
+    settings: Mapping[str, Any]
+    scale: Mapping[str, Any]
+    vocabulary_size: int
+    vocabulary_limit: int | None = None
+    tokenizer: str | None = None
+    device: str = "cpu"
+    threads: int = 1
+    keep_weights: bool = False
+
+    @classmethod
+    def of(
+        cls,
+        space: Space[Any],
+        corpus: Corpus,
+        settings: BaseModel,
+        scale: Scale,
+        vocabulary_limit: int | None = None,
+        tokenizer: str | None = None,
+        **options: Any,
+    ) -> Plan:
+        """The plan for a text that is at hand.
+
+        Args:
+            space: of the architectures.
+            corpus: to train on.
+            settings: the recipe.
+            scale: sizes of the networks.
+            vocabulary_limit: size limit of the vocabulary.
+            tokenizer: of encoders, where it is not trained on the text.
+            **options: `device`, `threads`, `keep_weights`.
+
+        Raises:
+            InputError: the text cannot give such a vocabulary.
+        """
+        return cls(
+            space.name,
+            corpus.sources,
+            corpus.sha256,
+            settings.model_dump(),
+            dataclasses.asdict(scale),
+            len(tokenizer_for(space.tokenization, corpus, vocabulary_limit, tokenizer)),
+            vocabulary_limit,
+            tokenizer,
+            **options,
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """How a training ended.
+
+    Attributes:
+        job: its name.
+        problem: why it failed; None where it did not.
+        seconds: that the worker spent on it, evaluation included; without that of earlier workers
+            if it was taken up again.
+        result: what the training's result.json holds; empty where it failed.
+        epochs: the training's metrics.jsonl: one record an epoch, or an evaluation.
+    """
+
+    job: str
+    problem: str | None
+    seconds: float
+    result: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    epochs: Sequence[Mapping[str, Any]] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Claim:
+    """That a worker is at a job.
+
+    Attributes:
+        job: its name.
+        token: that no other claim has.
+        host: the worker's machine.
+        pid: the worker's process.
+        deaths: workers that died at it without saying why.
+        done: part of the training that is done, 0 to 1.
+        note: where the training is, in a few words.
+    """
+
+    job: str
+    token: str
+    host: str
+    pid: int
+    deaths: int = 0
+    done: float = 0.0
+    note: str = ""
+
+
+class ClaimLost(Exception):
+    """Another worker has taken the job, because this one seemed dead."""
+
+
+class Queue:
+    """A folder of trainings.
+
+    Args:
+        path: the folder, in which there is a plan.
+
+    Attributes:
+        plan: what the trainings have in common.
+        jobs: the trainings, in the order in which they are begun.
+
+    Raises:
+        InputError: there is no plan, or it is damaged or of another format.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        self._ended: dict[str, Outcome] = {}
+        document = _read(self.path / PLAN)
+        if document is None:
+            raise InputError(f"{self.path} holds no {PLAN}: there are no trainings in it")
+        try:
+            if document["format"] != FORMAT:
+                raise InputError(
+                    f"{self.path / PLAN} is of format {document['format']}; accepted is {FORMAT}"
+                )
+            self.plan = Plan(**document["plan"] | {"text": tuple(document["plan"]["text"])})
+            self.jobs = tuple(Job(**job) for job in document["jobs"])
+        except (KeyError, TypeError) as error:
+            raise InputError(f"{self.path / PLAN} is damaged: {error}") from error
+
+    @classmethod
+    def create(
+        cls,
+        path: str | os.PathLike[str],
+        plan: Plan,
+        jobs: Sequence[Job],
+        change_jobs: bool = False,
+    ) -> Queue:
+        """The queue of that folder, which is made if there is none yet.
+
+        Args:
+            path: the folder.
+            plan: what the trainings have in common.
+            jobs: the trainings.
+            change_jobs: take these in place of others that the folder was to do under the same
+                plan; what is trained of them by name stays trained. Nobody may be at it.
+
+        Raises:
+            InputError: the folder holds another plan, or cannot be written.
+        """
+        place = Path(path) / PLAN
+        asked = {
+            "format": FORMAT,
+            "plan": dataclasses.asdict(plan),
+            "jobs": [dataclasses.asdict(job) for job in jobs],
+        }
+        asked = json.loads(json.dumps(asked))
+        there = _read(place)
+        if there is None or (change_jobs and there == asked | {"jobs": there.get("jobs")}):
+            write_json(place, asked)
+        elif there != asked:
+            raise InputError(f"{path} holds another plan: {_difference(there, asked)}")
+        return cls(path)
+
+    def training(self, job: Job) -> Path:
+        """The training folder of a job."""
+        return self.path / "trainings" / job.name
+
+    def outcome(self, job: Job) -> Outcome | None:
+        """How a job ended; None if it has not."""
+        if job.name not in self._ended and (document := _read(self._outcome(job))):
+            self._ended[job.name] = Outcome(**document)
+        return self._ended.get(job.name)
+
+    def outcomes(self) -> dict[str, Outcome]:
+        """How the jobs ended that did, by name and in their order."""
+        found = ((job.name, self.outcome(job)) for job in self.jobs)
+        return {name: outcome for name, outcome in found if outcome is not None}
+
+    def claims(self) -> list[Claim]:
+        """What workers are at, or were when they died."""
+        found = (_read(self._claim(job)) for job in self.jobs if not self.is_done(job))
+        return [Claim(**document) for document in found if document is not None]
+
+    def is_done(self, job: Job) -> bool:
+        """Whether a job ended, well or not."""
+        return job.name in self._ended or self._outcome(job).exists()
+
+    # What workers do
+
+    def take(self) -> tuple[Job, Claim] | None:
+        """The first job that nobody is at, claimed; None if there is none.
+
+        A job at which workers died three times is recorded as failed.
+
+        Raises:
+            InputError: the folder cannot be written.
+        """
+        with self._locked() as now:
+            for job in self.jobs:
+                if self.is_done(job):
+                    continue
+                there = _read(self._claim(job))
+                before = None if there is None else Claim(**there)
+                if before is not None and self._is_alive(before, now):
+                    continue
+                deaths = 0 if before is None else before.deaths + 1
+                if deaths >= DEATHS:
+                    self.finish(
+                        job, Outcome(job.name, f"the worker died {deaths} times at it", 0.0)
+                    )
+                    continue
+                claim = Claim(
+                    job.name, secrets.token_hex(8), socket.gethostname(), os.getpid(), deaths
+                )
+                write_json(self._claim(job), dataclasses.asdict(claim))
+                return job, claim
+        return None
+
+    def beat(self, claim: Claim) -> None:
+        """Show that the worker lives, and how far it is.
+
+        Raises:
+            ClaimLost: another worker has taken the job.
+            InputError: the folder cannot be written.
+        """
+        with self._locked():
+            there = _read(self.path / "claims" / f"{claim.job}.json")
+            if there is None or there["token"] != claim.token:
+                raise ClaimLost(claim.job)
+            write_json(self.path / "claims" / f"{claim.job}.json", dataclasses.asdict(claim))
+
+    def release(self, job: Job) -> None:
+        """Leave a job, done or not, to whoever comes next."""
+        self._claim(job).unlink(missing_ok=True)
+
+    def finish(self, job: Job, outcome: Outcome) -> None:
+        """Record how a job ended, and remove what only going on would need.
+
+        Raises:
+            InputError: the folder cannot be written.
+        """
+        write_json(self._outcome(job), dataclasses.asdict(outcome))
+        folder = self.training(job)
+        for name in ("checkpoints", "events"):
+            shutil.rmtree(folder / name, ignore_errors=True)
+        if not self.plan.keep_weights:
+            shutil.rmtree(folder / "model", ignore_errors=True)
+            for path in folder.glob("best-*.safetensors"):
+                path.unlink(missing_ok=True)
+        self.release(job)
+
+    def _is_alive(self, claim: Claim, now: float) -> bool:
+        try:
+            age = now - self._claim_of(claim).stat().st_mtime
+        except FileNotFoundError:
+            return False
+        if age > _STALE_SECONDS:
+            return False
+        return claim.host != socket.gethostname() or _runs(claim.pid)
+
+    def _claim_of(self, claim: Claim) -> Path:
+        return self.path / "claims" / f"{claim.job}.json"
+
+    def _claim(self, job: Job) -> Path:
+        return self.path / "claims" / f"{job.name}.json"
+
+    def _outcome(self, job: Job) -> Path:
+        return self.path / "outcomes" / f"{job.name}.json"
+
+    @contextmanager
+    def _locked(self) -> Iterator[float]:
+        """Hold the lock of the claims; gives the time by the clock of the disk that holds them."""
+        path = self.path / "claims" / ".lock"
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with filelock.FileLock(path, timeout=_LOCK_SECONDS):
+                os.utime(path)
+                yield path.stat().st_mtime
+        except filelock.Timeout as error:
+            raise InputError(
+                f"{path} has been locked for {_LOCK_SECONDS:.0f} s by another process"
+            ) from error
+        except OSError as error:
+            raise InputError(f"cannot write in {self.path}: {error.strerror or error}") from error
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    """A JSON document; None where there is none."""
+    try:
+        document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
+    except ValueError as error:
+        raise InputError(f"{path} is damaged: {error}") from error
+    return document
+
+
+def _runs(pid: int) -> bool:
+    """Whether a process of this machine is there and no zombie."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _difference(there: Mapping[str, Any], asked: Mapping[str, Any]) -> str:
+    """The first thing in which two plans differ, for a message."""
+    first, second = there.get("plan", {}), asked["plan"]
+    for name in second:
+        if first.get(name) == second[name]:
+            continue
+        was, now = first.get(name), second[name]
+        if isinstance(was, dict) and isinstance(now, dict):
+            inner = next(key for key in {**now, **was} if was.get(key) != now.get(key))
+            name, was, now = f"{name}: {inner}", was.get(inner), now.get(inner)
+        return f"{name.replace('_', ' ')} is {was} there, {now} here"
+    return f"{len(there.get('jobs', []))} trainings there, {len(asked['jobs'])} here, or other ones"

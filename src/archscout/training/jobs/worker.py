@@ -1,0 +1,164 @@
+"""A worker: a process that takes jobs from a queue until there are none.
+
+It is started by name (`python -m archscout.training.jobs.worker FOLDER`), for to fork beside
+torch's threads is unsafe. It stops, with a checkpoint, when its standard input ends: whoever
+started it closes it, or has died. Each line that it prints is a message for that one, as JSON.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from archscout import spaces
+from archscout.errors import InputError
+from archscout.scoring import resolve_scale
+from archscout.text import Corpus, load_corpus
+from archscout.training import preset, train
+from archscout.training.folder import METRICS, RESULT
+from archscout.training.jobs.queue import (
+    BEAT_SECONDS,
+    Claim,
+    ClaimLost,
+    Job,
+    Outcome,
+    Queue,
+)
+from archscout.training.outcome import Diverged
+
+Warn = Callable[[str], None]
+
+
+def work(queue: Queue, warn: Warn) -> None:
+    """Train what the queue holds, one job after the other, until there is nothing to take.
+
+    Args:
+        queue: of trainings.
+        warn: called with what the user should know.
+
+    Raises:
+        InputError: a file cannot be written, or the text is another; what is finished is kept.
+        KeyboardInterrupt: Ctrl-C; the job at hand has a checkpoint, and others may take it.
+    """
+    corpus = load_corpus(list(queue.plan.text))
+    if corpus.sha256 != queue.plan.sha256:
+        raise InputError(
+            f"the text {corpus.name} is not the one that {queue.path} was begun with: its SHA-256 "
+            f"is {corpus.sha256[:12]}..., and was {queue.plan.sha256[:12]}..."
+        )
+    while taken := queue.take():
+        job, claim = taken
+        try:
+            outcome = _train(queue, job, claim, corpus, warn)
+        except ClaimLost:
+            warn(f"{job.name} was taken by another worker, for this one had stood still")
+            continue
+        except BaseException:
+            queue.release(job)
+            raise
+        queue.finish(job, outcome)
+
+
+def _train(queue: Queue, job: Job, claim: Claim, corpus: Corpus, warn: Warn) -> Outcome:
+    plan, start = queue.plan, time.monotonic()
+    space = spaces.get(plan.space)
+    pulse = _Pulse(queue, claim)
+    try:
+        train(
+            space,
+            space.parse(job.architecture),
+            corpus,
+            type(preset("quick", plan.space))().resized(**plan.settings),
+            queue.training(job),
+            scale=dataclasses.replace(resolve_scale(space, None), **plan.scale),
+            seed=job.seed,
+            vocabulary_limit=plan.vocabulary_limit,
+            device=plan.device,
+            resume=True,
+            **({} if plan.tokenizer is None else {"tokenizer": plan.tokenizer}),
+            on_progress=pulse.on_progress,
+            on_warning=lambda message: warn(f"{job.name}: {message}"),
+        )
+    except Diverged as error:
+        problem = str(error).partition(";")[0]
+    # What torch raises for a network that does not fit into memory, or an operation without a
+    # gradient: the architecture's fault, not the worker's.
+    except (RuntimeError, MemoryError) as error:
+        problem = f"{type(error).__name__}: {error}".partition("\n")[0]
+    else:
+        folder = queue.training(job)
+        result = json.loads((folder / RESULT).read_text(encoding="utf-8"))
+        lines = (folder / METRICS).read_text(encoding="utf-8").splitlines()
+        # The training counts on where another worker left it.
+        seconds = max(time.monotonic() - start, result["seconds"])
+        return Outcome(job.name, None, seconds, result, [json.loads(line) for line in lines])
+    return Outcome(job.name, problem, time.monotonic() - start)
+
+
+class _Pulse:
+    """Keeps a claim fresh while a training goes on."""
+
+    def __init__(self, queue: Queue, claim: Claim) -> None:
+        self._queue, self._claim = queue, claim
+        self._last = time.monotonic()
+
+    def on_progress(self, progress: Any) -> None:
+        """Show that the worker lives, if that is due.
+
+        Raises:
+            ClaimLost: another worker has taken the job.
+        """
+        now = time.monotonic()
+        if now - self._last < BEAT_SECONDS:
+            return
+        self._last = now
+        done = progress.tokens / max(progress.total_tokens, 1)
+        note = f"{progress.tokens_per_second:,.0f} tokens/s"
+        self._queue.beat(dataclasses.replace(self._claim, done=done, note=note))
+
+
+def _stop_with_parent() -> None:
+    """As Ctrl-C, when standard input ends."""
+
+    def listen() -> None:
+        # Without Python's buffer, whose lock a thread may hold when the process ends.
+        while os.read(sys.stdin.fileno(), 1):
+            pass
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=listen, daemon=True).start()
+
+
+def _tell(kind: str, message: str) -> None:
+    print(json.dumps({kind: message}), flush=True)
+
+
+def main(path: str) -> int:
+    """Work until there is nothing to take; returns the exit status."""
+    # A shell that starts a process in the background may have it ignore Ctrl-C.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        queue = Queue(Path(path))
+        torch.set_num_threads(queue.plan.threads)
+        _stop_with_parent()
+        work(queue, lambda message: _tell("warning", message))
+    except InputError as error:
+        _tell("error", str(error))
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

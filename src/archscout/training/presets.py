@@ -1,0 +1,59 @@
+"""Presets by their names and spaces."""
+
+from __future__ import annotations
+
+from typing import Literal, overload
+
+from archscout.errors import InputError
+from archscout.training.encoders import settings as encoders
+from archscout.training.encoders.settings import PretrainingSettings
+from archscout.training.recurrent import settings as recurrent
+from archscout.training.recurrent.settings import TrainingSettings
+from archscout.training.settings import Preset, find_preset
+
+
+@overload
+def named_preset(name: str, space: Literal["rnn"] = ...) -> Preset[TrainingSettings]: ...
+@overload
+def named_preset(name: str, space: Literal["flexibert"]) -> Preset[PretrainingSettings]: ...
+@overload
+def named_preset(
+    name: str, space: str
+) -> Preset[TrainingSettings] | Preset[PretrainingSettings]: ...
+def named_preset(
+    name: str, space: str = "rnn"
+) -> Preset[TrainingSettings] | Preset[PretrainingSettings]:
+    """The preset of that name, with the scale that it is for.
+
+    Args:
+        name: `quick` or `published`; of recurrent networks also `published-wikitext-2`.
+        space: `rnn` or `flexibert`.
+
+    Raises:
+        InputError: the space has none of that name, or is none that is trained.
+    """
+    if space == "rnn":
+        return find_preset(recurrent.PRESETS, name)
+    if space == "flexibert":
+        return find_preset(encoders.PRESETS, name)
+    raise InputError(f"space {space!r} has no presets; accepted: rnn, flexibert")
+
+
+@overload
+def preset(name: str, space: Literal["rnn"] = ...) -> TrainingSettings: ...
+@overload
+def preset(name: str, space: Literal["flexibert"]) -> PretrainingSettings: ...
+@overload
+def preset(name: str, space: str) -> TrainingSettings | PretrainingSettings: ...
+def preset(name: str, space: str = "rnn") -> TrainingSettings | PretrainingSettings:
+    """The settings of that name; see `named_preset`.
+
+    Raises:
+        InputError: there are none.
+
+    >>> preset("published").sequence_length
+    70
+    >>> preset("published", "flexibert").sequence_length
+    128
+    """
+    return named_preset(name, space).settings

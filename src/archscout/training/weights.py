@@ -1,0 +1,80 @@
+"""The tensors of a training: weights and the optimizer's averages, by the parameters' names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from archscout.errors import InputError
+from archscout.training.checkpoints import Checkpoint, Damaged, read_checkpoint, write_checkpoint
+
+
+def training_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """What a checkpoint holds of a model and its optimizer; no copies.
+
+    Args:
+        model: whose parameters are trained.
+        optimizer: of these parameters.
+    """
+    tensors: dict[str, Tensor] = {}
+    for name, parameter in model.named_parameters():
+        tensors[f"model/{name}"] = parameter.detach()
+        for key, value in optimizer.state[parameter].items():
+            tensors[f"optimizer/{key}/{name}"] = value
+    return tensors
+
+
+def restore_tensors(
+    model: nn.Module, optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]
+) -> None:
+    """Give a model and its optimizer (of Adam's kind) what `training_tensors` gave."""
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    numbers = {id(parameter): i for i, parameter in enumerate(parameters)}
+    state: dict[int, dict[str, Tensor]] = {}
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            parameter.copy_(tensors[f"model/{name}"])
+            found = {
+                key: tensors[f"optimizer/{key}/{name}"]
+                for key in ("step", "exp_avg", "exp_avg_sq")
+                if f"optimizer/{key}/{name}" in tensors
+            }
+            if found:
+                state[numbers[id(parameter)]] = found
+    groups = optimizer.state_dict()["param_groups"]
+    optimizer.load_state_dict({"state": state, "param_groups": groups})
+
+
+def save_weights(model: nn.Module, path: Path) -> None:
+    """Write a model's weights, whole or not at all.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+    weights = {name: p.detach() for name, p in model.named_parameters()}
+    write_checkpoint(path, Checkpoint(weights, {}))
+
+
+def load_best(model: nn.Module, path: Path, when: str) -> None:
+    """Give a model the weights that `save_weights` wrote at its best.
+
+    Args:
+        model: of the same parameters.
+        path: the file.
+        when: it was best, such as `epoch`, for the message.
+
+    Raises:
+        InputError: the file is damaged.
+    """
+    try:
+        weights = read_checkpoint(path).tensors
+    except Damaged as damage:
+        raise InputError(f"{path}, the weights of the best {when}, is damaged: {damage}") from (
+            damage
+        )
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            parameter.copy_(weights[name])

@@ -1,0 +1,142 @@
+"""Workers that train, die, are stopped, and share a folder."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from archscout import spaces
+from archscout.errors import InputError
+from archscout.files import write_json
+from archscout.spaces.recurrent.cells import CELLS
+from archscout.text import load_corpus
+from archscout.training import train
+from archscout.training.jobs import Job, Plan, Queue, Standing, run
+from archscout.training.jobs.worker import work
+from training_runs import SCALE, SETTINGS
+
+EXPLODING = SETTINGS.resized(learning_rate=1e30, clip=1e30)
+
+
+def make(words: Path, folder: Path, names: tuple[str, ...] = ("rnn",), **changes: object) -> Queue:
+    space = spaces.get("rnn")
+    settings = SETTINGS.resized(**changes)
+    plan = Plan.of(space, load_corpus(words), settings, SCALE)
+    jobs = [Job(f"{i}-3", space.to_dict(CELLS[name]), 3) for i, name in enumerate(names)]
+    return Queue.create(folder, plan, jobs)
+
+
+def quiet(_: str) -> None:
+    pass
+
+
+def test_a_job_gives_what_training_gives(words: Path, tmp_path: Path) -> None:
+    queue = make(words, tmp_path / "queue", test_curve=True)
+    work(queue, quiet)
+    outcome = queue.outcomes()["0-3"]
+    alone = train(
+        "rnn", "rnn", words, SETTINGS.resized(test_curve=True), tmp_path / "t", scale=SCALE, seed=3
+    )
+    assert outcome.problem is None
+    assert outcome.result["losses"] == alone.to_dict()["losses"]
+    assert [e["valid_loss"] for e in outcome.epochs] == [r.valid_loss for r in alone.records]
+    assert [e["test_loss"] for e in outcome.epochs][alone.best_epoch - 1] == pytest.approx(
+        alone.losses["test"].nats
+    )
+    assert not (queue.training(queue.jobs[0]) / "checkpoints").exists()
+
+
+def test_divergence_is_recorded_and_work_goes_on(words: Path, tmp_path: Path) -> None:
+    queue = make(words, tmp_path / "queue", ("rnn", "gru"), learning_rate=1e30, clip=1e30)
+    work(queue, quiet)
+    problems = [outcome.problem for outcome in queue.outcomes().values()]
+    assert len(problems) == 2 and all(p and p.startswith("training diverged") for p in problems)
+
+
+def test_another_text_is_refused(words: Path, tmp_path: Path) -> None:
+    text = tmp_path / "text.txt"
+    text.write_text(words.read_text())
+    queue = make(text, tmp_path / "queue")
+    text.write_text(words.read_text() + " more")
+    with pytest.raises(InputError, match="is not the one that"):
+        work(queue, quiet)
+    with pytest.raises(InputError, match="is not the one that"):
+        run(queue)
+
+
+@pytest.mark.slow
+def test_two_workers_do_no_work_twice(words: Path, tmp_path: Path) -> None:
+    queue = make(words, tmp_path / "queue", ("rnn", "gru", "lstm"))
+    seen: list[Standing] = []
+    outcomes = run(queue, 2, seen.append)
+    assert list(outcomes) == ["0-3", "1-3", "2-3"]
+    assert seen[-1].done == seen[-1].total == 3 and not seen[-1].claims
+    assert all(outcome.problem is None for outcome in outcomes.values())
+    assert run(queue, 2) == outcomes
+
+
+def wait_for(condition: Callable[[], object], seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def start(queue: Queue) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "archscout.training.jobs.worker", str(queue.path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+    )
+
+
+@pytest.mark.slow
+def test_a_killed_worker_loses_nothing(words: Path, tmp_path: Path) -> None:
+    whole = make(words, tmp_path / "whole", epochs=40)
+    work(whole, quiet)
+    queue = make(words, tmp_path / "cut", epochs=40)
+    worker = start(queue)
+    checkpoints = queue.training(queue.jobs[0]) / "checkpoints"
+    wait_for(lambda: list(checkpoints.glob("*")))
+    os.kill(worker.pid, signal.SIGKILL)
+    worker.communicate()
+    assert [claim.pid for claim in queue.claims()] == [worker.pid]
+    warnings: list[str] = []
+    outcome = run(queue, 1, on_warning=warnings.append)["0-3"]
+    expected = whole.outcomes()["0-3"]
+    assert outcome.result["losses"] == expected.result["losses"]
+    assert [e["valid_loss"] for e in outcome.epochs] == [e["valid_loss"] for e in expected.epochs]
+
+
+@pytest.mark.slow
+def test_whoever_starts_a_worker_can_stop_it(words: Path, tmp_path: Path) -> None:
+    queue = make(words, tmp_path / "queue", epochs=200)
+    worker = start(queue)
+    checkpoints = queue.training(queue.jobs[0]) / "checkpoints"
+    wait_for(lambda: list(checkpoints.glob("*")))
+    assert worker.stdin is not None
+    worker.stdin.close()
+    assert worker.wait(timeout=30) == 130
+    assert not queue.claims() and not queue.outcomes()
+    assert list(checkpoints.glob("*.safetensors"))
+
+
+@pytest.mark.slow
+def test_workers_that_cannot_start_are_said(words: Path, tmp_path: Path) -> None:
+    queue = make(words, tmp_path / "queue")
+    with pytest.raises(InputError, match="0 workers"):
+        run(queue, 0)
+    broken = dataclasses.asdict(queue.plan) | {"settings": {"nonsense": 1}}
+    jobs = [dataclasses.asdict(job) for job in queue.jobs]
+    write_json(queue.path / "plan.json", {"format": 1, "plan": broken, "jobs": jobs})
+    warnings: list[str] = []
+    with pytest.raises(InputError, match="training setting nonsense is 1"):
+        run(Queue(queue.path), 1, on_warning=warnings.append)
