@@ -47,10 +47,10 @@ def make_queue(words: Path, tmp_path: Path) -> Callable[..., Queue]:
                 continue
             loss = losses[job.name]
             if loss is None:
-                queue.finish(job, Outcome(job.name, "training diverged in epoch 1", 1.0))
+                queue.record(Outcome(job.name, "training diverged in epoch 1", 1.0))
             else:
                 made = recurrent_outcome if space_name == "rnn" else encoder_outcome
-                queue.finish(job, made(job, loss))
+                queue.record(made(job, loss))
         return queue
 
     return make

@@ -499,7 +499,7 @@ def instant(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     def train_all(queue: Queue, *_: Any) -> dict[str, Outcome]:
         while taken := queue.take():
             done.append(taken[0].name)
-            queue.finish(taken[0], Outcome(taken[0].name, "the loss is no number", 1.0))
+            queue.finish(taken[1], Outcome(taken[0].name, "the loss is no number", 1.0))
         return queue.outcomes()
 
     monkeypatch.setattr("archscout.proving.trainings.train_all", train_all)

@@ -55,7 +55,7 @@ def finish_all(monkeypatch: pytest.MonkeyPatch, loss: float = 4.0) -> list[str]:
             job, _claim = taken
             done.append(job.name)
             nats = {part: {"nats": loss} for part in ("valid", "test")}
-            queue.finish(job, Outcome(job.name, None, 1.0, {"losses": nats}))
+            queue.record(Outcome(job.name, None, 1.0, {"losses": nats}))
         return queue.outcomes()
 
     monkeypatch.setattr("archscout.proving.trainings.train_all", train_all)
@@ -108,12 +108,12 @@ def test_the_winner_is_handed_over_with_its_trained_weights(
 
 
 @pytest.mark.slow
-def test_weights_that_are_gone_are_named(
+def test_a_model_that_is_gone_is_named(
     proven: tuple[Run, Proof], copied: Run, tmp_path: Path
 ) -> None:
-    for path in (copied.folder.path / "trained").rglob("best-*.safetensors"):
-        path.unlink()
-    with pytest.raises(InputError, match="the weights of the best epoch"):
+    for path in (copied.folder.path / "trained").rglob("model"):
+        shutil.rmtree(path)
+    with pytest.raises(InputError, match="the trained winner, is gone"):
         hand_over(copied, proven[1], tmp_path / "model")
 
 
@@ -154,7 +154,7 @@ def test_a_failure_is_kept_as_one(hunt: Hunt, monkeypatch: pytest.MonkeyPatch) -
 
     def fail_all(queue: Queue, *_: Any) -> dict[str, Outcome]:
         while taken := queue.take():
-            queue.finish(taken[0], Outcome(taken[0].name, "the loss is no number", 2.0))
+            queue.finish(taken[1], Outcome(taken[0].name, "the loss is no number", 2.0))
         return queue.outcomes()
 
     monkeypatch.setattr("archscout.proving.trainings.train_all", fail_all)

@@ -33,6 +33,7 @@ def train_small(words: Path, tmp_path: Path) -> TrainSmall:
             scale=SCALE,
             seed=seed,
             resume=resume,
+            keep_model=False,
             **(callbacks or {}),
         )
 

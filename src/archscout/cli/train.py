@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import shlex
-import shutil
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -16,7 +15,7 @@ import typer
 from rich.table import Table
 
 from archscout.cli import options
-from archscout.cli.output import Stopped, console, errors, interrupts, progress
+from archscout.cli.output import Stopped, console, errors, progress
 from archscout.errors import InputError
 
 if TYPE_CHECKING:
@@ -446,7 +445,6 @@ def _train_recurrent(
         drawn = sample_text(
             trained.model, trained.vocabulary, prompt, number, temperature, arguments["seed"]
         )
-    _hand_over(trained, corpus.name)
     if as_json:
         result = {"training": str(trained.folder), **trained.to_dict()}
         typer.echo(json.dumps(result | ({} if drawn is None else {"sample": drawn})))
@@ -473,26 +471,6 @@ def _print_epoch(record: EpochRecord) -> None:
         markup=False,
         highlight=False,
         soft_wrap=True,
-    )
-
-
-def _hand_over(trained: Trained, text: str) -> None:
-    """Write the trained model as transformers loads it."""
-    from archscout.exporting import export
-    from archscout.training.folder import MODEL
-
-    interrupts.check()
-    folder = trained.folder.path / MODEL
-    shutil.rmtree(folder, ignore_errors=True)
-    perplexity = trained.losses["valid"].perplexity
-    origin = f"trained on {text}, validation perplexity {perplexity:.1f}"
-    export(
-        trained.space,
-        trained.architecture,
-        trained.model.cpu(),
-        trained.vocabulary,
-        folder,
-        origin,
     )
 
 

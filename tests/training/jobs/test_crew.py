@@ -18,8 +18,9 @@ from archscout.errors import InputError
 from archscout.files import write_json
 from archscout.spaces.recurrent.cells import CELLS
 from archscout.text import load_corpus
-from archscout.training import train
-from archscout.training.jobs import Job, Plan, Queue, Standing, run
+from archscout.training import Progress, train
+from archscout.training.jobs import Job, Plan, Queue, Standing, run, worker
+from archscout.training.jobs.queue import ClaimLost
 from archscout.training.jobs.worker import work
 from training_runs import SCALE, SETTINGS
 
@@ -98,17 +99,35 @@ def start(queue: Queue) -> subprocess.Popen[bytes]:
     )
 
 
+def test_a_claim_is_kept_fresh_while_an_evaluation_lasts(
+    words: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue = make(words, tmp_path / "queue")
+    monkeypatch.setattr(worker, "BEAT_SECONDS", 0.01)
+    taken = queue.take()
+    assert taken is not None
+    place = queue.path / "claims" / "0-3.json"
+    before = place.stat().st_mtime_ns
+    with worker._Pulse(queue, taken[1]):
+        wait_for(lambda: place.stat().st_mtime_ns > before)
+    queue.release(taken[1])
+    with worker._Pulse(queue, taken[1]) as pulse:
+        wait_for(lambda: pulse._failure is not None)
+        with pytest.raises(ClaimLost):
+            pulse.on_progress(Progress(1, 2, 3, 4, 5.0, 6.0))
+
+
 @pytest.mark.slow
 def test_a_killed_worker_loses_nothing(words: Path, tmp_path: Path) -> None:
     whole = make(words, tmp_path / "whole", epochs=40)
     work(whole, quiet)
     queue = make(words, tmp_path / "cut", epochs=40)
-    worker = start(queue)
+    process = start(queue)
     checkpoints = queue.training(queue.jobs[0]) / "checkpoints"
     wait_for(lambda: list(checkpoints.glob("*")))
-    os.kill(worker.pid, signal.SIGKILL)
-    worker.communicate()
-    assert [claim.pid for claim in queue.claims()] == [worker.pid]
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate()
+    assert [claim.pid for claim in queue.claims()] == [process.pid]
     warnings: list[str] = []
     outcome = run(queue, 1, on_warning=warnings.append)["0-3"]
     expected = whole.outcomes()["0-3"]
@@ -119,12 +138,12 @@ def test_a_killed_worker_loses_nothing(words: Path, tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_whoever_starts_a_worker_can_stop_it(words: Path, tmp_path: Path) -> None:
     queue = make(words, tmp_path / "queue", epochs=200)
-    worker = start(queue)
+    process = start(queue)
     checkpoints = queue.training(queue.jobs[0]) / "checkpoints"
     wait_for(lambda: list(checkpoints.glob("*")))
-    assert worker.stdin is not None
-    worker.stdin.close()
-    assert worker.wait(timeout=30) == 130
+    assert process.stdin is not None
+    process.stdin.close()
+    assert process.wait(timeout=30) == 130
     assert not queue.claims() and not queue.outcomes()
     assert list(checkpoints.glob("*.safetensors"))
 

@@ -57,7 +57,7 @@ def test_jobs_are_taken_in_order_and_once(queue: Queue) -> None:
 def test_a_released_job_can_be_taken_again(queue: Queue) -> None:
     first = queue.take()
     assert first is not None
-    queue.release(first[0])
+    queue.release(first[1])
     again = queue.take()
     assert again is not None and again[0] == first[0] and again[1].deaths == 0
 
@@ -66,7 +66,7 @@ def test_a_finished_job_is_not_taken(queue: Queue, jobs: list[Job]) -> None:
     taken = queue.take()
     assert taken is not None
     outcome = Outcome("0-0", None, 1.5, {"parameters": 3}, [{"epoch": 1}])
-    queue.finish(taken[0], outcome)
+    queue.finish(taken[1], outcome)
     assert queue.outcome(jobs[0]) == outcome and Queue(queue.path).outcomes() == {"0-0": outcome}
     assert not queue.claims()
     following = queue.take()
@@ -111,6 +111,9 @@ def test_whoever_stood_still_notices(queue: Queue) -> None:
     assert again is not None and again[0].name == "0-0"
     with pytest.raises(ClaimLost):
         queue.beat(taken[1])
+    with pytest.raises(ClaimLost):
+        queue.finish(taken[1], Outcome("0-0", None, 1.0))
+    queue.release(taken[1])
     queue.beat(again[1])
 
 
@@ -122,7 +125,7 @@ def test_what_only_going_on_needs_is_removed(plan: Plan, jobs: list[Job], tmp_pa
         (folder / "checkpoints").mkdir(parents=True)
         for name in ("checkpoints/checkpoint-1.safetensors", "best-1.safetensors", "result.json"):
             (folder / name).write_text("{}")
-        queue.finish(jobs[0], Outcome("0-0", None, 1.0))
+        queue.record(Outcome("0-0", None, 1.0))
         left = sorted(path.name for path in folder.iterdir())
         assert left == (["best-1.safetensors"] if keep else []) + ["result.json"]
 
@@ -165,7 +168,7 @@ def test_what_is_left_to_do(queue: Queue, jobs: list[Job]) -> None:
     assert Standing.of(queue).seconds_left() is None
     taken = queue.take()
     assert taken is not None
-    queue.finish(taken[0], Outcome("0-0", None, 10.0))
+    queue.finish(taken[1], Outcome("0-0", None, 10.0))
     following = queue.take()
     assert following is not None
     queue.beat(dataclasses.replace(following[1], done=0.25))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import os
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -38,6 +37,7 @@ from archscout.training.folder import (
     TrainingFolder,
     check_identity,
 )
+from archscout.training.handing_over import write_model
 from archscout.training.outcome import Diverged, Loss
 from archscout.training.settings import find_preset
 
@@ -108,6 +108,7 @@ def pretrain(
     tokenizer: str | os.PathLike[str] | None = None,
     device: str = "cpu",
     resume: bool = False,
+    keep_model: bool = True,
     on_start: Callable[[int, int], None] | None = None,
     on_progress: Callable[[PretrainingProgress], None] | None = None,
     on_evaluation: Callable[[EvaluationRecord], None] | None = None,
@@ -133,14 +134,15 @@ def pretrain(
         tokenizer: a ready one, see `WordPiece.load`; by default one is trained on the text.
         device: where it is trained, such as `cpu` or `cuda`.
         resume: go on with the training that lies in the folder, if there is one.
+        keep_model: write the encoder as transformers loads it, to `model/`.
         on_start: called with the tokens read so far and those to be read.
         on_progress: called after every step.
         on_evaluation: called after every evaluation.
         on_warning: called with what the user should know, such as of a damaged checkpoint.
 
     Returns:
-        The encoder, with the weights after its best evaluation; `model/` in the training folder
-        holds it as transformers loads it, `milestones/` those on the way.
+        The encoder, with the weights after its best evaluation; `milestones/` in the training
+        folder holds those on the way, as transformers loads them.
 
     Raises:
         InputError: something given cannot be used, differs from what is resumed, a package is
@@ -182,7 +184,7 @@ def pretrain(
     _begin(training, pieces, resume, on_warning or (lambda _: None))
     if on_start is not None:
         on_start(training.tokens_done, settings.steps * settings.step_tokens)
-    return _finish(training, hand_over)
+    return _finish(training, hand_over, keep_model)
 
 
 def _flexibert(space: str | Space[Any]) -> FlexibertSpace:
@@ -265,7 +267,7 @@ def _begin(
     training.restore(checkpoint)
 
 
-def _finish(training: Pretraining, hand_over: _HandOver) -> Pretrained:
+def _finish(training: Pretraining, hand_over: _HandOver, keep_model: bool) -> Pretrained:
     """Train, evaluate with the best weights, and write the result."""
     folder, text, state = training.folder, training.text, training.state
     try:
@@ -288,7 +290,8 @@ def _finish(training: Pretraining, hand_over: _HandOver) -> Pretrained:
         state.ended,
     )
     if training.accelerator.is_main_process:
-        hand_over.best(pretrained.losses["valid"])
+        if keep_model:
+            hand_over.best(pretrained.losses["valid"])
         write_json(folder.path / RESULT, pretrained.to_dict())
     return pretrained
 
@@ -314,10 +317,5 @@ class _HandOver:
         self._export(self.folder / MODEL, quality)
 
     def _export(self, folder: Path, quality: str) -> None:
-        # It imports the search, which nothing else here needs.
-        from archscout.exporting import export
-
-        # Of a training that went back to an earlier checkpoint, or was done already.
-        shutil.rmtree(folder, ignore_errors=True)
         origin = f"pretrained on {self.text}, {quality}"
-        export(self.space, self.architecture, self.encoder, self.tokenizer, folder, origin)
+        write_model(self.space, self.architecture, self.encoder, self.tokenizer, folder, origin)

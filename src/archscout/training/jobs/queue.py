@@ -15,7 +15,7 @@ import secrets
 import shutil
 import socket
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from archscout.text import Corpus, tokenizer_for
 
 FORMAT = 1
 PLAN = "plan.json"
+_CLAIMS, _TRAININGS = "claims", "trainings"
 
 BEAT_SECONDS = 5.0
 """How often a worker shows that it lives."""
@@ -70,7 +71,7 @@ class Plan:
         tokenizer: of encoders, where it is not trained on the text.
         device: where they are trained.
         threads: of each worker.
-        keep_weights: keep the weights of finished trainings, at their best.
+        keep_weights: keep the weights of finished trainings, at their best, and the models.
     """
 
     space: str
@@ -236,11 +237,11 @@ class Queue:
 
     def training(self, job: Job) -> Path:
         """The training folder of a job."""
-        return self.path / "trainings" / job.name
+        return self.path / _TRAININGS / job.name
 
     def outcome(self, job: Job) -> Outcome | None:
         """How a job ended; None if it has not."""
-        if job.name not in self._ended and (document := _read(self._outcome(job))):
+        if job.name not in self._ended and (document := _read(self._outcome(job.name))):
             self._ended[job.name] = Outcome(**document)
         return self._ended.get(job.name)
 
@@ -251,12 +252,12 @@ class Queue:
 
     def claims(self) -> list[Claim]:
         """What workers are at, or were when they died."""
-        found = (_read(self._claim(job)) for job in self.jobs if not self.is_done(job))
+        found = (_read(self._claim(job.name)) for job in self.jobs if not self.is_done(job))
         return [Claim(**document) for document in found if document is not None]
 
     def is_done(self, job: Job) -> bool:
         """Whether a job ended, well or not."""
-        return job.name in self._ended or self._outcome(job).exists()
+        return job.name in self._ended or self._outcome(job.name).exists()
 
     # What workers do
 
@@ -272,20 +273,19 @@ class Queue:
             for job in self.jobs:
                 if self.is_done(job):
                     continue
-                there = _read(self._claim(job))
+                there = _read(self._claim(job.name))
                 before = None if there is None else Claim(**there)
                 if before is not None and self._is_alive(before, now):
                     continue
                 deaths = 0 if before is None else before.deaths + 1
                 if deaths >= DEATHS:
-                    self.finish(
-                        job, Outcome(job.name, f"the worker died {deaths} times at it", 0.0)
-                    )
+                    problem = f"the worker died {deaths} times at it"
+                    self.record(Outcome(job.name, problem, 0.0))
                     continue
                 claim = Claim(
                     job.name, secrets.token_hex(8), socket.gethostname(), os.getpid(), deaths
                 )
-                write_json(self._claim(job), dataclasses.asdict(claim))
+                write_json(self._claim(job.name), dataclasses.asdict(claim))
                 return job, claim
         return None
 
@@ -297,53 +297,69 @@ class Queue:
             InputError: the folder cannot be written.
         """
         with self._locked():
-            there = _read(self.path / "claims" / f"{claim.job}.json")
-            if there is None or there["token"] != claim.token:
-                raise ClaimLost(claim.job)
-            write_json(self.path / "claims" / f"{claim.job}.json", dataclasses.asdict(claim))
+            self._check(claim)
+            write_json(self._claim(claim.job), dataclasses.asdict(claim))
 
-    def release(self, job: Job) -> None:
-        """Leave a job, done or not, to whoever comes next."""
-        self._claim(job).unlink(missing_ok=True)
-
-    def finish(self, job: Job, outcome: Outcome) -> None:
-        """Record how a job ended, and remove what only going on would need.
+    def release(self, claim: Claim) -> None:
+        """Leave a job to whoever comes next, if it is still this worker's.
 
         Raises:
             InputError: the folder cannot be written.
         """
-        write_json(self._outcome(job), dataclasses.asdict(outcome))
-        folder = self.training(job)
+        with self._locked(), suppress(ClaimLost):
+            self._check(claim)
+            self._claim(claim.job).unlink(missing_ok=True)
+
+    def finish(self, claim: Claim, outcome: Outcome) -> None:
+        """Record how a job ended, and remove what only going on would need.
+
+        Raises:
+            ClaimLost: another worker has taken the job.
+            InputError: the folder cannot be written.
+        """
+        with self._locked():
+            self._check(claim)
+            self.record(outcome)
+
+    def record(self, outcome: Outcome) -> None:
+        """Do so for whoever is at the job.
+
+        Raises:
+            InputError: the folder cannot be written.
+        """
+        write_json(self._outcome(outcome.job), dataclasses.asdict(outcome))
+        folder = self.path / _TRAININGS / outcome.job
         for name in ("checkpoints", "events"):
             shutil.rmtree(folder / name, ignore_errors=True)
         if not self.plan.keep_weights:
-            shutil.rmtree(folder / "model", ignore_errors=True)
             for path in folder.glob("best-*.safetensors"):
                 path.unlink(missing_ok=True)
-        self.release(job)
+        self._claim(outcome.job).unlink(missing_ok=True)
+
+    def _check(self, claim: Claim) -> None:
+        there = _read(self._claim(claim.job))
+        if there is None or there["token"] != claim.token:
+            raise ClaimLost(claim.job)
 
     def _is_alive(self, claim: Claim, now: float) -> bool:
         try:
-            age = now - self._claim_of(claim).stat().st_mtime
+            age = now - self._claim(claim.job).stat().st_mtime
         except FileNotFoundError:
             return False
         if age > _STALE_SECONDS:
             return False
         return claim.host != socket.gethostname() or _runs(claim.pid)
 
-    def _claim_of(self, claim: Claim) -> Path:
-        return self.path / "claims" / f"{claim.job}.json"
+    def _claim(self, name: str) -> Path:
+        return self.path / _CLAIMS / f"{name}.json"
 
-    def _claim(self, job: Job) -> Path:
-        return self.path / "claims" / f"{job.name}.json"
-
-    def _outcome(self, job: Job) -> Path:
-        return self.path / "outcomes" / f"{job.name}.json"
+    def _outcome(self, name: str) -> Path:
+        return self.path / "outcomes" / f"{name}.json"
 
     @contextmanager
     def _locked(self) -> Iterator[float]:
         """Hold the lock of the claims; gives the time by the clock of the disk that holds them."""
-        path = self.path / "claims" / ".lock"
+        path = self.path / _CLAIMS / ".lock"
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with filelock.FileLock(path, timeout=_LOCK_SECONDS):

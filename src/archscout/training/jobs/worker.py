@@ -59,20 +59,19 @@ def work(queue: Queue, warn: Warn) -> None:
     while taken := queue.take():
         job, claim = taken
         try:
-            outcome = _train(queue, job, claim, corpus, warn)
+            with _Pulse(queue, claim) as pulse:
+                outcome = _train(queue, job, corpus, pulse, warn)
+            queue.finish(claim, outcome)
         except ClaimLost:
             warn(f"{job.name} was taken by another worker, for this one had stood still")
-            continue
         except BaseException:
-            queue.release(job)
+            queue.release(claim)
             raise
-        queue.finish(job, outcome)
 
 
-def _train(queue: Queue, job: Job, claim: Claim, corpus: Corpus, warn: Warn) -> Outcome:
+def _train(queue: Queue, job: Job, corpus: Corpus, pulse: _Pulse, warn: Warn) -> Outcome:
     plan, start = queue.plan, time.monotonic()
     space = spaces.get(plan.space)
-    pulse = _Pulse(queue, claim)
     try:
         train(
             space,
@@ -85,6 +84,7 @@ def _train(queue: Queue, job: Job, claim: Claim, corpus: Corpus, warn: Warn) -> 
             vocabulary_limit=plan.vocabulary_limit,
             device=plan.device,
             resume=True,
+            keep_model=plan.keep_weights,
             **({} if plan.tokenizer is None else {"tokenizer": plan.tokenizer}),
             on_progress=pulse.on_progress,
             on_warning=lambda message: warn(f"{job.name}: {message}"),
@@ -106,25 +106,45 @@ def _train(queue: Queue, job: Job, claim: Claim, corpus: Corpus, warn: Warn) -> 
 
 
 class _Pulse:
-    """Keeps a claim fresh while a training goes on."""
+    """Keeps a claim fresh while a training goes on, as a context.
+
+    From a thread of its own, for an evaluation may take longer than a claim may be silent.
+    """
 
     def __init__(self, queue: Queue, claim: Claim) -> None:
         self._queue, self._claim = queue, claim
-        self._last = time.monotonic()
+        self._over = threading.Event()
+        self._failure: Exception | None = None
+        self._thread = threading.Thread(target=self._beat, daemon=True)
+
+    def __enter__(self) -> _Pulse:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _beat(self) -> None:
+        while not self._over.wait(BEAT_SECONDS):
+            try:
+                self._queue.beat(self._claim)
+            except (ClaimLost, InputError) as error:
+                self._failure = error
+                return
 
     def on_progress(self, progress: Any) -> None:
-        """Show that the worker lives, if that is due.
+        """Note how far the training is.
 
         Raises:
             ClaimLost: another worker has taken the job.
+            InputError: the claim cannot be written.
         """
-        now = time.monotonic()
-        if now - self._last < BEAT_SECONDS:
-            return
-        self._last = now
+        if self._failure is not None:
+            raise self._failure
         done = progress.tokens / max(progress.total_tokens, 1)
         note = f"{progress.tokens_per_second:,.0f} tokens/s"
-        self._queue.beat(dataclasses.replace(self._claim, done=done, note=note))
+        self._claim = dataclasses.replace(self._claim, done=done, note=note)
 
 
 def _stop_with_parent() -> None:

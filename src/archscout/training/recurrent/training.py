@@ -20,11 +20,13 @@ from archscout.spaces.recurrent.space import RecurrentScale, RecurrentSpace
 from archscout.text import Corpus, Vocabulary, load_corpus
 from archscout.training.folder import (
     FORMAT,
+    MODEL,
     RESULT,
     VOCABULARY,
     TrainingFolder,
     check_identity,
 )
+from archscout.training.handing_over import write_model
 from archscout.training.outcome import Diverged, Loss
 from archscout.training.parts import splits
 from archscout.training.recurrent.evaluation import evaluate
@@ -93,6 +95,7 @@ def train_language_model(
     vocabulary_limit: int | None = None,
     device: str = "cpu",
     resume: bool = False,
+    keep_model: bool = True,
     on_start: Callable[[int, int], None] | None = None,
     on_progress: Callable[[Progress], None] | None = None,
     on_epoch: Callable[[EpochRecord], None] | None = None,
@@ -115,6 +118,7 @@ def train_language_model(
         vocabulary_limit: size limit of the vocabulary.
         device: where it is trained, such as `cpu` or `cuda`.
         resume: go on with the training that lies in the folder, if there is one.
+        keep_model: write the model as transformers loads it, to `model/`.
         on_start: called with the tokens read so far, of all epochs, and those to be read.
         on_progress: called after every step.
         on_epoch: called after every epoch.
@@ -177,6 +181,9 @@ def train_language_model(
         state.records,
         state.ended,
     )
+    if keep_model:
+        origin = f"trained on {corpus.name}, validation perplexity {losses['valid'].perplexity:.1f}"
+        write_model(found, architecture, model, vocabulary, folder.path / MODEL, origin)
     write_json(folder.path / RESULT, trained.to_dict())
     return trained
 
