@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
+from safetensors import SafetensorError
 from torch import nn
 
 import archscout
@@ -151,7 +152,7 @@ def test_logits_are_those_of_the_built_network_to_the_last_digit(
     assert expected.shape == (2, 6, len(CASES[name][2]))
     assert torch.equal(loaded[name]["logits"], expected)
     assert torch.equal(loaded[name]["other"], expected)
-    assert not torch.equal(expected[0], expected[1])
+    assert not torch.equal(expected[0, 0], expected[0, 1])
 
 
 @every_case
@@ -319,6 +320,49 @@ def test_a_disk_that_fills_up_on_the_way_leaves_nothing(
         with pytest.raises(InputError, match="No space left on device"):
             export(SPACE, LSTM, build("lstm"), WORDS, tmp_path / "model")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_weights_that_find_no_room_are_one_message(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def save_pretrained(*_: Any, **__: Any) -> None:
+        raise SafetensorError("I/O error: No space left on device (os error 28)")
+
+    monkeypatch.setattr(RecurrentSpace, "save_pretrained", save_pretrained)
+    with pytest.raises(InputError, match=r"cannot write .*/model: I/O error: No space left on dev"):
+        export(SPACE, LSTM, build("lstm"), WORDS, tmp_path / "model")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_is_replaced_once_the_new_one_is_complete(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = tmp_path / "model"
+    model.mkdir()
+    (model / "letter.txt").write_text("dear")
+
+    def full(*_: Any, **__: Any) -> None:
+        raise SafetensorError("No space left on device")
+
+    def refused(part: Any, path: Any) -> None:
+        if Path(path) == model and not str(part).endswith(".old"):
+            raise OSError(errno.EACCES, os.strerror(errno.EACCES))
+        rename(part, path)
+
+    rename = os.replace
+    for target, name, failing in (
+        (RecurrentSpace, "save_pretrained", full),
+        (os, "replace", refused),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr(target, name, failing)
+            with pytest.raises(InputError, match="cannot write"):
+                export(SPACE, LSTM, build("lstm"), WORDS, model, replace=True)
+        assert [path.name for path in tmp_path.rglob("*")] == ["model", "letter.txt"]
+    export(SPACE, LSTM, build("lstm"), WORDS, model, replace=True)
+    assert {path.name for path in model.iterdir()} == FILES and os.listdir(tmp_path) == ["model"]
+    export(SPACE, LSTM, build("lstm"), WORDS, tmp_path / "other", replace=True)
+    assert {path.name for path in (tmp_path / "other").iterdir()} == FILES
 
 
 def test_a_failure_of_any_kind_leaves_nothing(

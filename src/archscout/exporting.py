@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
 from torch import nn
 
 from archscout.errors import InputError
@@ -24,6 +25,7 @@ from archscout.text import Tokenizer
 
 GENOTYPE = "genotype.json"
 VOCABULARY = "vocabulary.json"
+README = "README.md"
 
 _README = """\
 # {title}
@@ -50,6 +52,8 @@ def export(
     vocabulary: Tokenizer,
     folder: str | os.PathLike[str],
     origin: str = "untrained",
+    *,
+    replace: bool = False,
 ) -> Path:
     """Write a network as a folder that transformers loads, whole or not at all.
 
@@ -60,6 +64,7 @@ def export(
         vocabulary: of the text it is for: words, or pieces of them.
         folder: to be made; it may be there if it is empty.
         origin: what the weights are, for the README.
+        replace: the folder may hold something, which is removed once the new one is complete.
 
     Returns:
         The folder.
@@ -68,7 +73,8 @@ def export(
         InputError: the folder is not empty, or cannot be written.
     """
     path = Path(folder)
-    _check_free(path)
+    if not replace:
+        _check_free(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         part = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
@@ -93,14 +99,19 @@ def export(
             auto_class=space.auto_class,
             tokenizer=vocabulary.describe(),
         )
-        _write(part / "README.md", readme)
+        _write(part / README, readme)
         # Temporary folders are closed to others, and so are files of safetensors.
         part.chmod(0o755)
         for file in part.iterdir():
             file.chmod(0o644)
-        os.replace(part, path)
-    except OSError as error:
-        raise InputError(f"cannot write {path}: {error.strerror or error}") from error
+        if replace:
+            _swap(part, path)
+        else:
+            os.replace(part, path)
+    # Whatever goes wrong in writing weights, a full disk too, safetensors has an error of its own.
+    except (OSError, SafetensorError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"cannot write {path}: {reason}") from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
     return path
@@ -150,6 +161,21 @@ def _check_free(path: Path) -> None:
             raise InputError(f"{path} is there already; name a folder that is not, or is empty")
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror or error}") from error
+
+
+def _swap(part: Path, path: Path) -> None:
+    """Put a complete folder in the place of what is there, which is kept until that is done."""
+    if not path.exists():
+        os.replace(part, path)
+        return
+    aside = part.with_name(f"{part.name}.old")
+    os.replace(path, aside)
+    try:
+        os.replace(part, path)
+    except BaseException:
+        os.replace(aside, path)
+        raise
+    shutil.rmtree(aside, ignore_errors=True)
 
 
 def _write(path: Path, text: str) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
+import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,8 @@ def write_whole(path: Path, content: bytes) -> None:
     Raises:
         InputError: it cannot be written, such as for a full disk; what was there is left alone.
     """
-    part = path.with_name(f".{path.name}.part")
+    # Several machines may write the same file, and each has a part of its own.
+    part = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with part.open("wb") as file:
@@ -29,6 +32,30 @@ def write_whole(path: Path, content: bytes) -> None:
         raise InputError(f"cannot write {path}: {error.strerror or error}") from error
     finally:
         part.unlink(missing_ok=True)
+
+
+def replace_folder(part: Path, folder: Path) -> None:
+    """Put a complete folder in the place of another, which is kept until that is done.
+
+    Args:
+        part: the new one, beside the other.
+        folder: its name from now on; nothing need be there.
+
+    Raises:
+        OSError: it cannot be renamed; what was there is left alone.
+    """
+    if not folder.exists():
+        os.replace(part, folder)
+        return
+    aside = part.with_name(f"{part.name}.old")
+    shutil.rmtree(aside, ignore_errors=True)
+    os.replace(folder, aside)
+    try:
+        os.replace(part, folder)
+    except BaseException:
+        os.replace(aside, folder)
+        raise
+    shutil.rmtree(aside, ignore_errors=True)
 
 
 def write_json(path: Path, document: Any) -> None:

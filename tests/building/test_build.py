@@ -154,3 +154,23 @@ def test_built_from_end_to_end(make_queue: MakeQueue) -> None:
     with pytest.raises(InputError, match="holds another plan"):
         build(folder, "mine", queue.plan, queue.jobs)
     assert plan_jobs(found.space, list(found.architectures.values()))
+
+
+def test_a_text_without_a_test_part_is_refused_before_any_work(
+    make_queue: MakeQueue, tmp_path: Path
+) -> None:
+    queue = make_queue("rnn", {}, 1)
+    plan = dataclasses.replace(queue.plan, parts=("train", "valid"))
+    with pytest.raises(InputError, match="has no test split: it has train, valid"):
+        build(tmp_path / "out", "mine", plan, queue.jobs)
+    with pytest.raises(InputError, match="0 workers"):
+        build(tmp_path / "out", "mine", queue.plan, queue.jobs, workers=0)
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_only_dataset_is_the_text(make_queue: MakeQueue) -> None:
+    queue = make_queue("rnn", {"0-0": 5.0}, 1)
+    write(queue, "mine")
+    assert benchmarks.load(str(queue.path), dataset="words").dataset == "words"
+    with pytest.raises(InputError, match="mine has no dataset 'ptb'; accepted is words"):
+        benchmarks.load(str(queue.path), dataset="ptb")

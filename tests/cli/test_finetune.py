@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from archscout.training.folder import milestone_name
 from archscout.training.glue.loop import TaskTraining
 from glue_runs import export_tiny, write_glue
 
@@ -68,7 +69,7 @@ def test_every_checkpoint(
     archscout: Program, encoder: Path, glue_data: Path, tmp_path: Path, width: int
 ) -> None:
     for steps in (0, 50):
-        shutil.copytree(encoder, tmp_path / "training" / "milestones" / f"step-{steps}")
+        shutil.copytree(encoder, tmp_path / "training" / "milestones" / milestone_name(steps))
     arguments = (
         *("finetune", tmp_path / "training", "--every-checkpoint", "--tasks", "cola,rte"),
         *("--data", glue_data, "--out", tmp_path / "out", *SMALL),
@@ -81,6 +82,41 @@ def test_every_checkpoint(
     assert f"{scores['50']['rte']:.2f}" in done.out and "majority" in done.out
     again = archscout(*arguments, "--resume", "--json")
     assert json.loads(again.out)["curve"]["scores"] == scores
+
+
+@pytest.mark.parametrize("failing", ["at 50", "cola and rte"])
+def test_means_of_a_curve_are_over_the_same_tasks(
+    archscout: Program,
+    encoder: Path,
+    glue_data: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    failing: str,
+) -> None:
+    for steps in (0, 50):
+        shutil.copytree(encoder, tmp_path / "training" / "milestones" / milestone_name(steps))
+    original = TaskTraining._rate
+
+    def rate(training: TaskTraining) -> float:
+        cola_at_50 = training.task.name == "cola" and "step-00000050" in str(training.folder)
+        return 1e30 if failing != "at 50" or cola_at_50 else original(training)
+
+    monkeypatch.setattr(TaskTraining, "_rate", rate)
+    arguments = (
+        *("finetune", tmp_path / "training", "--every-checkpoint", "--tasks", "cola,rte"),
+        *("--data", glue_data, "--out", tmp_path / "out", *SMALL),
+    )
+    done = archscout(*arguments)
+    told = "the mean is of the tasks that have a score at every step: "
+    if failing == "at 50":
+        assert done.code == 0 and f"{told}rte" in done.err
+        last = [line for line in done.out.splitlines() if "│" in line][-2:]
+        rte, mean = ([cell.strip() for cell in line.split("│")[2:]] for line in last)
+        assert rte == mean and all(rte[:3])
+    else:
+        assert done.code == 2 and f"{told}there are none" in done.err
+        again = archscout(*arguments, "--resume", "--json")
+        assert again.code == 2 and json.loads(again.out)["curve"]["scores"] == {"0": {}, "50": {}}
 
 
 def test_ctrl_c_says_how_to_go_on(

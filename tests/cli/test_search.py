@@ -575,7 +575,7 @@ def test_more_of_each_can_be_asked_for(
         (["--train-top", "2", "--train-set", "epoch=2"], "training setting epoch is '2': there"),
         (["--train-top", "2", "--train-set", "epochs=few"], "training setting epochs is 'few'"),
         (["--train-top", "2", "--train-set", "epochs"], "accepted is NAME=VALUE"),
-        (["--train-top", "2", "--workers", "0"], "--workers 0; accepted is a whole number"),
+        (["--train-top", "2", "--workers", "0"], "0 workers; accepted is a whole number"),
         (["--workers", "2"], "--workers says how to train, but --train-top not how many"),
         (["--train-preset", "quick"], "--train-preset says how to train"),
         (["--train-set", "epochs=2"], "--train-set says how to train"),

@@ -110,6 +110,10 @@ def test_divergence_is_one_message(
         (["lstm", "--seed", "-1"], "seed is -1"),
         (["lstm", "--milestones", "5"], "--milestones is for architectures of space flexibert"),
         (["lstm", "--tokenizer", "t"], "--tokenizer is for architectures of space flexibert"),
+        (
+            ["lstm", "--dataset-buffer", "9"],
+            "--dataset-buffer is for architectures of space",
+        ),
         (["lstm", "--dataset", "text"], "--dataset is for architectures of space flexibert"),
         (["lstm", "--space", "cnn"], "unknown space 'cnn'"),
     ],
@@ -206,16 +210,16 @@ def test_an_encoder_reads_a_data_set(
 ) -> None:
     pytest.importorskip("datasets")
     monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
-    text = tmp_path / "many.txt"
-    text.write_text((words.read_text() + "\n") * 30)
     WordPiece.train(load_corpus(words), 60).save(tmp_path / "pieces.json")
     done = archscout(
-        *("train", encoder, "--dataset", "text", "--dataset-files", text),
+        *("train", encoder, "--dataset", "text", "--dataset-files", words),
+        *("--dataset-held-out", "10", "--dataset-buffer", "20"),
         *("--tokenizer", tmp_path / "pieces.json", "--out", tmp_path / "t", "--json"),
         *(argument for argument in SMALL_ENCODER if argument not in ("--vocabulary-size", "60")),
     )
     assert done.code == 0, done.err
-    assert list(json.loads(done.out)["losses"]) == ["valid"]
+    losses = json.loads(done.out)["losses"]
+    assert list(losses) == ["valid"] and losses["valid"]["tokens"] == 10 * 12
 
 
 @pytest.mark.parametrize(
@@ -225,6 +229,8 @@ def test_an_encoder_reads_a_data_set(
         (["--hidden-size", "128"], "--hidden-size is for architectures of space rnn"),
         (["--no-jitter"], "--jitter is for architectures of space rnn"),
         (["--sample", "5"], "--sample is for architectures of space rnn"),
+        (["--prompt", "w1"], "--prompt is for architectures of space rnn"),
+        (["--temperature", "0.5"], "--temperature is for architectures of space rnn"),
         (["--preset", "slow"], "unknown preset 'slow'; accepted: published, quick"),
         (["--objective", "next"], "training setting objective is 'next'"),
         (["--mask-share", "0"], "training setting mask_share is 0.0"),
@@ -233,6 +239,7 @@ def test_an_encoder_reads_a_data_set(
         (["--sequence-length", "600"], "the encoder has 512 positions"),
         (["--dataset", "text"], "--text and --dataset are both given"),
         (["--dataset-column", "body"], "--dataset-column needs --dataset"),
+        (["--dataset-held-out", "5"], "--dataset-held-out needs --dataset"),
         (["--space", "rnn"], "node"),
     ],
 )
@@ -256,3 +263,8 @@ def test_a_data_set_needs_a_tokenizer(archscout: Program, encoder: Path, tmp_pat
     assert done.code == 2 and "give a ready one (--tokenizer)" in done.err
     done = archscout("train", encoder, "--dataset", "", "--out", tmp_path / "t")
     assert done.code == 2 and "accepted is NAME or NAME:CONFIG" in done.err
+    leak = ("--dataset", "text", "--dataset-valid-split", "train")
+    done = archscout("train", encoder, *leak, "--out", tmp_path / "t")
+    assert done.code == 2 and "is for training and validation both" in done.err
+    done = archscout("train", encoder, "--dataset", "text", "--dataset-buffer", "0")
+    assert done.code == 2 and "buffer of the data set is 0" in done.err

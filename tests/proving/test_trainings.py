@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from archscout.errors import InputError
-from archscout.proving import Proof, check_count, hand_over, load_proof, prove, trainings
+from archscout.proving import Proof, check_count, hand_over, load_proof, prove
 from archscout.proving.choice import choose
 from archscout.searching import Run
 from archscout.spaces import FlexibertSpace
@@ -163,23 +163,6 @@ def test_a_failure_is_kept_as_one(hunt: Hunt, monkeypatch: pytest.MonkeyPatch) -
     assert proof.part == "valid" and proof.winner is None
     assert load_proof(run.folder.path) == proof
     assert hand_over(run, proof, run.folder.path / "model") is None
-
-
-def test_it_waits_for_workers_that_a_killed_search_left(
-    hunt: Hunt, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    run = hunt()
-    finish_all(monkeypatch)
-    whole = trainings.train_all
-    calls: list[int] = []
-
-    def at_first_others(queue: Queue, *rest: Any) -> dict[str, Outcome]:
-        calls.append(1)
-        return {} if len(calls) < 3 else whole(queue, *rest)
-
-    monkeypatch.setattr("archscout.proving.trainings.train_all", at_first_others)
-    monkeypatch.setattr("archscout.proving.trainings._WAIT_SECONDS", 0.0)
-    assert len(prove(run, 2, SETTINGS).trainees) == 4 and len(calls) == 3
 
 
 def test_another_process_in_the_folder_is_noticed(

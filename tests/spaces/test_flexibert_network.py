@@ -74,6 +74,16 @@ def test_dct_is_scipys_of_type_two(positions: int, heads: int) -> None:
     assert np.allclose(found.numpy(), expected, rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize("kind", ["DFT", "DCT"])
+def test_transforms_are_as_exact_as_bfloat16_is(kind: str) -> None:
+    module = LinearTransform(32, 4, kind)
+    hidden = _inputs(positions=300).float()  # bfloat16 has whole numbers up to 256 only
+    with torch.no_grad():
+        expected, _ = module(hidden, None, False)
+        found, _ = module.bfloat16()(hidden.bfloat16(), None, False)
+    assert (found - expected).norm() < 0.01 * expected.norm()
+
+
 @pytest.mark.parametrize("kernel_size", [5, 9])
 @pytest.mark.parametrize("heads", [2, 4])
 def test_span_convolution_step_by_step(kernel_size: int, heads: int) -> None:

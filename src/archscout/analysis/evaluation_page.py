@@ -135,8 +135,13 @@ def _remarks(evaluation: Evaluation) -> Iterator[str]:
             f"`{name}` is not finite in {count} of {len(evaluation.rows)} networks and draws; "
             "they rank last."
         )
-    if settings.text == (FALLBACK_TEXT,) != benchmark.text:
-        trained_on = ", ".join(benchmark.text)
+    trained_on = ", ".join(benchmark.text)
+    if benchmark.text_sha256 not in (None, settings.text_sha256):
+        yield (
+            f"The networks were trained on {trained_on}; scores are taken on another text or "
+            f"version of it, {', '.join(settings.text)}."
+        )
+    elif settings.text == (FALLBACK_TEXT,) != benchmark.text:
         yield f"The networks were trained on {trained_on}; scores are taken on {FALLBACK_TEXT}."
 
 

@@ -34,7 +34,7 @@ def load(name: str, folder: DataFolder | None = None, dataset: str | None = None
     """
     if name not in BENCHMARKS:
         if built.is_built(Path(name)):
-            return built.load(Path(name))
+            return built.load(Path(name), dataset)
         raise InputError(
             f"unknown benchmark {name!r}; accepted are {', '.join(BENCHMARKS)}, and the folder of "
             "one that `archscout benchmark build` made"

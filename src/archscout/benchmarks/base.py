@@ -47,6 +47,7 @@ class Benchmark:
             nothing was.
         text: what it was trained on, as `load_corpus` takes it: metrics are best computed there.
         sources: the files that it was read from.
+        text_sha256: of that text, where it is known.
         remarks: what was left out and why, for the reader of results.
     """
 
@@ -61,6 +62,7 @@ class Benchmark:
     curves: pd.DataFrame = field(repr=False)
     text: tuple[str, ...]
     sources: tuple[StoredFile, ...] = field(repr=False)
+    text_sha256: str | None = None
     remarks: tuple[str, ...] = ()
 
     def __len__(self) -> int:

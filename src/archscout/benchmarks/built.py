@@ -27,7 +27,10 @@ LOGS = "logs.zip"
 ENTRIES = "encoders.json"
 TARGET = "test_loss"
 
-_NEEDED = ("name", "space", "text", "target", "larger_is_better", "trainings", "finished", "failed")
+_NEEDED = (
+    *("name", "space", "text", "text_sha256", "target", "larger_is_better"),
+    *("trainings", "finished", "failed", "seed_agreement"),
+)
 
 
 def is_built(path: Path) -> bool:
@@ -35,19 +38,26 @@ def is_built(path: Path) -> bool:
     return (path / INFORMATION).is_file()
 
 
-def load(path: Path) -> Benchmark:
+def load(path: Path, dataset: str | None = None) -> Benchmark:
     """The benchmark in a folder.
 
     `results` has what the published benchmark of the space has; the target is the test loss in
     nats a token at the lowest validation loss, the mean over runs that did not fail, and NaN where
     all did.
 
+    Args:
+        path: the folder.
+        dataset: the name of its text, the only one.
+
     Raises:
-        InputError: none lies there, or a file is damaged.
+        InputError: none lies there, the dataset is another, or a file is damaged.
     """
-    information = _information(path)
+    information = read_information(path)
     space = spaces.get(information["space"])
     read = _recurrent if isinstance(space, RecurrentSpace) else _encoders
+    name = Path(information["text"][0]).stem
+    if dataset not in (None, name):
+        raise InputError(f"{information['name']} has no dataset {dataset!r}; accepted is {name}")
     architectures, results, curves = read(path, space)
     missing = information["trainings"] - information["finished"]
     remarks = [
@@ -58,7 +68,7 @@ def load(path: Path) -> Benchmark:
     ]
     return Benchmark(
         name=information["name"],
-        dataset=Path(information["text"][0]).stem,
+        dataset=name,
         space=space,
         architectures=architectures,
         results=results,
@@ -67,12 +77,18 @@ def load(path: Path) -> Benchmark:
         metrics=pd.DataFrame(index=results.index),
         curves=curves,
         text=tuple(information["text"]),
+        text_sha256=information["text_sha256"],
         sources=(),
         remarks=tuple(remark for remark in remarks if remark),
     )
 
 
-def _information(path: Path) -> dict[str, Any]:
+def read_information(path: Path) -> dict[str, Any]:
+    """What benchmark.json says.
+
+    Raises:
+        InputError: it is not there, damaged, or of another format.
+    """
     place = path / INFORMATION
     try:
         information: dict[str, Any] = json.loads(place.read_text(encoding="utf-8"))
@@ -80,6 +96,8 @@ def _information(path: Path) -> dict[str, Any]:
             raise InputError(f"{place} is of format {information['format']}; accepted is {FORMAT}")
         if missing := [key for key in _NEEDED if key not in information]:
             raise InputError(f"{place} lacks {missing[0]!r}")
+        if not information["text"]:
+            raise InputError(f"{place} names no text")
     except OSError as error:
         raise InputError(f"cannot read {place}: {error.strerror or error}") from error
     except (ValueError, TypeError, KeyError) as error:
@@ -115,15 +133,20 @@ def _encoders(path: Path, space: Space[Any]) -> Contents:
     for entry in nas_bench_bert.entries(content, str(place)):
         name = str(entry["id"])
         architectures[name] = nas_bench_bert.architecture(space, entry, str(place))
-        scores = {TARGET: math.nan, **entry["scores"]}
-        runs = entry.get("runs", [])
-        failed = sum(run["status"] != "OK" for run in runs)
-        counts = {"runs": len(runs), "failed_runs": failed, "seconds": entry.get("time_to_train")}
-        rows.append({"architecture": name, **scores, **counts})
-        curves += [
-            {"architecture": name, "seed": run["seed"], **record}
-            for run in runs
-            for record in run["curve"]
-        ]
+        try:
+            row, curve = _encoder(entry)
+        except (KeyError, TypeError) as error:
+            raise InputError(f"{place}: id {name}: no training runs: {error}") from error
+        rows.append({"architecture": name, **row})
+        curves += [{"architecture": name, **record} for record in curve]
     results = pd.DataFrame(rows).set_index("architecture").astype(float)
     return architectures, results, pd.DataFrame(curves)
+
+
+def _encoder(entry: Mapping[str, Any]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """A row of results, and what was recorded while training."""
+    runs = entry["runs"]
+    failed = sum(run["status"] != "OK" for run in runs)
+    counts = {"runs": len(runs), "failed_runs": failed, "seconds": entry.get("time_to_train")}
+    curve = [{"seed": run["seed"], **record} for run in runs for record in run["curve"]]
+    return {TARGET: math.nan, **entry["scores"], **counts}, curve

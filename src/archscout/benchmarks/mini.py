@@ -10,7 +10,6 @@ from pathlib import Path
 from archscout.benchmarks import built
 from archscout.benchmarks.base import Benchmark
 from archscout.benchmarks.store import DataFolder
-from archscout.errors import InputError
 
 RNN = "archscout-mini-rnn"
 FLEXIBERT = "archscout-mini-flexibert"
@@ -45,7 +44,4 @@ def load_flexibert(folder: DataFolder, dataset: str | None = None) -> Benchmark:
 
 
 def _load(name: str, dataset: str | None) -> Benchmark:
-    found = built.load(_FOLDER / name)
-    if dataset not in (None, found.dataset):
-        raise InputError(f"{name} has no dataset {dataset!r}; accepted is {found.dataset}")
-    return found
+    return built.load(_FOLDER / name, dataset)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 import platform
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from itertools import combinations
 from typing import Any
@@ -16,10 +17,11 @@ from scipy.stats import kendalltau
 from archscout import spaces
 from archscout.benchmarks.built import ENTRIES, FORMAT, INFORMATION, LOGS, TARGET
 from archscout.building.layouts import architecture_of, encoder_entries, log_archive
+from archscout.errors import InputError
 from archscout.files import write_json, write_whole
 from archscout.scoring import resolve_scale
 from archscout.spaces.recurrent import RecurrentSpace
-from archscout.training.jobs import Job, Outcome, Plan, Queue, Standing, run
+from archscout.training.jobs import Job, Outcome, Plan, Queue, Standing, check_workers, run
 from archscout.training.outcome import objective_of
 
 _LIBRARIES = ("archscout", "torch", "numpy")
@@ -50,10 +52,16 @@ def build(
         on_warning: called with what the user should know.
 
     Raises:
-        InputError: the folder holds another plan, the text is another, or a file cannot be
-            written; what is finished is kept.
+        InputError: the text has no test part, the folder holds another plan, the text is another,
+            or a file cannot be written; what is finished is kept.
         KeyboardInterrupt: Ctrl-C; trainings at hand have a checkpoint.
     """
+    if not {"test", "all"} & set(plan.parts):
+        raise InputError(
+            f"the text {', '.join(plan.text)} has no test split: it has {', '.join(plan.parts)}; "
+            "the benchmark's target is the loss on it"
+        )
+    check_workers(workers)
     queue = Queue.create(out, plan, jobs)
     try:
         run(queue, workers, on_progress, on_warning)
@@ -77,6 +85,12 @@ def write(queue: Queue, name: str) -> None:
     Raises:
         InputError: a file cannot be written.
     """
+    # Of two crews that write, the later one has read all that the earlier one has.
+    with queue.locked():
+        _write(queue, name)
+
+
+def _write(queue: Queue, name: str) -> None:
     outcomes = queue.outcomes()
     runs = [(job, outcomes[job.name]) for job in queue.jobs if job.name in outcomes]
     if not runs:
@@ -84,7 +98,7 @@ def write(queue: Queue, name: str) -> None:
     runs.sort(key=lambda pair: (architecture_of(pair[0]), pair[0].seed))
     plan, space, folder = queue.plan, spaces.get(queue.plan.space), queue.path
     if isinstance(space, RecurrentSpace):
-        write_whole(folder / LOGS, log_archive(plan, runs, _parameters(queue)))
+        write_whole(folder / LOGS, log_archive(plan, runs, _parameters(queue, outcomes)))
     else:
         write_json(folder / ENTRIES, encoder_entries(space, plan, runs))
     information = {
@@ -119,36 +133,46 @@ def seed_agreement(plan: Plan, runs: Sequence[tuple[Job, Outcome]]) -> dict[str,
 
     Returns:
         Kendall's τ-b between the test losses of two seeds, `mean` and `least` over all pairs of
-        seeds, over the `architectures` that were trained with every one of the `seeds`; None where
-        less than three were.
+        seeds, over the `architectures` that were trained with every one of the `seeds`; `left_out`
+        are those of which a training failed. None where less than three are left, or a seed has
+        the same loss for all.
     """
+    seeds = sorted({job.seed for job, _ in runs})
     losses: dict[str, dict[int, float]] = {}
     for job, outcome in runs:
+        loss = math.nan
         if outcome.problem is None:
             loss = objective_of(outcome.result["losses"]["test"], plan.settings)
-            losses.setdefault(architecture_of(job), {})[job.seed] = loss
-    seeds = sorted({job.seed for job, _ in runs})
-    common = [found for found in losses.values() if len(found) == len(seeds)]
+        losses.setdefault(architecture_of(job), {})[job.seed] = loss
+    repeated = [found for found in losses.values() if len(found) == len(seeds)]
+    common = [found for found in repeated if all(map(math.isfinite, found.values()))]
     if len(seeds) < 2 or len(common) < 3:
         return None
     taus = [
         float(kendalltau([found[a] for found in common], [found[b] for found in common]).statistic)
         for a, b in combinations(seeds, 2)
     ]
+    if any(map(math.isnan, taus)):
+        return None
     return {
         "seeds": seeds,
         "architectures": len(common),
+        "left_out": len(repeated) - len(common),
         "mean": float(np.mean(taus)),
         "least": min(taus),
     }
 
 
-def _parameters(queue: Queue) -> dict[str, int]:
+def _parameters(queue: Queue, outcomes: Mapping[str, Outcome]) -> dict[str, int]:
     """The number of parameters by the architecture's name."""
     plan, space = queue.plan, spaces.get(queue.plan.space)
     scale = dataclasses.replace(resolve_scale(space, None), **plan.scale)
-    found = {}
+    found: dict[str, int] = {}
     for job in queue.jobs:
-        network = space.skeleton(space.parse(job.architecture), plan.vocabulary_size, scale)
-        found[architecture_of(job)] = sum(p.numel() for p in network.parameters())
+        outcome = outcomes.get(job.name)
+        if outcome is not None and "parameters" in outcome.result:
+            found[architecture_of(job)] = int(outcome.result["parameters"])
+        elif architecture_of(job) not in found:
+            network = space.skeleton(space.parse(job.architecture), plan.vocabulary_size, scale)
+            found[architecture_of(job)] = sum(p.numel() for p in network.parameters())
     return found

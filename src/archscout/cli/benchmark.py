@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import shlex
-import sys
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,7 +11,7 @@ import typer
 from rich.table import Table
 
 from archscout.cli import options
-from archscout.cli.output import Stopped, console, errors, progress
+from archscout.cli.output import console, progress, stopped, warn
 from archscout.errors import InputError
 
 if TYPE_CHECKING:
@@ -38,7 +37,11 @@ def build(
     folder: Folder,
     n: Annotated[
         int | None,
-        typer.Option("-n", help="How many, drawn at random.", rich_help_panel=_CHOICE),
+        typer.Option(
+            "-n",
+            help="How many: the space's named ones, and others drawn at random.",
+            rich_help_panel=_CHOICE,
+        ),
     ] = None,
     architectures: Annotated[
         list[str] | None,
@@ -59,7 +62,11 @@ def build(
         int, typer.Option(help="How often these are trained again.", rich_help_panel=_CHOICE)
     ] = 2,
     preset: Annotated[
-        str, typer.Option(help="The recipe, as of `archscout train`.", rich_help_panel=_BUDGET)
+        str,
+        typer.Option(
+            help="The recipe, as of `archscout train`; encoders predict masked tokens.",
+            rich_help_panel=_BUDGET,
+        ),
     ] = "quick",
     changes: options.Changes = None,
     workers: options.Workers = 1,
@@ -90,6 +97,10 @@ def build(
             "--resume", help="Go on with what the folder holds, or join those who are at it."
         ),
     ] = False,
+    retry_failed: Annotated[
+        bool,
+        typer.Option("--retry-failed", help="With --resume: train again what has failed."),
+    ] = False,
     as_json: options.Json = False,
 ) -> None:
     """Train many architectures under the same budget, and write the results as a benchmark.
@@ -111,11 +122,12 @@ def build(
     from archscout.building import plan_jobs
     from archscout.scoring import check_device, check_seed
     from archscout.text import load_corpus
-    from archscout.training import named_preset
-    from archscout.training.jobs import Plan
+    from archscout.training import comparison_preset
+    from archscout.training.jobs import Plan, Queue
+    from archscout.training.jobs.queue import PLAN
 
     found = spaces.get(space)
-    chosen = named_preset(preset, found.name)
+    chosen = comparison_preset(preset, found.name)
     settings = chosen.settings.resized(**options.parse_changes(changes or ()))
     if "test_curve" in type(settings).model_fields:
         settings = settings.resized(test_curve=True)
@@ -151,18 +163,19 @@ def build(
         keep_weights=keep_weights,
     )
 
+    if retry_failed and resume and (folder / PLAN).exists():
+        Queue(folder).retry_failed()
+
     def on_progress(now: Standing) -> None:
         bar.advance_to(now.done, f"{now.failed} failed" if now.failed else "")
 
     try:
         with progress("training", len(jobs)) as bar:
-            done = run(folder, name or folder.name, plan, jobs, workers, on_progress, _warn)
+            done = run(
+                folder, name or folder.resolve().name, plan, jobs, workers, on_progress, warn
+            )
     except KeyboardInterrupt:
-        arguments = sys.argv[1:] if resume else [*sys.argv[1:], "--resume"]
-        raise Stopped(
-            f"Stopped; what was trained is in {folder}. Go on with:\n"
-            f"  archscout {shlex.join(arguments)}"
-        ) from None
+        raise stopped(f"Stopped; what was trained is in {folder}", resume) from None
     _report(folder, done, as_json)
 
 
@@ -190,17 +203,11 @@ def _architectures(
     return choose(space, n, seed) if n is not None else architectures.read(space, sources or ())
 
 
-def _warn(message: str) -> None:
-    errors.print(message, style="yellow", markup=False, highlight=False, soft_wrap=True)
-
-
 def _report(folder: Path, now: Standing, as_json: bool) -> None:
-    from archscout.benchmarks.built import INFORMATION
+    from archscout.benchmarks.built import is_built, read_information
+    from archscout.report.numbers import duration
 
-    place = folder / INFORMATION
-    agreement = None
-    if place.is_file():
-        agreement = json.loads(place.read_text(encoding="utf-8"))["seed_agreement"]
+    agreement = read_information(folder)["seed_agreement"] if is_built(folder) else None
     left = now.seconds_left()
     if as_json:
         document = {
@@ -230,15 +237,18 @@ def _report(folder: Path, now: Standing, as_json: bool) -> None:
             table.add_row(claim.job, f"{claim.host}, {claim.pid}", f"{claim.done:.0%}", claim.note)
         console.print(table)
     if now.seconds_each is not None and len(now.outcomes) < now.total:
-        rest = "nobody is at it" if left is None else f"about {_time(left)} left"
-        console.print(f"{_time(now.seconds_each)} each, {rest}.", highlight=False)
+        rest = "nobody is at it"
+        if left is not None:
+            end = datetime.now() + timedelta(seconds=left)
+            rest = f"about {duration(left)} left, until {end:%Y-%m-%d %H:%M}"
+        console.print(f"{duration(now.seconds_each)} each, {rest}.", highlight=False)
     if agreement is not None:
         console.print(
             f"Rank agreement between seeds (τ-b, {agreement['architectures']} architectures): "
             f"{agreement['mean']:.3f}, at least {agreement['least']:.3f}.",
             highlight=False,
         )
-    if place.is_file():
+    if is_built(folder):
         console.print(f"Benchmark  {folder}", highlight=False, soft_wrap=True)
 
 
@@ -250,10 +260,3 @@ def _problems(now: Standing) -> dict[str, int]:
             problem = outcome.problem.rpartition(": ")[2]
             found[problem] = found.get(problem, 0) + 1
     return found
-
-
-def _time(seconds: float) -> str:
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    minutes = seconds / 60
-    return f"{minutes:.0f} min" if minutes < 120 else f"{minutes / 60:.1f} h"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 from rich.table import Table
 
-from archscout.cli.output import console, errors, progress
+from archscout.cli.output import console, errors, perplexity, progress
 from archscout.errors import InputError
 
 if TYPE_CHECKING:
@@ -29,10 +29,11 @@ def streamed(given: Mapping[str, Any]) -> StreamedText:
 
     Args:
         given: `dataset` (NAME or NAME:CONFIG) and what was given of `dataset_files`,
-            `dataset_split`, `dataset_column` and `dataset_valid_split`.
+            `dataset_split`, `dataset_column`, `dataset_valid_split`, `dataset_held_out` and
+            `dataset_buffer`.
 
     Raises:
-        InputError: NAME is empty.
+        InputError: NAME is empty, or a value cannot be used.
     """
     from archscout.training import StreamedText
 
@@ -41,7 +42,7 @@ def streamed(given: Mapping[str, Any]) -> StreamedText:
         raise InputError(f"--dataset {given['dataset']!r}; accepted is NAME or NAME:CONFIG")
     chosen = {
         key: given[f"dataset_{key}"]
-        for key in ("split", "column", "valid_split")
+        for key in ("split", "column", "valid_split", "held_out", "buffer")
         if f"dataset_{key}" in given
     }
     return StreamedText(name, config or None, tuple(given.get("dataset_files", ())), **chosen)
@@ -75,7 +76,7 @@ def train_encoder(
 
     def on_progress(state: PretrainingProgress) -> None:
         note = f"step {state.step:,}/{state.steps:,}, loss {state.loss:.3f}, perplexity of masked "
-        note += f"tokens {_perplexity(state.loss)}"
+        note += f"tokens {perplexity(state.loss)}"
         if state.detection_accuracy is not None:
             note += f", replaced told {state.detection_accuracy:.1%}"
         bar.advance_to(state.tokens, note)
@@ -96,12 +97,6 @@ def train_encoder(
         typer.echo(json.dumps({"training": str(pretrained.folder), **pretrained.to_dict()}))
     else:
         _print(pretrained)
-
-
-def _perplexity(nats: float) -> str:
-    from archscout.training import Loss
-
-    return f"{Loss(nats, 1).perplexity:,.1f}"
 
 
 def _print_evaluation(record: EvaluationRecord) -> None:
@@ -153,7 +148,7 @@ def _rows(pretrained: Pretrained) -> list[list[str]]:
         ["masked tokens", *(f"{loss.masked:,}" for loss in losses)],
         ["loss, nats", *(f"{loss.nats:.4f}" for loss in losses)],
         ["  of a unigram", *(f"{loss.unigram:.4f}" for loss in losses)],
-        ["perplexity", *(_perplexity(loss.nats) for loss in losses)],
+        ["perplexity", *(perplexity(loss.nats) for loss in losses)],
         ["accuracy", *(f"{loss.accuracy:.2%}" for loss in losses)],
     ]
     if losses[0].detection is not None:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import shlex
-import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,7 +11,7 @@ import typer
 from rich.table import Table
 
 from archscout.cli import options
-from archscout.cli.output import Stopped, console, errors, print_abreast, progress
+from archscout.cli.output import console, errors, print_abreast, progress, stopped, warn
 from archscout.errors import InputError
 
 if TYPE_CHECKING:
@@ -181,7 +180,7 @@ def finetune(
     finetuned: Finetuned | None = None
     try:
         with progress("fine-tuning, examples", 1) as bar:
-            callbacks = glue.Callbacks(bar.set, on_progress, _print_epoch, _print_result, _warn)
+            callbacks = glue.Callbacks(bar.set, on_progress, _print_epoch, _print_result, warn)
             if every_checkpoint:
                 curve = glue.finetune_milestones(
                     encoder,
@@ -209,11 +208,7 @@ def finetune(
                     callbacks=callbacks,
                 )
     except KeyboardInterrupt:
-        arguments = sys.argv[1:] if resume else [*sys.argv[1:], "--resume"]
-        raise Stopped(
-            f"Stopped; the fine-tuning so far is in {folder}. Go on with:\n"
-            f"  archscout {shlex.join(arguments)}"
-        ) from None
+        raise stopped(f"Stopped; the fine-tuning so far is in {folder}", resume) from None
     if curve is not None:
         _show_curve(curve, as_json)
     if finetuned is not None:
@@ -224,10 +219,6 @@ def _name(encoder: str) -> str:
     """Of the encoder, or of the training that it came out of."""
     path = Path(encoder).resolve()
     return path.parent.name if path.name == "model" else path.name
-
-
-def _warn(message: str) -> None:
-    errors.print(message, style="yellow", markup=False, highlight=False, soft_wrap=True)
 
 
 def _say(message: str) -> None:
@@ -244,7 +235,7 @@ def _print_epoch(record: EpochRecord) -> None:
 
 def _print_result(result: TaskResult) -> None:
     if result.problem is not None:
-        _warn(f"{result.task}: no score: {result.problem}")
+        warn(f"{result.task}: no score: {result.problem}")
         return
     _say(f"{result.task}: score {result.score:.2f}, majority baseline {result.baseline:.2f}")
 
@@ -294,22 +285,40 @@ def _print(finetuned: Finetuned) -> None:
 def _show_curve(curve: Curve, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps({"finetuning": str(curve.folder), "curve": curve.to_entry()}))
-        return
+    else:
+        _print_curve(curve)
+    if not any(point.counted for point in curve.points.values()):
+        raise typer.Exit(2)
+
+
+def _print_curve(curve: Curve) -> None:
     points = curve.points.values()
     first = next(iter(points))
     tasks = list(first.results)
+    # Means over other tasks at each step could not be compared.
+    common = [task for task in tasks if all(task in point.counted for point in points)]
+    columns: dict[str, Mapping[str, float | None]] = {
+        f"{steps:,}": point.scores for steps, point in curve.points.items()
+    }
+    columns["majority"] = {task: result.baseline for task, result in first.results.items()}
     rows = [
-        [f"{steps:,}", *(_percent(point.scores[task]) for task in tasks), _percent(point.mean)]
-        for steps, point in curve.points.items()
+        [title, *(_percent(scores[task]) for task in tasks), _percent(_mean(scores, common))]
+        for title, scores in columns.items()
     ]
-    baselines = [result.baseline for result in first.results.values()]
-    mean = sum(baselines) / len(baselines)
-    rows.append(["majority", *map(_percent, baselines), _percent(mean)])
     whole = all(point.glue is not None for point in points)
     print_abreast(["step", *tasks, "GLUE" if whole else "mean"], rows)
-    if any(len(point.counted) < len(tasks) for point in points):
-        _warn("the mean of a step leaves out the tasks that have no score in it")
+    if len(common) < len(tasks):
+        warn(
+            "the mean is of the tasks that have a score at every step: "
+            f"{', '.join(common) or 'there are none'}"
+        )
     console.print(f"Results  {curve.folder}", highlight=False, soft_wrap=True)
+
+
+def _mean(scores: Mapping[str, float | None], tasks: Sequence[str]) -> float | None:
+    """Of those tasks, which have scores; None of no tasks."""
+    values = [score for task in tasks if (score := scores[task]) is not None]
+    return sum(values) / len(values) if values else None
 
 
 def _heading(finetuned: Finetuned) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 import signal
 import sys
 from collections.abc import Iterator, Sequence
@@ -29,6 +30,17 @@ errors = Console(stderr=True)
 
 class Stopped(Exception):
     """The end for Ctrl-C, where there is more to say than that."""
+
+
+def stopped(what: str, resume: bool) -> Stopped:
+    """The end for Ctrl-C of a command that goes on with --resume.
+
+    Args:
+        what: was stopped, and where what is done lies; a sentence without its end.
+        resume: whether the command line has --resume already.
+    """
+    arguments = sys.argv[1:] if resume else [*sys.argv[1:], "--resume"]
+    return Stopped(f"{what}. Go on with:\n  archscout {shlex.join(arguments)}")
 
 
 class Interrupts:
@@ -128,6 +140,18 @@ class _Bar:
         """So many items are done; raises `KeyboardInterrupt` if a Ctrl-C before got lost."""
         interrupts.check()
         self._bars.update(self._task, completed=done, note=note)
+
+
+def warn(message: str) -> None:
+    """Tell what the user should know, on the error stream."""
+    errors.print(message, style="yellow", markup=False, highlight=False, soft_wrap=True)
+
+
+def perplexity(nats: float) -> str:
+    """The exponential of a loss, as text."""
+    from archscout.training import Loss
+
+    return f"{Loss(nats, 1).perplexity:,.1f}"
 
 
 def number(value: object) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -11,7 +9,14 @@ import typer
 from rich.table import Table
 
 from archscout.cli import options
-from archscout.cli.output import Stopped, console, errors, interrupts, print_abreast, progress
+from archscout.cli.output import (
+    console,
+    interrupts,
+    print_abreast,
+    progress,
+    stopped,
+    warn,
+)
 from archscout.errors import InputError
 
 if TYPE_CHECKING:
@@ -68,16 +73,16 @@ def read_recipe(
     """
     if train_top is None:
         given = {"train-preset": preset, "train-set": changes, "workers": workers}
-        if alone := [name for name, value in given.items() if value]:
+        if alone := [name for name, value in given.items() if value not in (None, [])]:
             raise InputError(f"--{alone[0]} says how to train, but --train-top not how many")
         return None
     from archscout.proving import check_count
-    from archscout.training import named_preset
+    from archscout.training import comparison_preset
+    from archscout.training.jobs import check_workers
 
     check_count(train_top, trials)
-    if workers is not None and workers < 1:
-        raise InputError(f"--workers {workers}; accepted is a whole number of at least 1")
-    settings = named_preset(preset or "quick", space.name).settings
+    check_workers(1 if workers is None else workers)
+    settings = comparison_preset(preset or "quick", space.name).settings
     return settings.resized(**options.parse_changes(changes or ()))
 
 
@@ -92,22 +97,18 @@ def prove(run: Run, k: int, settings: Any, workers: int | None, model: Path, res
     from archscout.report import write_report
 
     def on_progress(now: Standing) -> None:
-        bar.set(int(now.done), now.total)
         bar.advance_to(now.done, f"{now.failed} failed" if now.failed else "")
 
     try:
         with progress("training", 2 * k) as bar:
-            proof = train(run, k, settings, workers or 1, on_progress, _warn)
+            proof = train(run, k, settings, workers or 1, on_progress, warn)
         interrupts.check()
         hand_over(run, proof, model)
         interrupts.check()
         write_report(run)
     except KeyboardInterrupt:
-        arguments = sys.argv[1:] if resume else [*sys.argv[1:], "--resume"]
-        raise Stopped(
-            f"Stopped; what was scored and trained is in {run.folder.path}. Go on with:\n"
-            f"  archscout {shlex.join(arguments)}"
-        ) from None
+        place = run.folder.path
+        raise stopped(f"Stopped; what was scored and trained is in {place}", resume) from None
     return proof
 
 
@@ -138,7 +139,7 @@ def print_proof(proof: Proof) -> None:
         console.print(table)
     for trainee in proof.trainees:
         if trainee.problem is not None:
-            _warn(f"{trainee.fingerprint} failed: {trainee.problem}")
+            warn(f"{trainee.fingerprint} failed: {trainee.problem}")
     _say(found.verdict)
     for sentence in found.sentences:
         _say(f"- {sentence}")
@@ -146,7 +147,3 @@ def print_proof(proof: Proof) -> None:
 
 def _say(text: str) -> None:
     console.print(text, markup=False, highlight=False)
-
-
-def _warn(message: str) -> None:
-    errors.print(message, style="yellow", markup=False, highlight=False, soft_wrap=True)

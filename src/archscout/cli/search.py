@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shlex
 import shutil
-import sys
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
@@ -23,6 +22,7 @@ from archscout.cli.output import (
     number,
     print_abreast,
     progress,
+    stopped,
 )
 from archscout.errors import InputError
 
@@ -185,11 +185,7 @@ def search(
             )
     except KeyboardInterrupt:
         done = f" after {made[-1]} of {trials} proposals" if made else ""
-        arguments = sys.argv[1:] if resume else [*sys.argv[1:], "--resume"]
-        raise Stopped(
-            f"Stopped{done}; everything scored is kept. Go on with:\n"
-            f"  archscout {shlex.join(arguments)}"
-        ) from None
+        raise stopped(f"Stopped{done}; everything scored is kept", resume) from None
     try:
         _hand_over(run)
     except KeyboardInterrupt:
@@ -216,15 +212,14 @@ def search(
 def _hand_over(run: Run) -> None:
     """Write the report, and the best architecture as a model, unless there is a trained one."""
     from archscout.exporting import export_candidate
-    from archscout.proving import load_proof
+    from archscout.proving import is_handed_over
     from archscout.report import write_report
 
     interrupts.check()
     write_report(run)
     interrupts.check()
     model = run.folder.path / MODEL
-    trained = load_proof(run.folder.path) is not None and model.exists()
-    if run.front and not trained:
+    if run.front and not is_handed_over(run, model):
         shutil.rmtree(model, ignore_errors=True)
         export_candidate(run.best, model)
 

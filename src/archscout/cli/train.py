@@ -15,7 +15,7 @@ import typer
 from rich.table import Table
 
 from archscout.cli import options
-from archscout.cli.output import Stopped, console, errors, progress
+from archscout.cli.output import Stopped, console, errors, perplexity, progress, warn
 from archscout.errors import InputError
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ _SAMPLE = "Text from the trained model, of recurrent networks"
 _DATASET = "Data set in place of a text, for encoders"
 
 # Options of one kind of architecture that are no settings or sizes.
-_OF_RECURRENT = {"sample"}
+_OF_RECURRENT = {"sample", "prompt", "temperature"}
 _OF_ENCODERS = {
     "tokenizer",
     "dataset",
@@ -46,6 +46,8 @@ _OF_ENCODERS = {
     "dataset_split",
     "dataset_column",
     "dataset_valid_split",
+    "dataset_held_out",
+    "dataset_buffer",
 }
 
 LearningRate = Annotated[float | None, typer.Option(help="Of Adam.", rich_help_panel=_RECIPE)]
@@ -117,7 +119,20 @@ def train(
     dataset_valid_split: Annotated[
         str | None,
         typer.Option(
-            help="For validation; by default the first 1,000 sequences are held out.",
+            help="For validation; by default the first sequences are held out.",
+            rich_help_panel=_DATASET,
+        ),
+    ] = None,
+    dataset_held_out: Annotated[
+        int | None,
+        typer.Option(
+            help="Sequences of validation, at most; 1,000 by default.", rich_help_panel=_DATASET
+        ),
+    ] = None,
+    dataset_buffer: Annotated[
+        int | None,
+        typer.Option(
+            help="Sequences that are shuffled at a time; 10,000 by default.",
             rich_help_panel=_DATASET,
         ),
     ] = None,
@@ -249,10 +264,15 @@ def train(
         int | None,
         typer.Option(help="Draw so many words afterwards.", rich_help_panel=_SAMPLE),
     ] = None,
-    prompt: Annotated[str, typer.Option(help="Words to go on from.", rich_help_panel=_SAMPLE)] = "",
+    prompt: Annotated[
+        str | None, typer.Option(help="Words to go on from.", rich_help_panel=_SAMPLE)
+    ] = None,
     temperature: Annotated[
-        float, typer.Option(help="Below 1 likely words become likelier.", rich_help_panel=_SAMPLE)
-    ] = 1.0,
+        float | None,
+        typer.Option(
+            help="Below 1 likely words become likelier; 1 by default.", rich_help_panel=_SAMPLE
+        ),
+    ] = None,
     seed: options.Seed = 0,
     device: options.Device = "cpu",
     as_json: options.Json = False,
@@ -302,7 +322,7 @@ def train(
         "vocabulary_limit": vocabulary_size,
         "device": device,
         "resume": resume,
-        "on_warning": _warn,
+        "on_warning": warn,
     }
     with _stoppable(out, resume):
         if isinstance(found, FlexibertSpace) and isinstance(settings, PretrainingSettings):
@@ -310,7 +330,7 @@ def train(
             train_encoder(found, genotypes[0], read, settings, out, as_json, **arguments)
         elif isinstance(found, RecurrentSpace) and isinstance(settings, TrainingSettings):
             assert isinstance(read, Corpus)
-            drawing = (sample, prompt, temperature)
+            drawing = (sample, prompt or "", 1.0 if temperature is None else temperature)
             _train_recurrent(
                 found, genotypes[0], read, settings, out, drawing, as_json, **arguments
             )
@@ -425,7 +445,7 @@ def _train_recurrent(
 
     def on_progress(state: Progress) -> None:
         note = f"epoch {state.epoch}/{state.epochs}, loss {state.loss:.3f}, perplexity "
-        bar.advance_to(state.tokens, f"{note}{_perplexity(state.loss)}")
+        bar.advance_to(state.tokens, f"{note}{perplexity(state.loss)}")
 
     with progress("training, tokens", 1) as bar:
         trained = train_language_model(
@@ -452,16 +472,6 @@ def _train_recurrent(
         _print(trained)
         if drawn is not None:
             console.print(drawn, markup=False, highlight=False, soft_wrap=True)
-
-
-def _perplexity(loss: float) -> str:
-    from archscout.training import Loss
-
-    return f"{Loss(loss, 1).perplexity:,.1f}"
-
-
-def _warn(message: str) -> None:
-    errors.print(message, style="yellow", markup=False, highlight=False, soft_wrap=True)
 
 
 def _print_epoch(record: EpochRecord) -> None:

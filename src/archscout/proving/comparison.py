@@ -18,6 +18,10 @@ Floats = NDArray[np.float64]
 
 _EXCHANGES = 20_000
 
+# Losses in nats that are no further apart than this, one per cent of a perplexity, may change
+# places with another seed.
+_EQUAL = 0.01
+
 
 @dataclasses.dataclass(frozen=True)
 class Correlation:
@@ -45,7 +49,7 @@ class Comparison:
         best_top: of the best by score, the one with the lowest validation loss; None if all failed.
         best_random: of the random ones, the same.
         paid: whether `best_top` has the lower loss of the two, on the part that is compared; None
-            where both are equal, or all failed.
+            where they are no further apart than another seed may bring them, or all failed.
         mean_top: mean loss of the best by score, nats, where a failed training counts as the worst
             of all that did not fail; None if all failed.
         mean_random: of the random ones, the same.
@@ -123,7 +127,7 @@ def _loss(trainee: Trainee | None, part: str) -> float:
 
 
 def _paid(top: float, random: float) -> bool | None:
-    return None if top == random else top < random
+    return None if top == random or abs(top - random) < _EQUAL else top < random
 
 
 def _losses(group: Sequence[Trainee], part: str) -> Floats | None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
 
 from archscout.errors import InputError
-from archscout.proving.proof import TRAININGS, Proof
+from archscout.exporting import GENOTYPE, README
+from archscout.files import replace_folder
+from archscout.proving.proof import TRAININGS, Proof, load_proof
 from archscout.searching import Run
 from archscout.training.folder import MODEL
 
@@ -37,10 +38,23 @@ def hand_over(run: Run, proof: Proof, folder: Path) -> Path | None:
     try:
         shutil.rmtree(part, ignore_errors=True)
         shutil.copytree(model, part)
-        shutil.rmtree(folder, ignore_errors=True)
-        os.replace(part, folder)
+        replace_folder(part, folder)
     except OSError as error:
         raise InputError(f"cannot write {folder}: {error.strerror or error}") from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
     return folder
+
+
+def is_handed_over(run: Run, folder: Path) -> bool:
+    """Whether a folder holds the trained winner of a run."""
+    proof = load_proof(run.folder.path)
+    winner = None if proof is None else proof.winner
+    if winner is None:
+        return False
+    try:
+        genotype = run.space.parse((folder / GENOTYPE).read_text(encoding="utf-8"))
+        origin = (folder / README).read_text(encoding="utf-8")
+    except (OSError, InputError):
+        return False
+    return run.space.fingerprint(genotype) == winner.fingerprint and "untrained" not in origin

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -24,12 +23,10 @@ from archscout.proving.proof import (
 )
 from archscout.searching import Run
 from archscout.text import load_corpus
-from archscout.training import named_preset
+from archscout.training import comparison_preset
 from archscout.training.jobs import Job, Outcome, Plan, Queue, Standing
 from archscout.training.jobs import run as train_all
 from archscout.training.outcome import objective_of
-
-_WAIT_SECONDS = 2.0
 
 
 def check_count(k: int, trials: int) -> int:
@@ -62,7 +59,7 @@ def prove(
     Args:
         run: the run.
         k: how many of each.
-        settings: the recipe, or a preset's name.
+        settings: the recipe, or the name of a preset, by which encoders predict masked tokens.
         workers: processes that train, each with one thread.
         on_progress: called every few seconds.
         on_warning: called with what the user should know.
@@ -74,12 +71,12 @@ def prove(
     """
     chosen = choose(run, k)
     if isinstance(settings, str):
-        settings = named_preset(settings, run.space.name).settings
+        settings = comparison_preset(settings, run.space.name).settings
     plan = _plan(run, settings)
     with run.folder.lock():
         rows = pd.concat([chosen.top, chosen.random])
         queue = _queue(run, plan, [_job(run, row) for _, row in rows.iterrows()])
-        outcomes = _train(queue, workers, on_progress, on_warning)
+        outcomes = train_all(queue, workers, on_progress, on_warning)
 
         def trainees(group: pd.DataFrame) -> list[Trainee]:
             return [
@@ -142,20 +139,6 @@ def _queue(run: Run, plan: Plan, jobs: list[Job]) -> Queue:
         raise InputError(
             f"{error};\ntrain as it was begun, or remove {path} to begin anew"
         ) from error
-
-
-def _train(
-    queue: Queue,
-    workers: int,
-    on_progress: Callable[[Standing], None] | None,
-    on_warning: Callable[[str], None] | None,
-) -> Mapping[str, Outcome]:
-    """Train all of a queue, and wait for what workers of a killed search are still at."""
-    outcomes = train_all(queue, workers, on_progress, on_warning)
-    while len(outcomes) < len(queue.jobs):
-        time.sleep(_WAIT_SECONDS)
-        outcomes = train_all(queue, workers, on_progress, on_warning)
-    return outcomes
 
 
 def _trainee(run: Run, row: pd.Series[Any], outcome: Outcome, plan: Plan) -> Trainee:

@@ -82,7 +82,10 @@ def _verdict(proof: Proof, found: Comparison) -> str:
             "failed."
         )
     if found.paid is None:
-        return f"The search made no difference here: {ours} and {theirs} are equally good."
+        return (
+            f"The search made no difference here: {ours} {_reached(proof, top)}, {theirs} "
+            f"{_value(proof, random)}, less apart than another seed may bring them."
+        )
     if found.paid:
         paid, (better, first), (worse, second) = "paid", (ours, top), (theirs, random)
     else:

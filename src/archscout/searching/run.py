@@ -449,7 +449,7 @@ def _open_study(
 
 def _as_given(text: TextSource) -> list[str]:
     if isinstance(text, Corpus):
-        return list(text.sources)
+        return list(text.given or text.sources)
     places = [text] if isinstance(text, str | os.PathLike) else text
     return [_absolute(place) for place in places]
 

@@ -12,7 +12,7 @@ import re
 import stat
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
@@ -65,12 +65,15 @@ class Corpus:
             without splits.
         sha256: Over the files' bytes in order, as of `cat FILES | sha256sum`, in hexadecimal.
         sources: The files' absolute paths, or the built-in corpus's name.
+        given: What `load_corpus` was given, paths absolute; it loads the same from that, splits
+            included.
     """
 
     name: str
     splits: dict[str, tuple[str, ...]] = field(repr=False)
     sha256: str
     sources: tuple[str, ...]
+    given: tuple[str, ...] = ()
 
     def names(self) -> tuple[str, ...]:
         """The splits that it has: train, valid and test in that order, or `all`."""
@@ -150,10 +153,12 @@ def load_corpus(
     if not places or not all(places):
         raise InputError(f"{source!r} names no text; accepted is {_ACCEPTED}")
     if len(places) > 1:
-        return _from_files([Path(place) for place in places])
-    if places[0] in CORPORA:
-        return _from_name(places[0], data_dir)
-    return _from_path(places[0])
+        corpus = _from_files([Path(place) for place in places])
+    elif places[0] in CORPORA:
+        return replace(_from_name(places[0], data_dir), given=(places[0],))
+    else:
+        corpus = _from_path(places[0])
+    return replace(corpus, given=tuple(os.path.abspath(place) for place in places))
 
 
 def data_folder(given: str | os.PathLike[str] | None = None) -> Path:

@@ -16,7 +16,7 @@ from archscout.training.encoders.streams import StreamedText
 from archscout.training.encoders.training import Pretrained, pretrain
 from archscout.training.folder import TrainingFolder
 from archscout.training.outcome import Diverged, Loss
-from archscout.training.presets import named_preset, preset
+from archscout.training.presets import comparison_preset, named_preset, preset
 from archscout.training.recurrent.evaluation import evaluate
 from archscout.training.recurrent.generation import sample_text
 from archscout.training.recurrent.loop import EpochRecord, Progress
@@ -39,6 +39,7 @@ __all__ = [
     "Trained",
     "TrainingFolder",
     "TrainingSettings",
+    "comparison_preset",
     "evaluate",
     "evaluate_encoder",
     "named_preset",

@@ -2,7 +2,8 @@
 
 `training.json` says what is trained, on what and how; `checkpoints/` is where it can go on;
 `metrics.jsonl` has a line for each epoch, `events/` the same and more for TensorBoard, and
-`result.json` how it ended. `best-N.safetensors` are the weights after the best epoch N.
+`result.json` how it ended. `best-N.safetensors` are the weights after the best epoch N, and
+`milestones/step-N/` holds encoders that were kept on the way.
 """
 
 from __future__ import annotations
@@ -10,9 +11,10 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from archscout.errors import InputError
 from archscout.files import write_json
@@ -21,52 +23,72 @@ from archscout.training.checkpoints import Checkpoints
 FORMAT = 1
 """Of checkpoints: those of another number are refused."""
 
-TRAINING = "training.json"
 METRICS = "metrics.jsonl"
 RESULT = "result.json"
 VOCABULARY = "vocabulary.json"
 EVENTS = "events"
 MODEL = "model"
+MILESTONES = "milestones"
 
-_LIBRARIES = ("archscout", "torch", "numpy")
+_MILESTONE = re.compile(r"step-([0-9]+)")
+_ABSENT = "absent"
 
 
-class TrainingFolder:
-    """A folder of one training.
+def milestone_name(step: int) -> str:
+    """The name of what belongs to the encoder after so many steps.
+
+    >>> milestone_name(500)
+    'step-00000500'
+    """
+    return f"step-{step:08d}"
+
+
+def milestone_step(name: str) -> int | None:
+    """The steps in a milestone's name, with zeros in front or without; None of other names."""
+    found = _MILESTONE.fullmatch(name)
+    return int(found[1]) if found else None
+
+
+class ResumableFolder:
+    """A folder of something that can be stopped and gone on with.
 
     Args:
         path: the folder; made when something is first written.
     """
 
+    description: ClassVar[str]
+    """The file that says what it is, on what and how."""
+    noun: ClassVar[str]
+    """What it is called in messages."""
+    libraries: ClassVar[tuple[str, ...]]
+    """Those whose versions are written down."""
+
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
-        self.checkpoints = Checkpoints(self.path / "checkpoints")
 
     def __str__(self) -> str:
         return str(self.path)
 
     @property
     def exists(self) -> bool:
-        """Whether a training lies there."""
-        return (self.path / TRAINING).exists()
-
-    def best(self, epoch: int) -> Path:
-        """The file of the weights after an epoch that was the best so far."""
-        return self.path / f"best-{epoch}.safetensors"
+        """Whether something of this kind lies there."""
+        return (self.path / self.description).exists()
 
     def start(self, identity: dict[str, Any]) -> None:
-        """Make the folder and write what is trained in it.
+        """Make the folder and write into it what it is of.
 
         Raises:
-            InputError: the folder holds a training or other files, or cannot be written.
+            InputError: the folder holds one already or other files, or cannot be written.
         """
         if self.exists:
             raise InputError(
-                f"{self} already holds a training; go on with it by --resume, or name another "
+                f"{self} already holds a {self.noun}; go on with it by --resume, or name another "
                 "folder with --out"
             )
         try:
-            others = sorted(file.name for file in self.path.iterdir())
+            # A kill while a file was written leaves a part of it.
+            names = (file.name for file in self.path.iterdir())
+            others = sorted(name for name in names if not name.endswith(".part"))
         except FileNotFoundError:
             others = []
         except OSError as error:
@@ -76,23 +98,43 @@ class TrainingFolder:
                 f"{self} holds other files, such as {others[0]}; name a folder that is empty or "
                 "not there"
             )
-        versions = {name: version(name) for name in _LIBRARIES} | {
+        versions = {name: version(name) for name in self.libraries} | {
             "python": platform.python_version()
         }
-        write_json(self.path / TRAINING, {**identity, "versions": versions})
+        write_json(self.path / self.description, {**identity, "versions": versions})
 
     def check(self, identity: dict[str, Any]) -> None:
-        """Make sure that what lies here is a training of the same.
+        """Make sure that what lies here is of the same.
 
         Raises:
             InputError: it differs; the message says in what.
         """
-        path = self.path / TRAINING
+        path = self.path / self.description
         try:
             there = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise InputError(f"cannot read {path}: {error}") from error
         check_identity(there, identity, str(self))
+
+
+class TrainingFolder(ResumableFolder):
+    """A folder of one training.
+
+    Args:
+        path: the folder; made when something is first written.
+    """
+
+    description = "training.json"
+    noun = "training"
+    libraries = ("archscout", "torch", "numpy")
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        super().__init__(path)
+        self.checkpoints = Checkpoints(self.path / "checkpoints")
+
+    def best(self, epoch: int) -> Path:
+        """The file of the weights after an epoch that was the best so far."""
+        return self.path / f"best-{epoch}.safetensors"
 
 
 def check_identity(there: Any, now: dict[str, Any], place: str) -> None:
@@ -106,21 +148,34 @@ def check_identity(there: Any, now: dict[str, Any], place: str) -> None:
     Raises:
         InputError: they differ; the message says in what.
     """
-    if not isinstance(there, dict):
-        there = {}
-    for name, wanted in now.items():
-        found = there.get(name)
-        if json.dumps(found) == json.dumps(wanted):  # the order of nodes counts, too
-            continue
-        what = name.replace("_", " ")
-        if name == "architecture":
-            found, wanted = there.get("fingerprint"), now["fingerprint"]
-            if found == wanted:
-                found, wanted = "its nodes in another order", "as given"
-        elif isinstance(found, dict) and isinstance(wanted, dict):
-            inner = next(k for k in {**wanted, **found} if found.get(k) != wanted.get(k))
-            what, found, wanted = f"{what}: {inner}", found.get(inner), wanted.get(inner)
-        raise InputError(
-            f"{place} is a training of another {what}: {found} there, {wanted} here;\n"
-            "give what it was started with, or name another folder with --out"
-        )
+    document = there if isinstance(there, dict) else {}
+    for name in now:
+        if _content(document, name) != _content(now, name):
+            what, found, wanted = _difference(document, now, name)
+            raise InputError(
+                f"{place} is a training of another {what}: {found} there, {wanted} here;\n"
+                "give what it was started with, or name another folder with --out"
+            )
+
+
+def _content(document: dict[str, Any], name: str) -> str | None:
+    """An entry as JSON, in which 1 is not 1.0; None where there is none."""
+    if name not in document:
+        return None
+    # The order of an architecture's nodes counts, too.
+    return json.dumps(document[name], sort_keys=name != "architecture")
+
+
+def _difference(there: dict[str, Any], now: dict[str, Any], name: str) -> tuple[str, Any, Any]:
+    """What differs in an entry, how it is there, and how it is here."""
+    what = name.replace("_", " ")
+    if name == "architecture":
+        found, wanted = there.get("fingerprint", _ABSENT), now["fingerprint"]
+        if found == wanted:
+            return what, "its nodes in another order", "as given"
+        return what, found, wanted
+    found, wanted = there.get(name, _ABSENT), now[name]
+    if not (isinstance(found, dict) and isinstance(wanted, dict)):
+        return what, found, wanted
+    inner = next(k for k in {**wanted, **found} if _content(found, k) != _content(wanted, k))
+    return f"{what}: {inner}", found.get(inner, _ABSENT), wanted.get(inner, _ABSENT)

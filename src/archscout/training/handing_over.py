@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +26,8 @@ def write_model(
         architecture: the genotype.
         network: trained.
         tokenizer: of the text.
-        folder: what is there, of an earlier end of the training, is replaced.
+        folder: what is there, of an earlier end of the training, is replaced once the new one is
+            complete.
         origin: what the weights are, for the README.
 
     Raises:
@@ -36,5 +36,4 @@ def write_model(
     # It imports the search, which nothing else here needs.
     from archscout.exporting import export
 
-    shutil.rmtree(folder, ignore_errors=True)
-    export(space, architecture, network, tokenizer, folder, origin)
+    export(space, architecture, network, tokenizer, folder, origin, replace=True)

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from archscout.errors import InputError
+from archscout.files import write_json
+from archscout.training.folder import RESULT
 
 
 class Diverged(InputError):
@@ -37,6 +42,20 @@ class Loss(NamedTuple):
     def bits(self) -> float:
         """The loss in bits a token."""
         return self.nats / math.log(2)
+
+
+def record_problem(folder: Path, problem: Diverged) -> None:
+    """Write into a training's folder why it ended; a full disk must not hide the reason itself."""
+    with suppress(InputError):
+        write_json(folder / RESULT, {"problem": str(problem).partition("\n")[0]})
+
+
+def forget_problem(folder: Path) -> None:
+    """Remove what `record_problem` wrote: the training goes on."""
+    path = folder / RESULT
+    with suppress(OSError, ValueError):
+        if "problem" in json.loads(path.read_text(encoding="utf-8")):
+            path.unlink()
 
 
 def objective_of(losses: Mapping[str, float], settings: Mapping[str, Any]) -> float:

@@ -39,6 +39,26 @@ def named_preset(
     raise InputError(f"space {space!r} has no presets; accepted: rnn, flexibert")
 
 
+def comparison_preset(
+    name: str, space: str
+) -> Preset[TrainingSettings] | Preset[PretrainingSettings]:
+    """The preset of that name, for comparing architectures: encoders predict masked tokens.
+
+    ELECTRA's loss would not compare them: the generator grows with its encoder, and what it fills
+    in is the encoder's task.
+
+    Raises:
+        InputError: as `named_preset`.
+
+    >>> comparison_preset("quick", "flexibert").settings.objective
+    'masked'
+    """
+    found = named_preset(name, space)
+    if isinstance(found.settings, PretrainingSettings):
+        return found._replace(settings=found.settings.resized(objective="masked"))
+    return found
+
+
 @overload
 def preset(name: str, space: Literal["rnn"] = ...) -> TrainingSettings: ...
 @overload

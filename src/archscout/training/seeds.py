@@ -14,6 +14,13 @@ def seed_of(*numbers: int) -> int:
     return int(np.random.SeedSequence(numbers).generate_state(1)[0])
 
 
+def random_devices(device: torch.device) -> list[int]:
+    """The GPUs, by number, whose random numbers a training on a device draws from."""
+    if device.type != "cuda":
+        return []
+    return [torch.cuda.current_device() if device.index is None else device.index]
+
+
 def seeded(seed: int, epoch: int, step: int) -> None:
     """Seed torch for what is random in one step, such as dropout."""
     torch.manual_seed(seed_of(seed, epoch, step + 1))

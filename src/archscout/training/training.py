@@ -59,7 +59,8 @@ def train(
     """Train one architecture on a text, as its space has it.
 
     The same arguments give the same weights, bit for bit, on the same machine with as many
-    threads; stopped at any time and resumed, too (unless `settings.minutes` ended it).
+    threads (on a GPU only as far as its operations repeat themselves); stopped at any time and
+    resumed, too (unless `settings.minutes` ended it).
 
     Args:
         space: a space, or its name: of `rnn` a language model is trained, of `flexibert` an

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import torch
@@ -58,6 +59,24 @@ def save_weights(model: nn.Module, path: Path) -> None:
     write_checkpoint(path, Checkpoint(weights, {}))
 
 
+def remove_superseded(folder: Path, losses: Iterable[tuple[int, float]]) -> None:
+    """Remove the weights `best-N.safetensors` that no checkpoint needs any more.
+
+    Args:
+        folder: of the training.
+        losses: N and the validation loss of each evaluation, in their order.
+    """
+    best, numbers = math.inf, list[int]()
+    for number, loss in losses:
+        if loss < best:
+            best = loss
+            numbers.append(number)
+    for path in folder.glob("best-*.safetensors"):
+        # The checkpoint before the last may need the best weights before these.
+        if int(path.stem.partition("-")[2]) not in numbers[-2:]:
+            path.unlink(missing_ok=True)
+
+
 def load_best(model: nn.Module, path: Path, when: str) -> None:
     """Give a model the weights that `save_weights` wrote at its best.
 
@@ -72,9 +91,10 @@ def load_best(model: nn.Module, path: Path, when: str) -> None:
     try:
         weights = read_checkpoint(path).tensors
     except Damaged as damage:
-        raise InputError(f"{path}, the weights of the best {when}, is damaged: {damage}") from (
-            damage
-        )
+        raise InputError(
+            f"{path}, the weights of the best {when}, is damaged: {damage};\n"
+            "no other file holds them: train again in another folder (--out)"
+        ) from damage
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             parameter.copy_(weights[name])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import json
 import math
 import os
@@ -15,6 +16,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors import SafetensorError
 
 from archscout.errors import InputError
 from archscout.spaces import FlexibertSpace
@@ -22,6 +24,7 @@ from archscout.text import WordPiece, load_corpus
 from archscout.training import (
     Diverged,
     EvaluationRecord,
+    PretrainingLoss,
     PretrainingProgress,
     StreamedText,
     TrainingFolder,
@@ -189,6 +192,34 @@ def test_accumulated_batches_are_one_batch(pretrain_small: PretrainSmall) -> Non
     assert all(a.train_loss == pytest.approx(b.train_loss, rel=1e-5) for a, b in pairs)
 
 
+def test_a_sequence_is_masked_anew_in_every_step(
+    pretrain_small: PretrainSmall, words: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original, seen = loop_module.Pretraining._accumulate, list[Any]()
+
+    def accumulate(self: Any, whole: Any) -> Any:
+        seen.append(whole)
+        return original(self, whole)
+
+    monkeypatch.setattr(loop_module.Pretraining, "_accumulate", accumulate)
+    pretrain_small(batch_size=40, steps=2)  # more than half of the text: some sequences come twice
+    places = [{tuple(ids): i for i, ids in enumerate(b.originals.tolist())} for b in seen]
+    common = places[0].keys() & places[1].keys()
+    chosen = [
+        torch.stack([batch.chosen[place[ids]] for ids in common])
+        for batch, place in zip(seen, places, strict=True)
+    ]
+    assert len(common) > 10
+    same = (chosen[0] == chosen[1]).all(1).double().mean()
+    assert same < 0.3 and torch.equal(chosen[0].sum(1), chosen[1].sum(1))
+
+
+def test_the_rate_is_that_of_the_last_step(pretrain_small: PretrainSmall) -> None:
+    pretrained = pretrain_small(warm_up=0.0)
+    rates = [record.learning_rate for record in pretrained.records]
+    assert rates == pytest.approx([1e-2 * (1 - step / 12) for step in (3, 7, 11)])
+
+
 def test_evaluation_leaves_no_masked_token_to_be_seen(words: Path, pieces: WordPiece) -> None:
     model = build_objective(FlexibertSpace(), genotype(), len(pieces), SCALE, SETTINGS, 0).train()
     text = corpus_text(load_corpus(words), pieces, SETTINGS, 0)
@@ -351,6 +382,84 @@ def test_a_damaged_checkpoint_falls_back(
     assert_same(encoder_weights(whole), encoder_weights(resumed))
 
 
+@pytest.mark.parametrize("started", [False, True])
+def test_a_vocabulary_that_a_kill_left_out_is_written(
+    pretrain_small: PretrainSmall, tmp_path: Path, started: bool
+) -> None:
+    with pytest.raises(Killed):
+        pretrain_small(callbacks=at(5, Killed()))
+    vocabulary = tmp_path / "training" / "vocabulary.json"
+    content = vocabulary.read_bytes()
+    vocabulary.unlink()
+    if not started:
+        last(tmp_path / "training").unlink()
+    pretrain_small(resume=True)
+    assert vocabulary.read_bytes() == content
+
+
+# Several processes
+
+
+PROCESS = """
+import json, sys
+sys.path.insert(0, {here!r})
+from accelerate.state import PartialState
+from pretraining_runs import ENCODER, SCALE, SETTINGS
+from archscout.training import train
+settings = SETTINGS.resized(dropout=0.0, learning_rate=1e-3, steps=6, evaluate_every=3)
+found = train("flexibert", ENCODER, {text!r}, settings, {out!r}, scale=SCALE, vocabulary_limit=40)
+process = PartialState().process_index
+losses = [record.valid_objective for record in found.records]
+open({out!r} + f"/process-{{process}}.json", "w").write(json.dumps(losses))
+"""
+
+
+@pytest.mark.slow
+def test_two_processes_train_as_one_does(
+    pretrain_small: PretrainSmall, words: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "two"
+    script = tmp_path / "script.py"
+    here = str(Path(__file__).parents[2])
+    script.write_text(PROCESS.format(here=here, text=str(words), out=str(out)))
+    launch = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(script))
+    done = subprocess.run(
+        [sys.executable, *launch],
+        capture_output=True,
+        check=False,
+        text=True,
+        timeout=240,
+        env={**os.environ, "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"},
+    )
+    assert done.returncode == 0, done.stderr
+    first, second = (json.loads((out / f"process-{i}.json").read_text()) for i in (0, 1))
+    one = pretrain_small("one", dropout=0.0, learning_rate=1e-3, steps=6, evaluate_every=3)
+    assert first == second and len(first) == 2
+    assert first == pytest.approx([record.valid_objective for record in one.records], rel=1e-5)
+    if (out / "events").exists():
+        assert len(list((out / "events").iterdir())) == 1
+
+
+def test_the_main_process_decides_for_all(
+    pretrain_small: PretrainSmall, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Its time is up at once, and its losses are lower than those of this process.
+    original = loop_module.Pretraining._agreed
+
+    def agreed(self: Any, value: Any) -> Any:
+        if isinstance(value, tuple):
+            return (3600.0, False)
+        if isinstance(value, PretrainingLoss):
+            return dataclasses.replace(value, nats=0.5, detection=0.0)
+        return original(self, value)
+
+    monkeypatch.setattr(loop_module.Pretraining, "_agreed", agreed)
+    trained = pretrain_small(minutes=1.0)
+    assert (trained.ended, len(trained.records)) == ("minutes", 1)
+    assert trained.records[0].valid_objective == 0.5
+    assert (trained.records[0].step, trained.records[0].seconds) == (1, 3600.0)
+
+
 # What differs
 
 
@@ -378,6 +487,28 @@ def test_another_tokenizer_is_refused(
     other.save(tmp_path / "other.json")
     with pytest.raises(InputError, match=r"another (vocabulary size|tokenizer)"):
         pretrain_small(resume=True, steps=1, tokenizer=tmp_path / "other.json")
+
+
+@pytest.mark.parametrize("named", ["text", "format"])
+def test_a_checkpoint_from_elsewhere_is_refused(
+    pretrain_small: PretrainSmall,
+    words: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    named: str,
+) -> None:
+    with pytest.raises(Killed):
+        pretrain_small(callbacks=at(3, Killed()), **EVERY_STEP)
+    other = tmp_path / "other.txt"
+    other.write_text(words.read_text())
+    with monkeypatch.context() as patch:
+        if named == "format":
+            patch.setattr("archscout.training.encoders.training.FORMAT", 0)
+        pretrain_small("other", text=other if named == "text" else None)
+    foreign = last(tmp_path / "other")
+    os.replace(foreign, tmp_path / "training" / "checkpoints" / foreign.name)
+    with pytest.raises(InputError, match=f"the checkpoint in .* is a training of another {named}"):
+        pretrain_small(resume=True)
 
 
 # What goes wrong
@@ -408,6 +539,101 @@ def test_divergence_is_recorded(pretrain_small: PretrainSmall, tmp_path: Path) -
     assert "diverged in step 7" in result["problem"]
     resumed, whole = pretrain_small(resume=True), pretrain_small("whole")
     assert_same(encoder_weights(resumed), encoder_weights(whole))
+
+
+def test_divergence_is_told_on_a_full_disk(
+    pretrain_small: PretrainSmall, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(file: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def diverge(self: Any, whole: Any) -> Any:
+        monkeypatch.setattr(os, "fsync", full)
+        return torch.full((5,), math.nan)
+
+    monkeypatch.setattr(loop_module.Pretraining, "_accumulate", diverge)
+    with pytest.raises(Diverged, match="diverged in step 1: the loss is nan"):
+        pretrain_small()
+
+
+def test_the_problem_is_forgotten_when_the_training_goes_on(
+    pretrain_small: PretrainSmall, tmp_path: Path
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        poisoned(patch, 3, math.nan)
+        with pytest.raises(Diverged):
+            pretrain_small()
+    result = tmp_path / "training" / "result.json"
+    assert "problem" in json.loads(result.read_text())
+    with pytest.raises(Killed):
+        pretrain_small(resume=True, callbacks=at(2, Killed()))
+    assert not result.exists()
+
+
+def test_divergence_at_an_evaluation_names_its_step(
+    pretrain_small: PretrainSmall, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = loop_module.evaluate_encoder
+
+    def evaluate(*arguments: Any) -> Any:
+        return dataclasses.replace(original(*arguments), detection=math.nan)
+
+    monkeypatch.setattr(loop_module, "evaluate_encoder", evaluate)
+    with pytest.raises(Diverged, match="diverged in step 4: the validation loss is nan"):
+        pretrain_small()
+
+
+def test_a_large_weight_of_detection_is_no_divergence(pretrain_small: PretrainSmall) -> None:
+    pretrained = pretrain_small(discriminator_weight=5000.0, steps=4)
+    assert pretrained.records[-1].valid_objective > 710  # of which the exponential overflows
+
+
+def test_a_full_disk_leaves_the_checkpoint_before(
+    pretrain_small: PretrainSmall, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[int] = []
+    original = os.fsync
+
+    def fsync(file: int) -> None:
+        calls.append(file)
+        if len(calls) > 3:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        original(file)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", fsync)
+        with pytest.raises(InputError, match=r"No space left on device\n.* is whole, and --resume"):
+            pretrain_small("cut", **EVERY_STEP)
+    assert not list((tmp_path / "cut").rglob("*.part"))
+    resumed, whole = pretrain_small("cut", resume=True), pretrain_small("whole")
+    assert_same(encoder_weights(resumed), encoder_weights(whole))
+
+
+def test_a_full_disk_leaves_the_model_before(
+    pretrain_small: PretrainSmall, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pretrained = pretrain_small()
+    before = {file.name: file.read_bytes() for file in pretrained.model.iterdir()}
+
+    def save_pretrained(*_: Any, **__: Any) -> None:
+        raise SafetensorError("I/O error: No space left on device (os error 28)")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(FlexibertSpace, "save_pretrained", save_pretrained)
+        with pytest.raises(InputError, match=r"cannot write .*/model: I/O error: No space left"):
+            pretrain_small(resume=True)
+    assert {file.name: file.read_bytes() for file in pretrained.model.iterdir()} == before
+    again = pretrain_small(resume=True)
+    assert {file.name: file.read_bytes() for file in again.model.iterdir()} == before
+    assert not list(again.folder.path.glob(".model*"))
+
+
+def test_best_weights_that_are_damaged(pretrain_small: PretrainSmall) -> None:
+    pretrained = pretrain_small()
+    path = pretrained.folder.best(pretrained.best_step)
+    path.write_bytes(path.read_bytes()[:50])
+    with pytest.raises(InputError, match=r"is damaged: .*\n.* train again in another folder"):
+        pretrain_small(resume=True)
 
 
 def test_an_infinite_gradient_is_divergence(
@@ -444,7 +670,7 @@ def test_without_accelerate_it_says_what_to_install(
     pretrain_small: PretrainSmall, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "accelerate", None)
-    with pytest.raises(InputError, match=r"pip install 'archscout\[train\]'"):
+    with pytest.raises(InputError, match=r"'archscout\[train\]', or 'archscout\[glue\]'"):
         pretrain_small()
 
 

@@ -51,3 +51,10 @@ def test_a_text_that_is_too_small(words: Path, pieces: WordPiece) -> None:
         corpus_text(corpus, pieces, SETTINGS.resized(batch_size=50, accumulation=10), 0)
     with pytest.raises(InputError, match=r"the valid text has \d+ pieces, which are 0 sequences"):
         corpus_text(corpus, pieces, SETTINGS.resized(sequence_length=200, batch_size=1), 0)
+
+
+def test_a_text_without_a_token_that_may_be_masked(pieces: WordPiece, tmp_path: Path) -> None:
+    text = tmp_path / "text.txt"
+    text.write_text("w1 w2 w3 w4 w5\n" * 90 + "[MASK] [MASK] [MASK] [MASK] [MASK]\n" * 30)
+    with pytest.raises(InputError, match="the valid text has special tokens only"):
+        corpus_text(load_corpus(text), pieces, SETTINGS, 0)

@@ -10,6 +10,7 @@ import pytest
 from archscout.benchmarks import DataFolder
 from archscout.benchmarks.nas_bench_bert import load
 from archscout.errors import InputError
+from archscout.training.folder import milestone_name
 from archscout.training.glue import Callbacks, Finetuned, finetune_milestones, milestones
 from archscout.training.glue.loop import Progress
 from glue_runs import GENOTYPE, SETTINGS, SPACE, export_tiny
@@ -22,7 +23,7 @@ TASKS = ["cola", "rte"]
 def training(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("training")
     for seed, steps in enumerate((100, 20)):
-        export_tiny(folder / "milestones" / f"step-{steps}", seed)
+        export_tiny(folder / "milestones" / milestone_name(steps), seed)
     return folder
 
 
@@ -41,7 +42,7 @@ def test_every_milestone_is_a_point(training: Path, glue_data: Path, tmp_path: P
     assert list(curve.points) == [20, 100] == [steps for steps, _ in points]
     assert told[-1].examples == told[-1].total_examples == 2 * 2 * 2 * 40
     assert [p.examples for p in told] == sorted(p.examples for p in told)
-    assert (tmp_path / "out" / "step-20" / "cola" / "result.json").exists()
+    assert (tmp_path / "out" / "step-00000020" / "cola" / "result.json").exists()
     (entry,) = json.loads((tmp_path / "out" / "curve.json").read_text())
     assert entry == json.loads(json.dumps(curve.to_entry()))
     assert entry["hparams"] == {"model_hparam_overrides": SPACE.to_dict(GENOTYPE)}
@@ -75,6 +76,9 @@ def test_the_steps_are_sorted_and_others_left_alone(tmp_path: Path) -> None:
     ]
     with pytest.raises(InputError, match=r"no checkpoints to fine-tune: there is no .*nothing/mil"):
         milestones(tmp_path / "nothing")
+    (tmp_path / "milestones" / "step-200").mkdir()
+    with pytest.raises(InputError, match=r"step-0200 and .*step-200 are of as many steps; remove"):
+        milestones(tmp_path)
 
 
 def test_a_damaged_milestone_is_named_before_any_work(

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from archscout.errors import InputError
 from archscout.training.glue import Encoder, load_encoder
+from archscout.training.seeds import seed_of
 from glue_runs import GENOTYPE, PIECES, SCALE, SPACE, export_tiny
 
 
@@ -33,6 +37,68 @@ def test_the_classifier_holds_the_encoders_weights(encoder: Encoder) -> None:
     assert torch.equal(model.out_proj.weight, again.out_proj.weight)
     assert not torch.equal(model.out_proj.weight, other.out_proj.weight)
     assert encoder.genotype == SPACE.to_dict(GENOTYPE)
+
+
+def test_the_head_leaves_the_callers_random_numbers_alone(
+    encoder: Encoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with torch.random.fork_rng():
+        torch.manual_seed(seed_of(5))
+        dense, out = torch.empty(128, 128).normal_(std=0.02), torch.empty(3, 128).normal_(std=0.02)
+    before = torch.get_rng_state()
+
+    def manual_seed(_: int) -> None:
+        raise AssertionError("seeds the GPUs, too")
+
+    monkeypatch.setattr(torch, "manual_seed", manual_seed)
+    model = encoder.classifier(3, 0.2, seed=5)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert torch.equal(model.dense.weight, dense) and torch.equal(model.out_proj.weight, out)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+
+
+def test_a_classifier_replaces_another_whole(encoder: Encoder, tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    encoder.save_classifier(encoder.classifier(2, 0.0, 0), ("a", "b"), folder)
+    old = contents(folder)
+    (folder / "letter.txt").write_text("dear")
+    encoder.save_classifier(encoder.classifier(2, 0.0, 1), ("a", "b"), folder)
+    new = contents(folder)
+    assert new.keys() == old.keys() and new["model.safetensors"] != old["model.safetensors"]
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+@pytest.mark.parametrize("failing", ["weights", "disk", "rename"])
+def test_a_classifier_that_cannot_be_written_leaves_the_old_one(
+    encoder: Encoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: str
+) -> None:
+    folder = tmp_path / "model"
+    encoder.save_classifier(encoder.classifier(2, 0.0, 0), ("a", "b"), folder)
+    old = contents(folder)
+    model = encoder.classifier(2, 0.0, 1)
+    errors = {"weights": SafetensorError("no more"), "disk": OSError(28, "No space left on device")}
+    replace = os.replace
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise errors[failing]
+
+    def rename(source: Path, target: Path) -> None:
+        if Path(source).name.endswith(".part"):
+            raise OSError(13, "Permission denied")
+        replace(source, target)
+
+    if failing == "rename":
+        monkeypatch.setattr(os, "replace", rename)
+    else:
+        monkeypatch.setattr(model, "save_pretrained", fail)
+    reason = "no more|No space left on device|Permission denied"
+    with pytest.raises(InputError, match=f"cannot write .*/model: ({reason})$"):
+        encoder.save_classifier(model, ("a", "b"), folder)
+    assert contents(folder) == old
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
 
 def test_a_trainings_folder_stands_for_its_model(encoder: Encoder, tmp_path: Path) -> None:

@@ -146,9 +146,9 @@ def replace(path: Path, line: int, column: int, value: str) -> None:
             "sts",
             ("STS-B/dev.tsv", 2, 9),
             "5.1",
-            "line 2, column 'score': label '5.1'; accepted are numbers from 0 to 5",
+            "line 2, column 'score': label '5.1'; accepted are numbers from 0 to 5$",
         ),
-        ("sts", ("STS-B/dev.tsv", 2, 9), "nan", "label 'nan'; accepted are numbers from 0 to 5"),
+        ("sts", ("STS-B/dev.tsv", 2, 9), "nan", "label 'nan'; accepted are numbers from 0 to 5$"),
         ("sts", ("STS-B/dev.tsv", 2, 9), "high", "label 'high'; accepted are numbers"),
         (
             "rte",

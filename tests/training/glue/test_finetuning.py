@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import json
 import os
 import signal
@@ -16,7 +17,7 @@ import pytest
 import torch
 
 from archscout.errors import InputError
-from archscout.training.checkpoints import Checkpoints
+from archscout.training.checkpoints import Checkpoints, read_checkpoint
 from archscout.training.glue import (
     TASKS,
     Callbacks,
@@ -290,6 +291,16 @@ def test_finished_tasks_are_not_repeated(finetune_small: Any) -> None:
     assert told == ["cola", "rte"]
 
 
+def test_checkpoints_of_a_finished_task_are_removed(finetune_small: Any, tmp_path: Path) -> None:
+    """It may have been killed after its result was written."""
+    finetune_small()
+    left = tmp_path / "out" / "cola" / "checkpoints" / "checkpoint-00000001.safetensors"
+    left.parent.mkdir()
+    left.write_bytes(b"")
+    finetune_small(resume=True)
+    assert not left.parent.exists()
+
+
 @pytest.mark.parametrize("damage", ["one", "all"])
 def test_a_damaged_checkpoint_falls_back(finetune_small: Any, tmp_path: Path, damage: str) -> None:
     with pytest.raises(Killed):
@@ -338,6 +349,25 @@ def test_other_data_and_encoders_are_refused(
         finetune(other, glue_data, ["cola"], settings, tmp_path / "out", resume=True)
 
 
+def test_another_format_is_refused(
+    finetune_small: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(finetuning, "FORMAT", 0)
+        with pytest.raises(Killed):
+            finetune_small(callbacks=at(3, Killed()), **EVERY_STEP)
+    with pytest.raises(InputError, match=r"out is a training of another format: 0 there, 1 here"):
+        finetune_small(resume=True)
+    description = tmp_path / "out" / "finetuning.json"
+    description.write_text(json.dumps(json.loads(description.read_text()) | {"format": 1}))
+    message = r"the checkpoint in .*cola/checkpoints is a training of another format: 0 there"
+    with pytest.raises(InputError, match=message):
+        finetune_small(resume=True)
+    description.write_text("{")
+    with pytest.raises(InputError, match=r"cannot read .*finetuning.json"):
+        finetune_small(resume=True)
+
+
 def test_a_folder_in_use_is_refused(finetune_small: Any, tmp_path: Path) -> None:
     finetune_small(epochs=1)
     with pytest.raises(InputError, match="already holds a fine-tuning; go on with it by --resume"):
@@ -370,10 +400,68 @@ def test_divergence_ends_one_task(finetune_small: Any, monkeypatch: pytest.Monke
     assert failed.problem is not None and failed.score is None and failed.metrics == {}
     assert "fine-tuning on cola diverged in epoch 2, step 2: " in failed.problem
     assert failed.epochs == 1
+    (kept,) = Checkpoints(found.folder / "cola" / "checkpoints").paths()
+    assert failed.problem.endswith(f"; the last good checkpoint is {kept}")
+    checkpoint = read_checkpoint(kept)
+    assert all(tensor.isfinite().all() for tensor in checkpoint.tensors.values())
+    assert checkpoint.state["progress"]["epoch"] == 2
+    assert not (found.folder / "rte" / "checkpoints").exists()
     assert done.score is not None and found.mean == done.score and found.counted == ["rte"]
     assert json.loads((found.folder / "results.json").read_text())["scores"]["cola"] is None
     again = finetune_small(tasks=("cola", "rte"), resume=True, callbacks=at(1, AssertionError()))
     assert again.to_dict() == found.to_dict()
+    assert kept.exists()
+
+
+def test_divergence_in_the_first_epoch_and_in_its_evaluation(
+    finetune_small: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(TaskTraining, "_rate", lambda _: 1e30)
+        problem = finetune_small().results["cola"].problem
+    assert "epoch 1, step 2: " in problem and problem.endswith("; there is no good checkpoint")
+
+    # Five steps an epoch; only the update of the last one is too large.
+    original = TaskTraining._rate
+    monkeypatch.setattr(
+        TaskTraining, "_rate", lambda self: 1e30 if self.state.step == 4 else original(self)
+    )
+    problem = finetune_small("other", **EVERY_STEP).results["cola"].problem
+    assert "epoch 1, step 5: its predictions are no numbers; the last good" in problem
+    named = problem.rpartition(" ")[2]
+    assert named.endswith("checkpoint-00000064.safetensors")  # of four steps, not of the fifth
+    largest = max(t.abs().max() for t in read_checkpoint(Path(named)).tensors.values())
+    assert largest < 1e3
+
+
+def test_divergence_without_a_folder(
+    encoder: Encoder, glue_data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(TaskTraining, "_rate", lambda _: 1e30)
+    data = load_tasks(glue_data, [TASKS["cola"]])["cola"]
+    problem = finetune_task(encoder, TASKS["cola"], data, SETTINGS).problem
+    assert problem is not None and "checkpoint" not in problem
+
+
+def test_a_full_disk_leaves_what_was_there(
+    finetune_small: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full: list[bool] = []
+    original = os.fsync
+
+    def fsync(file: int) -> None:
+        if full:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        original(file)
+
+    def on_progress(progress: Progress) -> None:
+        full.extend([True] * (progress.epoch == 2))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", fsync)
+        with pytest.raises(InputError, match=r"cannot write .*: No space left on device\n.* is w"):
+            finetune_small("cut", callbacks={"on_progress": on_progress}, **EVERY_STEP)
+    assert outcome(finetune_small("cut", resume=True)) == outcome(finetune_small("whole"))
 
 
 def test_inputs_longer_than_the_encoder_takes(finetune_small: Any, tmp_path: Path) -> None:
@@ -387,7 +475,7 @@ def test_without_accelerate(
 ) -> None:
     with monkeypatch.context() as patch:
         patch.setitem(sys.modules, "accelerate", None)
-        with pytest.raises(InputError, match="needs the package accelerate"):
+        with pytest.raises(InputError, match="the package accelerate"):
             finetune_small()
     several = SimpleNamespace(num_processes=2)
     monkeypatch.setattr(finetuning, "accelerator", lambda *_: several)

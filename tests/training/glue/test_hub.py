@@ -114,5 +114,24 @@ def test_hidden_labels(monkeypatch: pytest.MonkeyPatch) -> None:
     split = datasets.Dataset.from_dict({"sentence": ["a"], "label": [-1]})
     made = datasets.DatasetDict({"train": split, "validation": split})
     monkeypatch.setattr(datasets, "load_dataset", lambda *_: made)
-    with pytest.raises(InputError, match="cola, split train: label -1; accepted are numbers from"):
-        download_task(TASKS["cola"])
+    message = r"task cola, part train: labels\[0\] is -1; accepted are whole numbers from 0 to 1$"
+    with pytest.raises(InputError, match=message):
+        load_tasks("hub", [TASKS["cola"]])
+
+
+def test_classes_in_another_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    split = table("rte", ("sentence1", "sentence2"), 4)
+    turned = datasets.ClassLabel(names=NAMES["rte"][::-1])
+    made = datasets.DatasetDict({"train": split.cast_column("label", turned), "validation": split})
+    monkeypatch.setattr(datasets, "load_dataset", lambda *_: made)
+    message = "rte, split train has the classes not_entailment, entailment; accepted: entailment, n"
+    with pytest.raises(InputError, match=message):
+        download_task(TASKS["rte"])
+
+
+def test_missing_labels(monkeypatch: pytest.MonkeyPatch) -> None:
+    split = datasets.Dataset.from_dict({"sentence": ["a", "b"], "label": [1, None]})
+    made = datasets.DatasetDict({"train": split, "validation": split})
+    monkeypatch.setattr(datasets, "load_dataset", lambda *_: made)
+    with pytest.raises(InputError, match=r"part train: labels\[1\] is None; accepted are whole"):
+        load_tasks("hub", [TASKS["sst"]])

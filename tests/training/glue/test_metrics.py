@@ -5,7 +5,7 @@ from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef
 
 from archscout.benchmarks.published_tables import TASKS as PUBLISHED
 from archscout.errors import InputError
-from archscout.training.glue import TASKS, Examples, TaskData, majority_baseline, measure
+from archscout.training.glue import TASKS, Examples, Task, TaskData, majority_baseline, measure
 from archscout.training.glue.examples import measure_parts
 from archscout.training.glue.tasks import named_tasks
 
@@ -58,6 +58,26 @@ def test_values_by_hand() -> None:
     assert measure(TASKS["cola"], answers, labels).values["matthews"] == pytest.approx(
         100 * matthews
     )
+
+
+@pytest.mark.parametrize(
+    ("labels", "names", "message"),
+    [
+        ("ab", {"metrics": ("recall",)}, "metrics recall; accepted for 2 classes: accuracy, f1, m"),
+        ("ab", {"metrics": ("pearson",)}, "metrics pearson; accepted for 2 classes: accuracy, f1"),
+        ("ab", {"metrics": ()}, "metrics none; accepted for 2 classes: accuracy, f1, matthews"),
+        ("abc", {"metrics": ("f1",)}, "metrics f1; accepted for 3 classes: accuracy, matthews"),
+        ("", {}, "metrics accuracy; accepted for numbers: pearson, spearman"),
+        ("ab", {"score": ("f1",)}, None),
+        ("ab", {"leaderboard": ("f1",)}, None),
+    ],
+)
+def test_metrics_that_do_not_fit(
+    labels: str, names: dict[str, tuple[str, ...]], message: str | None
+) -> None:
+    message = f"has the {message}" if message else "f1 counts for its score and is not measured"
+    with pytest.raises(InputError, match=f"^task tone:? {message}"):
+        Task("tone", "Tone", tuple(labels), **names)  # type: ignore[arg-type]
 
 
 def test_correlations() -> None:

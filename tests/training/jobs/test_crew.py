@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,7 +22,7 @@ from archscout.files import write_json
 from archscout.spaces.recurrent.cells import CELLS
 from archscout.text import load_corpus
 from archscout.training import Progress, train
-from archscout.training.jobs import Job, Plan, Queue, Standing, run, worker
+from archscout.training.jobs import Job, Outcome, Plan, Queue, Standing, run, worker
 from archscout.training.jobs.queue import ClaimLost
 from archscout.training.jobs.worker import work
 from training_runs import SCALE, SETTINGS
@@ -127,9 +130,10 @@ def test_a_killed_worker_loses_nothing(words: Path, tmp_path: Path) -> None:
     wait_for(lambda: list(checkpoints.glob("*")))
     os.kill(process.pid, signal.SIGKILL)
     process.communicate()
-    assert [claim.pid for claim in queue.claims()] == [process.pid]
+    assert (queue.path / "claims" / "0-3.json").exists() and not queue.claims()
     warnings: list[str] = []
     outcome = run(queue, 1, on_warning=warnings.append)["0-3"]
+    assert not warnings
     expected = whole.outcomes()["0-3"]
     assert outcome.result["losses"] == expected.result["losses"]
     assert [e["valid_loss"] for e in outcome.epochs] == [e["valid_loss"] for e in expected.epochs]
@@ -146,6 +150,108 @@ def test_whoever_starts_a_worker_can_stop_it(words: Path, tmp_path: Path) -> Non
     assert process.wait(timeout=30) == 130
     assert not queue.claims() and not queue.outcomes()
     assert list(checkpoints.glob("*.safetensors"))
+
+
+def test_a_text_with_parts_is_trained_on_its_train_part(words: Path, tmp_path: Path) -> None:
+    lines = words.read_text().splitlines()
+    folder = tmp_path / "corpus"
+    folder.mkdir()
+    for part, chosen in (("train", lines[:40]), ("valid", lines[40:52]), ("test", lines[52:])):
+        (folder / f"{part}.txt").write_text("\n".join(chosen))
+    for text in (folder, tmp_path / "two"):
+        queue = make(text, tmp_path / f"queue-{text.name}")
+        assert queue.plan.text == (str(text),)
+        work(queue, quiet)
+        alone = train(
+            "rnn", "rnn", text, SETTINGS, tmp_path / f"t-{text.name}", scale=SCALE, seed=3
+        )
+        assert queue.outcomes()["0-3"].result["losses"] == alone.to_dict()["losses"]
+        (tmp_path / "two").mkdir(exist_ok=True)
+        for part in ("train", "valid"):
+            (tmp_path / "two" / f"{part}.txt").write_text((folder / f"{part}.txt").read_text())
+    assert "test" not in alone.losses
+
+
+def test_no_job_is_taken_after_a_stop(
+    words: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C in the last evaluation of a training comes too late for the training to notice."""
+    queue = make(words, tmp_path / "queue", ("rnn", "gru"))
+    stop = threading.Event()
+    real = worker._train
+
+    def and_stop(*arguments: Any) -> Outcome:
+        stop.set()
+        return real(*arguments)
+
+    monkeypatch.setattr(worker, "_train", and_stop)
+    work(queue, quiet, stop)
+    assert list(queue.outcomes()) == ["0-3"]
+
+
+def test_failures_keep_what_was_recorded(
+    words: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue = make(words, tmp_path / "queue")
+    real = worker.train
+
+    def fail(*arguments: Any, **options: Any) -> None:
+        real(*arguments, **options)
+        raise RuntimeError("not enough memory\nfor this")
+
+    monkeypatch.setattr(worker, "train", fail)
+    work(queue, quiet)
+    outcome = queue.outcomes()["0-3"]
+    assert outcome.problem == "RuntimeError: not enough memory" and len(outcome.epochs) == 3
+
+
+def test_a_broken_device_is_not_the_architectures_fault(
+    words: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue = make(words, tmp_path / "queue")
+
+    def fail(*arguments: Any, **options: Any) -> None:
+        raise RuntimeError("CUDA error: unspecified launch failure")
+
+    monkeypatch.setattr(worker, "train", fail)
+    with pytest.raises(InputError, match="the device cpu is broken: CUDA error"):
+        work(queue, quiet)
+    assert not queue.outcomes() and queue.is_free()
+
+
+@pytest.mark.slow
+def test_the_end_of_what_others_are_at_is_waited_for(words: Path, tmp_path: Path) -> None:
+    queue = make(words, tmp_path / "queue")
+    taken = queue.take()
+    assert taken is not None
+    timer = threading.Timer(2.0, lambda: queue.release(taken[1]))
+    timer.start()
+    assert run(queue)["0-3"].problem is None
+    timer.join()
+
+
+@pytest.mark.slow
+def test_workers_die_with_the_crew(words: Path, tmp_path: Path) -> None:
+    queue = make(words, tmp_path / "queue", epochs=2000)
+    code = "import sys; from archscout.training.jobs import *; run(Queue(sys.argv[1]))"
+    process = subprocess.Popen([sys.executable, "-c", code, str(queue.path)])
+    checkpoints = queue.training(queue.jobs[0]) / "checkpoints"
+    wait_for(lambda: list(checkpoints.glob("*")))
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    wait_for(lambda: not list((queue.path / "claims").glob("*.json")))
+    assert queue.is_free() and not queue.outcomes()
+
+
+def test_workers_that_keep_dying_are_given_up(
+    words: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue = make(words, tmp_path / "queue")
+    monkeypatch.setattr(sys, "executable", shutil.which("false"))
+    warnings: list[str] = []
+    with pytest.raises(InputError, match="4 workers in a row ended with status 1"):
+        run(queue, 1, on_warning=warnings.append)
+    assert warnings == ["a worker ended with status 1; starting another"] * 3
 
 
 @pytest.mark.slow

@@ -5,6 +5,9 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -13,7 +16,7 @@ from archscout import spaces
 from archscout.errors import InputError
 from archscout.spaces.recurrent.cells import CELLS
 from archscout.text import load_corpus
-from archscout.training.jobs import Job, Outcome, Plan, Queue, Standing
+from archscout.training.jobs import Job, Outcome, Plan, Queue, Standing, processes
 from archscout.training.jobs import queue as queue_module
 from archscout.training.jobs.queue import ClaimLost
 from training_runs import SCALE, SETTINGS
@@ -82,7 +85,7 @@ def test_a_dead_worker_leaves_its_job(queue: Queue) -> None:
 
 def test_of_another_machine_only_age_tells(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
     queue.take()
-    rewrite_claim(queue, "0-0", host="elsewhere", pid=GONE)
+    rewrite_claim(queue, "0-0", machine="elsewhere", pid=GONE)
     other = queue.take()
     assert other is not None and other[0].name == "1-0"
     monkeypatch.setattr(queue_module, "_STALE_SECONDS", -1.0)
@@ -99,6 +102,44 @@ def test_a_job_that_kills_its_workers_is_a_failure(queue: Queue, jobs: list[Job]
     assert following is not None and following[0].name == "1-0"
     outcome = queue.outcome(jobs[0])
     assert outcome is not None and outcome.problem == "the worker died 3 times at it"
+
+
+def test_only_deaths_without_progress_count(queue: Queue, jobs: list[Job]) -> None:
+    for done in (0.3, 0.6, 0.9, 0.9, 0.9):
+        taken = queue.take()
+        assert taken is not None and taken[0].name == "0-0"
+        queue.beat(dataclasses.replace(taken[1], done=done))
+        rewrite_claim(queue, "0-0", pid=GONE)
+    taken = queue.take()
+    assert taken is not None and taken[0].name == "0-0" and taken[1].deaths == 2
+    rewrite_claim(queue, "0-0", pid=GONE)
+    queue.take()
+    assert queue.outcome(jobs[0]) is not None
+
+
+def test_failures_can_be_tried_again(queue: Queue, jobs: list[Job]) -> None:
+    queue.record(Outcome("0-0", "out of memory", 1.0))
+    queue.record(Outcome("1-0", None, 1.0))
+    assert queue.retry_failed() == 1
+    assert list(queue.outcomes()) == ["1-0"] and queue.is_free()
+
+
+def test_a_number_of_a_process_may_be_given_again(queue: Queue) -> None:
+    queue.take()
+    rewrite_claim(queue, "0-0", born=1)
+    again = queue.take()
+    assert again is not None and again[0].name == "0-0"
+
+
+def test_a_process_that_ended_and_was_not_waited_for_is_dead() -> None:
+    child = subprocess.Popen([sys.executable, "-c", ""])
+    end = time.monotonic() + 10
+    while processes.runs(child.pid, 0) and time.monotonic() < end:
+        time.sleep(0.02)
+    assert not processes.runs(child.pid, 0)
+    child.wait()
+    name, machine, pid, born = processes.this_process()
+    assert processes.runs(pid, born) and machine == processes.machine() and name
 
 
 def test_whoever_stood_still_notices(queue: Queue) -> None:
@@ -136,6 +177,8 @@ def test_another_plan_is_refused(queue: Queue, plan: Plan, jobs: list[Job]) -> N
         Queue.create(queue.path, other, jobs)
     with pytest.raises(InputError, match="2 trainings there, 1 here"):
         Queue.create(queue.path, plan, jobs[:1])
+    with pytest.raises(InputError, match="training 2 is of another architecture or seed"):
+        Queue.create(queue.path, plan, [jobs[0], dataclasses.replace(jobs[1], seed=1)])
 
 
 def test_damaged_and_missing_plans(queue: Queue, tmp_path: Path) -> None:

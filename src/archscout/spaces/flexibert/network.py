@@ -319,8 +319,9 @@ def _fourier(
 ) -> tuple[Tensor, Tensor]:
     """Real and imaginary part of the transform's matrix, (B, T, T): cos and sin of 2 pi j k / n."""
     products = ranks[:, :, None] * ranks[:, None, :] % lengths[:, None, None]
-    angles = products.to(dtype) * (2 * math.pi / lengths.to(dtype))[:, None, None]
-    return _masked(angles.cos(), mask), _masked(angles.sin(), mask)
+    exact = _at_least_float32(dtype)
+    angles = products.to(exact) * (2 * math.pi / lengths.to(exact))[:, None, None]
+    return _masked(angles.cos().to(dtype), mask), _masked(angles.sin().to(dtype), mask)
 
 
 def _cosine(
@@ -329,8 +330,14 @@ def _cosine(
     """The transform's matrix (B, T, T): 2 cos(pi k (2 j + 1) / 2 n), row k and column j."""
     period = 4 * lengths[:, None, None]
     products = ranks[:, :, None] * (2 * ranks[:, None, :] + 1) % period
-    angles = products.to(dtype) * (2 * math.pi / period.to(dtype))
-    return (_masked(2 * angles.cos(), mask),)
+    exact = _at_least_float32(dtype)
+    angles = products.to(exact) * (2 * math.pi / period.to(exact))
+    return (_masked((2 * angles.cos()).to(dtype), mask),)
+
+
+def _at_least_float32(dtype: torch.dtype) -> torch.dtype:
+    """A type in which angles keep their digits: bfloat16 tells whole numbers up to 256 only."""
+    return torch.promote_types(dtype, torch.float32)
 
 
 def _masked(matrices: Tensor, mask: Tensor | None) -> Tensor:

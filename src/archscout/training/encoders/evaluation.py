@@ -53,10 +53,6 @@ class PretrainingLoss:
         shares = (self.original, 1 - self.original)
         return -sum(share * math.log(share) for share in shares if share)
 
-    def objective(self, weight: float) -> float:
-        """What training minimises, with this weight of the detection."""
-        return self.nats + weight * (self.detection or 0.0)
-
     def to_dict(self) -> dict[str, Any]:
         """The losses, as result.json holds them."""
         masked = Loss(self.nats, self.masked)

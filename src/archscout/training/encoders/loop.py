@@ -11,7 +11,7 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -26,15 +26,22 @@ from archscout.training.encoders.sequences import PretrainingText
 from archscout.training.encoders.settings import PretrainingSettings
 from archscout.training.folder import EVENTS, METRICS, TrainingFolder
 from archscout.training.interrupts import postponed_interrupts
-from archscout.training.log import CurveLog
-from archscout.training.outcome import Diverged, Loss
+from archscout.training.log import CurveLog, smoothed
+from archscout.training.outcome import Diverged, Loss, objective_of
 from archscout.training.schedule import Clock, rate_factor
-from archscout.training.seeds import seed_of, seeded
-from archscout.training.weights import load_best, restore_tensors, save_weights, training_tensors
+from archscout.training.seeds import random_devices, seed_of, seeded
+from archscout.training.weights import (
+    load_best,
+    remove_superseded,
+    restore_tensors,
+    save_weights,
+    training_tensors,
+)
+
+T = TypeVar("T")
 
 _MASKS = 1
 _LOG_STEPS = 50
-_SMOOTHING = 0.98
 _EPSILON = 1e-6
 _UNDECAYED = ("bias", "LayerNorm.weight")
 
@@ -211,11 +218,10 @@ class Pretraining:
             Diverged: the loss is no number any more.
             InputError: a file cannot be written, or the text cannot be read.
         """
-        curves = CurveLog(self.folder.path / EVENTS, self.tokens_done)
-        device = self.accelerator.device
-        devices = [device.index or 0] if device.type == "cuda" else []
+        is_main = self.accelerator.is_main_process
+        curves = CurveLog(self.folder.path / EVENTS if is_main else None, self.tokens_done)
         try:
-            with torch.random.fork_rng(devices=devices):
+            with torch.random.fork_rng(devices=random_devices(self.accelerator.device)):
                 self.model.train()
                 while self.state.ended is None:
                     self._run_to_evaluation(curves)
@@ -232,20 +238,31 @@ class Pretraining:
         with postponed_interrupts() as interrupt:
             while True:
                 losses = self._step()
-                state.seconds = clock.seconds()
+                seconds = clock.seconds()
                 self._tell(losses, clock, curves)
+                state.seconds, is_stopped = self._agreed((seconds, interrupt.asked))
                 if self._is_evaluated():
                     break
                 is_milestone = self._keep_milestone()
                 is_due = time.monotonic() - saved > 60 * settings.checkpoint_minutes
-                if interrupt.asked or is_milestone or is_due:
+                if is_stopped or is_milestone or is_due:
                     self.save()
                     saved = time.monotonic()
-                if interrupt.asked:
+                if is_stopped:
                     raise KeyboardInterrupt
             self._evaluate(clock, curves)
-            if interrupt.asked and state.ended is None:
+            if self._agreed(interrupt.asked) and state.ended is None:
                 raise KeyboardInterrupt
+
+    def _agreed(self, value: T) -> T:
+        """The main process's value: what ends a training or sets its rate must be one for all."""
+        if self.accelerator.num_processes == 1:
+            return value
+        from accelerate.utils import broadcast_object_list
+
+        values: list[T] = [value]
+        broadcast_object_list(values)
+        return values[0]
 
     def _step(self) -> StepLosses:
         """One update; returns its losses."""
@@ -262,9 +279,9 @@ class Pretraining:
         norm = self.accelerator.clip_grad_norm_(self.model.parameters(), settings.clip)
         losses = self._losses(sums, whole)
         if not math.isfinite(losses.masked + losses.detection):
-            self._diverge(f"the loss is {losses.masked + losses.detection}")
+            self._diverge(state.step + 1, f"the loss is {losses.masked + losses.detection}")
         if not math.isfinite(float(norm)):
-            self._diverge(f"its gradient is {float(norm)}")
+            self._diverge(state.step + 1, f"its gradient is {float(norm)}")
         self.optimizer.step()
         state.step += 1
         state.loss += losses.masked
@@ -302,22 +319,27 @@ class Pretraining:
         return StepLosses(total.nats / masked, total.detection / tokens, total.detected / tokens)
 
     def _rate(self) -> float:
+        """The learning rate of the next step."""
         settings = self.settings
         done = self.state.step / settings.steps
         if settings.minutes is not None:
             done = max(done, self.state.seconds / 60 / settings.minutes)
         return settings.learning_rate * rate_factor(settings, done)
 
+    @property
+    def _last_rate(self) -> float:
+        """The learning rate of the last step."""
+        return float(self.optimizer.param_groups[0]["lr"])
+
     def _tell(self, losses: StepLosses, clock: Clock, curves: CurveLog) -> None:
         state = self.state
-        now = (losses.masked, losses.detection_accuracy)
-        before = self._recent or now
+        before = self._recent or (None, None)
         self._recent = (
-            _SMOOTHING * before[0] + (1 - _SMOOTHING) * now[0],
-            _SMOOTHING * before[1] + (1 - _SMOOTHING) * now[1],
+            smoothed(before[0], losses.masked),
+            smoothed(before[1], losses.detection_accuracy),
         )
         if state.step % _LOG_STEPS == 0:
-            values = {"loss/train": losses.masked, "rate": self._rate()}
+            values = {"loss/train": losses.masked, "rate": self._last_rate}
             if self._replaces:
                 values["detection/train"] = losses.detection
             curves.add(self.tokens_done, values)
@@ -343,10 +365,10 @@ class Pretraining:
         is_due = step % settings.evaluate_every == 0
         return is_due or step == settings.steps or self._is_out_of_time()
 
-    def _diverge(self, what: str) -> NoReturn:
+    def _diverge(self, step: int, what: str) -> NoReturn:
         kept = self.folder.checkpoints.paths()
         raise Diverged(
-            f"training diverged in step {self.state.step + 1}: {what}; "
+            f"training diverged in step {step}: {what}; "
             f"{f'the last good checkpoint is {kept[-1]}' if kept else 'there is no checkpoint yet'}"
             "\na smaller --learning-rate or --clip may help, in another folder"
         )
@@ -370,10 +392,10 @@ class Pretraining:
         """Evaluate, remember the best weights, decide whether to stop, and write it all down."""
         state = self.state
         speed = clock.rate(self.tokens_done)
-        valid = self.evaluate(self.text.valid)
+        valid = self._agreed(self.evaluate(self.text.valid))
         record = self._record(valid, speed)
-        if not math.isfinite(Loss(record.valid_objective, 1).perplexity):
-            self._diverge(f"the validation loss is {record.valid_objective}")
+        if not (math.isfinite(record.valid_objective) and math.isfinite(record.valid_perplexity)):
+            self._diverge(state.step, f"the validation loss is {record.valid_objective}")
         by_step = {found.step: found.valid_objective for found in state.records}
         if record.valid_objective < by_step.get(state.best_step, math.inf):
             state.best_step = state.step
@@ -416,8 +438,8 @@ class Pretraining:
             valid_detection_accuracy=valid.detection_accuracy,
             valid_original=valid.original,
             valid_base_rate=valid.base_rate,
-            valid_objective=valid.objective(self.settings.discriminator_weight),
-            learning_rate=self._rate(),
+            valid_objective=objective_of(valid.to_dict(), self.settings.model_dump()),
+            learning_rate=self._last_rate,
             seconds=state.seconds,
             tokens_per_second=speed,
         )
@@ -446,19 +468,8 @@ class Pretraining:
         }
         tensors = training_tensors(self.model, self.optimizer.optimizer)
         self.folder.checkpoints.save(self.state.step, Checkpoint(tensors, state))
-        for path in self.folder.path.glob("best-*.safetensors"):
-            # The checkpoint before this one may need the best weights before these.
-            if int(path.stem.partition("-")[2]) not in self._best_steps():
-                path.unlink(missing_ok=True)
-
-    def _best_steps(self) -> set[int]:
-        """The best step, and the one that was the best before it."""
-        best, found = math.inf, list[int]()
-        for record in self.state.records:
-            if record.valid_objective < best:
-                best = record.valid_objective
-                found.append(record.step)
-        return set(found[-2:])
+        losses = ((record.step, record.valid_objective) for record in self.state.records)
+        remove_superseded(self.folder.path, losses)
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """Go on from a checkpoint."""

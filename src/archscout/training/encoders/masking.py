@@ -22,6 +22,11 @@ from archscout.text.wordpiece_training import CLS, MASK, PAD, SEP
 COVERED_SHARE = 0.85
 
 
+def kept_ids(tokenizer: WordPiece) -> Tensor:
+    """Ids of the pieces that are never chosen, (4,)."""
+    return torch.tensor([tokenizer.id_of(piece) for piece in (PAD, CLS, SEP, MASK)])
+
+
 class MaskedBatch(NamedTuple):
     """Sequences with some tokens hidden.
 
@@ -78,8 +83,7 @@ class Masking:
     def __init__(self, tokenizer: WordPiece, share: float) -> None:
         self._share = share
         self._mask_token, self._padding = tokenizer.mask_token, tokenizer.id_of(PAD)
-        kept = [tokenizer.id_of(piece) for piece in (PAD, CLS, SEP, MASK)]
-        self._kept = torch.tensor(kept)
+        self._kept = kept_ids(tokenizer)
 
     def mask(self, sequences: Tensor, seed: int, covered_share: float) -> MaskedBatch:
         """Choose tokens and cover them; the same seed and sequences give the same batch.

@@ -14,6 +14,7 @@ from torch import Tensor
 from archscout.errors import InputError
 from archscout.text import Corpus, WordPiece
 from archscout.text.wordpiece_training import CLS, SEP
+from archscout.training.encoders.masking import kept_ids
 from archscout.training.encoders.settings import PretrainingSettings
 from archscout.training.parts import splits
 from archscout.training.seeds import seed_of
@@ -72,6 +73,21 @@ def pack(ids: Tensor, tokenizer: WordPiece, sequence_length: int) -> Tensor:
     return torch.cat([first, rows, torch.full_like(first, tokenizer.id_of(SEP))], 1)
 
 
+def check_maskable(sequences: Tensor, tokenizer: WordPiece, name: str) -> None:
+    """Make sure that there is something to predict.
+
+    Args:
+        sequences: token ids (N, T).
+        tokenizer: of encoders.
+        name: of the text, for the message.
+
+    Raises:
+        InputError: there are special tokens only.
+    """
+    if bool(torch.isin(sequences, kept_ids(tokenizer)).all()):
+        raise InputError(f"{name} has special tokens only, of which none is masked; take another")
+
+
 class Shuffled:
     """The sequences of a text in memory, in another order in every pass over them.
 
@@ -124,7 +140,8 @@ def corpus_text(
         seed: of the order.
 
     Raises:
-        InputError: the text has splits, but not train and valid, or is too short.
+        InputError: the text has splits, but not train and valid, or a part is too short or has
+            nothing to mask.
     """
     ids = splits(corpus, tokenizer)
     parts = {
@@ -138,6 +155,7 @@ def corpus_text(
                 f"sequences of length {settings.sequence_length}, and {needed} are needed; take a "
                 "longer text, or a smaller batch size or sequence length"
             )
+        check_maskable(sequences, tokenizer, f"the {part} text")
     return PretrainingText(
         name=corpus.name,
         identity={"name": corpus.name, "sha256": corpus.sha256},

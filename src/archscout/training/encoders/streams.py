@@ -10,10 +10,12 @@ Shapes: N sequences, T tokens of each, V the vocabulary.
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -21,10 +23,12 @@ from torch import Tensor
 
 from archscout.errors import InputError
 from archscout.text import WordPiece
-from archscout.training.encoders.sequences import PretrainingText, pack
+from archscout.training.encoders.sequences import PretrainingText, check_maskable, pack
+from archscout.training.encoders.settings import PretrainingSettings
 from archscout.training.seeds import seed_of
 
 _DOCUMENTS_AT_ONCE = 20
+_HASHED_BYTES = 1 << 30
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,6 +64,11 @@ class StreamedText:
                     f"{name} of the data set is {getattr(self, name)}; accepted is a whole number "
                     "of at least 1"
                 )
+        if self.valid_split == self.split:
+            raise InputError(
+                f"split {self.split!r} of the data set is for training and validation both; name "
+                "another for validation, or none, and sequences are held out"
+            )
 
     def __str__(self) -> str:
         return self.name if self.config is None else f"{self.name}:{self.config}"
@@ -72,13 +81,16 @@ class Documents:
         text: the data set.
         split: of it.
 
+    Attributes:
+        revision: what datasets calls the data set's version, such as a commit of the hub.
+
     Raises:
         InputError: datasets is not installed, or cannot load the split.
     """
 
     def __init__(self, text: StreamedText, split: str) -> None:
         try:
-            from datasets import load_dataset
+            from datasets import load_dataset_builder
         except ImportError as error:
             raise InputError(
                 f"data sets need the package datasets ({error}); pip install 'archscout[train]'"
@@ -88,9 +100,9 @@ class Documents:
             raise InputError(f"no file {missing[0]!r} for the data set {str(text)!r}")
         self._text, self._split = text, split
         with _explained(self._name):
-            self._dataset = load_dataset(
-                text.name, text.config, split=split, data_files=files, streaming=True
-            )
+            builder = load_dataset_builder(text.name, text.config, data_files=files)
+            self._dataset = builder.as_streaming_dataset(split=split)
+        self.revision: str | None = builder.hash
         self._rows: Iterator[dict[str, Any]] = iter(self._dataset)
 
     @property
@@ -162,33 +174,38 @@ class Streamed:
         tokenizer: of encoders.
         sequence_length: T.
         seed: of the orders.
+        least: sequences that a pass must have.
 
     Attributes:
         valid: sequences that are held out, (N, T).
         counts: (V,), how often each piece occurs in the first block.
+        revision: of the data set, see `Documents`.
 
     Raises:
-        InputError: the data set cannot be read, or is too short.
+        InputError: the data set cannot be read, is too short, or has nothing to mask.
     """
 
     def __init__(
-        self, text: StreamedText, tokenizer: WordPiece, sequence_length: int, seed: int
+        self,
+        text: StreamedText,
+        tokenizer: WordPiece,
+        sequence_length: int,
+        seed: int,
+        least: int = 1,
     ) -> None:
         self._text, self._tokenizer, self._seed = text, tokenizer, seed
         self._length = sequence_length
         self._documents = Documents(text, text.split)
+        self.revision = self._documents.revision
         self._ids = torch.zeros(0, dtype=torch.long)
-        if text.valid_split is None:
-            self.valid = self._take(self._documents, text.held_out)
-        else:
-            self.valid = self._take(Documents(text, text.valid_split), text.held_out)
-            self._ids = self._ids[:0]
-        if not len(self.valid):
-            raise InputError(f"the data set {str(text)!r} is too short to hold anything out of it")
-        self._start = self._documents.state()
+        self.valid = self._take_valid()
+        # A pass begins with what was read along with the sequences that are held out.
+        self._start, self._start_ids = self._documents.state(), self._ids
+        self._check_length(least)
         self._place = _Place(0, self._start, self._ids.tolist(), 0)
         self._block = self._next_block()
-        self.counts = self._block.flatten().bincount(minlength=len(tokenizer))
+        check_maskable(self._block, tokenizer, f"the data set {str(text)!r}")
+        self.counts = self._block[:, 1:-1].flatten().bincount(minlength=len(tokenizer))
 
     def read(self, count: int) -> Tensor:
         """The next sequences, token ids (count, T)."""
@@ -222,14 +239,40 @@ class Streamed:
         sequences = self._take(self._documents, self._text.buffer)
         if not len(sequences):
             self._documents.restore(self._start)
+            self._ids = torch.cat([self._ids, self._start_ids])
             sequences = self._take(self._documents, self._text.buffer)
-        if not len(sequences):
-            raise InputError(
-                f"the data set {str(self._text)!r} is too short: nothing is left to train on after "
-                f"{len(self.valid)} sequences of validation; take a longer one, or hold fewer out"
-            )
         generator = torch.Generator().manual_seed(seed_of(self._seed, self._place.block))
         return sequences[torch.randperm(len(sequences), generator=generator)]
+
+    def _take_valid(self) -> Tensor:
+        """The sequences of validation, (N, T); what is left over is trained on, or dropped."""
+        text, split = self._text, self._text.valid_split
+        if split is None:
+            valid, name = self._take(self._documents, text.held_out), f"data set {str(text)!r}"
+        else:
+            valid = self._take(Documents(text, split), text.held_out)
+            name = f"split {split!r} of the data set {str(text)!r}"
+            self._ids = self._ids[:0]
+        if not len(valid):
+            raise InputError(
+                f"the {name} is too short for validation: it has no sequence of length "
+                f"{self._length}"
+            )
+        check_maskable(valid, self._tokenizer, f"the {name}")
+        return valid
+
+    def _check_length(self, least: int) -> None:
+        """Make sure that a pass has so many sequences; the stream stays where it begins."""
+        found = len(self._take(self._documents, least))
+        if found < least:
+            raise InputError(
+                f"the data set {str(self._text)!r} is too short: {found} sequences of length "
+                f"{self._length} are left to train on after {len(self.valid)} of validation, and "
+                f"{least} are needed; take a longer one, hold fewer out (--dataset-held-out), or "
+                "take a smaller batch size or sequence length"
+            )
+        self._documents.restore(self._start)
+        self._ids = self._start_ids
 
     def _take(self, documents: Documents, count: int) -> Tensor:
         """At most so many sequences, (N, T), of what is read; what is left over is kept."""
@@ -246,22 +289,33 @@ class Streamed:
 
 
 def streamed_text(
-    text: StreamedText, tokenizer: WordPiece, sequence_length: int, seed: int
+    text: StreamedText, tokenizer: WordPiece, settings: PretrainingSettings, seed: int
 ) -> PretrainingText:
     """A data set to pretrain on; it has no test part.
 
     Args:
         text: the data set.
         tokenizer: of encoders.
-        sequence_length: T.
+        settings: sequence length and batch size.
         seed: of the order.
 
     Raises:
-        InputError: the data set cannot be read, or is too short.
+        InputError: the data set cannot be read, is too short, or has nothing to mask.
     """
-    stream = Streamed(text, tokenizer, sequence_length, seed)
+    least = settings.batch_size * settings.accumulation
+    stream = Streamed(text, tokenizer, settings.sequence_length, seed, least)
     identity = dataclasses.asdict(text) | {"files": list(text.files)}
-    sizes = [os.path.getsize(file) for file in text.files]
-    return PretrainingText(
-        str(text), identity | {"sizes": sizes}, stream, stream.valid, None, stream.counts
-    )
+    if text.files:  # of a reader of local files the revision is that of its code
+        identity["content"] = [_content(Path(file)) for file in text.files]
+    else:
+        identity["revision"] = stream.revision
+    return PretrainingText(str(text), identity, stream, stream.valid, None, stream.counts)
+
+
+def _content(file: Path) -> str:
+    """What tells a file from another: a hash, or where that takes long, size and time of change."""
+    found = file.stat()
+    if found.st_size > _HASHED_BYTES:
+        return f"{found.st_size} bytes, {found.st_mtime_ns}"
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()

@@ -29,17 +29,11 @@ from archscout.training.encoders.objectives import build_objective, start_from_u
 from archscout.training.encoders.sequences import PretrainingText, corpus_text
 from archscout.training.encoders.settings import PRESETS, PretrainingSettings
 from archscout.training.encoders.streams import StreamedText, streamed_text
-from archscout.training.folder import (
-    FORMAT,
-    MODEL,
-    RESULT,
-    VOCABULARY,
-    TrainingFolder,
-    check_identity,
-)
+from archscout.training.folder import FORMAT, MODEL, RESULT, TrainingFolder
 from archscout.training.handing_over import write_model
-from archscout.training.outcome import Diverged, Loss
+from archscout.training.outcome import Diverged, Loss, record_problem
 from archscout.training.settings import find_preset
+from archscout.training.starting import begin
 
 MILESTONES = "milestones"
 _MILESTONE = "step-{:08d}"
@@ -117,7 +111,8 @@ def pretrain(
     """Pretrain one encoder on a text.
 
     The same arguments give the same weights, bit for bit, on the same machine with as many
-    threads; stopped at any time and resumed, too (unless `settings.minutes` ended it).
+    threads (on a GPU only as far as its operations repeat themselves); stopped at any time and
+    resumed, too (unless `settings.minutes` ended it).
 
     Args:
         space: the space of encoders, or its name.
@@ -181,7 +176,10 @@ def pretrain(
         on_evaluation,
         hand_over.milestone,
     )
-    _begin(training, pieces, resume, on_warning or (lambda _: None))
+    warn = on_warning or (lambda _: None)
+    checkpoint = begin(folder, training.identity, pieces, resume, warn, training.accelerator)
+    if checkpoint is not None:
+        training.restore(checkpoint)
     if on_start is not None:
         on_start(training.tokens_done, settings.steps * settings.step_tokens)
     return _finish(training, hand_over, keep_model)
@@ -209,7 +207,7 @@ def _read(
                 "it; give a ready one (--tokenizer) and no vocabulary size"
             )
         pieces = WordPiece.load(tokenizer)
-        return pieces, streamed_text(text, pieces, settings.sequence_length, seed)
+        return pieces, streamed_text(text, pieces, settings, seed)
     corpus = text if isinstance(text, Corpus) else load_corpus(text)
     made = tokenizer_for("wordpiece", corpus, vocabulary_limit, tokenizer)
     assert isinstance(made, WordPiece)
@@ -243,37 +241,14 @@ def _identity(
     }
 
 
-def _begin(
-    training: Pretraining, tokenizer: WordPiece, resume: bool, warn: Callable[[str], None]
-) -> None:
-    """Start the folder, or bring the training to where the folder's last checkpoint is."""
-    folder = training.folder
-    starts = not (resume and folder.exists)
-    training.accelerator.wait_for_everyone()  # until all processes have looked
-    if starts:
-        if training.accelerator.is_main_process:
-            folder.start(training.identity)
-            tokenizer.save(folder.path / VOCABULARY)
-        return
-    folder.check(training.identity)
-    checkpoint, damages = folder.checkpoints.latest()
-    for damage in damages:
-        warn(damage)
-    if checkpoint is None:
-        warn(f"{folder} holds no whole checkpoint; starting from the beginning")
-        return
-    place = f"the checkpoint in {folder.checkpoints.folder}"
-    check_identity(checkpoint.state.get("identity"), training.identity, place)
-    training.restore(checkpoint)
-
-
 def _finish(training: Pretraining, hand_over: _HandOver, keep_model: bool) -> Pretrained:
     """Train, evaluate with the best weights, and write the result."""
     folder, text, state = training.folder, training.text, training.state
     try:
         training.run()
     except Diverged as error:
-        write_json(folder.path / RESULT, {"problem": str(error).partition("\n")[0]})
+        if training.accelerator.is_main_process:
+            record_problem(folder.path, error)
         raise
     state = training.state
     assert state.ended is not None

@@ -11,6 +11,7 @@ from typing import Any
 from archscout.errors import InputError
 from archscout.files import write_json
 from archscout.scoring import check_seed
+from archscout.training.folder import MILESTONES, milestone_name, milestone_step
 from archscout.training.glue.data import DataSource, load_tasks
 from archscout.training.glue.encoder import Encoder, load_encoder
 from archscout.training.glue.finetuning import (
@@ -26,9 +27,7 @@ from archscout.training.glue.results import Finetuned
 from archscout.training.glue.settings import FinetuningSettings
 from archscout.training.glue.tasks import named_tasks
 
-MILESTONES = "milestones"
 CURVE = "curve.json"
-_STEP = "step-"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,18 +71,21 @@ def milestones(training: str | os.PathLike[str]) -> dict[int, Path]:
         training: its folder.
 
     Raises:
-        InputError: there are none.
+        InputError: there are none, or two of as many steps.
     """
     folder = Path(training) / MILESTONES
-    found = {
-        int(path.name.removeprefix(_STEP)): path
-        for path in folder.glob(f"{_STEP}*")
-        if path.name.removeprefix(_STEP).isdigit() and path.is_dir()
-    }
+    found: dict[int, Path] = {}
+    for path in sorted(folder.glob("step-*")):
+        steps = milestone_step(path.name)
+        if steps is None or not path.is_dir():
+            continue
+        if steps in found:
+            raise InputError(f"{found[steps]} and {path} are of as many steps; remove one of them")
+        found[steps] = path
     if not found:
         raise InputError(
-            f"no checkpoints to fine-tune: there is no {folder}/{_STEP}N; accepted is the folder "
-            "of an encoder's training that kept milestones"
+            f"no checkpoints to fine-tune: there is no {folder}/step-N; accepted is the folder of "
+            "an encoder's training that kept milestones"
         )
     return dict(sorted(found.items()))
 
@@ -142,7 +144,7 @@ def finetune_milestones(
             examples,
             [task.name for task in chosen],
             settings,
-            folder.path / f"{_STEP}{steps}",
+            folder.path / milestone_name(steps),
             seed=seed,
             device=device,
             resume=resume,

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from archscout.errors import InputError
+from archscout.training.glue.checks import check_examples
 from archscout.training.glue.examples import TaskData
 from archscout.training.glue.files import read_task
 from archscout.training.glue.hub import REPOSITORY, download_task
@@ -30,7 +31,7 @@ def load_tasks(
         on_warning: called with what is not as in the benchmark, of what is read here.
 
     Raises:
-        InputError: something is missing, damaged, or has labels that are none.
+        InputError: something is missing, damaged, or no example of the task, see `check_examples`.
     """
     if isinstance(source, Mapping):
         if missing := [task.name for task in tasks if task.name not in source]:
@@ -42,17 +43,8 @@ def load_tasks(
     else:
         loaded = {task.name: read_task(task, Path(source)) for task in tasks}
     for task in tasks:
-        _check(task, loaded[task.name])
+        check_examples(task, loaded[task.name])
         for note in loaded[task.name].notes:
             if on_warning is not None:
                 on_warning(f"{task.title}: {note}")
     return loaded
-
-
-def _check(task: Task, data: TaskData) -> None:
-    """Make sure that there is something to learn from and to judge by."""
-    for part, examples in {"train": data.train, **data.evaluation}.items():
-        if not len(examples):
-            raise InputError(f"task {task.name} has no examples in its part {part}")
-    if not data.evaluation:
-        raise InputError(f"task {task.name} has no part that is evaluated on")

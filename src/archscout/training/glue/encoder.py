@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load
-from torch import Tensor
+from torch import Tensor, nn
 
 from archscout.errors import InputError
 from archscout.exporting import GENOTYPE, quiet
+from archscout.files import replace_folder
 from archscout.text import WordPiece
 from archscout.training.folder import MODEL
 from archscout.training.seeds import seed_of
@@ -70,22 +71,23 @@ class Encoder:
             folder: to be made; what is there is replaced.
 
         Raises:
-            InputError: it cannot be written.
+            InputError: it cannot be written; what was there is left alone.
         """
         part = folder.with_name(f".{folder.name}.part")
         if labels:
             model.config.id2label = dict(enumerate(labels))
             model.config.label2id = {label: i for i, label in enumerate(labels)}
         try:
-            for old in (part, folder):
-                shutil.rmtree(old, ignore_errors=True)
+            shutil.rmtree(part, ignore_errors=True)
             # The encoder's folder has the code and the tokenizer; its README is about the encoder.
             shutil.copytree(self.path, part, ignore=shutil.ignore_patterns(_WEIGHTS, "README.md"))
             with quiet():
                 model.save_pretrained(part)
-            os.replace(part, folder)
-        except OSError as error:
-            raise InputError(f"cannot write {folder}: {error.strerror or error}") from error
+            replace_folder(part, folder)
+        # For whatever goes wrong in writing, a full disk too, safetensors has an error of its own.
+        except (OSError, SafetensorError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise InputError(f"cannot write {folder}: {reason}") from error
         finally:
             shutil.rmtree(part, ignore_errors=True)
 
@@ -106,9 +108,11 @@ class Encoder:
         config.hidden_dropout_prob = dropout
         with torch.random.fork_rng(devices=[]):
             model = FlexibertForSequenceClassification(config)
-            torch.manual_seed(seed_of(seed))
-            for layer in (model.dense, model.out_proj):
-                model._init_weights(layer)
+        # A generator of its own: torch's seed is that of all devices, and is the caller's.
+        generator = torch.Generator().manual_seed(seed_of(seed))
+        for layer in (model.dense, model.out_proj):
+            nn.init.normal_(layer.weight, std=config.initializer_range, generator=generator)
+            nn.init.zeros_(layer.bias)
         model.flexibert.load_state_dict(self.weights)
         return model
 

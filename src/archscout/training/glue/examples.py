@@ -73,6 +73,11 @@ class TaskData:
         return digest.hexdigest()
 
 
+def part_metric(metric: str, part: str, is_first: bool) -> str:
+    """What the metric of a part is called: as it is in the first part, then `accuracy_PART`."""
+    return metric if is_first else f"{metric}_{part}"
+
+
 def majority_baseline(task: Task, data: TaskData) -> Measured:
     """What always answering with the train part's most frequent class comes to.
 
@@ -103,12 +108,13 @@ def measure_parts(task: Task, data: TaskData, predictions: Mapping[str, Numbers]
         predictions: (N,) by part.
 
     Returns:
-        The first part's metrics by their names, and those of further parts as `accuracy_PART`.
+        The metrics by their names, see `part_metric`.
     """
     values: dict[str, float] = {}
     notes: list[str] = []
     for i, (part, examples) in enumerate(data.evaluation.items()):
         measured = measure(task, predictions[part], examples.targets(task))
-        values |= {f"{k}_{part}" if i else k: v for k, v in measured.values.items()}
+        for metric, value in measured.values.items():
+            values[part_metric(metric, part, is_first=i == 0)] = value
         notes += [f"{part}: {note}" if i else note for note in measured.notes]
     return Measured(values, tuple(notes))

@@ -121,7 +121,7 @@ def label_of(task: Task, text: str, place: str) -> float:
     except ValueError:
         value = -1.0
     if not 0 <= value <= task.largest:
-        raise InputError(f"{place}: label {text!r}; accepted are numbers from 0 to {task.largest}")
+        raise InputError(f"{place}: label {text!r}; accepted are {task.accepted_labels}")
     return value
 
 

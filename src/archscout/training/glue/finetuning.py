@@ -14,11 +14,11 @@ from archscout.files import write_json
 from archscout.scoring import check_device, check_seed
 from archscout.training.acceleration import accelerator
 from archscout.training.checkpoints import Checkpoints
-from archscout.training.folder import MODEL, RESULT, check_identity
+from archscout.training.folder import FORMAT, MODEL, RESULT, check_identity
 from archscout.training.glue.data import DataSource, load_tasks
 from archscout.training.glue.encoder import Encoder, load_encoder
 from archscout.training.glue.examples import TaskData, majority_baseline
-from archscout.training.glue.folder import FORMAT, RESULTS, FinetuningFolder
+from archscout.training.glue.folder import RESULTS, FinetuningFolder
 from archscout.training.glue.loop import (
     CHECKPOINTS,
     EpochRecord,
@@ -68,7 +68,7 @@ def finetune(
 
     The same arguments give the same scores, bit for bit, on the same machine with as many threads;
     stopped at any time and resumed, too. A task on which fine-tuning diverges has no score, and a
-    `problem`; the others go on.
+    `problem`, and its last checkpoints are kept; the others go on.
 
     Args:
         encoder: its exported folder, or the folder of its training.
@@ -107,7 +107,9 @@ def finetune(
     results: dict[str, TaskResult] = {}
     for task in chosen:
         result = folder.result(task.name)
-        if result is None:
+        if result is not None:
+            _tidy(folder.task(task.name), result)  # it may have been killed before that
+        else:
             before = sum(sizes[name] for name in results)
             shifted = _shifted(tell, before, sum(sizes.values()))
             training = TaskTraining(
@@ -238,9 +240,17 @@ def _run(
     if keep_model and result.problem is None:
         training.save_classifier(place / MODEL)
     write_json(place / RESULT, dataclasses.asdict(result))
-    # Each is three times the encoder's size, and a task that is over needs none.
-    shutil.rmtree(checkpoints.folder, ignore_errors=True)
+    _tidy(place, result)
     return result
+
+
+def _tidy(place: Path, result: TaskResult) -> None:
+    """Remove the checkpoints of a task that is over, each three times the encoder's size.
+
+    Where it diverged they are kept: there is nothing else to look into.
+    """
+    if result.problem is None:
+        shutil.rmtree(place / CHECKPOINTS, ignore_errors=True)
 
 
 def _finish(training: TaskTraining) -> TaskResult:

@@ -21,8 +21,8 @@ def download_task(task: Task) -> TaskData:
         task: one of GLUE.
 
     Raises:
-        InputError: `datasets` is not installed, the hub cannot be reached, or what it has is not
-            as expected.
+        InputError: `datasets` is not installed, the hub cannot be reached, or its columns or
+            classes are not as expected.
     """
     layout = task.hub
     if layout is None:
@@ -57,15 +57,18 @@ def _examples(task: Task, layout: HubLayout, loaded: Any, split: str) -> Example
         if column not in table.column_names:
             has = ", ".join(table.column_names)
             raise InputError(f"{place} lacks the column {column!r}; it has {has}")
-    labels = [_label(task, value, place) for value in table["label"]]
+    _check_classes(task, layout, table, place)
     sentences = [list(table[column]) for column in layout.sentences]
-    return Examples(sentences[0], sentences[1] if len(sentences) == 2 else None, labels)
+    return Examples(
+        sentences[0], sentences[1] if len(sentences) == 2 else None, list(table["label"])
+    )
 
 
-def _label(task: Task, value: Any, place: str) -> float:
-    """A label that is one of the task's; the hub numbers classes in the order of `Task.labels`."""
-    number = float(value)
-    limit = task.largest if task.is_regression else len(task.labels) - 1
-    if not 0 <= number <= limit:
-        raise InputError(f"{place}: label {value!r}; accepted are numbers from 0 to {limit:g}")
-    return number if task.is_regression else int(value)
+def _check_classes(task: Task, layout: HubLayout, table: Any, place: str) -> None:
+    """Make sure that the hub numbers classes in the order of `Task.labels`, where it names them."""
+    names = getattr(table.features["label"], "names", None)
+    accepted = layout.classes or task.labels
+    if names is not None and tuple(names) != accepted:
+        raise InputError(
+            f"{place} has the classes {', '.join(names)}; accepted: {', '.join(accepted) or 'none'}"
+        )

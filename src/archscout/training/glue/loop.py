@@ -31,7 +31,7 @@ from archscout.training.glue.tasks import Task
 from archscout.training.interrupts import postponed_interrupts
 from archscout.training.outcome import Diverged
 from archscout.training.schedule import Clock, rate_factor
-from archscout.training.seeds import seeded
+from archscout.training.seeds import random_devices, seeded
 from archscout.training.weights import restore_tensors, training_tensors
 
 _SMOOTHING = 0.98
@@ -203,9 +203,7 @@ class TaskTraining:
             Diverged: the loss is no number any more.
             InputError: a file cannot be written.
         """
-        device = self._accelerator.device
-        devices = [device.index or 0] if device.type == "cuda" else []
-        with torch.random.fork_rng(devices=devices):
+        with torch.random.fork_rng(devices=random_devices(self._accelerator.device)):
             while not self.is_done:
                 self._run_epoch()
 
@@ -242,9 +240,9 @@ class TaskTraining:
         norm = self._accelerator.clip_grad_norm_(self.model.parameters(), self.settings.clip)
         loss = float(objective.detach())
         if not math.isfinite(loss):
-            self._diverge(f"the loss is {loss}")
+            self._diverge(state.step + 1, f"the loss is {loss}")
         if not math.isfinite(float(norm)):
-            self._diverge(f"its gradient is {float(norm)}")
+            self._diverge(state.step + 1, f"its gradient is {float(norm)}")
         self.optimizer.step()
         state.step += 1
         state.loss += loss * len(chosen)
@@ -269,12 +267,19 @@ class TaskTraining:
             )
         )
 
-    def _diverge(self, what: str) -> NoReturn:
-        state = self.state
+    def _diverge(self, step: int, what: str) -> NoReturn:
+        """Stop, and name the checkpoint that is kept, where there is a folder for one."""
+        kept = ""
+        if self.folder is not None:
+            # One that was written right after the last update holds what diverged.
+            bad = 2 * self.examples_done
+            paths = Checkpoints(self.folder / CHECKPOINTS).paths()
+            good = [path for path in paths if int(path.stem.rpartition("-")[2]) != bad]
+            last = f"the last good checkpoint is {good[-1]}" if good else ""
+            kept = f"; {last or 'there is no good checkpoint'}"
         raise Diverged(
-            f"fine-tuning on {self.task.name} diverged in epoch {state.epoch}, step "
-            f"{state.step + 1}: {what}\na smaller --learning-rate or --clip may help, in another "
-            "folder"
+            f"fine-tuning on {self.task.name} diverged in epoch {self.state.epoch}, step {step}: "
+            f"{what}{kept}\na smaller --learning-rate or --clip may help, in another folder"
         )
 
     # Epochs
@@ -313,7 +318,7 @@ class TaskTraining:
                 del inputs["labels"]
                 logits = self.model(**inputs).logits.float()  # (B, classes) or (B, 1)
                 if not bool(logits.isfinite().all()):
-                    self._diverge("its predictions are no numbers")
+                    self._diverge(self.state.step, "its predictions are no numbers")
                 answer = logits.squeeze(-1) if self.task.is_regression else logits.argmax(-1)
                 answers[chosen] = answer.cpu().numpy()
         self.model.train(mode)

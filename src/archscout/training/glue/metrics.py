@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from archscout.training.glue.tasks import Task
+from archscout.training.glue.tasks import CLASS_METRICS, CORRELATIONS, Task
 
 Numbers = NDArray[np.number[Any]]
-_CORRELATIONS = ("matthews", "pearson", "spearman")
+_UNDEFINED = ("matthews", *CORRELATIONS)
+"""Where all answers are the same."""
 
 
 class Measured(NamedTuple):
@@ -49,27 +51,50 @@ def measure(task: Task, predictions: Numbers, labels: Numbers) -> Measured:
     ]
     values, notes = {}, []
     for name in task.metrics:
-        if constant and name in _CORRELATIONS:
+        if constant and name in _UNDEFINED:
             values[name] = 0.0
             notes.append(f"{name} is 0 because the {' and '.join(constant)} are all the same")
         else:
-            values[name] = 100 * _metric(name, predictions, labels)
+            values[name] = 100 * _METRICS[name](labels, predictions)
     return Measured(values, tuple(notes))
 
 
-def _metric(name: str, predictions: Any, labels: Any) -> float:
-    """One metric, between -1 and 1; both packages take a second to import."""
-    from scipy.stats import pearsonr, spearmanr
-    from sklearn.metrics import (  # type: ignore[import-untyped]
-        accuracy_score,
-        f1_score,
-        matthews_corrcoef,
-    )
+def _accuracy(labels: Any, predictions: Any) -> float:
+    return float(np.mean(labels == predictions))
 
-    if name == "f1":
-        return float(f1_score(labels, predictions, zero_division=0))
-    if name in ("pearson", "spearman"):
-        correlate: Any = pearsonr if name == "pearson" else spearmanr
-        return float(correlate(labels, predictions).statistic)
-    score: Any = matthews_corrcoef if name == "matthews" else accuracy_score
-    return float(score(labels, predictions))
+
+# Both packages take a second to import.
+
+
+def _f1(labels: Any, predictions: Any) -> float:
+    from sklearn.metrics import f1_score  # type: ignore[import-untyped]
+
+    return float(f1_score(labels, predictions, zero_division=0))
+
+
+def _matthews(labels: Any, predictions: Any) -> float:
+    from sklearn.metrics import matthews_corrcoef
+
+    return float(matthews_corrcoef(labels, predictions))
+
+
+def _pearson(labels: Any, predictions: Any) -> float:
+    from scipy.stats import pearsonr
+
+    return float(pearsonr(labels, predictions).statistic)
+
+
+def _spearman(labels: Any, predictions: Any) -> float:
+    from scipy.stats import spearmanr
+
+    return float(spearmanr(labels, predictions).statistic)
+
+
+_METRICS: Mapping[str, Callable[[Any, Any], float]] = {
+    "accuracy": _accuracy,
+    "f1": _f1,
+    "matthews": _matthews,
+    "pearson": _pearson,
+    "spearman": _spearman,
+}
+assert tuple(_METRICS) == CLASS_METRICS + CORRELATIONS

@@ -14,6 +14,11 @@ from dataclasses import dataclass, field
 from archscout.benchmarks.published_tables import TASKS as NAMES
 from archscout.errors import InputError
 
+CLASS_METRICS = ("accuracy", "f1", "matthews")
+"""What answers that are classes are judged by; F1 is of two classes, for the second."""
+CORRELATIONS = ("pearson", "spearman")
+"""What answers that are numbers are judged by."""
+
 
 @dataclass(frozen=True)
 class FileLayout:
@@ -44,6 +49,7 @@ class HubLayout:
         configuration: its name there.
         sentences: their fields, one or two.
         parts: splits by part.
+        classes: their names there in the order of `Task.labels`; empty where they are the same.
     """
 
     configuration: str
@@ -51,6 +57,7 @@ class HubLayout:
     parts: Mapping[str, str] = field(
         default_factory=lambda: {"train": "train", "dev": "validation"}
     )
+    classes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -69,6 +76,10 @@ class Task:
         symmetric: whether the order of the two sentences means nothing; both are trained on.
         files: where it lies in GLUE's files.
         hub: where it lies on the hub.
+
+    Raises:
+        InputError: a metric is unknown or not one of such labels, or a score is the mean of what
+            is not measured.
     """
 
     name: str
@@ -83,10 +94,41 @@ class Task:
     files: FileLayout | None = None
     hub: HubLayout | None = None
 
+    def __post_init__(self) -> None:
+        accepted: tuple[str, ...] = CORRELATIONS if self.is_regression else CLASS_METRICS
+        if len(self.labels) != 2:
+            accepted = tuple(name for name in accepted if name != "f1")
+        if not self.metrics or not set(self.metrics) <= set(accepted):
+            kind = "numbers" if self.is_regression else f"{len(self.labels)} classes"
+            raise InputError(
+                f"task {self.name} has the metrics {', '.join(self.metrics) or 'none'}; accepted "
+                f"for {kind}: {', '.join(accepted)}"
+            )
+        for name in (*self.score, *self.leaderboard):
+            # Those of further parts are called `accuracy_PART`.
+            if not any(name == m or name.startswith(f"{m}_") for m in self.metrics):
+                raise InputError(
+                    f"task {self.name}: {name} counts for its score and is not measured; accepted: "
+                    f"{', '.join(self.metrics)}"
+                )
+
     @property
     def is_regression(self) -> bool:
         """Whether numbers are predicted, not classes."""
         return not self.labels
+
+    @property
+    def is_paired(self) -> bool:
+        """Whether there must be a second sentence, as far as the task says."""
+        layout = self.files or self.hub
+        return self.symmetric or (layout is not None and len(layout.sentences) == 2)
+
+    @property
+    def accepted_labels(self) -> str:
+        """In words, as numbers."""
+        if self.is_regression:
+            return f"numbers from 0 to {self.largest:g}"
+        return f"whole numbers from 0 to {len(self.labels) - 1}"
 
     def mean(self, values: Mapping[str, float], leaderboard: bool = False) -> float:
         """The task's score.
@@ -116,7 +158,7 @@ _TASKS = (
         files=FileLayout(
             "CoLA", ("sentence",), titles=("source", "label", "original label", "sentence")
         ),
-        hub=HubLayout("cola", ("sentence",)),
+        hub=HubLayout("cola", ("sentence",), classes=("unacceptable", "acceptable")),
     ),
     Task(
         "mnli",
@@ -152,7 +194,7 @@ _TASKS = (
         leaderboard=_BOTH,
         symmetric=True,
         files=FileLayout("MRPC", ("#1 String", "#2 String"), "Quality"),
-        hub=HubLayout("mrpc", _PAIR),
+        hub=HubLayout("mrpc", _PAIR, classes=("not_equivalent", "equivalent")),
     ),
     Task(
         "qnli",
@@ -169,7 +211,7 @@ _TASKS = (
         score=("accuracy",),
         leaderboard=_BOTH,
         files=FileLayout("QQP", _QUESTIONS, "is_duplicate"),
-        hub=HubLayout("qqp", _QUESTIONS),
+        hub=HubLayout("qqp", _QUESTIONS, classes=("not_duplicate", "duplicate")),
     ),
     Task(
         "rte",
@@ -184,7 +226,7 @@ _TASKS = (
         "SST-2",
         ("0", "1"),
         files=FileLayout("SST-2", ("sentence",)),
-        hub=HubLayout("sst2", ("sentence",)),
+        hub=HubLayout("sst2", ("sentence",), classes=("negative", "positive")),
     ),
     Task(
         "sts",

@@ -76,6 +76,8 @@ def run(
 ) -> dict[str, Outcome]:
     """Train all that a queue holds; others may do so in the same folder at the same time.
 
+    It ends when every job has: what other crews are at is waited for, and taken over if they die.
+
     Args:
         queue: of trainings; what is finished is not done again.
         workers: processes that train.
@@ -83,22 +85,22 @@ def run(
         on_warning: called with what the user should know.
 
     Returns:
-        How the trainings ended, by the jobs' names; those that other crews are still at are not
-        among them.
+        How the trainings ended, by the jobs' names.
 
     Raises:
         InputError: a worker cannot go on, such as for a full disk; what is finished is kept.
         KeyboardInterrupt: Ctrl-C; what was at hand has a checkpoint.
     """
-    if workers < 1:
-        raise InputError(f"{workers} workers; accepted is a whole number of at least 1")
+    check_workers(workers)
     tell = on_progress or (lambda _: None)
     warn = on_warning or (lambda _: None)
-    crew = [_Worker(queue) for _ in range(min(workers, _open(queue)))]
-    told = 0.0
-    deaths, finished = 0, len(queue.outcomes())
+    crew: list[_Worker] = []
+    told, deaths, finished = 0.0, 0, len(queue.outcomes())
     try:
-        while crew:
+        while crew or _open(queue):
+            # Others may be at the rest; what they leave is taken over.
+            if len(crew) < min(workers, _open(queue)) and queue.is_free():
+                crew.append(_Worker(queue))
             time.sleep(_POLL_SECONDS)
             for worker in list(crew):
                 worker.pass_warnings(warn)
@@ -107,9 +109,9 @@ def run(
                     continue
                 crew.remove(worker)
                 worker.end()
+                worker.pass_warnings(warn)
                 worker.check()
-                # Killed, or crashed in foreign code: another one takes its job over.
-                if status and _open(queue):
+                if status:  # killed, or crashed in foreign code: another one takes its job over
                     done = len(queue.outcomes())
                     deaths, finished = (1 if done > finished else deaths + 1), done
                     if deaths > DEATHS * workers:
@@ -118,7 +120,6 @@ def run(
                             f"nothing was finished; to see why, run\n  {shlex.join(worker.command)}"
                         )
                     warn(f"a worker ended with status {status}; starting another")
-                    crew.append(_Worker(queue))
             if time.monotonic() - told > _TOLD_SECONDS:
                 tell(Standing.of(queue))
                 told = time.monotonic()
@@ -127,8 +128,20 @@ def run(
             worker.stop()
         for worker in crew:
             worker.end()
+            worker.pass_warnings(warn)
     tell(Standing.of(queue))
     return queue.outcomes()
+
+
+def check_workers(workers: int) -> int:
+    """A number of processes that train.
+
+    Raises:
+        InputError: it is none.
+    """
+    if workers < 1:
+        raise InputError(f"{workers} workers; accepted is a whole number of at least 1")
+    return workers
 
 
 def _open(queue: Queue) -> int:
@@ -152,6 +165,7 @@ class _Worker:
             stdout=subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": paths, **dict.fromkeys(_THREADS, threads)},
             text=True,
+            errors="replace",
             # Ctrl-C goes to a whole session, and it is for the crew to pass it on.
             start_new_session=True,
         )
@@ -164,6 +178,8 @@ class _Worker:
             try:
                 message = json.loads(line)
             except ValueError:  # printed by a library
+                continue
+            if not isinstance(message, dict):
                 continue
             if "warning" in message:
                 self._warnings.put(message["warning"])

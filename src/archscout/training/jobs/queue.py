@@ -3,7 +3,7 @@
 `plan.json` says what is trained and how; `trainings/NAME/` is the training folder of each job, and
 `outcomes/NAME.json` how it ended. While a worker trains, `claims/NAME.json` says so; it writes that
 file anew every few seconds, so that a claim whose worker died is known by its age, also where the
-folder is shared by many machines. What changes a claim holds the lock of the folder of claims.
+folder is shared by many machines. What changes a claim holds the queue's lock.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ import json
 import os
 import secrets
 import shutil
-import socket
+import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import filelock
 from pydantic import BaseModel
@@ -26,10 +26,13 @@ from archscout.errors import InputError
 from archscout.files import write_json
 from archscout.spaces.base import Scale, Space
 from archscout.text import Corpus, tokenizer_for
+from archscout.training.jobs import processes
+
+T = TypeVar("T")
 
 FORMAT = 1
 PLAN = "plan.json"
-_CLAIMS, _TRAININGS = "claims", "trainings"
+_CLAIMS, _TRAININGS, _LOCK = "claims", "trainings", "claims/.lock"
 
 BEAT_SECONDS = 5.0
 """How often a worker shows that it lives."""
@@ -38,7 +41,7 @@ _STALE_SECONDS = 90.0
 _LOCK_SECONDS = 30.0
 
 DEATHS = 3
-"""After so many workers that died at a job, it counts as failed."""
+"""After so many workers that died at a job and brought it no further, it counts as failed."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,6 +67,7 @@ class Plan:
         space: name of the architectures' space.
         text: what `load_corpus` takes, one or several.
         sha256: of the text.
+        parts: of the text, such as `train`; `all` for one without splits.
         settings: the recipe, as JSON.
         scale: sizes of the networks, as JSON.
         vocabulary_size: V.
@@ -77,6 +81,7 @@ class Plan:
     space: str
     text: tuple[str, ...]
     sha256: str
+    parts: tuple[str, ...]
     settings: Mapping[str, Any]
     scale: Mapping[str, Any]
     vocabulary_size: int
@@ -113,8 +118,9 @@ class Plan:
         """
         return cls(
             space.name,
-            corpus.sources,
+            corpus.given or corpus.sources,
             corpus.sha256,
+            corpus.names(),
             settings.model_dump(),
             dataclasses.asdict(scale),
             len(tokenizer_for(space.tokenization, corpus, vocabulary_limit, tokenizer)),
@@ -131,10 +137,11 @@ class Outcome:
     Attributes:
         job: its name.
         problem: why it failed; None where it did not.
-        seconds: that the worker spent on it, evaluation included; without that of earlier workers
-            if it was taken up again.
+        seconds: that the last worker spent on it, evaluation included, or where that is more, that
+            all of them spent on its steps.
         result: what the training's result.json holds; empty where it failed.
-        epochs: the training's metrics.jsonl: one record an epoch, or an evaluation.
+        epochs: the training's metrics.jsonl: one record an epoch, or an evaluation, as far as it
+            went.
     """
 
     job: str
@@ -151,9 +158,12 @@ class Claim:
     Attributes:
         job: its name.
         token: that no other claim has.
-        host: the worker's machine.
+        host: the name of the worker's machine.
+        machine: what no other machine or container has.
         pid: the worker's process.
-        deaths: workers that died at it without saying why.
+        born: when that process started, by its machine's count.
+        deaths: workers that died at it in a row without bringing it any further.
+        begun: part of the training that was done when it was taken.
         done: part of the training that is done, 0 to 1.
         note: where the training is, in a few words.
     """
@@ -161,8 +171,11 @@ class Claim:
     job: str
     token: str
     host: str
+    machine: str
     pid: int
+    born: int
     deaths: int = 0
+    begun: float = 0.0
     done: float = 0.0
     note: str = ""
 
@@ -196,7 +209,8 @@ class Queue:
                 raise InputError(
                     f"{self.path / PLAN} is of format {document['format']}; accepted is {FORMAT}"
                 )
-            self.plan = Plan(**document["plan"] | {"text": tuple(document["plan"]["text"])})
+            lists = {name: tuple(document["plan"][name]) for name in ("text", "parts")}
+            self.plan = Plan(**document["plan"] | lists)
             self.jobs = tuple(Job(**job) for job in document["jobs"])
         except (KeyError, TypeError) as error:
             raise InputError(f"{self.path / PLAN} is damaged: {error}") from error
@@ -228,11 +242,12 @@ class Queue:
             "jobs": [dataclasses.asdict(job) for job in jobs],
         }
         asked = json.loads(json.dumps(asked))
-        there = _read(place)
-        if there is None or (change_jobs and there == asked | {"jobs": there.get("jobs")}):
-            write_json(place, asked)
-        elif there != asked:
-            raise InputError(f"{path} holds another plan: {_difference(there, asked)}")
+        with _locked(Path(path)):
+            there = _read(place)
+            if there is None or (change_jobs and there == asked | {"jobs": there.get("jobs")}):
+                write_json(place, asked)
+            elif there != asked:
+                raise InputError(f"{path} holds another plan: {_difference(there, asked)}")
         return cls(path)
 
     def training(self, job: Job) -> Path:
@@ -241,8 +256,10 @@ class Queue:
 
     def outcome(self, job: Job) -> Outcome | None:
         """How a job ended; None if it has not."""
-        if job.name not in self._ended and (document := _read(self._outcome(job.name))):
-            self._ended[job.name] = Outcome(**document)
+        if job.name not in self._ended:
+            path = self._outcome(job.name)
+            if document := _read(path):
+                self._ended[job.name] = _made(Outcome, document, path)
         return self._ended.get(job.name)
 
     def outcomes(self) -> dict[str, Outcome]:
@@ -251,39 +268,66 @@ class Queue:
         return {name: outcome for name, outcome in found if outcome is not None}
 
     def claims(self) -> list[Claim]:
-        """What workers are at, or were when they died."""
-        found = (_read(self._claim(job.name)) for job in self.jobs if not self.is_done(job))
-        return [Claim(**document) for document in found if document is not None]
+        """What workers are at; those that are known to be dead are left out."""
+        found = [self._claimed(job) for job in self.jobs if not self.is_done(job)]
+        now = self._now()
+        return [claim for claim in found if claim is not None and self._is_alive(claim, now)]
 
     def is_done(self, job: Job) -> bool:
         """Whether a job ended, well or not."""
         return job.name in self._ended or self._outcome(job.name).exists()
 
-    # What workers do
-
-    def take(self) -> tuple[Job, Claim] | None:
-        """The first job that nobody is at, claimed; None if there is none.
-
-        A job at which workers died three times is recorded as failed.
+    def retry_failed(self) -> int:
+        """Forget the failures, so that these jobs are done again; returns how many they are.
 
         Raises:
             InputError: the folder cannot be written.
         """
-        with self._locked() as now:
+        with self.locked():
+            failed = [name for name, outcome in self.outcomes().items() if outcome.problem]
+            for name in failed:
+                shutil.rmtree(self.path / _TRAININGS / name, ignore_errors=True)
+                self._outcome(name).unlink(missing_ok=True)
+                del self._ended[name]
+        return len(failed)
+
+    # What workers do
+
+    def is_free(self) -> bool:
+        """Whether there is a job that nobody is at."""
+        claimed = {claim.job for claim in self.claims()}
+        return any(job.name not in claimed and not self.is_done(job) for job in self.jobs)
+
+    def take(self) -> tuple[Job, Claim] | None:
+        """The first job that nobody is at, claimed; None if there is none.
+
+        A job at which workers died three times, each without bringing it any further, is recorded
+        as failed.
+
+        Raises:
+            InputError: the folder cannot be written.
+        """
+        with self.locked() as now:
             for job in self.jobs:
                 if self.is_done(job):
                     continue
-                there = _read(self._claim(job.name))
-                before = None if there is None else Claim(**there)
+                before = self._claimed(job)
                 if before is not None and self._is_alive(before, now):
                     continue
-                deaths = 0 if before is None else before.deaths + 1
+                deaths, begun = 0, 0.0
+                if before is not None:
+                    begun = max(before.begun, before.done)
+                    deaths = 0 if before.done > before.begun else before.deaths + 1
                 if deaths >= DEATHS:
                     problem = f"the worker died {deaths} times at it"
                     self.record(Outcome(job.name, problem, 0.0))
                     continue
                 claim = Claim(
-                    job.name, secrets.token_hex(8), socket.gethostname(), os.getpid(), deaths
+                    job.name,
+                    secrets.token_hex(8),
+                    *processes.this_process(),
+                    deaths=deaths,
+                    begun=begun,
                 )
                 write_json(self._claim(job.name), dataclasses.asdict(claim))
                 return job, claim
@@ -296,7 +340,7 @@ class Queue:
             ClaimLost: another worker has taken the job.
             InputError: the folder cannot be written.
         """
-        with self._locked():
+        with self.locked():
             self._check(claim)
             write_json(self._claim(claim.job), dataclasses.asdict(claim))
 
@@ -306,7 +350,7 @@ class Queue:
         Raises:
             InputError: the folder cannot be written.
         """
-        with self._locked(), suppress(ClaimLost):
+        with self.locked(), suppress(ClaimLost):
             self._check(claim)
             self._claim(claim.job).unlink(missing_ok=True)
 
@@ -317,7 +361,7 @@ class Queue:
             ClaimLost: another worker has taken the job.
             InputError: the folder cannot be written.
         """
-        with self._locked():
+        with self.locked():
             self._check(claim)
             self.record(outcome)
 
@@ -332,14 +376,20 @@ class Queue:
         for name in ("checkpoints", "events"):
             shutil.rmtree(folder / name, ignore_errors=True)
         if not self.plan.keep_weights:
+            shutil.rmtree(folder / "milestones", ignore_errors=True)
             for path in folder.glob("best-*.safetensors"):
                 path.unlink(missing_ok=True)
         self._claim(outcome.job).unlink(missing_ok=True)
 
     def _check(self, claim: Claim) -> None:
         there = _read(self._claim(claim.job))
-        if there is None or there["token"] != claim.token:
+        if there is None or there.get("token") != claim.token:
             raise ClaimLost(claim.job)
+
+    def _claimed(self, job: Job) -> Claim | None:
+        path = self._claim(job.name)
+        document = _read(path)
+        return None if document is None else _made(Claim, document, path)
 
     def _is_alive(self, claim: Claim, now: float) -> bool:
         try:
@@ -348,7 +398,7 @@ class Queue:
             return False
         if age > _STALE_SECONDS:
             return False
-        return claim.host != socket.gethostname() or _runs(claim.pid)
+        return claim.machine != processes.machine() or processes.runs(claim.pid, claim.born)
 
     def _claim(self, name: str) -> Path:
         return self.path / _CLAIMS / f"{name}.json"
@@ -356,21 +406,40 @@ class Queue:
     def _outcome(self, name: str) -> Path:
         return self.path / "outcomes" / f"{name}.json"
 
+    def _now(self) -> float:
+        """The time by the clock of the disk, or where it cannot be written, by the machine's."""
+        path = self.path / _LOCK
+        try:
+            os.utime(path)
+            return path.stat().st_mtime
+        except OSError:
+            return time.time()
+
     @contextmanager
-    def _locked(self) -> Iterator[float]:
-        """Hold the lock of the claims; gives the time by the clock of the disk that holds them."""
-        path = self.path / _CLAIMS / ".lock"
+    def locked(self) -> Iterator[float]:
+        """Hold the queue's lock; gives the time by the clock of the disk.
+
+        Raises:
+            InputError: the folder cannot be written, or another process holds the lock for long.
+        """
+        with _locked(self.path):
+            yield self._now()
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    path = folder / _LOCK
+    with ExitStack() as held:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            with filelock.FileLock(path, timeout=_LOCK_SECONDS):
-                os.utime(path)
-                yield path.stat().st_mtime
+            held.enter_context(filelock.FileLock(path, timeout=_LOCK_SECONDS))
         except filelock.Timeout as error:
             raise InputError(
                 f"{path} has been locked for {_LOCK_SECONDS:.0f} s by another process"
             ) from error
         except OSError as error:
-            raise InputError(f"cannot write in {self.path}: {error.strerror or error}") from error
+            raise InputError(f"cannot write in {folder}: {error.strerror or error}") from error
+        yield
 
 
 def _read(path: Path) -> dict[str, Any] | None:
@@ -386,19 +455,17 @@ def _read(path: Path) -> dict[str, Any] | None:
     return document
 
 
-def _runs(pid: int) -> bool:
-    """Whether a process of this machine is there and no zombie."""
+def _made(kind: type[T], document: Mapping[str, Any], path: Path) -> T:
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+        return kind(**document)
+    except TypeError as error:
+        raise InputError(f"{path} is damaged: {error}") from error
 
 
 def _difference(there: Mapping[str, Any], asked: Mapping[str, Any]) -> str:
     """The first thing in which two plans differ, for a message."""
+    if there.get("format") != asked["format"]:
+        return f"format is {there.get('format')} there, {asked['format']} here"
     first, second = there.get("plan", {}), asked["plan"]
     for name in second:
         if first.get(name) == second[name]:
@@ -408,4 +475,9 @@ def _difference(there: Mapping[str, Any], asked: Mapping[str, Any]) -> str:
             inner = next(key for key in {**now, **was} if was.get(key) != now.get(key))
             name, was, now = f"{name}: {inner}", was.get(inner), now.get(inner)
         return f"{name.replace('_', ' ')} is {was} there, {now} here"
-    return f"{len(there.get('jobs', []))} trainings there, {len(asked['jobs'])} here, or other ones"
+    before, after = there.get("jobs", []), asked["jobs"]
+    if len(before) != len(after):
+        return f"{len(before)} trainings there, {len(after)} here"
+    pairs = enumerate(zip(before, after, strict=True), 1)
+    number = next(i for i, (was, now) in pairs if was != now)
+    return f"training {number} is of another architecture or seed"

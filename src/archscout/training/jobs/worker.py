@@ -15,6 +15,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -38,25 +39,32 @@ from archscout.training.outcome import Diverged
 
 Warn = Callable[[str], None]
 
+# What torch says of a device that gives no right answers any more, to whatever it is asked.
+_BROKEN = ("CUDA error", "cuDNN error", "CUBLAS error")
 
-def work(queue: Queue, warn: Warn) -> None:
+
+def work(queue: Queue, warn: Warn, stop: threading.Event | None = None) -> None:
     """Train what the queue holds, one job after the other, until there is nothing to take.
 
     Args:
         queue: of trainings.
         warn: called with what the user should know.
+        stop: take no more jobs once it is set.
 
     Raises:
-        InputError: a file cannot be written, or the text is another; what is finished is kept.
+        InputError: a file cannot be written, the text is another, or the device is broken; what is
+            finished is kept.
         KeyboardInterrupt: Ctrl-C; the job at hand has a checkpoint, and others may take it.
     """
     corpus = load_corpus(list(queue.plan.text))
-    if corpus.sha256 != queue.plan.sha256:
+    found = (corpus.sha256, corpus.names())
+    if found != (queue.plan.sha256, queue.plan.parts):
         raise InputError(
             f"the text {corpus.name} is not the one that {queue.path} was begun with: its SHA-256 "
-            f"is {corpus.sha256[:12]}..., and was {queue.plan.sha256[:12]}..."
+            f"is {corpus.sha256[:12]}... ({', '.join(corpus.names())}), and was "
+            f"{queue.plan.sha256[:12]}... ({', '.join(queue.plan.parts)})"
         )
-    while taken := queue.take():
+    while not (stop and stop.is_set()) and (taken := queue.take()):
         job, claim = taken
         try:
             with _Pulse(queue, claim) as pulse:
@@ -65,13 +73,16 @@ def work(queue: Queue, warn: Warn) -> None:
         except ClaimLost:
             warn(f"{job.name} was taken by another worker, for this one had stood still")
         except BaseException:
-            queue.release(claim)
+            # Of two errors the first one says more.
+            with suppress(InputError):
+                queue.release(claim)
             raise
 
 
 def _train(queue: Queue, job: Job, corpus: Corpus, pulse: _Pulse, warn: Warn) -> Outcome:
     plan, start = queue.plan, time.monotonic()
     space = spaces.get(plan.space)
+    problem = None
     try:
         train(
             space,
@@ -94,15 +105,27 @@ def _train(queue: Queue, job: Job, corpus: Corpus, pulse: _Pulse, warn: Warn) ->
     # What torch raises for a network that does not fit into memory, or an operation without a
     # gradient: the architecture's fault, not the worker's.
     except (RuntimeError, MemoryError) as error:
-        problem = f"{type(error).__name__}: {error}".partition("\n")[0]
-    else:
-        folder = queue.training(job)
-        result = json.loads((folder / RESULT).read_text(encoding="utf-8"))
-        lines = (folder / METRICS).read_text(encoding="utf-8").splitlines()
-        # The training counts on where another worker left it.
-        seconds = max(time.monotonic() - start, result["seconds"])
-        return Outcome(job.name, None, seconds, result, [json.loads(line) for line in lines])
-    return Outcome(job.name, problem, time.monotonic() - start)
+        if str(error).startswith(_BROKEN):
+            raise InputError(f"the device {plan.device} is broken: {_first_line(error)}") from error
+        problem = f"{type(error).__name__}: {_first_line(error)}"
+    folder = queue.training(job)
+    result = json.loads((folder / RESULT).read_text(encoding="utf-8")) if problem is None else {}
+    # The training counts on where another worker left it.
+    seconds = max(time.monotonic() - start, result.get("seconds", 0.0))
+    return Outcome(job.name, problem, seconds, result, _records(folder / METRICS))
+
+
+def _records(path: Path) -> list[dict[str, Any]]:
+    """What was recorded, none where the training ended before."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        return []
+    return [json.loads(line) for line in lines]
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).partition("\n")[0]
 
 
 class _Pulse:
@@ -129,7 +152,8 @@ class _Pulse:
         while not self._over.wait(BEAT_SECONDS):
             try:
                 self._queue.beat(self._claim)
-            except (ClaimLost, InputError) as error:
+            # Whatever it is: without a sign of life another worker takes the job.
+            except Exception as error:
                 self._failure = error
                 return
 
@@ -147,16 +171,19 @@ class _Pulse:
         self._claim = dataclasses.replace(self._claim, done=done, note=note)
 
 
-def _stop_with_parent() -> None:
-    """As Ctrl-C, when standard input ends."""
+def _stop_with_parent() -> threading.Event:
+    """As Ctrl-C, when standard input ends; the event tells the same to who was not interrupted."""
+    stop = threading.Event()
 
     def listen() -> None:
         # Without Python's buffer, whose lock a thread may hold when the process ends.
         while os.read(sys.stdin.fileno(), 1):
             pass
+        stop.set()
         os.kill(os.getpid(), signal.SIGINT)
 
     threading.Thread(target=listen, daemon=True).start()
+    return stop
 
 
 def _tell(kind: str, message: str) -> None:
@@ -170,14 +197,17 @@ def main(path: str) -> int:
     try:
         queue = Queue(Path(path))
         torch.set_num_threads(queue.plan.threads)
-        _stop_with_parent()
-        work(queue, lambda message: _tell("warning", message))
+        stop = _stop_with_parent()
+        work(queue, lambda message: _tell("warning", message), stop)
     except InputError as error:
         _tell("error", str(error))
         return 2
+    except OSError as error:  # of a library that writes files, such as TensorBoard's
+        _tell("error", f"cannot go on: {error.strerror or error}")
+        return 2
     except KeyboardInterrupt:
         return 130
-    return 0
+    return 130 if stop.is_set() else 0
 
 
 if __name__ == "__main__":

@@ -20,18 +20,23 @@ from archscout.spaces.recurrent.language_model import RecurrentLanguageModel
 from archscout.training.checkpoints import Checkpoint
 from archscout.training.folder import METRICS, TrainingFolder
 from archscout.training.interrupts import postponed_interrupts
-from archscout.training.log import CurveLog
+from archscout.training.log import CurveLog, smoothed
 from archscout.training.outcome import Diverged, Loss
 from archscout.training.recurrent.evaluation import evaluate
 from archscout.training.recurrent.network import States, training_loss
 from archscout.training.recurrent.segments import Segment, epoch_segments, read
 from archscout.training.recurrent.settings import TrainingSettings
 from archscout.training.schedule import Clock, rate_factor
-from archscout.training.seeds import seeded
-from archscout.training.weights import load_best, restore_tensors, save_weights, training_tensors
+from archscout.training.seeds import random_devices, seeded
+from archscout.training.weights import (
+    load_best,
+    remove_superseded,
+    restore_tensors,
+    save_weights,
+    training_tensors,
+)
 
 _LOG_STEPS = 50
-_SMOOTHING = 0.98
 
 
 @dataclasses.dataclass(frozen=True)
@@ -151,7 +156,7 @@ class Training:
         self._on_progress = on_progress or (lambda _: None)
         self._on_epoch = on_epoch or (lambda _: None)
         self._device = model.embedding.device
-        self._recent = 0.0
+        self._recent: float | None = None
 
     @property
     def tokens_per_epoch(self) -> int:
@@ -176,7 +181,7 @@ class Training:
         """
         curves = CurveLog(self.folder.path / "events", self.tokens_done)
         try:
-            with torch.random.fork_rng(devices=_devices(self._device)):
+            with torch.random.fork_rng(devices=random_devices(self._device)):
                 self.model.train()
                 while self.state.ended is None:
                     self._run_epoch(curves)
@@ -254,8 +259,7 @@ class Training:
         return settings.learning_rate * rate_factor(settings, done)
 
     def _tell(self, loss: float, clock: Clock) -> None:
-        first = self._recent == 0
-        self._recent = loss if first else _SMOOTHING * self._recent + (1 - _SMOOTHING) * loss
+        self._recent = smoothed(self._recent, loss)
         progress = Progress(
             self.state.epoch,
             self.settings.epochs,
@@ -344,19 +348,8 @@ class Training:
         state = {"identity": self.identity, "progress": dataclasses.asdict(self.state)}
         number = self.tokens_done + (self.state.ended is not None)
         self.folder.checkpoints.save(number, Checkpoint(tensors, state))
-        for path in self.folder.path.glob("best-*.safetensors"):
-            # The checkpoint before this one may need the best epoch before this one.
-            if int(path.stem.partition("-")[2]) not in self._best_epochs():
-                path.unlink(missing_ok=True)
-
-    def _best_epochs(self) -> set[int]:
-        """The best epoch, and the one that was the best before it."""
-        best, found = math.inf, list[int]()
-        for record in self.state.records:
-            if record.valid_loss < best:
-                best = record.valid_loss
-                found.append(record.epoch)
-        return set(found[-2:])
+        losses = ((record.epoch, record.valid_loss) for record in self.state.records)
+        remove_superseded(self.folder.path, losses)
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """Go on from a checkpoint."""
@@ -370,8 +363,3 @@ class Training:
 
     def _load_best(self) -> None:
         load_best(self.model, self.folder.best(self.state.best_epoch), "epoch")
-
-
-def _devices(device: torch.device) -> list[int]:
-    """The GPUs whose random numbers training draws from."""
-    return [device.index or 0] if device.type == "cuda" else []

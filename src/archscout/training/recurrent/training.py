@@ -18,22 +18,16 @@ from archscout.spaces.base import Scale, Space
 from archscout.spaces.recurrent.language_model import RecurrentLanguageModel
 from archscout.spaces.recurrent.space import RecurrentScale, RecurrentSpace
 from archscout.text import Corpus, Vocabulary, load_corpus
-from archscout.training.folder import (
-    FORMAT,
-    MODEL,
-    RESULT,
-    VOCABULARY,
-    TrainingFolder,
-    check_identity,
-)
+from archscout.training.folder import FORMAT, MODEL, RESULT, TrainingFolder
 from archscout.training.handing_over import write_model
-from archscout.training.outcome import Diverged, Loss
+from archscout.training.outcome import Diverged, Loss, record_problem
 from archscout.training.parts import splits
 from archscout.training.recurrent.evaluation import evaluate
 from archscout.training.recurrent.loop import EpochRecord, Progress, Training
 from archscout.training.recurrent.segments import columns
 from archscout.training.recurrent.settings import PRESETS, TrainingSettings
 from archscout.training.settings import find_preset
+from archscout.training.starting import begin
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,7 +98,8 @@ def train_language_model(
     """Train one architecture on a text.
 
     The same arguments give the same weights, bit for bit, on the same machine with as many
-    threads; stopped at any time and resumed, too (unless `settings.minutes` ended it).
+    threads (on a GPU only as far as its operations repeat themselves); stopped at any time and
+    resumed, too (unless `settings.minutes` ended it).
 
     Args:
         space: the recurrent space, or its name.
@@ -155,13 +150,15 @@ def train_language_model(
         _start_from_unigram(model, texts["train"])
     folder = TrainingFolder(out)
     training = Training(model, texts, settings, seed, folder, identity, on_progress, on_epoch)
-    _begin(training, vocabulary, resume, on_warning or (lambda _: None))
+    checkpoint = begin(folder, identity, vocabulary, resume, on_warning or (lambda _: None))
+    if checkpoint is not None:
+        training.restore(checkpoint)
     if on_start is not None:
         on_start(training.tokens_done, training.tokens_per_epoch * settings.epochs)
     try:
         training.run()
     except Diverged as error:
-        write_json(folder.path / RESULT, {"problem": str(error).partition("\n")[0]})
+        record_problem(folder.path, error)
         raise
     losses: dict[str, Loss] = {
         part: evaluate(model.eval(), texts[part], settings.sequence_length)
@@ -228,24 +225,3 @@ def _identity(
         "settings": settings.model_dump(exclude={"checkpoint_minutes"}),
         "seed": seed,
     }
-
-
-def _begin(
-    training: Training, vocabulary: Vocabulary, resume: bool, warn: Callable[[str], None]
-) -> None:
-    """Start the folder, or bring the training to where the folder's last checkpoint is."""
-    folder = training.folder
-    if not (resume and folder.exists):
-        folder.start(training.identity)
-        vocabulary.save(folder.path / VOCABULARY)
-        return
-    folder.check(training.identity)
-    checkpoint, damages = folder.checkpoints.latest()
-    for damage in damages:
-        warn(damage)
-    if checkpoint is None:
-        warn(f"{folder} holds no whole checkpoint; starting from the beginning")
-        return
-    place = f"the checkpoint in {folder.checkpoints.folder}"
-    check_identity(checkpoint.state.get("identity"), training.identity, place)
-    training.restore(checkpoint)
