@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from archscout.errors import InputError
-from archscout.training.folder import check_identity, milestone_name, milestone_step
+from archscout.training.folder import (
+    TrainingFolder,
+    check_identity,
+    milestone_name,
+    milestone_step,
+)
 
 
 @pytest.mark.parametrize(
