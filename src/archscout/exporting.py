@@ -19,6 +19,7 @@ from safetensors import SafetensorError
 from torch import nn
 
 from archscout.errors import InputError
+from archscout.files import replace_folder
 from archscout.searching import Candidate
 from archscout.spaces.base import Space
 from archscout.text import Tokenizer
@@ -105,7 +106,7 @@ def export(
         for file in part.iterdir():
             file.chmod(0o644)
         if replace:
-            _swap(part, path)
+            replace_folder(part, path)
         else:
             os.replace(part, path)
     # Whatever goes wrong in writing weights, a full disk too, safetensors has an error of its own.
@@ -118,7 +119,11 @@ def export(
 
 
 def export_candidate(
-    candidate: Candidate, folder: str | os.PathLike[str], seed: int | None = None
+    candidate: Candidate,
+    folder: str | os.PathLike[str],
+    seed: int | None = None,
+    *,
+    replace: bool = False,
 ) -> Path:
     """Write what a run found, with the run's vocabulary and model scale; see `export`.
 
@@ -126,6 +131,7 @@ def export_candidate(
         candidate: from a run.
         folder: to be made; it may be there if it is empty.
         seed: of the weights; the run's by default.
+        replace: as of `export`.
     """
     run = candidate.run
     seed = run.settings.seed if seed is None else seed
@@ -136,6 +142,7 @@ def export_candidate(
         run.vocabulary,
         folder,
         origin=f"untrained, weights drawn from seed {seed}",
+        replace=replace,
     )
 
 
@@ -161,21 +168,6 @@ def _check_free(path: Path) -> None:
             raise InputError(f"{path} is there already; name a folder that is not, or is empty")
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror or error}") from error
-
-
-def _swap(part: Path, path: Path) -> None:
-    """Put a complete folder in the place of what is there, which is kept until that is done."""
-    if not path.exists():
-        os.replace(part, path)
-        return
-    aside = part.with_name(f"{part.name}.old")
-    os.replace(path, aside)
-    try:
-        os.replace(part, path)
-    except BaseException:
-        os.replace(aside, path)
-        raise
-    shutil.rmtree(aside, ignore_errors=True)
 
 
 def _write(path: Path, text: str) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shlex
-import shutil
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
@@ -220,8 +219,7 @@ def _hand_over(run: Run) -> None:
     interrupts.check()
     model = run.folder.path / MODEL
     if run.front and not is_handed_over(run, model):
-        shutil.rmtree(model, ignore_errors=True)
-        export_candidate(run.best, model)
+        export_candidate(run.best, model, replace=True)
 
 
 def _summary(run: Run, new: int) -> dict[str, object]:

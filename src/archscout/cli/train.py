@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import shlex
-import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +13,7 @@ import typer
 from rich.table import Table
 
 from archscout.cli import options
-from archscout.cli.output import Stopped, console, errors, perplexity, progress, warn
+from archscout.cli.output import console, errors, perplexity, progress, stopped, warn
 from archscout.errors import InputError
 
 if TYPE_CHECKING:
@@ -412,11 +410,7 @@ def _stoppable(out: str, resume: bool) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        arguments = sys.argv[1:] if resume else [*sys.argv[1:], "--resume"]
-        raise Stopped(
-            f"Stopped; the training so far is in {out}. Go on with:\n"
-            f"  archscout {shlex.join(arguments)}"
-        ) from None
+        raise stopped(f"Stopped; the training so far is in {out}", resume) from None
 
 
 def _train_recurrent(

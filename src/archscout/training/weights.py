@@ -98,3 +98,12 @@ def load_best(model: nn.Module, path: Path, when: str) -> None:
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             parameter.copy_(weights[name])
+
+
+def is_decayed(name: str) -> bool:
+    """Whether weight decay acts on a parameter of an encoder, as in ELECTRA's released code.
+
+    Args:
+        name: of the parameter.
+    """
+    return not (name.endswith("bias") or "LayerNorm" in name)

@@ -31,6 +31,7 @@ from archscout.training.outcome import Diverged, Loss, objective_of
 from archscout.training.schedule import Clock, rate_factor
 from archscout.training.seeds import random_devices, seed_of, seeded
 from archscout.training.weights import (
+    is_decayed,
     load_best,
     remove_superseded,
     restore_tensors,
@@ -43,7 +44,6 @@ T = TypeVar("T")
 _MASKS = 1
 _LOG_STEPS = 50
 _EPSILON = 1e-6
-_UNDECAYED = ("bias", "LayerNorm.weight")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -223,6 +223,8 @@ class Pretraining:
         try:
             with torch.random.fork_rng(devices=random_devices(self.accelerator.device)):
                 self.model.train()
+                if self.state.step == 0:
+                    self._keep_milestone()  # what pretraining is worth is seen from here
                 while self.state.ended is None:
                     self._run_to_evaluation(curves)
         finally:
@@ -374,7 +376,7 @@ class Pretraining:
         )
 
     def _keep_milestone(self) -> bool:
-        """Whether a milestone follows this step; then it is kept."""
+        """Whether there is a milestone at this step; then it is kept."""
         every = self.settings.milestones
         if every is None or self.state.step % every:
             return False
@@ -485,7 +487,7 @@ def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, An
     decayed: list[Tensor] = []
     undecayed: list[Tensor] = []
     for name, parameter in model.named_parameters():
-        (undecayed if name.endswith(_UNDECAYED) else decayed).append(parameter)
+        (decayed if is_decayed(name) else undecayed).append(parameter)
     return [
         {"params": decayed, "weight_decay": weight_decay},
         {"params": undecayed, "weight_decay": 0.0},

@@ -47,7 +47,8 @@ class PretrainingSettings(Settings):
             unigram knows.
         precision: of matrix products, `float32`, or `bfloat16` (mixed, for GPUs).
         checkpoint_minutes: between checkpoints within `evaluate_every` steps.
-        milestones: every so many steps the encoder is kept for fine-tuning; None for none.
+        milestones: every so many steps, from 0 on, the encoder is kept for fine-tuning; None for
+            none.
     """
 
     objective: Literal["replaced", "masked"] = "replaced"

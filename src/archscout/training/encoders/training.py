@@ -29,14 +29,18 @@ from archscout.training.encoders.objectives import build_objective, start_from_u
 from archscout.training.encoders.sequences import PretrainingText, corpus_text
 from archscout.training.encoders.settings import PRESETS, PretrainingSettings
 from archscout.training.encoders.streams import StreamedText, streamed_text
-from archscout.training.folder import FORMAT, MODEL, RESULT, TrainingFolder
+from archscout.training.folder import (
+    FORMAT,
+    MILESTONES,
+    MODEL,
+    RESULT,
+    TrainingFolder,
+    milestone_name,
+)
 from archscout.training.handing_over import write_model
 from archscout.training.outcome import Diverged, Loss, record_problem
 from archscout.training.settings import find_preset
 from archscout.training.starting import begin
-
-MILESTONES = "milestones"
-_MILESTONE = "step-{:08d}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -284,7 +288,7 @@ class _HandOver:
 
     def milestone(self, step: int) -> None:
         """Keep the encoder as it is after so many steps."""
-        self._export(self.folder / MILESTONES / _MILESTONE.format(step), f"after {step:,} steps")
+        self._export(self.folder / MILESTONES / milestone_name(step), f"after {step:,} steps")
 
     def best(self, valid: PretrainingLoss) -> None:
         """Keep the encoder as it is at the end."""

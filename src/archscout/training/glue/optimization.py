@@ -12,9 +12,9 @@ import torch
 from torch import nn
 
 from archscout.training.glue.settings import FinetuningSettings
+from archscout.training.weights import is_decayed
 
 _LAYER = re.compile(r"\.encoder\.layer\.(\d+)\.")
-_UNDECAYED = re.compile(r"LayerNorm|bias$")
 
 
 def rate_factors(names: list[str], num_layers: int, decay: float) -> dict[str, float]:
@@ -55,7 +55,7 @@ def adamw(model: nn.Module, num_layers: int, settings: FinetuningSettings) -> to
     factors = rate_factors(list(parameters), num_layers, settings.layer_decay)
     groups: dict[tuple[float, float], dict[str, Any]] = {}
     for name, parameter in parameters.items():
-        weight_decay = 0.0 if _UNDECAYED.search(name) else settings.weight_decay
+        weight_decay = settings.weight_decay if is_decayed(name) else 0.0
         group = groups.setdefault(
             (factors[name], weight_decay),
             {"params": [], "factor": factors[name], "weight_decay": weight_decay},

@@ -1,0 +1,56 @@
+"""The small benchmarks that lie in the package."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from archscout import benchmarks
+from archscout.analysis.evaluation import evaluate
+from archscout.benchmarks.built import read_information
+from archscout.errors import InputError
+
+MINI = Path(benchmarks.__file__).parent / "mini"
+NAMES = ("archscout-mini-rnn", "archscout-mini-flexibert")
+
+
+@pytest.mark.parametrize(("name", "least"), zip(NAMES, (100, 60), strict=True))
+def test_they_are_large_and_reliable_enough(name: str, least: int) -> None:
+    found = benchmarks.load(name)
+    assert found.name == name and found.dataset == "python-docs"
+    assert int(found.results["test_loss"].notna().sum()) >= least
+    information = read_information(MINI / name)
+    agreement = information["seed_agreement"]
+    assert agreement["mean"] >= 0.7 and agreement["architectures"] >= 5
+    assert information["finished"] == information["trainings"]
+    assert not found.remarks or found.remarks[0].endswith("trainings failed")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_training_was_recorded(name: str) -> None:
+    found = benchmarks.load(name)
+    runs = int(found.results["runs"].sum())
+    assert runs == read_information(MINI / name)["finished"]
+    assert found.curves.groupby(found.curves.columns[:2].tolist()).ngroups <= runs
+    marks = {found.space.fingerprint(a) for a in found.architectures.values()}
+    assert len(marks) == len(found)
+
+
+def test_encoders_are_trained_as_declared() -> None:
+    information = read_information(MINI / "archscout-mini-flexibert")
+    assert information["scale"]["reading"] == "declared"
+    assert information["settings"]["objective"] == "masked"
+
+
+def test_a_metric_is_judged_on_them(tmp_path: Path) -> None:
+    done = evaluate("archscout-mini-rnn", out=tmp_path, metrics="parameters", limit=20)
+    results = done.benchmark.results.loc[done.scores.index]
+    assert (done.scores["parameters"].rank() == results["parameters"].rank()).sum() >= 10
+    assert np.isfinite(done.compare(resamples=10).table.loc["parameters", "kendall"])
+
+
+def test_there_is_one_dataset() -> None:
+    with pytest.raises(InputError, match="has no dataset 'ptb'; accepted is python-docs"):
+        benchmarks.load("archscout-mini-rnn", dataset="ptb")
