@@ -24,20 +24,23 @@ from archscout.training.jobs import Outcome, Queue
 
 MakeQueue = Callable[..., Queue]
 
-RNN_LOSSES = {"0-0": 5.0, "1-0": 4.0, "2-0": None, "3-0": 3.0, "0-1": 5.2, "0-2": 5.4}
+RNN_LOSSES = {
+    **{"0000-0": 5.0, "0001-0": 4.0, "0002-0": None, "0003-0": 3.0},
+    **{"0000-1": 5.2, "0000-2": 5.4},
+}
 
 
 def test_recurrent_cells_as_nas_bench_nlp_has_them(make_queue: MakeQueue) -> None:
     queue = make_queue("rnn", RNN_LOSSES, 4, repeated=1)
     write(queue, "mine")
     logs = list(read_log_archive((queue.path / "logs.zip").read_bytes(), "logs.zip"))
-    assert [log.name for log in logs][:3] == [f"log_stats_model_0_{s}.json" for s in (0, 1, 2)]
+    assert [log.name for log in logs][:3] == [f"log_stats_model_0000_{s}.json" for s in (0, 1, 2)]
     assert list(logs[0].curves["seconds"]) == [2.0, 2.0, 2.0]
     found = benchmarks.load(str(queue.path))
     assert (found.name, found.dataset, found.larger_is_better) == ("mine", "words", False)
     assert list(found.results["test_loss"])[:2] == [pytest.approx(5.2), 4.0]
-    assert math.isnan(found.results.loc["2", "test_loss"])
-    assert found.results.loc["2", "status"] == "training diverged in epoch 1"
+    assert math.isnan(found.results.loc["0002", "test_loss"])
+    assert found.results.loc["0002", "status"] == "training diverged in epoch 1"
     assert list(found.results["runs"]) == [3, 1, 1, 1]
     space = found.space
     for job in queue.jobs[:4]:
@@ -58,7 +61,7 @@ def test_the_same_trainings_make_the_same_bytes(make_queue: MakeQueue) -> None:
 
 
 def test_encoders_as_nas_bench_bert_has_them(make_queue: MakeQueue) -> None:
-    losses = {"0-0": 5.0, "1-0": None, "2-0": 3.0, "0-1": 5.5, "0-2": None}
+    losses = {"0000-0": 5.0, "0001-0": None, "0002-0": 3.0, "0000-1": 5.5, "0000-2": None}
     queue = make_queue("flexibert", losses, 3, repeated=1)
     write(queue, "mine")
     found = entries((queue.path / "encoders.json").read_bytes(), "encoders.json")
@@ -76,8 +79,8 @@ def test_encoders_as_nas_bench_bert_has_them(make_queue: MakeQueue) -> None:
 
 
 def test_seeds_that_agree(make_queue: MakeQueue) -> None:
-    losses = {f"{i}-{s}": float(i) for i in range(4) for s in range(3)}
-    losses |= {"2-2": 3.5, "3-2": 2.5}
+    losses = {f"000{i}-{s}": float(i) for i in range(4) for s in range(3)}
+    losses |= {"0002-2": 3.5, "0003-2": 2.5}
     queue = make_queue("rnn", losses, 4, repeated=4)
     runs = [(job, queue.outcomes()[job.name]) for job in queue.jobs]
     agreement = seed_agreement(queue.plan, runs)
@@ -92,14 +95,14 @@ def test_seeds_that_agree(make_queue: MakeQueue) -> None:
 
 
 def test_unfinished_benchmarks_say_so(make_queue: MakeQueue) -> None:
-    queue = make_queue("rnn", {"0-0": 5.0, "1-0": 4.0}, 4)
+    queue = make_queue("rnn", {"0000-0": 5.0, "0001-0": 4.0}, 4)
     write(queue, "mine")
     found = benchmarks.load(str(queue.path))
     assert len(found) == 2 and found.remarks == ("2 of 4 trainings are not done yet",)
 
 
 def test_metrics_are_judged_on_it(make_queue: MakeQueue, tmp_path: Path) -> None:
-    losses = {f"{i}-0": float(i) for i in range(6)}
+    losses = {f"000{i}-0": float(i) for i in range(6)}
     queue = make_queue("rnn", losses, 6)
     write(queue, "mine")
     scale = spaces.get("rnn").scales["fast"].resized(batch_size=4)
@@ -112,7 +115,7 @@ def test_metrics_are_judged_on_it(make_queue: MakeQueue, tmp_path: Path) -> None
 
 
 def test_damaged_benchmarks(make_queue: MakeQueue) -> None:
-    queue = make_queue("rnn", {"0-0": 5.0}, 1)
+    queue = make_queue("rnn", {"0000-0": 5.0}, 1)
     write(queue, "mine")
     place = queue.path / "benchmark.json"
     whole = json.loads(place.read_text())
@@ -149,7 +152,7 @@ def test_built_from_end_to_end(make_queue: MakeQueue) -> None:
     found = benchmarks.load(str(folder))
     assert found.results["test_loss"].notna().all()
     with zipfile.ZipFile(folder / "logs.zip") as archive:
-        log = json.loads(archive.read("log_stats_model_0_0.json"))
+        log = json.loads(archive.read("log_stats_model_0000_0.json"))
     assert log["status"] == "OK" and len(log["test_losses"]) == 1
     with pytest.raises(InputError, match="holds another plan"):
         build(folder, "mine", queue.plan, queue.jobs)
@@ -169,7 +172,7 @@ def test_a_text_without_a_test_part_is_refused_before_any_work(
 
 
 def test_the_only_dataset_is_the_text(make_queue: MakeQueue) -> None:
-    queue = make_queue("rnn", {"0-0": 5.0}, 1)
+    queue = make_queue("rnn", {"0000-0": 5.0}, 1)
     write(queue, "mine")
     assert benchmarks.load(str(queue.path), dataset="words").dataset == "words"
     with pytest.raises(InputError, match="mine has no dataset 'ptb'; accepted is words"):

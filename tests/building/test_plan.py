@@ -22,7 +22,7 @@ def test_named_cells_come_first_and_all_differ() -> None:
 
 def test_every_architecture_once_before_any_twice() -> None:
     jobs = plan_jobs(RNN, choose(RNN, 10), seed=4, repeated=3, repeats=2)
-    names = [f"{i}-4" for i in range(10)] + [f"{i}-{s}" for s in (5, 6) for i in (0, 3, 6)]
+    names = [f"000{i}-4" for i in range(10)] + [f"000{i}-{s}" for s in (5, 6) for i in (0, 3, 6)]
     assert [job.name for job in jobs] == names
     assert [job.seed for job in jobs] == [4] * 10 + [5] * 3 + [6] * 3
     assert jobs[3].architecture == jobs[11].architecture
@@ -30,7 +30,7 @@ def test_every_architecture_once_before_any_twice() -> None:
 
 def test_names_sort_as_numbers_do() -> None:
     names = [job.name for job in plan_jobs(FLEXIBERT, choose(FLEXIBERT, 11))]
-    assert names[0] == "00-0" and sorted(names) == names
+    assert names[0] == "0000-0" and sorted(names) == names
 
 
 def test_bad_plans() -> None:

@@ -64,9 +64,9 @@ def plan_jobs(
     again = [i * len(architectures) // max(repeated, 1) for i in range(repeated)]
     pairs = [(i, seed) for i in range(len(architectures))]
     pairs += [(i, seed + 1 + k) for k in range(repeats) for i in again]
-    digits = len(str(len(architectures) - 1))
     return [
-        Job(f"{i:0{digits}d}-{number}", space.to_dict(architectures[i]), number)
+        # The same name however many there are, so that a benchmark can grow.
+        Job(f"{i:04d}-{number}", space.to_dict(architectures[i]), number)
         for i, number in pairs
     ]
 

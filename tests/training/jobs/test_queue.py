@@ -181,6 +181,13 @@ def test_another_plan_is_refused(queue: Queue, plan: Plan, jobs: list[Job]) -> N
         Queue.create(queue.path, plan, [jobs[0], dataclasses.replace(jobs[1], seed=1)])
 
 
+def test_a_queue_grows(queue: Queue, plan: Plan, jobs: list[Job]) -> None:
+    queue.record(Outcome("0-0", None, 1.0))
+    more = [*jobs, dataclasses.replace(jobs[0], name="0-1", seed=1)]
+    grown = Queue.create(queue.path, plan, more)
+    assert list(grown.jobs) == more and list(grown.outcomes()) == ["0-0"]
+
+
 def test_damaged_and_missing_plans(queue: Queue, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"holds no plan\.json"):
         Queue(tmp_path / "nowhere")

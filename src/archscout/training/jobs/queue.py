@@ -223,7 +223,7 @@ class Queue:
         jobs: Sequence[Job],
         change_jobs: bool = False,
     ) -> Queue:
-        """The queue of that folder, which is made if there is none yet.
+        """The queue of that folder, which is made if there is none yet, or grows by new jobs.
 
         Args:
             path: the folder.
@@ -244,10 +244,9 @@ class Queue:
         asked = json.loads(json.dumps(asked))
         with _locked(Path(path)):
             there = _read(place)
-            if there is None or (change_jobs and there == asked | {"jobs": there.get("jobs")}):
-                write_json(place, asked)
-            elif there != asked:
+            if there is not None and not _leads_to(there, asked, change_jobs):
                 raise InputError(f"{path} holds another plan: {_difference(there, asked)}")
+            write_json(place, asked)
         return cls(path)
 
     def training(self, job: Job) -> Path:
@@ -460,6 +459,13 @@ def _made(kind: type[T], document: Mapping[str, Any], path: Path) -> T:
         return kind(**document)
     except TypeError as error:
         raise InputError(f"{path} is damaged: {error}") from error
+
+
+def _leads_to(there: Mapping[str, Any], asked: Mapping[str, Any], change_jobs: bool) -> bool:
+    """Whether a plan may take the place of another: the same, with more jobs, or other ones."""
+    if there != {**asked, "jobs": there.get("jobs")}:
+        return False
+    return change_jobs or all(job in asked["jobs"] for job in there["jobs"])
 
 
 def _difference(there: Mapping[str, Any], asked: Mapping[str, Any]) -> str:
