@@ -16,7 +16,7 @@ MINI = Path(benchmarks.__file__).parent / "mini"
 NAMES = ("archscout-mini-rnn", "archscout-mini-flexibert")
 
 
-@pytest.mark.parametrize(("name", "least"), zip(NAMES, (100, 60), strict=True))
+@pytest.mark.parametrize(("name", "least"), list(zip(NAMES, (100, 60), strict=True)))
 def test_they_are_large_and_reliable_enough(name: str, least: int) -> None:
     found = benchmarks.load(name)
     assert found.name == name and found.dataset == "python-docs"
