@@ -13,16 +13,19 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from safetensors import SafetensorError
 from torch import nn
 
 from archscout.errors import InputError
 from archscout.files import replace_folder
-from archscout.searching import Candidate
 from archscout.spaces.base import Space
 from archscout.text import Tokenizer
+
+if TYPE_CHECKING:
+    # What it is, not the room itself: training exports, too, and stands below the search.
+    from archscout.searching import Candidate
 
 GENOTYPE = "genotype.json"
 VOCABULARY = "vocabulary.json"

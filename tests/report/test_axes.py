@@ -79,3 +79,11 @@ def test_the_front_is_what_nothing_beats(points: list[tuple[int, int]]) -> None:
         not any(a >= x and b >= y and (a > x or b > y) for a, b in points) for x, y in points
     ]
     assert pareto(first, second).tolist() == expected
+
+
+@given(st.floats(1e-3, 1e6), st.floats(2.1, 20))
+def test_every_label_of_a_negative_axis_says_that_it_is(smallest: float, decades: float) -> None:
+    options = Axis.of("score", [-smallest, -smallest * 10**decades]).options()
+    assert 1 <= len(options["tickvals"]) == len(options["ticktext"]) <= 9
+    assert all(text.startswith("−") for text in options["ticktext"])
+    assert all(smallest <= value <= smallest * 10**decades for value in options["tickvals"])

@@ -94,13 +94,16 @@ class Axis:
                 "tickvals": self._symmetric(np.array(ticks)).tolist(),
                 "ticktext": [short(tick) for tick in ticks],
             }
+        common: dict[str, Any] = {"type": "log", "minor": {"ticks": "outside", "ticklen": 3}}
+        if self.kind == "negative log":
+            # A prefix would be left out of plotly's labels between the decades.
+            sizes = self._decades()
+            labels = [short(-size) for size in sizes]
+            common |= {"tickmode": "array", "tickvals": sizes, "ticktext": labels}
+            return common | {"autorange": "reversed"}
         # 2k rather than 2,000, but no milli and micro.
         small = self.smallest / self.unit.divisor < 0.1
-        common = {"type": "log", "nticks": 6, "tickformat": "~g" if small else "~s"}
-        common["minor"] = {"ticks": "outside", "ticklen": 3}
-        if self.kind == "negative log":
-            return common | {"autorange": "reversed", "tickprefix": "−"}
-        return common
+        return common | {"nticks": 6, "tickformat": "~g" if small else "~s"}
 
     def _linear_options(self) -> dict[str, Any]:
         options: dict[str, Any] = {"type": "linear", "exponentformat": "power"}
@@ -135,6 +138,17 @@ class Axis:
         beyond = 1 + np.log10(np.maximum(np.abs(numbers) / self.threshold, 1))
         curve: np.ndarray = np.where(inside, numbers / self.threshold, np.sign(numbers) * beyond)
         return curve
+
+    def _decades(self) -> list[float]:
+        """Round magnitudes between the smallest and the largest, at most nine, at least one."""
+        low, high = math.floor(math.log10(self.smallest)), math.ceil(math.log10(self.limit))
+        found: list[float] = []
+        for digits in ((1, 2, 5), (1, 3), (1,)):
+            sizes = [digit * 10.0**i for i in range(low, high + 1) for digit in digits]
+            found = [size for size in sizes if self.smallest <= size <= self.limit]
+            if len(found) <= _MOST_TICKS:
+                break
+        return found[:: math.ceil(len(found) / _MOST_TICKS)]
 
     def _ticks(self) -> list[float]:
         decades = max(1, math.ceil(math.log10(self.limit / self.threshold)))

@@ -44,6 +44,20 @@ class Loss(NamedTuple):
         return self.nats / math.log(2)
 
 
+def check_finite(losses: Mapping[str, float]) -> None:
+    """Make sure that a trained model's losses can be told.
+
+    Args:
+        losses: nats a token, by part of the text.
+
+    Raises:
+        Diverged: one is no number, or its perplexity overflows.
+    """
+    for part, nats in losses.items():
+        if not math.isfinite(Loss(nats, 1).perplexity):
+            raise Diverged(f"the {part} loss of the trained model is {nats} nats a token")
+
+
 def record_problem(folder: Path, problem: Diverged) -> None:
     """Write into a training's folder why it ended; a full disk must not hide the reason itself."""
     with suppress(InputError):

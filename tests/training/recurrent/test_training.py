@@ -30,6 +30,7 @@ from archscout.training import (
 from archscout.training.checkpoints import Damaged, read_checkpoint
 from archscout.training.parts import splits
 from archscout.training.recurrent import loop as loop_module
+from archscout.training.recurrent import training as training_module
 from archscout.training.recurrent.segments import columns
 from training_runs import SCALE, SETTINGS, TrainSmall, assert_same, weights
 
@@ -209,6 +210,16 @@ def test_ctrl_c_stops_with_a_checkpoint(train_small: TrainSmall, tmp_path: Path)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     resumed = train_small("cut", resume=True)
     assert_same(weights(resumed), weights(train_small("whole")))
+
+
+def test_a_test_part_that_explodes_is_a_divergence(
+    train_small: TrainSmall, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training_module, "evaluate", lambda *_: Loss(800.0, 10))
+    with pytest.raises(Diverged, match="the valid loss of the trained model"):
+        train_small()
+    result = json.loads((tmp_path / "training" / "result.json").read_text())
+    assert result == {"problem": "the valid loss of the trained model is 800.0 nats a token"}
 
 
 def test_a_finished_training_is_not_trained_again(train_small: TrainSmall) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 from archscout import spaces
 from archscout.errors import InputError
+from archscout.exporting import export
 from archscout.files import write_json
 from archscout.scoring import TextSource, check_device, check_seed, resolve_scale
 from archscout.spaces.base import Scale, Space
@@ -37,8 +38,7 @@ from archscout.training.folder import (
     TrainingFolder,
     milestone_name,
 )
-from archscout.training.handing_over import write_model
-from archscout.training.outcome import Diverged, Loss, record_problem
+from archscout.training.outcome import Diverged, Loss, check_finite, record_problem
 from archscout.training.settings import find_preset
 from archscout.training.starting import begin
 
@@ -247,23 +247,25 @@ def _identity(
 
 def _finish(training: Pretraining, hand_over: _HandOver, keep_model: bool) -> Pretrained:
     """Train, evaluate with the best weights, and write the result."""
-    folder, text, state = training.folder, training.text, training.state
+    folder, text = training.folder, training.text
+    parts = {"valid": text.valid, "test": text.test}
     try:
         training.run()
+        losses = {part: training.evaluate(x) for part, x in parts.items() if x is not None}
+        check_finite({part: loss.nats for part, loss in losses.items()})
     except Diverged as error:
         if training.accelerator.is_main_process:
             record_problem(folder.path, error)
         raise
     state = training.state
     assert state.ended is not None
-    parts = {"valid": text.valid, "test": text.test}
     pretrained = Pretrained(
         folder,
         hand_over.space,
         hand_over.architecture,
         hand_over.encoder,
         hand_over.tokenizer,
-        {part: training.evaluate(x) for part, x in parts.items() if x is not None},
+        losses,
         state.best_step,
         state.records,
         state.ended,
@@ -297,4 +299,13 @@ class _HandOver:
 
     def _export(self, folder: Path, quality: str) -> None:
         origin = f"pretrained on {self.text}, {quality}"
-        write_model(self.space, self.architecture, self.encoder, self.tokenizer, folder, origin)
+        # Of a training that went back to an earlier checkpoint, or was done already, it is there.
+        export(
+            self.space,
+            self.architecture,
+            self.encoder,
+            self.tokenizer,
+            folder,
+            origin,
+            replace=True,
+        )

@@ -50,7 +50,7 @@ class EpochRecord:
         valid_perplexity: the exponential of it.
         valid_bits: bits a token.
         test_loss: nats a token; None unless the settings ask for it.
-        learning_rate: of the last step, before its scaling by the segment's length.
+        learning_rate: at the end of the epoch, before its scaling by a segment's length.
         seconds: of training so far, evaluation left out.
         tokens_per_second: of training in this process, in this epoch.
     """

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from archscout import spaces
 from archscout.errors import InputError
+from archscout.exporting import export
 from archscout.files import write_json
 from archscout.scoring import TextSource, check_device, check_seed, resolve_scale
 from archscout.spaces.base import Scale, Space
@@ -19,8 +20,7 @@ from archscout.spaces.recurrent.language_model import RecurrentLanguageModel
 from archscout.spaces.recurrent.space import RecurrentScale, RecurrentSpace
 from archscout.text import Corpus, Vocabulary, load_corpus
 from archscout.training.folder import FORMAT, MODEL, RESULT, TrainingFolder
-from archscout.training.handing_over import write_model
-from archscout.training.outcome import Diverged, Loss, record_problem
+from archscout.training.outcome import Diverged, Loss, check_finite, record_problem
 from archscout.training.parts import splits
 from archscout.training.recurrent.evaluation import evaluate
 from archscout.training.recurrent.loop import EpochRecord, Progress, Training
@@ -157,14 +157,15 @@ def train_language_model(
         on_start(training.tokens_done, training.tokens_per_epoch * settings.epochs)
     try:
         training.run()
+        losses: dict[str, Loss] = {
+            part: evaluate(model.eval(), texts[part], settings.sequence_length)
+            for part in ("valid", "test")
+            if part in texts
+        }
+        check_finite({part: loss.nats for part, loss in losses.items()})
     except Diverged as error:
         record_problem(folder.path, error)
         raise
-    losses: dict[str, Loss] = {
-        part: evaluate(model.eval(), texts[part], settings.sequence_length)
-        for part in ("valid", "test")
-        if part in texts
-    }
     state = training.state
     assert state.ended is not None
     trained = Trained(
@@ -180,7 +181,8 @@ def train_language_model(
     )
     if keep_model:
         origin = f"trained on {corpus.name}, validation perplexity {losses['valid'].perplexity:.1f}"
-        write_model(found, architecture, model, vocabulary, folder.path / MODEL, origin)
+        place = folder.path / MODEL
+        export(found, architecture, model, vocabulary, place, origin, replace=True)
     write_json(folder.path / RESULT, trained.to_dict())
     return trained
 
