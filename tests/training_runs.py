@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import torch
 
 from archscout.spaces.recurrent import RecurrentScale
-from archscout.training import Trained, TrainingSettings
+from archscout.training import Trained, TrainingFolder, TrainingSettings
 
 SCALE = RecurrentScale(4, 6, 8, 12, 2, "canonical")
 
@@ -30,3 +32,23 @@ def assert_same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> None:
     assert a.keys() == b.keys()
     for name, value in a.items():
         assert torch.equal(value, b[name]), name
+
+
+class Killed(BaseException):
+    """The end of a process, without one."""
+
+
+def at(step: int, error: BaseException) -> dict[str, Any]:
+    """A callback that raises an error after so many steps."""
+    steps: list[object] = []
+
+    def on_progress(progress: object) -> None:
+        steps.append(progress)
+        if len(steps) == step:
+            raise error
+
+    return {"on_progress": on_progress}
+
+
+def last_checkpoint(folder: Path) -> Path:
+    return TrainingFolder(folder).checkpoints.paths()[-1]

@@ -158,11 +158,11 @@ def test_a_killed_evaluation_goes_on(data, cells, tmp_path):
 
 @pytest.mark.slow
 def test_several_processes_give_the_same_rows(cells, tmp_path):
-    for jobs in (1, 2):
-        evaluate(cells, out=tmp_path / str(jobs), metrics=METRICS, seeds=2, jobs=jobs)
+    for workers in (1, 2):
+        evaluate(cells, out=tmp_path / str(workers), metrics=METRICS, seeds=2, workers=workers)
     one, two = (
-        [{k: v for k, v in row.items() if k != "seconds"} for row in rows(tmp_path / jobs)]
-        for jobs in "12"
+        [{k: v for k, v in row.items() if k != "seconds"} for row in rows(tmp_path / workers)]
+        for workers in "12"
     )
     assert one == two
 
@@ -233,7 +233,7 @@ def test_a_file_of_metrics_that_fails(cells, tmp_path, content, message):
     [
         ({"seeds": 0}, "seeds is 0"),
         ({"minibatches": 0}, "minibatches is 0"),
-        ({"jobs": 0}, "jobs is 0"),
+        ({"workers": 0}, "workers is 0"),
         ({"limit": 0}, "limit is 0"),
         ({"seed": -1}, "seed is -1"),
         ({"minibatches": 10**6}, "minibatch"),

@@ -31,9 +31,11 @@ def test_they_are_large_and_reliable_enough(name: str, least: int) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_every_training_was_recorded(name: str) -> None:
     found = benchmarks.load(name)
-    runs = int(found.results["runs"].sum())
-    assert runs == read_information(MINI / name)["finished"]
-    assert found.curves.groupby(found.curves.columns[:2].tolist()).ngroups <= runs
+    information = read_information(MINI / name)
+    assert int(found.results["runs"].sum()) == information["finished"]
+    recorded = found.curves.groupby(found.curves.columns[:2].tolist()).ngroups
+    done = information["finished"] - information["failed"]
+    assert done <= recorded <= information["finished"]
     marks = {found.space.fingerprint(a) for a in found.architectures.values()}
     assert len(marks) == len(found)
 
@@ -46,8 +48,9 @@ def test_encoders_are_trained_as_declared() -> None:
 
 def test_a_metric_is_judged_on_them(tmp_path: Path) -> None:
     done = evaluate("archscout-mini-rnn", out=tmp_path, metrics="parameters", limit=20)
-    results = done.benchmark.results.loc[done.scores.index]
-    assert (done.scores["parameters"].rank() == results["parameters"].rank()).sum() >= 10
+    counted = done.benchmark.results.loc[done.scores.index, "parameters"]
+    # With another vocabulary every network is larger by as much.
+    assert (done.scores["parameters"] - counted).nunique() == 1
     assert np.isfinite(done.compare(resamples=10).table.loc["parameters", "kendall"])
 
 

@@ -145,7 +145,7 @@ def evaluate(
     tokenizer: str | None = None,
     device: str = "cpu",
     limit: int | None = None,
-    jobs: int = 1,
+    workers: int = 1,
     resume: bool = False,
     progress: Progress | None = None,
 ) -> Evaluation:
@@ -170,7 +170,7 @@ def evaluate(
         tokenizer: of encoders.
         device: where networks run.
         limit: score so many architectures, drawn at random; all by default.
-        jobs: processes that score.
+        workers: processes that score.
         resume: go on with an evaluation that `out` holds.
         progress: called with the number of scores that are there and that there will be.
 
@@ -201,7 +201,7 @@ def evaluate(
     names = _chosen(found, limit, seed)
     store = EvaluationFolder(out)
     with store.opened(settings, resume):
-        _score_missing(found, settings, scorer, store, names, _count("jobs", jobs), progress)
+        _score_missing(found, settings, scorer, store, names, _count("workers", workers), progress)
     return _evaluation(found, settings, scorer, store, names)
 
 
@@ -298,7 +298,7 @@ def _score_missing(
     scorer: Scorer,
     store: EvaluationFolder,
     names: Sequence[str],
-    jobs: int,
+    workers: int,
     progress: Progress | None,
 ) -> None:
     done = {(Draw(row["seed"], row["minibatch"]), row["architecture"]) for row in store.rows()}
@@ -310,7 +310,11 @@ def _score_missing(
         if (draw, name) not in done
     ]
     total = len(settings.draws) * len(names)
-    rows = _scored_here(scorer, tasks) if jobs == 1 else _scored_by(jobs, settings, scorer, tasks)
+    rows = (
+        _scored_here(scorer, tasks)
+        if workers == 1
+        else _scored_by(workers, settings, scorer, tasks)
+    )
     with store.appending() as add, closing(rows):
         for count, row in enumerate(rows, start=total - len(tasks) + 1):
             add(row)
@@ -332,11 +336,13 @@ def _row(scorer: Scorer, draw: Draw, name: str, architecture: dict[str, Any]) ->
 
 
 def _scored_by(
-    jobs: int, settings: EvaluationSettings, scorer: Scorer, tasks: Sequence[Task]
+    workers: int, settings: EvaluationSettings, scorer: Scorer, tasks: Sequence[Task]
 ) -> Rows:
     """Rows from several processes, in the order of the tasks."""
     # A process that has torch's threads cannot be forked safely.
-    pool = ProcessPoolExecutor(jobs, get_context("spawn"), _begin_worker, (settings, scorer.corpus))
+    pool = ProcessPoolExecutor(
+        workers, get_context("spawn"), _begin_worker, (settings, scorer.corpus)
+    )
     try:
         yield from pool.map(_score_in_worker, tasks, chunksize=4)
     finally:

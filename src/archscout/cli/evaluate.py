@@ -88,7 +88,7 @@ def evaluate(
     resamples: options.Resamples = 1000,
     seed: options.Seed = 0,
     device: options.Device = "cpu",
-    jobs: Annotated[int, typer.Option(help="Processes that score.")] = 1,
+    workers: Annotated[int, typer.Option(help="Processes that score.")] = 1,
     data_dir: options.DataDir = None,
     out: Annotated[
         Path | None,
@@ -152,7 +152,7 @@ def evaluate(
                 tokenizer=tokenizer,
                 device=device,
                 limit=limit,
-                jobs=jobs,
+                workers=workers,
                 resume=resume,
                 progress=bar.set,
             )

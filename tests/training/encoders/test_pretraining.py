@@ -27,7 +27,6 @@ from archscout.training import (
     PretrainingLoss,
     PretrainingProgress,
     StreamedText,
-    TrainingFolder,
     train,
 )
 from archscout.training.checkpoints import read_checkpoint
@@ -38,25 +37,7 @@ from archscout.training.encoders.masking import MaskedBatch, Masking
 from archscout.training.encoders.objectives import ReplacedTokens, build_objective
 from archscout.training.encoders.sequences import Shuffled, corpus_text
 from pretraining_runs import SCALE, SETTINGS, PretrainSmall, encoder_weights, genotype
-from training_runs import assert_same
-
-
-class Killed(BaseException):
-    """The end of a process, without one."""
-
-
-def at(step: int, error: BaseException) -> dict[str, Any]:
-    """A callback that raises an error after so many steps."""
-
-    def on_progress(progress: PretrainingProgress) -> None:
-        if progress.step == step:
-            raise error
-
-    return {"on_progress": on_progress}
-
-
-def last(folder: Path) -> Path:
-    return TrainingFolder(folder).checkpoints.paths()[-1]
+from training_runs import Killed, assert_same, at, last_checkpoint
 
 
 def timeless(records: list[EvaluationRecord]) -> list[EvaluationRecord]:
@@ -292,8 +273,8 @@ def test_resumed_equals_uninterrupted(
     resumed = pretrain_small("cut", resume=True, **changes)
     assert_same(encoder_weights(whole), encoder_weights(resumed))
     assert_same(
-        read_checkpoint(last(whole.folder.path)).tensors,
-        read_checkpoint(last(resumed.folder.path)).tensors,
+        read_checkpoint(last_checkpoint(whole.folder.path)).tensors,
+        read_checkpoint(last_checkpoint(resumed.folder.path)).tensors,
     )
     assert resumed.losses == whole.losses
     assert timeless(resumed.records) == timeless(whole.records)
@@ -352,7 +333,7 @@ def test_ctrl_c_stops_with_a_checkpoint(pretrain_small: PretrainSmall, tmp_path:
 
     with pytest.raises(KeyboardInterrupt):
         pretrain_small("cut", callbacks={"on_progress": on_progress})
-    assert read_checkpoint(last(tmp_path / "cut")).state["progress"]["step"] == 6
+    assert read_checkpoint(last_checkpoint(tmp_path / "cut")).state["progress"]["step"] == 6
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     resumed = pretrain_small("cut", resume=True)
     assert_same(encoder_weights(resumed), encoder_weights(pretrain_small("whole")))
@@ -372,7 +353,7 @@ def test_a_damaged_checkpoint_falls_back(
     whole = pretrain_small("whole")
     with pytest.raises(Killed):
         pretrain_small("cut", callbacks=at(7, Killed()), **EVERY_STEP)
-    path = last(tmp_path / "cut")
+    path = last_checkpoint(tmp_path / "cut")
     content = bytearray(path.read_bytes())
     if damage == "flipped":
         content[-100] ^= 1
@@ -394,7 +375,7 @@ def test_a_vocabulary_that_a_kill_left_out_is_written(
     content = vocabulary.read_bytes()
     vocabulary.unlink()
     if not started:
-        last(tmp_path / "training").unlink()
+        last_checkpoint(tmp_path / "training").unlink()
     pretrain_small(resume=True)
     assert vocabulary.read_bytes() == content
 
@@ -507,7 +488,7 @@ def test_a_checkpoint_from_elsewhere_is_refused(
         if named == "format":
             patch.setattr("archscout.training.encoders.training.FORMAT", 0)
         pretrain_small("other", text=other if named == "text" else None)
-    foreign = last(tmp_path / "other")
+    foreign = last_checkpoint(tmp_path / "other")
     os.replace(foreign, tmp_path / "training" / "checkpoints" / foreign.name)
     with pytest.raises(InputError, match=f"the checkpoint in .* is a training of another {named}"):
         pretrain_small(resume=True)
@@ -532,7 +513,7 @@ def test_divergence_is_recorded(pretrain_small: PretrainSmall, tmp_path: Path) -
         poisoned(patch, 7, math.nan)
         with pytest.raises(Diverged, match="diverged in step 7: the loss is nan") as info:
             pretrain_small(**EVERY_STEP)
-    path = last(tmp_path / "training")
+    path = last_checkpoint(tmp_path / "training")
     assert str(path) in str(info.value)
     checkpoint = read_checkpoint(path)
     assert checkpoint.state["progress"]["step"] == 6

@@ -35,24 +35,9 @@ from archscout.training.glue import (
 from archscout.training.glue.data import load_tasks
 from archscout.training.glue.loop import TaskTraining, examples_to_read
 from glue_runs import SETTINGS, single_rows, write_glue
+from training_runs import Killed, at
 
 EVERY_STEP = {"checkpoint_minutes": 0.0}
-
-
-class Killed(BaseException):
-    """The end of a process, without one."""
-
-
-def at(step: int, error: BaseException) -> dict[str, Any]:
-    """A callback that raises an error after so many steps."""
-    steps: list[Progress] = []
-
-    def on_progress(progress: Progress) -> None:
-        steps.append(progress)
-        if len(steps) == step:
-            raise error
-
-    return {"on_progress": on_progress}
 
 
 def outcome(finetuned: Finetuned) -> dict[str, Any]:

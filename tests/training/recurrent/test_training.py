@@ -32,28 +32,16 @@ from archscout.training.parts import splits
 from archscout.training.recurrent import loop as loop_module
 from archscout.training.recurrent import training as training_module
 from archscout.training.recurrent.segments import columns
-from training_runs import SCALE, SETTINGS, TrainSmall, assert_same, weights
-
-
-class Killed(BaseException):
-    """The end of a process, without one."""
-
-
-def at(step: int, error: BaseException) -> dict[str, Any]:
-    """A callback that raises an error after so many steps."""
-    steps: list[Progress] = []
-
-    def on_progress(progress: Progress) -> None:
-        steps.append(progress)
-        if len(steps) == step:
-            raise error
-
-    return {"on_progress": on_progress}
-
-
-def last(folder: Path) -> Path:
-    return TrainingFolder(folder).checkpoints.paths()[-1]
-
+from training_runs import (
+    SCALE,
+    SETTINGS,
+    Killed,
+    TrainSmall,
+    assert_same,
+    at,
+    last_checkpoint,
+    weights,
+)
 
 EVERY_STEP = {"checkpoint_minutes": 0.0}
 
@@ -160,8 +148,8 @@ def test_resumed_equals_uninterrupted(train_small: TrainSmall, step: int) -> Non
     resumed = train_small("cut", resume=True, schedule="cosine", warm_up=0.1)
     assert_same(weights(whole), weights(resumed))
     assert_same(
-        read_checkpoint(last(whole.folder.path)).tensors,
-        read_checkpoint(last(resumed.folder.path)).tensors,
+        read_checkpoint(last_checkpoint(whole.folder.path)).tensors,
+        read_checkpoint(last_checkpoint(resumed.folder.path)).tensors,
     )
     assert resumed.losses == whole.losses
     assert [r.train_loss for r in resumed.records] == [r.train_loss for r in whole.records]
@@ -205,7 +193,7 @@ def test_ctrl_c_stops_with_a_checkpoint(train_small: TrainSmall, tmp_path: Path)
 
     with pytest.raises(KeyboardInterrupt):
         train_small("cut", callbacks={"on_progress": on_progress})
-    checkpoint = read_checkpoint(last(tmp_path / "cut"))
+    checkpoint = read_checkpoint(last_checkpoint(tmp_path / "cut"))
     assert len(steps) == 4 and checkpoint.state["progress"]["step"] == 4
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     resumed = train_small("cut", resume=True)
@@ -236,7 +224,7 @@ def test_a_damaged_checkpoint_falls_back(
     whole = train_small("whole")
     with pytest.raises(Killed):
         train_small("cut", callbacks=at(9, Killed()), **EVERY_STEP)
-    path = last(tmp_path / "cut")
+    path = last_checkpoint(tmp_path / "cut")
     content = bytearray(path.read_bytes())
     if damage == "flipped":
         content[-100] ^= 1
@@ -300,7 +288,7 @@ def test_a_checkpoint_from_elsewhere_is_refused(
         if other is None:
             patch.setattr("archscout.training.recurrent.training.FORMAT", 0)
         train_small("other", other or "lstm", epochs=3)
-    foreign = last(tmp_path / "other")
+    foreign = last_checkpoint(tmp_path / "other")
     os.replace(foreign, tmp_path / "training" / "checkpoints" / foreign.name)
     with pytest.raises(InputError, match=f"the checkpoint in .* is a training of another {named}"):
         train_small(resume=True)
@@ -337,7 +325,7 @@ def test_divergence_is_recorded(train_small: TrainSmall, tmp_path: Path) -> None
         patch.setattr(loop_module, "training_loss", poison([]))
         with pytest.raises(Diverged, match="diverged in epoch 1, step 9: the loss is nan") as info:
             train_small(**EVERY_STEP)
-    path = last(tmp_path / "training")
+    path = last_checkpoint(tmp_path / "training")
     assert str(path) in str(info.value)
     checkpoint = read_checkpoint(path)
     assert all(bool(t.isfinite().all()) for t in checkpoint.tensors.values())
