@@ -17,6 +17,7 @@ import pytest
 import torch
 
 from archscout.errors import InputError
+from archscout.training import PretrainingSettings, train
 from archscout.training.checkpoints import Checkpoints, read_checkpoint
 from archscout.training.glue import (
     TASKS,
@@ -34,7 +35,7 @@ from archscout.training.glue import (
 )
 from archscout.training.glue.data import load_tasks
 from archscout.training.glue.loop import TaskTraining, examples_to_read
-from glue_runs import SETTINGS, single_rows, write_glue
+from glue_runs import GENOTYPE, SCALE, SETTINGS, single_rows, write_glue
 from training_runs import Killed, at
 
 EVERY_STEP = {"checkpoint_minutes": 0.0}
@@ -84,6 +85,25 @@ def test_all_tasks_are_learned(encoder: Encoder, tmp_path: Path) -> None:
     identity = json.loads((tmp_path / "out" / "finetuning.json").read_text())
     assert identity["encoder"] == {"sha256": encoder.sha256} and identity["seed"] == 0
     assert {"torch", "accelerate", "python"} <= identity["versions"].keys()
+
+
+@pytest.mark.slow
+def test_a_task_is_learned_after_pretraining(tmp_path: Path) -> None:
+    """Its words stand in random order, so pretraining has little to teach and makes it no easier."""
+    data = write_glue(tmp_path / "glue", train=160, dev=80)
+    text = tmp_path / "text.txt"
+    text.write_text("\n".join(first for first, _, _ in single_rows(600, seed=3)))
+    settings = PretrainingSettings(
+        steps=60, batch_size=16, sequence_length=12, learning_rate=1e-3, evaluate_every=30
+    )
+    pretrained = train("flexibert", GENOTYPE, text, settings, tmp_path / "encoder", scale=SCALE)
+    found = finetune(
+        tmp_path / "encoder", data, "sst", SETTINGS.resized(epochs=8), tmp_path / "out"
+    ).results["sst"]
+    assert found.score is not None and found.score > found.baseline + 20
+    loss = pretrained.losses["test"]
+    assert loss.detection_accuracy is not None and loss.original is not None
+    assert loss.detection_accuracy > loss.original + 0.05
 
 
 def test_the_folder_of_a_task(finetune_small: Any, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import os
 import shutil
 import signal
@@ -203,6 +204,23 @@ def test_failures_keep_what_was_recorded(
     work(queue, quiet)
     outcome = queue.outcomes()["0-3"]
     assert outcome.problem == "RuntimeError: not enough memory" and len(outcome.epochs) == 3
+
+
+def test_a_full_disk_stops_the_worker_and_leaves_the_job(
+    words: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue = make(words, tmp_path / "queue", ("rnn", "gru"))
+
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("archscout.files.os.fsync", full)
+    with pytest.raises(InputError, match=r"cannot write .*: No space left on device"):
+        work(queue, quiet)
+    monkeypatch.undo()
+    assert queue.is_free() and not queue.outcomes()
+    work(queue, quiet)
+    assert [outcome.problem for outcome in queue.outcomes().values()] == [None, None]
 
 
 def test_a_broken_device_is_not_the_architectures_fault(
