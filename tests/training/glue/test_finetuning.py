@@ -89,7 +89,7 @@ def test_all_tasks_are_learned(encoder: Encoder, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_task_is_learned_after_pretraining(tmp_path: Path) -> None:
-    """Its words stand in random order, so pretraining has little to teach and makes it no easier."""
+    """Its words stand in random order, so that pretraining has little to teach."""
     data = write_glue(tmp_path / "glue", train=160, dev=80)
     text = tmp_path / "text.txt"
     text.write_text("\n".join(first for first, _, _ in single_rows(600, seed=3)))
