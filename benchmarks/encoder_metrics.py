@@ -38,7 +38,13 @@ from archscout.spaces import FlexibertSpace
 
 BATCH_SIZE, LENGTH, VOCABULARY_SIZE, SEED = 16, 128, 30_522, 0
 OPERATIONS = {"SA-SDP", "SA-WMA", "LT-DFT", "LT-DCT", "DSC-5", "DSC-9"}
-OWN = [n for n, metric in available("transformer").items() if metric.kind == "transformer"]
+# The paper's own set.
+FILES = {"activation_distance", "heads", "jacobian", "saliency", "synaptic_diversity"}
+OWN = [
+    name
+    for name, metric in available("transformer").items()
+    if metric.kind == "transformer" and metric.function.__module__.rpartition(".")[2] in FILES
+]
 DIVERSITY = [name for name in OWN if name.startswith("synaptic_diversity")]
 METRICS = [name for name in OWN if name not in DIVERSITY]
 NEEDS = frozenset().union(*(available("transformer")[name].needs for name in METRICS))

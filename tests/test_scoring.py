@@ -486,3 +486,12 @@ def test_the_number_of_threads_is_put_back_after_an_error(
 def test_the_public_face_is_the_scoring_rooms() -> None:
     assert archscout.score is score
     assert archscout.Scorer is Scorer
+
+
+def test_recurrent_networks_have_the_loss_of_the_next_token() -> None:
+    names = ["snip", "parameters"]
+    by_sum, by_loss = (
+        Scorer("rnn", metrics=names, objective=objective).score(RecurrentSpace.named["gru"])
+        for objective in ("sum", "loss")
+    )
+    assert by_loss.problem is None and 0 < by_loss["snip"] < by_sum["snip"]

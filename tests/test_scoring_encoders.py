@@ -22,6 +22,9 @@ TINY = EncoderScale(
 )
 CORPUS = Corpus("words", {"all": tuple(f"w{i * i % 97}" for i in range(600))}, "0" * 64, ("words",))
 OWN = [name for name, found in available("transformer").items() if found.source]
+# Metrics that divide by a difference, and so magnify rounding: of few inputs some gradients hardly
+# vary, and layers' entropies hardly differ.
+LOOSE = {"az_progressivity": 1e-4, "zico": 1e-3}
 
 
 def of_sizes(hidden_size: int, num_layers: int) -> EncoderGenotype:
@@ -70,7 +73,8 @@ def test_a_score_does_not_depend_on_what_else_is_asked_for(genotype: EncoderGeno
     for name in OWN:
         alone = scorer([name]).score(genotype)
         for column, value in alone.scores.items():
-            assert value == pytest.approx(together[column], rel=1e-6), column
+            expected = pytest.approx(together[column], rel=LOOSE.get(name, 1e-6))
+            assert value == expected, column
     for layer in range(1, genotype.num_layers + 1):
         column = f"hidden_covariance[{layer}]"
         assert scorer([column]).score(genotype).scores == {
@@ -108,8 +112,6 @@ def test_a_short_encoder_has_no_fourth_layer() -> None:
 def test_an_objective_that_cannot_be_is_named() -> None:
     with pytest.raises(InputError, match="unknown objective 'lossy'; accepted: sum, cotangent"):
         scorer(objective="lossy")
-    with pytest.raises(InputError, match="space rnn has none; accepted: sum, cotangent"):
-        Scorer("rnn", CORPUS, ["parameters"], objective="loss")
 
 
 def test_the_default_objective_is_the_cotangent_and_its_seed_matters() -> None:
@@ -238,7 +240,8 @@ def test_a_models_score_does_not_depend_on_what_else_is_asked_for(family: str) -
     together = score_module(model, IDS)
     for name in set(OWN) & together.scores.keys():
         for column, value in score_module(model, IDS, [name]).scores.items():
-            assert value == pytest.approx(together[column], rel=1e-6), column
+            expected = pytest.approx(together[column], rel=LOOSE.get(name, 1e-6))
+            assert value == expected, column
 
 
 @every_family

@@ -7,6 +7,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,8 @@ def write_whole(path: Path, content: bytes) -> None:
     except OSError as error:
         raise InputError(f"cannot write {path}: {error.strerror or error}") from error
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):  # such as where the folder's place is taken by a file
+            part.unlink(missing_ok=True)
 
 
 def replace_folder(part: Path, folder: Path) -> None:

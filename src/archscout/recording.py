@@ -6,6 +6,7 @@ Shapes: T time steps (or positions), B inputs in the minibatch, E the embedding'
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -20,6 +21,9 @@ Kind = Literal["transformer", "other"]
 # belong to a span-based convolution, `output` closes the mixing block.
 PROJECTIONS = ("query", "key", "value", "input", "weight")
 ROLES = (*PROJECTIONS, "convolution_input", "convolution_kernel", "output", "feed_forward")
+# The role of a decoder that the loss has run and that shares the embedding's weight; it is none of
+# the linear maps that metrics count.
+DECODER = "decoder"
 
 
 @dataclass
@@ -34,7 +38,7 @@ class Linear:
             transposed, times the inputs; without, it comes from autograd.
         columns: which columns of `outputs` belong to this map.
         first_input: whether this weight reads the first-listed input of its node.
-        role: of a transformer's map, what it does, one of `ROLES`; empty in other networks.
+        role: of a transformer's map, what it does, one of `ROLES`; of others empty, or `DECODER`.
     """
 
     weight: Tensor
@@ -56,9 +60,15 @@ class Recording:
         output: what gradients are taken of, (T, B, E); None if not wanted.
         hidden_states: by layer, T of (B, H): of a recurrent layer the first hidden state entering
             each step, of a transformer's layer its output.
+        layer_input: what the first layer reads, (T, B, H).
         activations: by layer and activation node or module, its outputs, (T, B, H) or T of (B, H);
             of a transformer those of its feed-forward blocks.
+        preactivations: of a transformer, what each of its activations is applied to, (T, B, H).
         linears: the linear maps.
+        linear_uses: each application of a linear map, with inputs (T, B, inputs) or T of
+            (B, inputs) and outputs (T, B, columns); time is one step where a map has none.
+        taps: leaves that a backward pass must be asked for, so that it goes by the outputs in
+            `linear_uses`.
         projections: of a transformer, by layer and projection of its mixing operation (see
             `PROJECTIONS`), its outputs (T, B, columns).
         softmaxes: of a transformer, one a layer, (B, heads, ...): the probabilities of attention,
@@ -70,8 +80,12 @@ class Recording:
 
     output: Tensor | None = None
     hidden_states: list[Tensor | Sequence[Tensor]] = field(default_factory=list)
+    layer_input: Tensor | None = None
     activations: list[Tensor | Sequence[Tensor]] = field(default_factory=list)
+    preactivations: list[Tensor] = field(default_factory=list)
     linears: list[Linear] = field(default_factory=list)
+    linear_uses: list[Linear] = field(default_factory=list)
+    taps: list[Tensor] = field(default_factory=list)
     projections: list[Tensor] = field(default_factory=list)
     softmaxes: list[Tensor] = field(default_factory=list)
     position_embedding: Tensor | None = None
@@ -90,6 +104,17 @@ class Recorder(Protocol):
         """Number of trainable parameters, tied ones once."""
 
     @property
+    def depth(self) -> int:
+        """How deep it is, see `metrics.trace.Trace`."""
+
+    @property
+    def width(self) -> float:
+        """How wide it is, see `metrics.trace.Trace`."""
+
+    def flops(self, minibatch: Tensor) -> int:
+        """Floating-point operations per token of a forward pass over T tokens; (T, B) is given."""
+
+    @property
     def recordable(self) -> Mapping[str, str | None]:
         """For each of a recording's fields and `embedding`, None, or why it cannot be had."""
 
@@ -100,11 +125,25 @@ class Recorder(Protocol):
     def train(self, mode: bool) -> None:
         """Switch dropout on or off for the passes to come; it is off at first."""
 
-    def inputs_at_once(self, minibatch: Tensor) -> int:
-        """How many of the B inputs a pass with gradients should take at a time."""
+    def inputs_at_once(
+        self, minibatch: Tensor, wanted: frozenset[str] = frozenset(), copies: int = 1
+    ) -> int:
+        """How many of the B inputs a pass with gradients should take at a time.
+
+        Args:
+            minibatch: token ids (T, B).
+            wanted: what the pass is to record.
+            copies: how many times as much as a plain pass autograd will hold.
+        """
 
     def embed(self, minibatch: Tensor) -> Tensor:
         """Embedded token ids (T, B), as (T, B, E)."""
+
+    def linear_parameters(self) -> list[Tensor]:
+        """The parameters that hold the weights of the linear maps, each once, as stored."""
+
+    def linearised(self) -> AbstractContextManager[None]:
+        """For a while: every parameter its absolute value in float64, no normalisation."""
 
     def record(
         self,
@@ -112,6 +151,7 @@ class Recorder(Protocol):
         wanted: frozenset[str],
         depth: int | None = None,
         embeddings: Tensor | None = None,
+        since: int = 0,
     ) -> Recording:
         """Run once and keep what is wanted.
 
@@ -120,4 +160,6 @@ class Recorder(Protocol):
             wanted: names of fields of `Recording`.
             depth: number of layers that matter; all by default.
             embeddings: (T, B, E), in place of the minibatch's own.
+            since: the first step whose gradients matter; a network that reads one step after
+                another need not keep those of the steps before.
         """

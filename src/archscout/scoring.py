@@ -20,8 +20,17 @@ from torch import Tensor, nn
 from archscout import metrics as metrics_room
 from archscout import spaces
 from archscout.errors import InputError
-from archscout.metrics.registry import MissingLayer, Request
-from archscout.metrics.trace import OBJECTIVES, QUANTITIES, Objective, Trace
+from archscout.metrics.registry import LAST_LAYER, MissingLayer, Request
+from archscout.metrics.trace import (
+    OBJECTIVES,
+    OF_FORWARD,
+    OF_OBJECTIVE,
+    OF_SHAPES,
+    OF_SQUARE,
+    QUANTITIES,
+    Objective,
+    Trace,
+)
 from archscout.metrics.transformers import module_recorder
 from archscout.recording import Kind, Recorder
 from archscout.spaces.base import Scale, Space
@@ -31,9 +40,6 @@ TextSource = str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | Corpus
 
 MAX_SEED = 2**32  # numpy, which draws the noise, takes no more
 
-_FORWARD = frozenset(
-    {"parameters", "hidden_states", "activations", "projections", "softmaxes", "weights"}
-)
 _DEFAULT_OBJECTIVE: Mapping[Kind, Objective] = {"transformer": "cotangent", "other": "sum"}
 
 
@@ -87,7 +93,8 @@ class Scorer:
         device: where the passes run, such as `cpu` or `cuda`.
         objective: what gradients are taken of, see `metrics.trace.Objective`; by default the sum
             of the output for recurrent networks, and for transformers, whose layer norm makes
-            that a constant, its product with a random cotangent.
+            that a constant, its product with a random cotangent. The loss is that of the next
+            token, or of masked tokens for encoders.
         tokenizer: of encoders: a folder, or a name on the Hugging Face hub; by default one is
             trained on the text.
 
@@ -129,11 +136,6 @@ class Scorer:
         self.vocabulary: Tokenizer = tokenizer_for(
             self.space.tokenization, self.corpus, vocabulary_limit, tokenizer
         )
-        if self.objective == "loss" and self.vocabulary.mask_token is None:
-            raise InputError(
-                f"objective loss predicts masked tokens, and space {self.space.name} has none; "
-                "accepted: sum, cotangent"
-            )
         self.split = split
         self.minibatch = self._minibatch(minibatch_index)
 
@@ -162,11 +164,12 @@ class Scorer:
         """The number of layers that the metrics need, None for all."""
         depth = 0
         for asked in self.requests:
-            if asked.metric.needs <= {"parameters"}:
+            if asked.metric.needs <= OF_SHAPES:
                 continue
-            if asked.layer is None or not asked.metric.needs <= _FORWARD:
+            layer = asked.layer
+            if layer is None or layer == LAST_LAYER or not asked.metric.needs <= OF_FORWARD:
                 return None
-            depth = max(depth, asked.layer)
+            depth = max(depth, layer)
         return depth
 
     def score(self, architecture: Any) -> Score:
@@ -361,8 +364,9 @@ def _threads(count: int | None) -> Iterator[None]:
 
 
 def _why_not(recorder: Recorder, asked: Request, objective: Objective) -> str | None:
-    fields = frozenset().union(*(QUANTITIES[need] for need in asked.metric.needs))
-    if "output" in fields and objective == "loss" and not asked.metric.as_published:
+    needs = asked.metric.needs
+    fields = frozenset().union(*(QUANTITIES[need] for need in needs))
+    if needs & OF_OBJECTIVE and objective == "loss" and not asked.metric.as_published:
         fields |= {"loss"}
     reasons = [recorder.recordable[name] for name in sorted(fields)]
     return next((reason for reason in reasons if reason is not None), None)
@@ -408,7 +412,7 @@ def _measure(
             problems.append(f"{shown}: {_cause(traced) or asked.metric.undefined}")
     for as_published, traced in traces.items():
         gradients = any(
-            not asked.metric.needs <= _FORWARD | {"output"}
+            asked.metric.needs & (OF_OBJECTIVE | OF_SQUARE)
             for asked in requests
             if asked.metric.as_published == as_published
         )

@@ -13,7 +13,8 @@ from archscout.metrics import available
 COMMANDS = (
     *("search", "score", "sample", "metrics", "export", "report", "train"),
     *("evaluate", "reproduce", "audit", "data download", "finetune"),
-    *("benchmark build", "benchmark status"),
+    *("benchmark build", "benchmark status", "discover"),
+    *("ranker fit", "ranker judge", "ranker score"),
 )
 
 # Asks every command for help, then tells what that imported.

@@ -98,7 +98,7 @@ def test_a_metric_may_have_another_name_than_its_function() -> None:
     assert (found.larger_is_better, found.source, found.summary) == (False, "Adams 1979", "")
 
 
-OF_TRANSFORMERS = {"position_gradient", "projections", "softmaxes"}
+OF_TRANSFORMERS = {"position_gradient", "preactivations", "projections", "softmaxes"}
 
 
 def test_a_metric_reads_what_it_needs() -> None:
@@ -165,11 +165,11 @@ def test_a_function_that_is_defined_again_replaces_itself() -> None:
 
 def test_a_metric_by_layer_gives_one_value_a_layer() -> None:
     @metric(needs={"hidden_states"}, larger_is_better=True, main_layer=2)
-    def width(trace: Trace) -> list[float]:
+    def units(trace: Trace) -> list[float]:
         return [states.shape[-1] for states in trace.hidden_states]
 
-    assert score("width").scores == {"width": 96, "width[1]": 96, "width[2]": 96, "width[3]": 64}
-    assert score("width[3]").scores == {"width[3]": 64}
+    assert score("units").scores == {"units": 96, "units[1]": 96, "units[2]": 96, "units[3]": 64}
+    assert score("units[3]").scores == {"units[3]": 64}
 
 
 @pytest.mark.parametrize("value", [None, [1.0, 2.0], "many", torch.zeros(2), {}])
@@ -204,10 +204,10 @@ def test_a_metric_by_layer_with_a_value_that_is_no_number_is_named() -> None:
 @pytest.mark.parametrize("value", [3, True, torch.tensor(3.0), math.nan])
 def test_a_number_of_any_kind_becomes_a_float(value: float) -> None:
     @metric(needs=set(), larger_is_better=True)
-    def plain(trace: Trace) -> float:
+    def constant(trace: Trace) -> float:
         return value
 
-    assert type(score("plain")["plain"]) is float
+    assert type(score("constant")["constant"]) is float
 
 
 # Requests

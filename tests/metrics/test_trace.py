@@ -1,7 +1,6 @@
 """The trace: the fewest passes, and scores that depend on nothing but network and minibatch."""
 
 import gc
-import importlib
 import random
 import weakref
 from collections import Counter
@@ -11,10 +10,18 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 
-from archscout import Scorer, metrics
+from archscout import InputError, Scorer, metrics
+from archscout.metrics import passes as passes_of_trace
 from archscout.metrics import request, trace
-from archscout.metrics.trace import NOISE_AMPLITUDES, QUANTITIES
+from archscout.metrics.trace import (
+    NOISE_AMPLITUDES,
+    OBJECTIVES,
+    OF_INPUTS,
+    QUANTITIES,
+    Objective,
+)
 from archscout.spaces import Recipe, RecurrentScale, RecurrentSpace
 from archscout.spaces.recurrent import Node, RecurrentRecorder
 from archscout.spaces.recurrent.language_model import RecurrentLayer
@@ -35,6 +42,21 @@ RECIPES = {
     ),
 }
 OWN = tuple(n for n, m in metrics.available().items() if m.source)
+FILES = {
+    "activation_distance",
+    "hidden_covariance",
+    "jacobian",
+    "l2_norm",
+    "parameters",
+    "saliency",
+}
+PAPER = tuple(
+    n for n, m in metrics.available().items() if m.function.__module__.rpartition(".")[2] in FILES
+)
+OTHERS = (
+    *("fisher", "snip", "zico", "ntk_condition_number"),  # in the paper's passes
+    *("az_trainability", "grasp", "synflow", "zen_score"),  # in passes of their own
+)
 # Forward-only passes multiply each distinct token once, which rounds otherwise; vanishing
 # eigenvalues magnify that.
 ROUNDING = 1e-5
@@ -120,7 +142,14 @@ def passes(monkeypatch: pytest.MonkeyPatch) -> Iterator[Passes]:
         (["small_noise_jacobian", "small_noise_jacobian_cosine"], 2, 2),
         (["small_noise_jacobian", "large_noise_jacobian"], 3, 3),
         (["more_noised_jacobian", "small_noise_jacobian", "large_noise_jacobian"], 4, 4),
-        (OWN, 4, 5),
+        (PAPER, 4, 5),
+        (["snip", "plain", "gradient_norm", "fisher", "ntk_condition_number", "zico"], 1, 1),
+        (["synflow", "synflow_logarithmic"], 1, 1),
+        (["grasp"], 2, 2),
+        (["az_trainability"], 1, 3),
+        (["zen_score"], 2, 0),
+        (["flops", "depth", "width"], 0, 0),
+        ([*PAPER, *OTHERS], 8, 11),
     ],
 )
 def test_the_fewest_passes_serve_all_metrics(
@@ -176,6 +205,14 @@ def test_a_trace_keeps_no_graph_after_its_backward_passes() -> None:
         *(w.gradient for w in found.weight_gradients),
         *(w.weight for w in found.weight_gradients),
         *(w.gradient for w in found.squared_weight_gradients),
+        *(w.gradient for w in found.hessian_gradient_products),
+        *(w.weight for w in found.hessian_gradient_products),
+        *(w.gradient for w in found.synaptic_flow),
+        *(w.weight for w in found.synaptic_flow),
+        *found.activation_gradients,
+        *(tensor for pair in found.layer_probes for tensor in pair),
+        *(found.gaussian_outputs or ()),
+        found.tangent_kernel,
         found.output,
         found.embedding_gradient,
     ]
@@ -188,6 +225,10 @@ def test_quantities_that_nothing_needs_are_empty() -> None:
     assert found.activations
     assert not found.hidden_states
     assert found.output is found.embedding_gradient is found.tied_weight_gradient is None
+    assert found.gaussian_outputs is found.tangent_kernel is None
+    assert not found.flops and not found.depth and not found.width
+    assert not found.layer_probes and not found.synaptic_flow and not found.gradient_statistics
+    assert not found.hessian_gradient_products and not found.activation_gradients
     assert not found.weight_gradients and not found.noised_embedding_gradients
 
 
@@ -203,6 +244,17 @@ def test_shapes_are_those_of_the_docstring() -> None:
     assert found.embedding_gradient is not None
     assert found.embedding_gradient.shape == (t, b, e)
     assert list(found.noised_embedding_gradients) == list(NOISE_AMPLITUDES)
+    assert [s.shape for s in found.activation_gradients] == [s.shape for s in found.activations]
+    assert found.gaussian_outputs is not None
+    assert [output.shape for output in found.gaussian_outputs] == [(t, b, e)] * 2
+    assert found.tangent_kernel is not None and found.tangent_kernel.shape == (b, b)
+    # Eight weights a layer.
+    assert len(found.gradient_statistics) == 8 * len(widths)
+    for pairs in (found.hessian_gradient_products, found.synaptic_flow):
+        assert [w.gradient.shape for w in pairs] == [w.shape for w in found.weights]
+    probed = [(v.shape[-1], product.shape[-1]) for v, product in found.layer_probes]
+    assert probed == [(h, e), (h, h), (e, h)]
+    assert all(tensor.shape[:2] == (t, b) for pair in found.layer_probes for tensor in pair)
 
 
 @pytest.mark.parametrize("squared", [False, True])
@@ -373,7 +425,7 @@ def test_noise_is_shared_by_architectures_and_amplitudes() -> None:
     seen: list[torch.Tensor] = []
 
     class Watched(RecurrentRecorder):
-        def record(self, minibatch, wanted, depth=None, embeddings=None):  # type: ignore[no-untyped-def]
+        def record(self, minibatch, wanted, depth=None, embeddings=None, since=0):  # type: ignore[no-untyped-def]
             seen.append(embeddings.detach())
             return super().record(minibatch, wanted, depth, embeddings)
 
@@ -395,26 +447,31 @@ def test_a_cell_that_ignores_its_input_has_a_jacobian_of_zeros() -> None:
 
 
 EVERY_QUANTITY = frozenset(QUANTITIES)
+# The gradients of inputs are compared with each other, so they are found all at once.
+IN_PARTS = EVERY_QUANTITY - OF_INPUTS
 
 
+@pytest.mark.parametrize("objective", OBJECTIVES)
 @pytest.mark.parametrize("size", [1, 4])  # 4 leaves a smaller part of the 6 inputs
 @pytest.mark.parametrize("name", ["lstm", "gru"])
 def test_a_large_network_is_passed_its_inputs_in_parts_and_finds_the_same(
-    name: str, size: int, monkeypatch: pytest.MonkeyPatch
+    name: str, size: int, objective: Objective, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = trace(recorder(SPACE.named[name]), minibatch(), EVERY_QUANTITY)
+    whole = trace(recorder(SPACE.named[name]), minibatch(), IN_PARTS, objective=objective)
     network = recorder(SPACE.named[name])
     if size == 1:
         monkeypatch.setattr("archscout.spaces.recurrent.recorder._GRAPH_BYTES", 1)
     else:
         monkeypatch.setattr(RecurrentRecorder, "inputs_at_once", lambda *_: size)
     assert network.inputs_at_once(minibatch()) == size
-    parts = trace(network, minibatch(), EVERY_QUANTITY)
+    parts = trace(network, minibatch(), IN_PARTS, objective=objective)
     torch.testing.assert_close(parts.embedding_gradient, whole.embedding_gradient)
     torch.testing.assert_close(parts.output, whole.output)
     torch.testing.assert_close(parts.hidden_states, whole.hidden_states)
     torch.testing.assert_close(parts.hidden_state_gradients, whole.hidden_state_gradients)
     torch.testing.assert_close(list(parts.activations), list(whole.activations))
+    torch.testing.assert_close(list(parts.activation_gradients), list(whole.activation_gradients))
+    torch.testing.assert_close(parts.layer_probes, whole.layer_probes)
     torch.testing.assert_close(parts.noised_embedding_gradients, whole.noised_embedding_gradients)
     for found, expected in (
         (parts.weight_gradients, whole.weight_gradients),
@@ -428,16 +485,114 @@ def test_a_large_network_is_passed_its_inputs_in_parts_and_finds_the_same(
 
 def test_nothing_of_a_pass_outlives_its_trace(monkeypatch: pytest.MonkeyPatch) -> None:
     # Hooks that refer to the graph they hang in would never be freed.
-    module = importlib.import_module("archscout.metrics.trace")
     alive: list[weakref.ref[object]] = []
 
-    class Watched(module._WeightGradients):  # type: ignore[misc, name-defined]
-        def __init__(self, linears: Any) -> None:
-            super().__init__(linears)
-            alive.append(weakref.ref(self))
-            alive.extend(weakref.ref(linear) for linear in linears)
+    for kind in (passes_of_trace.WeightGradients, passes_of_trace.InputGradients):
 
-    monkeypatch.setattr(module, "_WeightGradients", Watched)
+        class Watched(kind):  # type: ignore[misc, valid-type]
+            def __init__(self, linears: Any, *arguments: Any) -> None:
+                super().__init__(linears, *arguments)
+                alive.append(weakref.ref(self))
+                alive.extend(weakref.ref(linear) for linear in linears)
+
+        monkeypatch.setattr(passes_of_trace, kind.__name__, Watched)
     trace(recorder(SPACE.named["lstm"]), minibatch(), EVERY_QUANTITY)
     gc.collect()
-    assert alive and not any(reference() for reference in alive)
+    assert len(alive) > 2 and not any(reference() for reference in alive)
+
+
+# The loss of recurrent networks
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_the_loss_is_that_of_the_next_token_and_reaches_the_decoder(recipe: str) -> None:
+    network = SPACE.build(RECIPES[recipe], 40, PUBLISHED).double().eval()
+    logits, _ = network(minibatch())
+    loss = F.cross_entropy(logits[:-1].flatten(0, 1), minibatch()[1:].flatten())
+    weights = [
+        weight
+        for layer in network.layers
+        for node in layer.linear.values()
+        for weight in node.weights
+    ]
+    expected = torch.autograd.grad(loss, [*weights, network.embedding], materialize_grads=True)
+    needs = {"weight_gradients", "tied_weight_gradient", "weights"}
+    found = trace(RecurrentRecorder(network), minibatch(), needs, objective="loss")
+    assert len(found.weight_gradients) == len(found.weights) == len(weights)
+    for got, gradient in zip(found.weight_gradients, expected, strict=False):
+        torch.testing.assert_close(got.gradient, gradient, rtol=1e-9, atol=1e-12)
+    assert found.tied_weight_gradient is not None
+    torch.testing.assert_close(
+        found.tied_weight_gradient.gradient, expected[-1], rtol=1e-9, atol=1e-12
+    )
+
+
+def test_a_sequence_of_one_token_has_no_next_one() -> None:
+    with pytest.raises(InputError, match="sequence_length is 1; the loss predicts the next token"):
+        trace(recorder(SPACE.named["gru"]), minibatch()[:1], {"weight_gradients"}, objective="loss")
+
+
+# Random inputs and directions
+
+
+@pytest.mark.parametrize("name", ["lstm", "sample 3"])
+def test_probes_are_products_of_random_signs_with_the_jacobian_between_layers(name: str) -> None:
+    network = SPACE.build(RECIPES[name], 40, PUBLISHED).double().eval()
+    found = trace(RecurrentRecorder(network), minibatch(), {"layer_probes"}).layer_probes
+    assert len(found) == len(network.recurrent_layers)
+    inputs = [step.requires_grad_() for step in network.embedding[minibatch()].detach()]
+    before = inputs
+    for layer, (v, product) in zip(network.recurrent_layers, found, strict=True):
+        assert set(v.unique().tolist()) == {-1.0, 1.0}
+        zeros = tuple(z.requires_grad_() for z in layer.initial_state(v.shape[1]))
+        states = [step[0] for step in layer.unroll(layer.affine(torch.stack(inputs)), zeros).states]
+        entering, inputs = states[:-1], states[1:]
+        objective = torch.stack(
+            [(state * direction).sum() for state, direction in zip(entering, v, strict=True)]
+        ).sum()
+        expected = torch.autograd.grad(objective, before, retain_graph=True, materialize_grads=True)
+        # The zeros that enter a layer first are a constant of the network's.
+        start = int(layer is not network.recurrent_layers[0])
+        torch.testing.assert_close(product[start:], torch.stack(expected)[start:])
+        before = entering
+
+
+def test_gaussian_outputs_are_those_of_two_near_inputs() -> None:
+    network = SPACE.build(SPACE.named["gru"], 40, PUBLISHED).eval()
+    found = trace(RecurrentRecorder(network), minibatch(), {"gaussian_outputs"}, seed=5)
+    assert found.gaussian_outputs is not None
+    shape = (SMALL.sequence_length, SMALL.batch_size, SMALL.embedding_size)
+    at, change = (
+        torch.from_numpy(np.random.default_rng([5, stream]).standard_normal(shape, np.float32))
+        for stream in (3, 4)
+    )
+    for embeddings, output in zip((at, at + 0.01 * change), found.gaussian_outputs, strict=True):
+        for layer in network.recurrent_layers:
+            embeddings, _ = layer(embeddings, layer.initial_state(shape[1]))
+        torch.testing.assert_close(output, embeddings)
+    other = trace(RecurrentRecorder(network), minibatch(seed=3), {"gaussian_outputs"}, seed=5)
+    assert other.gaussian_outputs is not None  # whatever the text
+    assert torch.equal(other.gaussian_outputs[0], found.gaussian_outputs[0])
+
+
+# What shapes tell
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_depth_is_the_longest_path_through_a_step_times_layers(recipe: str) -> None:
+    nodes = RECIPES[recipe].nodes
+
+    def longest(name: str) -> int:
+        return 1 + max(longest(s) for s in nodes[name].input) if name in nodes else 0
+
+    found = trace(recorder(RECIPES[recipe], depth=0), minibatch(), {"depth", "width"})
+    assert found.depth == SMALL.num_layers * max(map(longest, nodes))
+    assert found.width == RECIPES[recipe].num_states * SMALL.hidden_size
+
+
+def test_flops_are_the_same_whether_weights_are_there_or_not() -> None:
+    for depth in (0, 1, 3):
+        network = recorder(SPACE.named["lstm"], depth=depth)
+        assert trace(network, minibatch(), {"flops"}).flops == 2 * (
+            4 * (14 * (10 + 14) + 14 * (14 + 14) + 10 * (14 + 10)) + 40 * 10
+        )

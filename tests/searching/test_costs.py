@@ -3,9 +3,10 @@
 import itertools
 
 import pytest
+import torch
 
 from archscout.searching.costs import COSTS, measure
-from archscout.spaces import Recipe, RecurrentScale, RecurrentSpace
+from archscout.spaces import FlexibertSpace, Recipe, RecurrentScale, RecurrentSpace
 
 SPACE = RecurrentSpace()
 RNN = SPACE.named["rnn"]
@@ -33,6 +34,23 @@ def test_flops_of_an_rnn_are_those_counted_by_hand() -> None:
 def test_flops_of_an_lstm_are_those_of_its_four_gates() -> None:
     by_hand = 2 * (4 * H * (E + H) + 4 * E * (H + E) + V * E)
     assert measure(SPACE, SPACE.named["lstm"], V, SCALE, ["flops"]) == {"flops": by_hand}
+
+
+@pytest.mark.parametrize("recipe", [*SPACE.named.values(), *SAMPLES])
+def test_flops_are_those_of_the_trace(recipe: Recipe) -> None:
+    recorder = SPACE.recorder(recipe, V, SCALE, 0, 0)
+    expected = measure(SPACE, recipe, V, SCALE, ["flops"])["flops"]
+    assert recorder.flops(torch.zeros(SCALE.sequence_length, B, dtype=torch.long)) == expected
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_flops_of_encoders_are_those_of_the_trace(seed: int) -> None:
+    space = FlexibertSpace()
+    scale = space.scales["fast"]
+    genotype = space.sample(seed)
+    tokens = torch.zeros(scale.sequence_length, scale.batch_size, dtype=torch.long)
+    expected = measure(space, genotype, V, scale, ["flops"])["flops"]
+    assert space.recorder(genotype, V, scale, 0, 0).flops(tokens) == expected
 
 
 @pytest.mark.parametrize("recipe", [RNN, *SAMPLES[:2]])

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from multiprocessing import get_context
 from pathlib import Path
@@ -17,11 +17,14 @@ import pandas as pd
 
 from archscout import metrics as metrics_room
 from archscout import spaces
+from archscout.analysis.combination import Combination
 from archscout.analysis.evaluation_folder import Draw, EvaluationFolder, EvaluationSettings
 from archscout.analysis.statistics import Comparison, compare
 from archscout.benchmarks import Benchmark, DataFolder, load
 from archscout.errors import InputError
+from archscout.metrics.registry import LAST_LAYER
 from archscout.metrics.trace import Objective
+from archscout.recording import Kind
 from archscout.scoring import (
     Scorer,
     TextSource,
@@ -48,8 +51,9 @@ class Evaluation:
         rows: one a network and draw: `architecture`, `seed`, `minibatch`, `seconds`, `problem`, and
             one column a score: infinite where it is not finite, NaN where the network has no such
             layer.
-        larger_is_better: direction of every score.
+        larger_is_better: direction of every metric's score.
         folder: where it is stored.
+        combinations: of metrics, which stand beside them in `scores`.
     """
 
     benchmark: Benchmark
@@ -57,24 +61,43 @@ class Evaluation:
     rows: pd.DataFrame = field(repr=False)
     larger_is_better: Mapping[str, bool]
     folder: Path
+    combinations: Sequence[Combination] = ()
 
     @property
     def metrics(self) -> list[str]:
-        """The columns of scores."""
+        """The columns of the metrics' scores."""
         return list(self.larger_is_better)
+
+    @property
+    def directions(self) -> dict[str, bool]:
+        """Whether larger is better, for metrics and combinations: every column of `scores`."""
+        names = [combination.name for combination in self.combinations]
+        return dict(self.larger_is_better) | dict.fromkeys(names, True)
 
     @cached_property
     def scores(self) -> pd.DataFrame:
         """One row an architecture: its score, or over several draws its mean rank (1 the lowest).
 
         A score that is not finite ranks last in its draw; NaN stands for architectures that have
-        no such layer.
+        no such layer. Combinations are made of these.
         """
         draws = [self.draw(draw) for draw in self.settings.draws]
-        if len(draws) == 1:
-            return draws[0]
-        ranks = [scores.rank() for scores in draws]
-        return sum(ranks[1:], start=ranks[0]) / len(ranks)
+        scores = draws[0]
+        if len(draws) > 1:
+            ranks = [each.rank() for each in draws]
+            scores = sum(ranks[1:], start=ranks[0]) / len(ranks)
+        return scores.assign(
+            **{
+                combination.name: self._combined(combination, scores)
+                for combination in self.combinations
+            }
+        )
+
+    def _combined(self, combination: Combination, scores: pd.DataFrame) -> pd.Series[float]:
+        kind = self.benchmark.space.kind
+        columns = {name: column_of(name, kind, scores) or name for name in combination.members}
+        members = replace(combination, members=tuple(columns.values()))
+        return members.of(scores, self.larger_is_better)
 
     def draw(self, draw: Draw) -> pd.DataFrame:
         """The scores of one draw, by architecture; those not finite on the side that ranks last."""
@@ -92,7 +115,7 @@ class Evaluation:
         return compare(
             scores,
             self.benchmark.results[self.benchmark.target].reindex(scores.index),
-            larger_is_better=self.larger_is_better,
+            larger_is_better=self.directions,
             result_larger_is_better=self.benchmark.larger_is_better,
             control=scores[_PARAMETERS],
             k=k,
@@ -146,6 +169,7 @@ def evaluate(
     device: str = "cpu",
     limit: int | None = None,
     workers: int = 1,
+    combinations: Sequence[Combination] = (),
     resume: bool = False,
     progress: Progress | None = None,
 ) -> Evaluation:
@@ -171,6 +195,8 @@ def evaluate(
         device: where networks run.
         limit: score so many architectures, drawn at random; all by default.
         workers: processes that score.
+        combinations: of metrics, judged beside them; where metrics are named, those that they are
+            made of are scored, too.
         resume: go on with an evaluation that `out` holds.
         progress: called with the number of scores that are there and that there will be.
 
@@ -181,7 +207,8 @@ def evaluate(
     found = load(benchmark, folder, dataset) if isinstance(benchmark, str) else benchmark
     for file in metric_files:
         metrics_room.load_file(file)
-    corpus = _corpus(found, text, folder)
+    corpus = corpus_for(found, text, folder)
+    metrics = _with_members(metrics, combinations)
     settings = _settings(found, corpus, text, metrics, scale, objective).model_copy(
         update={
             "metric_files": tuple(os.fspath(file) for file in metric_files),
@@ -202,20 +229,47 @@ def evaluate(
     store = EvaluationFolder(out)
     with store.opened(settings, resume):
         _score_missing(found, settings, scorer, store, names, _count("workers", workers), progress)
-    return _evaluation(found, settings, scorer, store, names)
+    return replace(_evaluation(found, settings, scorer, store, names), combinations=combinations)
+
+
+def column_of(name: str, kind: Kind, scores: pd.DataFrame) -> str | None:
+    """The column of scores that a name stands for: of a layered metric, its main layer's.
+
+    Args:
+        name: of a metric, a layer of it, or a combination.
+        kind: of the networks.
+        scores: of an evaluation.
+
+    Returns:
+        None where the name was not scored.
+    """
+    if name in scores:
+        return name
+    try:
+        layer = metrics_room.request(name, kind).main().layer
+    except InputError:  # it is for other networks
+        return None
+    return column if (column := f"{name}[{layer}]") in scores else None
+
+
+def _with_members(
+    metrics: Iterable[str] | str | None, combinations: Sequence[Combination]
+) -> list[str] | None:
+    if metrics is None:
+        return None
+    names = metrics.split(",") if isinstance(metrics, str) else list(metrics)
+    return names + [name for combination in combinations for name in combination.members]
 
 
 def _settings(
     benchmark: Benchmark,
     corpus: Corpus,
     text: TextSource | None,
-    metrics: Iterable[str] | str | None,
+    metrics: Sequence[str] | None,
     scale: str | Scale | None,
     objective: Objective | None,
 ) -> EvaluationSettings:
     space = benchmark.space
-    if isinstance(metrics, str):
-        metrics = metrics.split(",")
     names = [request.column for request in parse_requests(metrics, space.kind)]
     if _PARAMETERS not in names:
         names.append(_PARAMETERS)
@@ -241,7 +295,18 @@ def _text_names(corpus: Corpus, text: TextSource | None) -> tuple[str, ...]:
     return tuple(os.fspath(place) for place in given)
 
 
-def _corpus(benchmark: Benchmark, text: TextSource | None, folder: DataFolder) -> Corpus:
+def corpus_for(benchmark: Benchmark, text: TextSource | None, folder: DataFolder) -> Corpus:
+    """The text on which a benchmark's architectures are scored.
+
+    Args:
+        benchmark: the benchmark.
+        text: a text as for `Scorer`; by default the one that it was trained on, where it is at
+            hand, or else `python-docs`.
+        folder: the data folder.
+
+    Raises:
+        InputError: the text cannot be used.
+    """
     if isinstance(text, Corpus):
         return text
     if text is not None:
@@ -389,10 +454,17 @@ def _evaluation(
 
 
 def _directions(scorer: Scorer, rows: pd.DataFrame) -> dict[str, bool]:
-    """Which way every column of scores is better; the bare name of a layered metric is left out."""
+    """Which way every column of scores is better.
+
+    The bare name of a layered metric is left out, for it repeats a layer, unless it stands for the
+    last one, which is another one in networks of another depth.
+    """
     directions = {}
     for request in scorer.requests:
         layered = [column for column in map(str, rows) if column.startswith(f"{request.column}[")]
+        if request.metric.main_layer == LAST_LAYER and request.layer is None:
+            same = [column for column in layered if rows[column].equals(rows[request.column])]
+            layered = [request.column, *(column for column in layered if column not in same)]
         for column in layered or [request.column]:
             directions[column] = request.metric.larger_is_better
     return directions

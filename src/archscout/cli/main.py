@@ -14,10 +14,12 @@ from archscout.cli import (
     audit,
     benchmark,
     data,
+    discover,
     evaluate,
     export,
     finetune,
     metrics,
+    ranker,
     report,
     reproduce,
     sample,
@@ -50,10 +52,12 @@ app.command("finetune")(finetune.finetune)
 app.command("export")(export.export)
 app.command("report")(report.report)
 app.command("evaluate")(evaluate.evaluate)
+app.command("discover")(discover.discover)
 app.command("audit")(audit.audit)
 app.command("reproduce")(reproduce.reproduce)
 app.add_typer(benchmark.app, name="benchmark")
 app.add_typer(data.app, name="data")
+app.add_typer(ranker.app, name="ranker")
 
 
 def _print_version(asked: bool) -> None:

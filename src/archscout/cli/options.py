@@ -84,8 +84,8 @@ GradientOf = Annotated[
     typer.Option(
         "--objective",
         help="What gradients are taken of: sum of the output (default of rnn), cotangent (its "
-        "product with random numbers; default of flexibert), or loss (of predicting masked "
-        "tokens).",
+        "product with random numbers; default of flexibert), or loss (of predicting the next "
+        "token, or masked tokens for encoders).",
     ),
 ]
 Resamples = Annotated[

@@ -2,14 +2,34 @@
 
 from archscout.metrics import (  # noqa: F401  (importing a metric's file registers it)
     activation_distance,
+    az_nas,
+    combined_memory,
+    fisher,
+    gradient_norm,
+    grasp,
     heads,
     hidden_covariance,
     jacobian,
     l2_norm,
+    linear_memory,
+    lpzero,
+    meco,
+    naswot,
+    ntk,
     parameters,
+    plain,
     saliency,
+    size,
+    snip,
     synaptic_diversity,
+    synflow,
+    token_sensitivity,
+    w_pca,
+    zen,
+    zerolm,
+    zico,
 )
+from archscout.metrics.passes import trace
 from archscout.metrics.registry import (
     Metric,
     Request,
@@ -19,7 +39,7 @@ from archscout.metrics.registry import (
     registered,
     request,
 )
-from archscout.metrics.trace import OBJECTIVES, Objective, Trace, WeightGradient, trace
+from archscout.metrics.trace import OBJECTIVES, Objective, Trace, WeightGradient
 
 __all__ = [
     "OBJECTIVES",

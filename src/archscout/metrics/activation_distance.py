@@ -28,7 +28,8 @@ def _agreement(trace: Trace) -> Tensor:
     return agreement
 
 
-def _log_determinant(trace: Trace) -> float:
+def log_determinant(trace: Trace) -> float:
+    """Log |det K|, K the agreement between the codes of the inputs; -inf where two are alike."""
     agreement = _agreement(trace)
     # Two inputs that agree on everything make it singular; rounding may hide that.
     if int((agreement == agreement.diagonal()).sum()) > len(agreement):
@@ -69,7 +70,7 @@ def activation_distance(trace: Trace) -> float:
     K += x xT + (1 - x)(1 - x)T over every activation node, step and layer, x the code
     (output > 0) of the B inputs, in one forward pass; then log |det K|.
     """
-    return _log_determinant(trace)
+    return log_determinant(trace)
 
 
 @metric(needs={"activations"}, larger_is_better=True, source=_SOURCE, undefined=_UNDEFINED)
@@ -78,4 +79,4 @@ def activation_distance_released(trace: Trace) -> float:
 
     The released code's hooks see two passes; the published numbers come from one.
     """
-    return _log_determinant(trace) + trace.minibatch.shape[1] * math.log(2)
+    return log_determinant(trace) + trace.minibatch.shape[1] * math.log(2)

@@ -1,8 +1,4 @@
-"""Any PyTorch module as the trace sees it: recorded by hooks, and left as it was found.
-
-Recurrent modules (`torch.nn.RNN`, `GRU`, `LSTM`) hide their states inside fused kernels; while
-being recorded they run layer by layer and step by step through the matching cell.
-"""
+"""Any PyTorch module as the trace sees it: recorded by hooks, and left as it was found."""
 
 from __future__ import annotations
 
@@ -13,18 +9,14 @@ from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 from torch.nn.modules import activation as activation_modules
 
+from archscout import counting
 from archscout.errors import InputError
+from archscout.linearising import linearised
+from archscout.metrics.stepwise import Keeper, stepwise
 from archscout.recording import Kind, Linear, Recording
 
-_CELLS: dict[str, tuple[type[nn.RNNCellBase], dict[str, Any]]] = {
-    "LSTM": (nn.LSTMCell, {}),
-    "GRU": (nn.GRUCell, {}),
-    "RNN_TANH": (nn.RNNCell, {"nonlinearity": "tanh"}),
-    "RNN_RELU": (nn.RNNCell, {"nonlinearity": "relu"}),
-}
 _NOT_ACTIVATIONS = (nn.MultiheadAttention, nn.Softmax, nn.LogSoftmax, nn.Softmin, nn.Softmax2d)
 
 
@@ -76,6 +68,7 @@ class ModuleRecorder(AbstractContextManager["ModuleRecorder"]):
         self._activations = [m for m in module.modules() if is_activation(m)]
         self._cells = [m for m in module.modules() if isinstance(m, nn.RNNCellBase)]
         self._recurrent = recurrent
+        self._why_no_uses: list[str | None] = []
         self._exit = ExitStack()
 
     def __enter__(self) -> Self:
@@ -96,6 +89,23 @@ class ModuleRecorder(AbstractContextManager["ModuleRecorder"]):
         return sum(p.numel() for p in self._module.parameters())
 
     @property
+    def depth(self) -> int:
+        """Number of linear maps."""
+        return len(list(self._weights()))
+
+    @property
+    def width(self) -> float:
+        """Mean number of outputs of the linear maps."""
+        outputs = [len(weight) for weight in self._weights()]
+        return sum(outputs) / max(1, len(outputs))
+
+    def flops(self, minibatch: Tensor) -> int:
+        """Floating-point operations per token (or vector) of the batch."""
+        total = counting.flops(self._run)
+        vectors = self._input.shape[:-1] if self._input.is_floating_point() else self._input.shape
+        return total // max(1, vectors.numel())
+
+    @property
     def recordable(self) -> Mapping[str, str | None]:
         """Which fields can be recorded, and why the others cannot."""
         reasons: dict[str, str | None] = dict.fromkeys(
@@ -103,7 +113,8 @@ class ModuleRecorder(AbstractContextManager["ModuleRecorder"]):
         )
         for name in ("projections", "softmaxes"):
             reasons[name] = "it has no repeated blocks with attention"
-        reasons["position_embedding"] = "it is not a transformer"
+        for name in ("preactivations", "position_embedding"):
+            reasons[name] = "it is not a transformer"
         reasons["loss"] = "what it is trained for is not known"
         if not self._recurrent and not self._cells:
             reasons["hidden_states"] = "it has no torch.nn.RNN, GRU or LSTM, nor their cells"
@@ -117,7 +128,10 @@ class ModuleRecorder(AbstractContextManager["ModuleRecorder"]):
             reasons["embedding"] = "it has no torch.nn.Embedding, and its input is of integers"
         if not any(True for _ in self._weights()):
             reasons["linears"] = "it has no torch.nn.Linear and no recurrent module"
-        return reasons
+        reasons["layer_input"] = reasons["embedding"]
+        if reasons["linears"]:
+            reasons["linear_uses"] = reasons["linears"]
+        return Reasons(reasons, lambda: self._why_no_linear_uses(reasons))
 
     @property
     def tied_embedding(self) -> Tensor | None:
@@ -132,7 +146,9 @@ class ModuleRecorder(AbstractContextManager["ModuleRecorder"]):
         """Switch dropout on or off."""
         self._module.train(mode)
 
-    def inputs_at_once(self, minibatch: Tensor) -> int:
+    def inputs_at_once(
+        self, minibatch: Tensor, wanted: frozenset[str] = frozenset(), copies: int = 1
+    ) -> int:
         """All: a module may treat its inputs together, as batch normalisation does."""
         return max(1, minibatch.shape[1])
 
@@ -150,12 +166,21 @@ class ModuleRecorder(AbstractContextManager["ModuleRecorder"]):
             raise InputError("the module's first torch.nn.Embedding took no part in its forward")
         return self._time_first(seen[0])
 
+    def linear_parameters(self) -> list[Tensor]:
+        """The weights of linear maps and recurrent modules."""
+        return list(self._weights())
+
+    def linearised(self) -> AbstractContextManager[None]:
+        """For a while: every parameter its absolute value in float64, no normalisation."""
+        return linearised(self._module)
+
     def record(
         self,
         minibatch: Tensor,
         wanted: frozenset[str],
         depth: int | None = None,
         embeddings: Tensor | None = None,
+        since: int = 0,
     ) -> Recording:
         """Run the module once and keep what is wanted; see `Recorder`. Depth is not used."""
         recording = Recording()
@@ -165,16 +190,17 @@ class ModuleRecorder(AbstractContextManager["ModuleRecorder"]):
                 for module in self._activations:
                     stack.enter_context(
                         module.register_forward_hook(
-                            lambda _m, _i, output: recording.activations.append(
-                                self._activation(output)
-                            )
+                            lambda _m, _i, output: self._keep_activation(recording, output)
                         )
                     )
-            if "hidden_states" in wanted:
-                self._record_states(recording, stack)
+            self._record_recurrent(recording, stack, wanted)
+            if "linear_uses" in wanted:
+                self._record_uses(recording, stack, self._linear_modules())
             result = self._run(given)
         if "output" in wanted:
             recording.output = self._output(result)
+        if "layer_input" in wanted:
+            recording.layer_input = embeddings
         if "linears" in wanted:
             recording.linears = [Linear(weight) for weight in self._weights()]
         return recording
@@ -197,10 +223,19 @@ class ModuleRecorder(AbstractContextManager["ModuleRecorder"]):
         output = first_tensor(result)
         return self._time_first(output) if output.dim() > 1 else output
 
-    def _record_states(self, recording: Recording, stack: ExitStack) -> None:
+    def _record_recurrent(
+        self, recording: Recording, stack: ExitStack, wanted: frozenset[str]
+    ) -> None:
+        keeper = Keeper(
+            recording.hidden_states if "hidden_states" in wanted else None,
+            recording.linear_uses if "linear_uses" in wanted else None,
+            recording.taps,
+        )
+        if keeper.states is None and keeper.uses is None:
+            return
         for module in self._recurrent:
-            stack.enter_context(_stepwise(module, recording.hidden_states.append))
-        for cell in self._cells:
+            stack.enter_context(stepwise(module, keeper))
+        for cell in self._cells if keeper.states is not None else ():
             steps: list[Tensor] = []
             recording.hidden_states.append(steps)
             stack.enter_context(
@@ -211,6 +246,71 @@ class ModuleRecorder(AbstractContextManager["ModuleRecorder"]):
                     with_kwargs=True,
                 )
             )
+
+    def _record_uses(
+        self, recording: Recording, stack: ExitStack, modules: Iterable[nn.Module]
+    ) -> None:
+        """Every application of these linear maps, their outputs made to depend on one leaf."""
+        tap = torch.zeros((), device=self._input.device, requires_grad=torch.is_grad_enabled())
+        recording.taps.append(tap)
+
+        def keep(module: nn.Module, inputs: Any, output: Tensor) -> Tensor:
+            weight = module.weight
+            assert isinstance(weight, Tensor)
+            axis = self._axis_of_inputs(output)
+            assert axis is not None
+            tapped = (output + tap.to(output))[None].movedim(axis + 1, -2)  # (..., B, columns)
+            outputs = tapped.flatten(0, -3)
+            given = inputs[0][None].movedim(axis + 1, -2).flatten(0, -3)
+            recording.linear_uses.append(Linear(weight, given, outputs))
+            return outputs.view(tapped.shape).movedim(-2, axis + 1)[0]
+
+        for module in modules:
+            stack.enter_context(module.register_forward_hook(keep))
+
+    def _linear_modules(self) -> Iterable[nn.Module]:
+        return [module for module in self._module.modules() if isinstance(module, nn.Linear)]
+
+    def _axis_of_inputs(self, tensor: Tensor) -> int | None:
+        """Which axis of what a linear map reads or returns counts the inputs of the batch."""
+        axis, size = 0 if self._batch_first else 1, self._input.shape[0 if self._batch_first else 1]
+        axis = 0 if tensor.dim() == 2 else axis  # nothing but inputs and features
+        return axis if tensor.dim() > 1 and tensor.shape[axis] == size else None
+
+    def _why_no_linear_uses(self, reasons: Mapping[str, str | None]) -> str | None:
+        """Why applications of linear maps cannot be recorded, as one run shows it."""
+        if self._cells:
+            return "its recurrent cells hide what their weights multiply"
+        if self._recurrent and reasons["hidden_states"]:
+            return reasons["hidden_states"]
+        if not self._why_no_uses:
+            self._why_no_uses.append(self._try_uses())
+        return self._why_no_uses[0]
+
+    def _try_uses(self) -> str | None:
+        modules = list(self._linear_modules())
+        shapes: dict[int, list[Tensor]] = {id(module): [] for module in modules}
+        with torch.no_grad(), ExitStack() as stack:
+            for module in modules:
+                stack.enter_context(
+                    module.register_forward_hook(
+                        lambda m, inputs, output: shapes[id(m)].extend([inputs[0], output])
+                    )
+                )
+            self._run()
+        for seen in shapes.values():
+            if not seen:
+                return "one of its linear maps takes no part as a module in its forward"
+            for tensor in seen:
+                if self._axis_of_inputs(tensor) is None:
+                    return why_no_axis(tuple(tensor.shape))
+        return None
+
+    def _keep_activation(self, recording: Recording, output: Tensor) -> Tensor:
+        # What is kept must be part of the graph, or it would have no gradient.
+        kept = self._activation(output)
+        recording.activations.append(kept)
+        return self._time_first(kept) if output.dim() > 1 else kept[0]
 
     def _run(self, replacement: Tensor | None = None) -> Any:
         def place(value: Any) -> Any:
@@ -249,6 +349,30 @@ class ModuleRecorder(AbstractContextManager["ModuleRecorder"]):
                 if id(weight) not in seen:
                     seen.add(id(weight))
                     yield weight
+
+
+class Reasons(dict[str, str | None]):
+    """For each field of a recording None, or why it cannot be had.
+
+    That of `linear_uses` takes a run, so it is there only after it was asked for.
+    """
+
+    def __init__(
+        self, reasons: Mapping[str, str | None], why_no_linear_uses: Callable[[], str | None]
+    ) -> None:
+        super().__init__(reasons)
+        self._why_no_linear_uses = why_no_linear_uses
+
+    def __missing__(self, name: str) -> str | None:
+        if name != "linear_uses":
+            raise KeyError(name)
+        reason = self[name] = self._why_no_linear_uses()
+        return reason
+
+
+def why_no_axis(shape: tuple[int, ...]) -> str:
+    """Why the gradients of inputs cannot be told apart in a linear map's tensor."""
+    return f"a linear map reads or returns a tensor of shape {shape}, in which inputs have no axis"
 
 
 def is_activation(module: nn.Module) -> bool:
@@ -296,56 +420,3 @@ def _untouched(module: nn.Module) -> Iterator[None]:
             m.training = mode
         for parameter, before in required.items():
             parameter.requires_grad_(before)
-
-
-@contextmanager
-def _stepwise(module: nn.RNNBase, keep: Callable[[Sequence[Tensor]], None]) -> Iterator[None]:
-    """Run a recurrent module through cells while in this context, keeping each layer's states."""
-
-    def forward(inputs: Tensor, hx: Any = None) -> Any:
-        if not isinstance(inputs, Tensor) or inputs.dim() != 3:
-            raise InputError("recurrent modules are recorded on tensors of three axes only")
-        outputs = inputs.transpose(0, 1) if module.batch_first else inputs
-        after = []
-        for layer in range(module.num_layers):
-            entering, outputs, state = _run_layer(module, layer, outputs, hx)
-            keep(entering)
-            after.append(state)
-        if module.batch_first:
-            outputs = outputs.transpose(0, 1)
-        if module.mode == "LSTM":
-            h, c = zip(*after, strict=True)
-            return outputs, (torch.stack(h), torch.stack(c))
-        return outputs, torch.stack(after)
-
-    own = vars(module).get("forward")
-    module.forward = forward
-    try:
-        yield
-    finally:
-        if own is None:
-            del module.forward
-        else:
-            module.forward = own
-
-
-def _run_layer(
-    module: nn.RNNBase, layer: int, inputs: Tensor, hx: Any
-) -> tuple[list[Tensor], Tensor, Any]:
-    """States entering each step, outputs (T, B, H), and the state after the last step."""
-    make, options = _CELLS[module.mode]
-    hidden_size = module.hidden_size
-    cell = make(inputs.shape[-1], hidden_size, bias=module.bias, device="meta", **options)
-    weights = {name: getattr(module, f"{name}_l{layer}") for name, _ in cell.named_parameters()}
-    zeros = inputs.new_zeros(inputs.shape[1], hidden_size)
-    state: Any
-    if module.mode == "LSTM":
-        state = (zeros, zeros) if hx is None else (hx[0][layer], hx[1][layer])
-    else:
-        state = zeros if hx is None else hx[layer]
-    entering, outputs = [], []
-    for step in inputs:
-        entering.append(state[0] if module.mode == "LSTM" else state)
-        state = functional_call(cell, weights, (step, state))
-        outputs.append(state[0] if module.mode == "LSTM" else state)
-    return entering, torch.stack(outputs), state

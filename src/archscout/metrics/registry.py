@@ -25,15 +25,18 @@ from dataclasses import dataclass, replace
 from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 from archscout.errors import InputError
+from archscout.metrics import formula
 from archscout.metrics.trace import QUANTITIES, Trace
 from archscout.recording import Kind
 
 Value = float | Sequence[float]
+Function = TypeVar("Function", bound=Callable[[Trace], Value])
 FORMS = ("published", "released")
 NORMALIZED = "_normalized"
+LAST_LAYER = -1
 
 _METRICS: dict[tuple[str, Kind | None], Metric] = {}
 
@@ -52,7 +55,8 @@ class Metric:
         needs: names of the trace's quantities that the function reads.
         larger_is_better: whether a larger value predicts a better network.
         source: paper and equation.
-        main_layer: of a per-layer metric, the layer (from 1) that its bare name stands for.
+        main_layer: of a per-layer metric, the layer that its bare name stands for, from 1, or
+            `LAST_LAYER`.
         undefined: why the value may not be finite, for the user.
         kind: the networks that the definition is for; None for any without one of their own.
         terms: whether the function's values are terms, and the metric their `sum` or their `mean`.
@@ -84,7 +88,8 @@ class Request:
     Attributes:
         column: the name it was asked for by, which names its value.
         metric: what it means.
-        layer: the one layer (from 1) whose value is wanted, or None for every layer.
+        layer: the one layer whose value is wanted, from 1, or `LAST_LAYER`, or None for every
+            layer.
     """
 
     column: str
@@ -116,7 +121,8 @@ class Request:
             )
         if main_layer > len(value):
             raise MissingLayer(f"metric {self.column}: the network has {len(value)} layer(s)")
-        main = {self.column: _as_float(self.metric, value[main_layer - 1])}
+        position = main_layer if main_layer == LAST_LAYER else main_layer - 1
+        main = {self.column: _as_float(self.metric, value[position])}
         if self.layer is not None:
             return main
         return main | {
@@ -154,7 +160,7 @@ def metric(
     undefined: str = "the metric is not finite",
     kind: Kind | None = None,
     normalized: bool = False,
-) -> Callable[[Callable[[Trace], Value]], Callable[[Trace], Value]]:
+) -> Callable[[Function], Function]:
     """Register a function of a trace as a metric; it is returned unchanged.
 
     Args:
@@ -163,7 +169,7 @@ def metric(
         name: the function's name by default.
         source: paper and equation.
         main_layer: makes the metric per layer: the function returns one value a layer, and the
-            bare name stands for this layer (from 1).
+            bare name stands for this layer, from 1, or for the last one, `LAST_LAYER`.
         undefined: why a value may not be finite, shown beside it.
         kind: `transformer` or `other` where the definition is for these networks only.
         normalized: the function returns a list of terms; the metric is their sum, and a second
@@ -184,7 +190,7 @@ def metric(
     if unknown := sorted(needs - QUANTITIES.keys()):
         raise InputError(f"metric needs {', '.join(unknown)}; a trace has {', '.join(QUANTITIES)}")
 
-    def register(function: Callable[[Trace], Value]) -> Callable[[Trace], Value]:
+    def register(function: Function) -> Function:
         entry = Metric(
             name or function.__name__,
             function,
@@ -282,13 +288,15 @@ def request(text: str, kind: Kind = "other") -> Request:
     """What a name such as `hidden_covariance`, `hidden_covariance[2]` asks for.
 
     Args:
-        text: the name.
+        text: the name; or `formula:` and a formula, which is a metric of which larger is better.
         kind: of the networks that are to be measured.
 
     Raises:
-        InputError: no such metric (with the nearest names), one that is for other networks, or a
-            layer where there is none.
+        InputError: no such metric (with the nearest names), one that is for other networks, a
+            layer where there is none, or what is no formula.
     """
+    if text.strip().startswith(formula.PREFIX):
+        return Request(text.strip(), _of_formula(text.strip()))
     match = _REQUEST.fullmatch(text.strip())
     name = match["name"] if match else text
     found = _find(name, kind)
@@ -305,6 +313,11 @@ def request(text: str, kind: Kind = "other") -> Request:
         rule = "layers count from 1" if found.main_layer else "it is not a per-layer metric"
         raise InputError(f"metric {text!r}: {rule}")
     return Request(text.strip(), found, layer)
+
+
+def _of_formula(name: str) -> Metric:
+    found = formula.parse(name.removeprefix(formula.PREFIX))
+    return Metric(name, found.measure, found.needs, True, undefined=formula.UNDEFINED)
 
 
 def _find(name: str, kind: Kind) -> Metric | None:

@@ -33,6 +33,11 @@ def _saliency(pairs: Iterable[tuple[Tensor, Tensor]]) -> float:
     return sum(absolute_product(value, gradient) for value, gradient in pairs)
 
 
+def saliency_of_weights(weights: Iterable[WeightGradient]) -> float:
+    """Sum of |weight * gradient| over these weights."""
+    return _saliency((w.weight, w.gradient) for w in weights)
+
+
 def _as_published(
     weights: Iterable[WeightGradient], tied: WeightGradient | None
 ) -> list[tuple[Tensor, Tensor]]:
@@ -65,9 +70,9 @@ def synaptic_saliency(trace: Trace) -> float:
     """Sum of |weight * gradient| over all linear weights.
 
     The gradient is that of the objective, by default of the output's sum. The embedding and its
-    decoder are not linear weights.
+    decoder are not linear weights. `snip` is the same with the literature's direction.
     """
-    return _saliency((w.weight, w.gradient) for w in trace.weight_gradients)
+    return trace.once(saliency_of_weights, "weights", trace.weight_gradients)
 
 
 @metric(

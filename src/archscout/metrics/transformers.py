@@ -11,15 +11,16 @@ value in this order).
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
+from functools import partial
 from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
 
 from archscout.errors import InputError
-from archscout.metrics.modules import ModuleRecorder, first_tensor
+from archscout.metrics.modules import ModuleRecorder, Reasons, first_tensor
 from archscout.metrics.structure import (
     attention_layers,
     configured,
@@ -107,17 +108,36 @@ class TransformerRecorder(ModuleRecorder):
     def recordable(self) -> Mapping[str, str | None]:
         """Which fields can be recorded, and why the others cannot."""
         survey = self._survey
-        return {
+        reasons = {
             "output": None,
             "embedding": self._why_no_embedding(),
             "hidden_states": survey.why_no_states(*self._inputs),
+            "layer_input": survey.why_no_states(*self._inputs),
             "activations": survey.why_no_activations(),
             "linears": None,
+            "preactivations": survey.why_no_activations(),
             "projections": survey.why_no_projections(*self._inputs),
             "softmaxes": survey.why_no_softmaxes(),
             "position_embedding": self._why_no_positions(),
             "loss": self._why_no_loss(),
         }
+        return Reasons(reasons, lambda: self._why_no_linear_uses({}))
+
+    @property
+    def depth(self) -> int:
+        """Number of layers that run."""
+        return len(self._survey.states)
+
+    @property
+    def width(self) -> float:
+        """The hidden size."""
+        shapes = [shape for _, shape in self._survey.states if shape]
+        return shapes[0][-1] if shapes else 0
+
+    def linear_parameters(self) -> list[Tensor]:
+        """The weights of the linear maps of all layers."""
+        weights = [module.weight for module in self._linear_modules()]
+        return list({id(w): w for w in weights if isinstance(w, Tensor)}.values())
 
     @property
     def tied_embedding(self) -> Tensor | None:
@@ -136,6 +156,7 @@ class TransformerRecorder(ModuleRecorder):
         wanted: frozenset[str],
         depth: int | None = None,
         embeddings: Tensor | None = None,
+        since: int = 0,
     ) -> Recording:
         """Run the module once and keep what is wanted; see `Recorder`. Depth is not used."""
         recording = Recording()
@@ -144,9 +165,16 @@ class TransformerRecorder(ModuleRecorder):
             given = self._replace_embeddings(stack, embeddings)
             if "hidden_states" in wanted:
                 hook_all(stack, [layer.module for layer in self._layers], self._state, recording)
+            if "layer_input" in wanted:
+                first = self._survey.states[0][0]
+                stack.enter_context(
+                    first.register_forward_pre_hook(partial(self._entering, recording))
+                )
+            activations = dict.fromkeys(m for layer in self._layers for m in layer.activations)
             if "activations" in wanted:
-                modules = dict.fromkeys(m for layer in self._layers for m in layer.activations)
-                hook_all(stack, modules, self._activated, recording)
+                hook_all(stack, activations, self._activated, recording)
+            if "preactivations" in wanted:
+                hook_all(stack, activations, self._preactivated, recording)
             if "softmaxes" in wanted:
                 for core, index in self._survey.cores:
                     hook_all(stack, [core], self._softmax, recording, index)
@@ -155,6 +183,8 @@ class TransformerRecorder(ModuleRecorder):
                     "projections" in wanted and part.projects
                 ):
                     hook_all(stack, [part.module], self._mapped, recording, part, wanted, linears)
+            if "linear_uses" in wanted:
+                self._record_uses(recording, stack, self._linear_modules())
             result = self._run(given)
         if "output" in wanted:
             recording.output = self._output(result)
@@ -175,8 +205,20 @@ class TransformerRecorder(ModuleRecorder):
         returned = self._time_first(state)
         return returned if isinstance(output, Tensor) else (returned, *output[1:])
 
-    def _activated(self, recording: Recording, _inputs: Any, output: Tensor) -> None:
-        recording.activations.append(self._time_first(output))
+    def _entering(self, recording: Recording, _module: nn.Module, inputs: Any) -> Any:
+        if recording.layer_input is not None:  # layers that share one module
+            return None
+        entering = self._time_first(first_tensor(inputs))
+        recording.layer_input = entering
+        return (self._time_first(entering), *inputs[1:])
+
+    def _activated(self, recording: Recording, _inputs: Any, output: Tensor) -> Tensor:
+        kept = self._time_first(output)
+        recording.activations.append(kept)
+        return self._time_first(kept)
+
+    def _preactivated(self, recording: Recording, inputs: Any, _output: Tensor) -> None:
+        recording.preactivations.append(self._time_first(inputs[0]))
 
     def _softmax(self, recording: Recording, index: int, _inputs: Any, output: Any) -> None:
         recording.softmaxes.append(output[index])
@@ -226,6 +268,9 @@ class TransformerRecorder(ModuleRecorder):
         """The axis of the inputs of the batch, and their number."""
         axis = 0 if self._batch_first else 1
         return axis, self._input.shape[axis]
+
+    def _linear_modules(self) -> Iterable[nn.Module]:
+        return [part.module for part in self._survey.maps]
 
     def _choose_input(self) -> Tensor | None:
         named = self._keywords.get("input_ids")

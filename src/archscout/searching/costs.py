@@ -16,8 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
-from torch.utils.flop_counter import FlopCounterMode
 
+from archscout import counting
 from archscout.spaces.base import Scale, Space
 
 UNITS = {"parameters": "", "flops": "per token", "latency": "ms", "memory": "bytes"}
@@ -66,9 +66,7 @@ def measure(
 
 
 def _flops(space: Space[Any], skeleton: nn.Module, scale: Scale) -> int:
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        space.step(skeleton, scale, 1)
-    return int(counter.get_total_flops()) // scale.step_tokens
+    return counting.flops(lambda: space.step(skeleton, scale, 1)) // scale.step_tokens
 
 
 def _memory(space: Space[Any], skeleton: nn.Module, scale: Scale) -> int:

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 from archscout.errors import InputError
+from archscout.metrics.formula import PREFIX
 from archscout.metrics.registry import Request, request
 from archscout.recording import Kind
 from archscout.searching.costs import COSTS
@@ -54,7 +55,9 @@ def parse_objective(text: str, kind: Kind = "other") -> Objective:
     Raises:
         InputError: an unknown metric or direction.
     """
-    name, colon, way = text.strip().partition(":")
+    prefix = PREFIX if text.strip().startswith(PREFIX) else ""
+    name, colon, way = text.strip().removeprefix(prefix).partition(":")
+    name = prefix + name
     if colon and way not in ("min", "max"):
         raise InputError(f"objective {text!r}: direction {way!r}; accepted: min, max")
     asked = None if name in COSTS else request(name, kind).main()

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.func import functional_call
 
+from archscout import counting
+from archscout.errors import InputError
+from archscout.linearising import linearised
 from archscout.recording import PROJECTIONS, Kind, Linear, Recording
 from archscout.spaces.flexibert.network import FlexibertNetwork, Layer, MaskedTokenHead
 
@@ -27,8 +31,11 @@ _FIELDS = (
     "output",
     "embedding",
     "hidden_states",
+    "layer_input",
     "activations",
+    "preactivations",
     "linears",
+    "linear_uses",
     "projections",
     "softmaxes",
     "position_embedding",
@@ -71,11 +78,30 @@ class FlexibertRecorder:
         """Number of trainable parameters."""
         return sum(p.numel() for p in self._network.parameters())
 
+    @property
+    def depth(self) -> int:
+        """Number of layers."""
+        return len(self._network.encoder.layer)
+
+    @property
+    def width(self) -> float:
+        """The hidden size."""
+        return self._network.encoder.hidden_size
+
+    def flops(self, minibatch: Tensor) -> int:
+        """Floating-point operations per token of a sequence as long as the minibatch's."""
+        tokens = torch.zeros(1, len(minibatch), dtype=torch.long, device="meta")
+        values = counting.without_values(self._network)
+        total = counting.flops(lambda: functional_call(self._network, values, (tokens,)))
+        return total // len(minibatch)
+
     def train(self, mode: bool) -> None:
         """Switch dropout on or off."""
         self._network.train(mode)
 
-    def inputs_at_once(self, minibatch: Tensor) -> int:
+    def inputs_at_once(
+        self, minibatch: Tensor, wanted: frozenset[str] = frozenset(), copies: int = 1
+    ) -> int:
         """All."""
         return max(1, minibatch.shape[1])
 
@@ -83,14 +109,29 @@ class FlexibertRecorder:
         """Word embeddings of token ids (T, B), as (T, B, E)."""
         return F.embedding(minibatch, self._network.embeddings.word_embeddings.weight)
 
+    def linear_parameters(self) -> list[Tensor]:
+        """The weights of the linear maps of all layers."""
+        return [
+            linear.weight for layer in self._network.encoder.layer for linear in _linears(layer)
+        ]
+
+    def linearised(self) -> AbstractContextManager[None]:
+        """For a while: every parameter its absolute value in float64, no layer norm."""
+        return linearised(self._network)
+
     def record(
         self,
         minibatch: Tensor,
         wanted: frozenset[str],
         depth: int | None = None,
         embeddings: Tensor | None = None,
+        since: int = 0,
     ) -> Recording:
-        """Run the first `depth` layers once and keep what is wanted; see `Recorder`."""
+        """Run the first `depth` layers once and keep what is wanted; see `Recorder`.
+
+        Raises:
+            InputError: the loss is wanted of sequences of fewer than three tokens.
+        """
         recording = Recording()
         layers: list[Any] = list(self._network.encoder.layer[:depth])
         words = self.embed(minibatch) if embeddings is None else embeddings
@@ -103,6 +144,8 @@ class FlexibertRecorder:
         if torch.is_grad_enabled():
             self._ask_for_gradients(recording, wanted)
         with ExitStack() as stack:
+            if "layer_input" in wanted:
+                stack.enter_context(layers[0].register_forward_pre_hook(_keep_input(recording)))
             for layer in layers:
                 for module, keep in _hooks(recording, layer, wanted):
                     stack.enter_context(module.register_forward_hook(keep))
@@ -133,6 +176,11 @@ class FlexibertRecorder:
     def _masked(self, minibatch: Tensor) -> Tensor:
         """Which tokens (T, B) are to be predicted: at least one, never the first or last."""
         steps, batch_size = minibatch.shape
+        if steps < 3:
+            raise InputError(
+                f"sequence_length is {steps}; the loss hides tokens between the first and the "
+                "last, so it needs 3 or more"
+            )
         inner = np.arange(batch_size * steps).reshape(steps, batch_size)[1:-1].ravel()
         count = max(1, round(MASKED_SHARE * len(inner)))
         generator = np.random.default_rng([self._seed, 2])
@@ -141,19 +189,41 @@ class FlexibertRecorder:
         return masked.view(steps, batch_size).to(minibatch.device)
 
 
+def _keep_input(recording: Recording) -> Any:
+    def keep(_module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+        recording.layer_input = inputs[0].transpose(0, 1)
+        return (recording.layer_input.transpose(0, 1), *inputs[1:])
+
+    return keep
+
+
 def _hooks(
     recording: Recording, layer: Layer, wanted: frozenset[str]
 ) -> Iterator[tuple[nn.Module, Any]]:
     """Modules of a layer whose outputs are kept, with the hooks that keep them, time first."""
+    # What is kept must be part of the graph, or it would have no gradient: hooks return it.
 
     def keep(outputs: list[Any]) -> Any:
-        return lambda _module, _inputs, output: outputs.append(output.transpose(0, 1))
+        def hook(_module: nn.Module, _inputs: Any, output: Tensor) -> Tensor:
+            outputs.append(output.transpose(0, 1))
+            kept: Tensor = outputs[-1].transpose(0, 1)
+            return kept
+
+        return hook
 
     def keep_state(_module: nn.Module, _inputs: Any, output: tuple[Tensor, Any]) -> Any:
-        # What is kept must be part of the graph, or it would have no gradient.
         state = output[0].transpose(0, 1)
         recording.hidden_states.append(state)
         return state.transpose(0, 1), output[1]
+
+    def keep_use(module: nn.Linear, inputs: tuple[Tensor], output: Tensor) -> Tensor:
+        outputs = output.transpose(0, 1)
+        use = Linear(module.weight, inputs[0].transpose(0, 1), outputs)
+        recording.linear_uses.append(use)
+        return outputs.transpose(0, 1)
+
+    def keep_inputs(_module: nn.Module, inputs: tuple[Tensor], _output: Tensor) -> None:
+        recording.preactivations.append(inputs[0].transpose(0, 1))
 
     if "projections" in wanted:
         for name, module in layer.operation.operation.named_children():
@@ -161,17 +231,28 @@ def _hooks(
                 yield module, keep(recording.projections)
     if "activations" in wanted:
         yield layer.intermediate.activation, keep(recording.activations)
+    if "preactivations" in wanted:
+        yield layer.intermediate.activation, keep_inputs
+    if "linear_uses" in wanted:
+        for linear, _ in _linear_modules(layer):
+            yield linear, keep_use
     if "hidden_states" in wanted:
         yield layer, keep_state
 
 
 def _linears(layer: Any) -> Iterator[Linear]:
     """Every linear map of a layer."""
+    for module, role in _linear_modules(layer):
+        yield Linear(module.weight, role=role)
+
+
+def _linear_modules(layer: Any) -> Iterator[tuple[nn.Linear, str]]:
+    """The modules of the linear maps of a layer, and what they do."""
     for name, module in layer.operation.operation.named_children():
         if name in _ROLES:
-            yield Linear(module.weight, role=_ROLES[name])
+            yield module, _ROLES[name]
     if hasattr(layer.operation, "output"):
-        yield Linear(layer.operation.output.dense.weight, role="output")
+        yield layer.operation.output.dense, "output"
     dense = (layer.intermediate.dense_in, *layer.intermediate.dense_list, layer.output.dense)
     for module in dense:
-        yield Linear(module.weight, role="feed_forward")
+        yield module, "feed_forward"

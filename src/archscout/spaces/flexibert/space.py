@@ -73,7 +73,7 @@ class FlexibertSpace:
         "fast": EncoderScale(16, 64, 128, 512, "declared"),
     }
     default_scale = "fast"
-    default_metric = "synaptic_saliency"
+    default_metric = "deep_memory"
     named: Mapping[str, EncoderGenotype] = {}
 
     @property

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.func import functional_call
 
-from archscout.recording import Kind, Linear, Recording
+from archscout import counting
+from archscout.errors import InputError
+from archscout.linearising import linearised
+from archscout.recording import DECODER, Kind, Linear, Recording
 from archscout.spaces.recurrent.language_model import (
     RecurrentLanguageModel,
     RecurrentLayer,
@@ -19,14 +24,16 @@ from archscout.spaces.recurrent.language_model import (
 # What autograd may hold, by an estimate that was compared with cells of 13 to 18 nodes.
 _GRAPH_BYTES = 400_000_000
 
-_FORWARD_ONLY = frozenset({"hidden_states"})
+_STATES_ONLY = frozenset({"hidden_states", "layer_input"})
+_LINEAR = frozenset({"linears", "linear_uses"})
 
 
 class RecurrentRecorder:
     """A `RecurrentLanguageModel` as the trace sees it.
 
     The model is put in evaluation mode, and its weights are marked as not requiring gradients:
-    the trace needs those of the linear nodes' outputs only.
+    the trace needs those of the linear nodes' outputs only. The loss is the cross-entropy of the
+    next token, by the decoder tied to the embedding: the output at step t predicts token t + 1.
 
     Args:
         model: with at least as many layers filled as will be recorded.
@@ -34,9 +41,10 @@ class RecurrentRecorder:
 
     kind: Kind = "other"
     recordable: Mapping[str, str | None] = {
-        **dict.fromkeys(("output", "hidden_states", "activations", "linears", "embedding")),
-        "loss": "the decoder is not run",
+        **dict.fromkeys(("output", "hidden_states", "activations", "embedding", "loss")),
+        **dict.fromkeys(("layer_input", "linears", "linear_uses")),
         **dict.fromkeys(("projections", "softmaxes", "position_embedding"), "it has no attention"),
+        "preactivations": "it is not a transformer",
     }
 
     def __init__(self, model: RecurrentLanguageModel) -> None:
@@ -48,6 +56,26 @@ class RecurrentRecorder:
         return sum(p.numel() for p in self._model.parameters())
 
     @property
+    def depth(self) -> int:
+        """Layers times the nodes on the longest path through one step of the cell."""
+        longest: dict[str, int] = {}
+        layers = self._model.recurrent_layers
+        for name, _, inputs, _ in layers[0].program:
+            longest[name] = 1 + max((longest.get(source, 0) for source in inputs), default=0)
+        return len(layers) * max(longest.values())
+
+    @property
+    def width(self) -> float:
+        """Hidden states times the units of the widest layer."""
+        return max(len(m.states) * m.hidden_size for m in self._model.recurrent_layers)
+
+    def flops(self, minibatch: Tensor) -> int:
+        """Floating-point operations of one token, the decoder's among them."""
+        token = torch.zeros(1, 1, dtype=torch.long, device="meta")
+        values = counting.without_values(self._model)
+        return counting.flops(lambda: functional_call(self._model, values, (token,)))
+
+    @property
     def tied_embedding(self) -> Tensor | None:
         """The embedding's weight (V, E), which the decoder shares."""
         return self._model.embedding
@@ -55,14 +83,18 @@ class RecurrentRecorder:
     def train(self, mode: bool) -> None:
         """Nothing: recurrent networks are scored without dropout."""
 
-    def inputs_at_once(self, minibatch: Tensor) -> int:
+    def inputs_at_once(
+        self, minibatch: Tensor, wanted: frozenset[str] = frozenset(), copies: int = 1
+    ) -> int:
         """As many inputs as keep what autograd holds below about 400 megabytes."""
         steps, batch_size = minibatch.shape
         values = sum(
             layer.hidden_size * sum(1 + len(inputs) for _, _, inputs, _ in layer.program)
             for layer in self._model.recurrent_layers
         )
-        size = steps * values * self._model.embedding.element_size()
+        if "loss" in wanted:  # logits, their softmax and its gradient
+            values += 3 * len(self._model.embedding)
+        size = copies * steps * values * self._model.embedding.element_size()
         parts = math.ceil(batch_size * size / _GRAPH_BYTES)
         return math.ceil(batch_size / parts)
 
@@ -70,32 +102,58 @@ class RecurrentRecorder:
         """Embedded token ids (T, B), as (T, B, E)."""
         return F.embedding(minibatch, self._model.embedding)
 
+    def linear_parameters(self) -> list[Tensor]:
+        """The weights of the linear nodes."""
+        nodes = [node for layer in self._model.recurrent_layers for node in layer.linear.values()]
+        return [weight for node in nodes for weight in node.weights]
+
+    def linearised(self) -> AbstractContextManager[None]:
+        """For a while: every parameter its absolute value in float64."""
+        return linearised(self._model)
+
     def record(
         self,
         minibatch: Tensor,
         wanted: frozenset[str],
         depth: int | None = None,
         embeddings: Tensor | None = None,
+        since: int = 0,
     ) -> Recording:
-        """Run the first `depth` layers once and keep what is wanted; see `Recorder`."""
+        """Run the first `depth` layers once and keep what is wanted; see `Recorder`.
+
+        Raises:
+            InputError: the loss is wanted of sequences of one token.
+        """
         layers = self._model.recurrent_layers[:depth]
         recording = Recording()
         inputs = embeddings
+        if "layer_input" in wanted:
+            inputs = recording.layer_input = (
+                self.embed(minibatch) if embeddings is None else embeddings
+            )
         for i, layer in enumerate(layers):
             last = i == len(layers) - 1
             # The state after the last step enters no step: it need not be computed for itself.
-            steps = len(minibatch) - (last and wanted <= _FORWARD_ONLY)
+            steps = len(minibatch) - (last and wanted <= _STATES_ONLY)
             affine = None
-            if inputs is None and "linears" not in wanted:
+            keep = _names_to_keep(layer, wanted)
+            state = layer.initial_state(minibatch.shape[1])
+            if inputs is None and wanted.isdisjoint(_LINEAR):
                 affine_steps = self._affine_of_tokens(layer, minibatch[:steps])
+                unrolled = layer.unroll(affine_steps, state, keep)
             else:
                 inputs = self.embed(minibatch) if inputs is None else inputs
-                affine = layer.affine(inputs)
+                before = None
+                if since:
+                    with torch.no_grad():
+                        first = layer.affine(inputs[:since]).unbind(0)
+                        before = layer.unroll(first, state, keep)
+                    state = before.states[-1]
+                affine = layer.affine(inputs[since:])
                 if torch.is_grad_enabled() and not affine.requires_grad:
                     affine.requires_grad_()  # no linear node of this cell reads x
-                affine_steps = iter(affine[:steps].unbind(0))
-            state = layer.initial_state(minibatch.shape[1])
-            unrolled = layer.unroll(affine_steps, state, _names_to_keep(layer, wanted))
+                affine_steps = iter(affine[: steps - since].unbind(0))
+                unrolled = _then(before, layer.unroll(affine_steps, state, keep))
             if "hidden_states" in wanted:
                 entering = [state[0] for state in unrolled.states[: len(minibatch)]]
                 recording.hidden_states.append(entering)
@@ -104,11 +162,32 @@ class RecurrentRecorder:
             if "linears" in wanted:
                 assert inputs is not None and affine is not None
                 recording.linears.extend(_linears(layer, inputs, affine, unrolled))
-            if not last or "output" in wanted:
+            if "linear_uses" in wanted:
+                assert inputs is not None and affine is not None
+                recording.linear_uses.extend(_linears(layer, inputs, affine, unrolled))
+            if not last or not wanted.isdisjoint({"output", "loss"}):
                 inputs = torch.stack(unrolled.outputs)
         if "output" in wanted:
             recording.output = inputs
+        if "loss" in wanted:
+            assert inputs is not None
+            self._predict(recording, inputs, minibatch, wanted)
         return recording
+
+    def _predict(
+        self, recording: Recording, outputs: Tensor, minibatch: Tensor, wanted: frozenset[str]
+    ) -> None:
+        """The loss, from outputs (T, B, E), and the use of the decoder where maps are wanted."""
+        if len(minibatch) < 2:
+            raise InputError(
+                f"sequence_length is {len(minibatch)}; the loss predicts the next token, so it "
+                "needs 2 or more"
+            )
+        decoder = self._model.embedding
+        logits = F.linear(outputs[:-1], decoder, self._model.decoder_bias)
+        recording.loss = F.cross_entropy(logits.flatten(0, 1), minibatch[1:].flatten())
+        if "linears" in wanted and torch.is_grad_enabled():
+            recording.linears.append(Linear(decoder, outputs[:-1], logits, role=DECODER))
 
     def _affine_of_tokens(self, layer: RecurrentLayer, minibatch: Tensor) -> Iterator[Tensor]:
         """The first layer's affine part at each step, computed once for each distinct token."""
@@ -117,9 +196,17 @@ class RecurrentRecorder:
         return (table.index_select(0, row) for row in index)
 
 
+def _then(before: Unrolled | None, after: Unrolled) -> Unrolled:
+    """Steps, and those that went on from their last states."""
+    if before is None:
+        return after
+    values = {name: steps + after.values[name] for name, steps in before.values.items()}
+    return Unrolled(before.states + after.states[1:], values)
+
+
 def _names_to_keep(layer: RecurrentLayer, wanted: frozenset[str]) -> list[str]:
     names = list(layer.activations) if "activations" in wanted else []
-    if "linears" in wanted:
+    if not wanted.isdisjoint(_LINEAR):
         names += [
             name
             for name, readers in layer.readers.items()

@@ -1,0 +1,140 @@
+"""What each metric costs alone: the time it takes for one architecture."""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from archscout.analysis.evaluation import Evaluation
+from archscout.benchmarks import DataFolder
+from archscout.errors import InputError
+from archscout.recording import Kind
+from archscout.scoring import Scorer, parse_requests, resolve_scale
+from archscout.text import load_corpus
+
+TIMINGS = "timings.jsonl"
+REFERENCE: Mapping[Kind, str] = {
+    "other": "hidden_covariance[1]",
+    "transformer": "softmax_confidence",
+}
+"""The metric that costs about one forward pass, with which costs are compared."""
+TIMED = 5
+
+_REPEATS = 3
+_Progress = Callable[[int, int], None]
+
+
+def milliseconds(
+    evaluation: Evaluation,
+    folder: DataFolder,
+    count: int = TIMED,
+    progress: _Progress | None = None,
+) -> pd.Series[float]:
+    """Time for building and scoring one network with one metric alone, by metric.
+
+    Each metric is timed on the same architectures, drawn at random: the median over them of the
+    median of three repeats, after one that warms up, on one thread. On a CPU it is the
+    processor's time, which other work on the machine hardly changes; elsewhere the clock's. What
+    was timed is stored in the evaluation's folder at once, and is not timed again.
+
+    Args:
+        evaluation: whose metrics, and the metric in `REFERENCE`, are timed, with its settings.
+        folder: the data folder, for the text.
+        count: of architectures; fewer where the evaluation has fewer.
+        progress: called with the number of timings that are there and that there will be.
+
+    Raises:
+        InputError: the count is below 1, or the stored timings are damaged.
+    """
+    if count < 1:
+        raise InputError(f"timed is {count}; a positive whole number is accepted")
+    metrics = list(dict.fromkeys([*evaluation.metrics, REFERENCE[evaluation.benchmark.space.kind]]))
+    # A longer list begins with the shorter one, so that what was timed counts.
+    drawn = np.random.default_rng(0).permutation(evaluation.scores.index.to_numpy())[:count]
+    wanted = [(metric, str(name)) for metric in metrics for name in drawn]
+    path = evaluation.folder / TIMINGS
+    done = {(row["metric"], row["architecture"]): row["milliseconds"] for row in _read(path)}
+    missing = [pair for pair in wanted if pair not in done]
+    if missing:
+        scorer = _scorer(evaluation, folder)
+        with _one_thread(), path.open("a", encoding="utf-8") as file:
+            for i, (metric, name) in enumerate(missing, start=len(wanted) - len(missing) + 1):
+                taken = _timed(scorer, metric, evaluation.benchmark.architectures[name])
+                row = {"metric": metric, "architecture": name, "milliseconds": taken}
+                file.write(json.dumps(row) + "\n")
+                file.flush()
+                done[metric, name] = taken
+                if progress is not None:
+                    progress(i, len(wanted))
+    medians = {m: np.median([np.median(done[m, str(name)]) for name in drawn]) for m in metrics}
+    return pd.Series(medians, dtype=float, name="milliseconds")
+
+
+def _timed(scorer: Scorer, metric: str, architecture: Any) -> list[float]:
+    alone = copy.copy(scorer)
+    alone.requests = parse_requests([metric], scorer.space.kind)
+    clock = time.process_time if scorer.device == "cpu" else time.perf_counter
+    alone.score(architecture)
+    taken = []
+    for _ in range(_REPEATS):
+        start = clock()
+        alone.score(architecture)
+        taken.append(1e3 * (clock() - start))
+    return taken
+
+
+def _scorer(evaluation: Evaluation, folder: DataFolder) -> Scorer:
+    settings = evaluation.settings
+    space = evaluation.benchmark.space
+    return Scorer(
+        space,
+        load_corpus(settings.text, folder.path),
+        [REFERENCE[space.kind]],
+        resolve_scale(space, None).resized(**settings.scale),
+        settings.seeds[0],
+        settings.split,
+        settings.vocabulary_limit,
+        settings.minibatches[0],
+        settings.device,
+        settings.objective,
+        settings.tokenizer,
+    )
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _read(path: Path) -> Sequence[Mapping[str, Any]]:
+    """What was timed; a last line that a kill has torn is dropped from the file."""
+    if not path.exists():
+        return []
+    *lines, torn = path.read_bytes().split(b"\n")
+    rows = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            row = json.loads(line)
+            rows.append({key: row[key] for key in ("metric", "architecture", "milliseconds")})
+        except (ValueError, KeyError, TypeError) as error:
+            raise InputError(
+                f"{path}: line {number} is damaged: {error}; delete the file to time anew"
+            ) from error
+    if torn:
+        os.truncate(path, path.stat().st_size - len(torn))
+    return rows

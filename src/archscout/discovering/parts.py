@@ -1,0 +1,87 @@
+"""A benchmark's architectures in three parts: to breed formulas, to choose one, to judge it."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+
+import numpy as np
+from numpy.typing import NDArray
+
+from archscout.benchmarks import Benchmark
+from archscout.errors import InputError
+
+SHARES = (0.5, 0.25, 0.25)
+LEAST = 10
+"""Architectures in a part, below which its rank correlation says little."""
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Names of a benchmark's architectures; all that have one fingerprint are in one part.
+
+    Attributes:
+        breeding: on which formulas are bred, and learn which way is better.
+        choosing: on which one of the best formulas is chosen.
+        judging: on which that one is judged, and nothing else.
+    """
+
+    breeding: tuple[str, ...]
+    choosing: tuple[str, ...]
+    judging: tuple[str, ...]
+
+
+def divide(benchmark: Benchmark, shares: Sequence[float] = SHARES, seed: int = 0) -> Parts:
+    """The three parts of the architectures that were trained to the end.
+
+    An architecture's part depends on its fingerprint, the shares and the seed alone: it stays
+    when architectures are added to the benchmark.
+
+    Args:
+        benchmark: the benchmark.
+        shares: of the parts; they add up to 1.
+        seed: of the hash of the fingerprints.
+
+    Raises:
+        InputError: the shares are not such, or a part has fewer than 10 architectures.
+    """
+    _check_shares(shares)
+    ends = list(accumulate(shares))
+    trained = benchmark.results[benchmark.target].notna()
+    parts: list[list[str]] = [[], [], []]
+    for mark, names in benchmark.names_by_fingerprint.items():
+        place = _place(mark, seed)
+        part = next((i for i, end in enumerate(ends[:2]) if place < end), 2)
+        parts[part] += [name for name in names if trained[name]]
+    for title, share, names in zip(("first", "second", "third"), shares, parts, strict=True):
+        if len(names) < LEAST:
+            raise InputError(
+                f"{benchmark.name} has {int(trained.sum())} trained architectures, and a share of "
+                f"{share:g} leaves {len(names)} to the {title} part; at least {LEAST} are accepted"
+            )
+    return Parts(*(tuple(names) for names in parts))
+
+
+def results(benchmark: Benchmark, names: Sequence[str]) -> NDArray[np.float64]:
+    """(n,) what architectures reached, turned so that larger is better."""
+    sign = 1 if benchmark.larger_is_better else -1
+    reached = benchmark.results[benchmark.target].reindex(list(names))
+    return sign * reached.to_numpy(dtype=np.float64)
+
+
+def _check_shares(shares: Sequence[float]) -> None:
+    positive = len(shares) == 3 and all(share > 0 for share in shares)
+    if not positive or not math.isclose(sum(shares), 1):
+        shown = "/".join(f"{share:g}" for share in shares)
+        raise InputError(
+            f"shares are {shown}; accepted are three that add up to 1, as 0.5/0.25/0.25"
+        )
+
+
+def _place(fingerprint: str, seed: int) -> float:
+    """A number from 0 to 1 that looks random."""
+    digest = hashlib.sha256(f"{seed} {fingerprint}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") / 2**64

@@ -1,0 +1,31 @@
+"""Fisher information: how much the objective would change without each channel.
+
+Sources: Theis et al. 2018, "Faster gaze prediction with dense networks and Fisher pruning"; Turner
+et al. 2020, "BlockSwap"; as a metric of architectures Abdelfattah et al. 2021.
+"""
+
+from __future__ import annotations
+
+import torch
+
+from archscout.metrics.registry import metric
+from archscout.metrics.trace import Trace
+
+
+@metric(
+    needs={"activations", "activation_gradients"},
+    larger_is_better=True,
+    source="Theis et al. 2018, equation 10; Turner et al. 2020, equation 3; Abdelfattah et al. "
+    "2021, section 3.2",
+    undefined="activations or their gradients are not finite",
+)
+def fisher(trace: Trace) -> float:
+    """Σ over activations, inputs and channels of (Σ over steps of activation * gradient)².
+
+    The papers take half the mean over inputs, which differs by a constant.
+    """
+    pairs = zip(trace.activations, trace.activation_gradients, strict=True)
+    return sum(
+        float((values * gradients).sum(0, dtype=torch.float64).square().sum())
+        for values, gradients in pairs
+    )

@@ -1,0 +1,39 @@
+"""The condition number of the neural tangent kernel.
+
+Sources: Jacot et al. 2018, "Neural tangent kernel"; Chen et al. 2021, "Neural architecture search
+on ImageNet in four GPU hours" (TE-NAS), section 3.1.1.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+
+from archscout.metrics.registry import metric
+from archscout.metrics.trace import Trace
+
+
+@metric(
+    needs={"tangent_kernel"},
+    larger_is_better=False,
+    source="Chen et al. 2021, section 3.1.1",
+    undefined="the gradients of two or more inputs depend on each other (the kernel is singular), "
+    "or are not finite",
+)
+def ntk_condition_number(trace: Trace) -> float:
+    """λ_max / λ_min of the tangent kernel of the minibatch's inputs.
+
+    K[b, c] is the product of the gradients of inputs b and c with respect to all linear weights: a
+    small condition number says that all inputs can be learnt at one rate. A kernel that is singular
+    but for rounding has an infinite one, and ranks last.
+    """
+    kernel = trace.tangent_kernel
+    assert kernel is not None
+    if not bool(torch.isfinite(kernel).all()):
+        return math.nan
+    eigenvalues = torch.linalg.eigvalsh(kernel)
+    smallest, largest = float(eigenvalues[0]), float(eigenvalues[-1])
+    # The gradients are of float32: what is below their rounding is none of theirs.
+    rounding = torch.finfo(torch.float32).eps ** 2 * len(kernel) * largest
+    return largest / smallest if smallest > rounding else math.inf

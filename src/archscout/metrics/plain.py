@@ -1,0 +1,30 @@
+"""Weights times their gradients, signs and all.
+
+Source: Mozer and Smolensky 1989, "Skeletonization"; as a metric of architectures Abdelfattah et al.
+2021, "Zero-cost proxies for lightweight NAS".
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+
+from archscout.metrics.registry import metric
+from archscout.metrics.trace import Trace
+
+
+@metric(
+    needs={"weight_gradients"},
+    larger_is_better=True,
+    source="Mozer and Smolensky 1989; Abdelfattah et al. 2021, as a baseline",
+    undefined="weights or their gradients are not finite",
+)
+def plain(trace: Trace) -> float:
+    """Σ weight * gradient over the weights of all linear maps.
+
+    As `snip`, but terms of different signs cancel.
+    """
+    return math.fsum(
+        float((w.weight * w.gradient).sum(dtype=torch.float64)) for w in trace.weight_gradients
+    )

@@ -1,0 +1,33 @@
+"""The principal components of a layer's features, which several metrics share."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+
+def principal_variances(features: Tensor) -> Tensor:
+    """Variances along the principal components, largest first, in float64.
+
+    Args:
+        features: (positions, inputs, H), one observation a position and input.
+
+    Returns:
+        One variance a component, as many as the fewer of observations and features; all zero for
+        features that do not vary, NaN where one is not finite.
+    """
+    observations = features.flatten(0, -2).double()
+    count, width = observations.shape
+    mean = observations.mean(0)
+    centred = observations - mean
+    # What rounding of the mean alone may leave of a constant feature.
+    rounding = 4 * torch.finfo(centred.dtype).eps * math.sqrt(count) * mean.abs()
+    centred[:, centred.norm(dim=0) <= rounding] = 0
+    # Both products have the same eigenvalues, but for zeros.
+    scatter = centred.t() @ centred if width <= count else centred @ centred.t()
+    if not bool(torch.isfinite(scatter).all()):
+        return torch.full_like(scatter.diagonal(), math.nan)
+    variances: Tensor = torch.linalg.eigvalsh(scatter / count)
+    return variances.clamp_(min=0).flip(0)

@@ -1,0 +1,27 @@
+"""SNIP: how much the objective would change without each weight.
+
+Source: Lee et al. 2019, "SNIP: single-shot network pruning based on connection sensitivity",
+equation 4; as a metric of architectures Abdelfattah et al. 2021.
+"""
+
+from __future__ import annotations
+
+from archscout.metrics.registry import metric
+from archscout.metrics.saliency import saliency_of_weights
+from archscout.metrics.trace import Trace
+
+
+@metric(
+    needs={"weight_gradients"},
+    larger_is_better=True,
+    source="Lee et al. 2019, equation 4; Abdelfattah et al. 2021, section 3.2",
+    undefined="weights or their gradients are not finite",
+)
+def snip(trace: Trace) -> float:
+    """Σ |weight * gradient| over the weights of all linear maps.
+
+    Of networks that are no transformers this is `synaptic_saliency`, whose direction was read off
+    published labels; here it is that of the paper. Of transformers `synaptic_saliency` counts the
+    feed-forward blocks only.
+    """
+    return trace.once(saliency_of_weights, "weights", trace.weight_gradients)

@@ -1,0 +1,50 @@
+"""Token sensitivity: how much a recurrent network's output moves with the tokens before the last.
+
+This project's own. A state that holds an earlier token is of use only where the output answers to
+it, and training can reach only what gradients reach.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from archscout.metrics.registry import metric
+from archscout.metrics.trace import Trace
+
+LAGS = (1, 2)
+
+
+def _spread(values: Tensor) -> float:
+    """Standard deviation over steps and inputs, root mean square over features, of (T, B, E)."""
+    return math.sqrt(float(values.double().flatten(0, 1).var(0, correction=0).mean()))
+
+
+@metric(
+    needs={"last_step_gradient", "embeddings", "output"},
+    larger_is_better=True,
+    source="archscout, 2026",
+    undefined="outputs or gradients are not finite, or there are fewer than three steps",
+    kind="other",
+)
+def token_sensitivity(trace: Trace) -> float:
+    """How much the last output moves with the tokens one and two steps before, to first order.
+
+    For a lag, the root mean square of the gradient of v · y with respect to the embedding at that
+    lag, y the last step's output and v standard normal, in units of the output's standard deviation
+    over that of the embeddings, so that no scaling of either matters; the geometric mean over both
+    lags. The deviations are taken over all steps, the way from the zero state among them: next to
+    an output that drifts far off, little moves it.
+    """
+    gradient, embeddings, output = trace.last_step_gradient, trace.embeddings, trace.output
+    assert gradient is not None and embeddings is not None and output is not None
+    if len(gradient) <= max(LAGS) or not bool(torch.isfinite(output).all()):
+        return math.nan
+    scale = _spread(output)
+    if not scale:
+        return 0.0
+    moved = [math.sqrt(float(gradient[-1 - lag].double().square().mean())) for lag in LAGS]
+    relative = [rms * _spread(embeddings) / scale for rms in moved]
+    return math.prod(relative) ** (1 / len(LAGS))

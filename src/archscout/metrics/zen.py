@@ -1,0 +1,29 @@
+"""Zen-score (Lin et al. 2021): how far a small change of a Gaussian input moves the output."""
+
+from __future__ import annotations
+
+import math
+
+from archscout.metrics.registry import metric
+from archscout.metrics.trace import Trace
+
+
+@metric(
+    needs={"gaussian_outputs"},
+    larger_is_better=True,
+    source="Lin et al. 2021, algorithm 1",
+    undefined="the output does not depend on its input, or is not finite",
+)
+def zen_score(trace: Trace) -> float:
+    """Logarithm of the mean over inputs of ‖y(e) - y(e + 0.01 ε)‖₁, y the last features.
+
+    e and ε are standard normal embeddings, the norm is that of the released code (the paper
+    writes the Euclidean one). The score's second term, Σ log √(variance) over batch norms, undoes
+    what they scale away: networks without them lack it. Layer norms scale as much, and nothing
+    undoes that.
+    """
+    assert trace.gaussian_outputs is not None
+    outputs, moved = trace.gaussian_outputs
+    distances = (outputs.double() - moved.double()).abs_().transpose(0, 1).flatten(1).sum(1)
+    distance = float(distances.mean())
+    return math.log(distance) if distance else -math.inf

@@ -1,0 +1,60 @@
+"""ZeroLM (Chen et al. 2025): the capacity of attention and of feed-forward blocks, from weights."""
+
+from __future__ import annotations
+
+from archscout.metrics.registry import metric
+from archscout.metrics.trace import Trace
+
+# The paper fits it to a benchmark's labels or by a heuristic over many architectures; the score of
+# one architecture has neither, and takes both blocks for equal.
+BALANCE = 0.5
+
+_SOURCE = "Chen et al. 2025, section III"
+_UNDEFINED = "a weight is not finite"
+
+
+def _capacity(trace: Trace, feed_forward: bool) -> float:
+    """Σ over one kind of block of ‖W‖² / min(outputs, inputs), the mean squared singular value."""
+    pairs = zip(trace.weights, trace.weight_roles, strict=True)
+    weights = [weight for weight, role in pairs if (role == "feed_forward") == feed_forward]
+    return sum(float(w.double().square().sum()) / min(w.shape) for w in weights)
+
+
+@metric(
+    needs={"weights"},
+    larger_is_better=True,
+    source=_SOURCE,
+    undefined=_UNDEFINED,
+    kind="transformer",
+)
+def zerolm_attention(trace: Trace) -> float:
+    """Σ over the linear maps of the mixing blocks of the mean of their squared singular values."""
+    return _capacity(trace, feed_forward=False)
+
+
+@metric(
+    needs={"weights"},
+    larger_is_better=True,
+    source=_SOURCE,
+    undefined=_UNDEFINED,
+    kind="transformer",
+)
+def zerolm_feed_forward(trace: Trace) -> float:
+    """Σ over the linear maps of the feed-forward blocks of the mean squared singular value."""
+    return _capacity(trace, feed_forward=True)
+
+
+@metric(
+    needs={"weights"},
+    larger_is_better=True,
+    source=_SOURCE,
+    undefined=_UNDEFINED,
+    kind="transformer",
+)
+def zerolm(trace: Trace) -> float:
+    """α `zerolm_attention` + (1 - α) `zerolm_feed_forward`, α = 1/2.
+
+    The paper chooses α for a whole benchmark; both parts are metrics of their own for that.
+    """
+    attention, feed_forward = (_capacity(trace, block) for block in (False, True))
+    return BALANCE * attention + (1 - BALANCE) * feed_forward

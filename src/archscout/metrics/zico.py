@@ -1,0 +1,28 @@
+"""ZiCo: how large gradients are beside how much they vary between inputs.
+
+Source: Li et al. 2023, "ZiCo: zero-shot NAS via inverse coefficient of variation on gradients",
+equation 14 and released code.
+"""
+
+from __future__ import annotations
+
+import math
+
+from archscout.metrics.registry import metric
+from archscout.metrics.trace import Trace
+
+
+@metric(
+    needs={"gradient_statistics"},
+    larger_is_better=True,
+    source="Li et al. 2023, section 3.4",
+    undefined="gradients of weights are not finite",
+)
+def zico(trace: Trace) -> float:
+    """Σ over linear maps of log Σ over weights of mean |g| / std(g), over the inputs' gradients g.
+
+    The deviation is that of g, as in the released code. Weights whose gradient does not vary, and
+    maps without any other, are left out, as there.
+    """
+    sums = [statistics.signal_to_noise for statistics in trace.gradient_statistics]
+    return sum(math.log(ratio) for ratio in sums if ratio != 0)

@@ -1,0 +1,138 @@
+"""`archscout ranker` as a user calls it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+import made_up
+from archscout.ranking import estimators
+
+FAST = ("--metrics", "parameters,l2_norm", "--text", "python-docs", "--resamples", 50)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return made_up.recurrent_data(tmp_path_factory.mktemp("data"), count=33)
+
+
+@pytest.fixture
+def run(archscout, data, tmp_path, monkeypatch):
+    """`archscout ranker` in a folder of its own, with few trees."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(estimators, "_TREES", {"n_estimators": 5, "min_samples_leaf": 3})
+    return lambda command, *arguments: archscout(
+        "ranker", command, *arguments, *(() if command == "score" else ("--data-dir", data))
+    )
+
+
+@pytest.fixture
+def fitted(run, tmp_path):
+    done = run("fit", "nas-bench-nlp", *FAST, "--out", "a.ranker")
+    assert done.code == 0, done.err
+    return done
+
+
+def test_fit_judge_and_score(run, fitted, archscout, tmp_path):
+    assert "32 labels" in fitted.out and "(chosen)" in fitted.out and "a.ranker" in fitted.out
+    assert "Modified data: train_logs_wikitext-2/logs.zip" in fitted.err
+
+    judged = run("judge", "a.ranker", "archscout-mini-rnn", "--resamples", 50, "--json")
+    assert judged.code == 0, judged.err
+    document = json.loads(judged.out)
+    assert document["labels"] == [32, 32] and document["folds"] == 1
+    assert {"ranker", *document["baselines"]} == {row["metric"] for row in document["statistics"]}
+
+    ranked = run("score", "a.ranker", "lstm", "rnn", "gru", "rnn")
+    assert ranked.code == 0, ranked.err
+    lines = [json.loads(x) for x in run("score", "a.ranker", "lstm", "rnn", "rnn", "--json").lines]
+    assert lines[1] == lines[2] and lines[0]["fingerprint"] != lines[1]["fingerprint"]
+    assert sorted(line["rank"] for line in lines) in ([1, 1, 3], [1, 2, 2])
+    assert {line["seen"] for line in lines} <= {True, False}
+
+
+def test_folds_of_one_benchmark(run):
+    command = ("judge", "nas-bench-nlp", "nas-bench-nlp:wikitext-2", *FAST, "--folds", 3)
+    done = run(*command)
+    assert done.code == 0, done.err
+    assert "The ranker learned from 21 to 22 labels" in " ".join(done.out.split())
+    assert "32 architectures are shared, and left out" in " ".join(done.out.split())
+    assert "95 % interval" in done.out
+    again = run(*command, "--resume", "--json")
+    assert again.code == 0, again.err
+    document = json.loads(again.out)
+    assert (document["folds"], document["shared"]) == (3, 32)
+
+
+def test_scores_are_kept_and_gone_on_with(run, fitted):
+    command = ("fit", "nas-bench-nlp", *FAST, "--out", "b.ranker")
+    refused = run(*command)
+    assert refused.code == 2
+    assert "--resume, or name another folder with --evaluations" in refused.err.replace("\n", " ")
+    again = run(*command, "--resume", "--json")
+    assert again.code == 0, again.err
+    document = json.loads(again.out)
+    assert document["labels"] == 32 and document["metrics"] == ["parameters", "l2_norm"]
+    other = run("fit", "nas-bench-nlp", "--out", "c.ranker", "--resume", "--metrics", "l2_norm")
+    assert other.code == 2 and "name another folder with --evaluations" in other.err
+    scores = ("score", "a.ranker", "lstm", "gru", "--evaluations", "scores", "--json")
+    first = run(*scores)
+    assert first.code == 0, first.err
+    assert run(*scores, "--resume").out == first.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("fit", "nas-bench-x", "--out", "x"), "unknown benchmark 'nas-bench-x'"),
+        (("fit", "nas-bench-nlp:x", "--out", "x"), "no dataset 'x'"),
+        (("fit", "nas-bench-nlp"), "Missing option '--out'"),
+        (("fit", "nas-bench-nlp", "--out", "x", "--metrics", "l2norm"), "did you mean l2_norm"),
+        (("judge", "none.ranker", "nas-bench-nlp"), "cannot read none.ranker"),
+        (("judge", "a.ranker", "archscout-mini-flexibert"), "is for space rnn"),
+        (("judge", "a.ranker", "archscout-mini-rnn", "--folds", 3), "--folds 3: a finished ranker"),
+        (("judge", "a.ranker", "archscout-mini-rnn", "--hidden-size", 9), "--hidden-size 9: a"),
+        (("judge", "a.ranker", "archscout-mini-rnn", "--text", "words.txt"), "SHA-256"),
+        (("judge", "nas-bench-nlp", "nas-bench-nlp", *FAST, "--folds", 40), "folds is 40"),
+        (("score", "a.ranker", "lstn"), "did you mean lstm"),
+        (("score", "a.ranker", "lstm", "--resume"), "name it with --evaluations"),
+        (("score", "words.txt", "lstm"), "words.txt is no ranker, or damaged"),
+    ],
+)
+def test_mistakes_are_one_message(run, request, tmp_path, arguments, message):
+    if "a.ranker" in arguments:
+        request.getfixturevalue("fitted")
+    (tmp_path / "words.txt").write_text("one two three four\n" * 400)
+    done = run(*arguments, *(("--resume",) if arguments[0] == "judge" else ()))
+    assert done.code == 2
+    assert message in done.err.replace("\n", " ")
+    assert "Traceback" not in done.err and len(done.err.splitlines()) <= 2
+
+
+@pytest.mark.slow
+def test_ctrl_c_and_resume(tmp_path):
+    command = [
+        *(sys.executable, "-m", "archscout.cli.main", "ranker", "fit", "archscout-mini-rnn"),
+        *("--metrics", "activation_distance", "--seeds", "20", "--out", str(tmp_path / "a.ranker")),
+        *("--text", "python-docs", "--evaluations", str(tmp_path / "scores")),
+    ]
+
+    def reset() -> None:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=reset)
+    end = time.monotonic() + 120
+    while not list(tmp_path.glob("scores/*/scores.jsonl")):
+        assert time.monotonic() < end and process.poll() is None
+        time.sleep(0.05)
+    os.kill(process.pid, signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Go on with:" in said and "--resume" in said
+    assert not (tmp_path / "a.ranker").exists()

@@ -1,0 +1,58 @@
+"""The products of linear memory with what it needs to be of use."""
+
+import math
+
+import pytest
+
+import archscout
+from archscout.metrics import available
+from archscout.spaces import FlexibertSpace, RecurrentSpace
+
+RNN = ["responsive_memory", "linear_memory", "token_sensitivity"]
+ENCODER = ["deep_memory", "linear_memory_lag_0", "l2_norm", "depth"]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_responsive_memory_is_memory_times_a_root_of_sensitivity(seed: int) -> None:
+    scores = archscout.score("rnn", RecurrentSpace().sample(seed), metrics=RNN).scores
+    sensitivity = max(scores["token_sensitivity"], 1e-30)
+    expected = scores["linear_memory[3]"] * sensitivity**0.25
+    assert scores["responsive_memory"] == pytest.approx(expected, rel=1e-9)
+
+
+def test_deep_memory_is_made_of_depth_memory_and_weights() -> None:
+    space = FlexibertSpace()
+    scores = archscout.score(space, space.sample(2), metrics=ENCODER).scores
+    expected = (scores["depth"] * scores["linear_memory_lag_0"]) ** 2 * scores["l2_norm"]
+    assert scores["deep_memory"] == pytest.approx(expected, rel=1e-9)
+
+
+def test_a_cell_that_ignores_its_input_has_neither() -> None:
+    cell = {
+        "a": {"op": "linear", "input": ["h_prev_0"]},
+        "h_new_0": {"op": "activation_tanh", "input": ["a"]},
+    }
+    scores = archscout.score("rnn", cell, metrics=RNN).scores
+    # The states settle, alike for all inputs, and drift by rounding at most.
+    assert scores["token_sensitivity"] == 0
+    assert scores["linear_memory"] == pytest.approx(0, abs=0.02)
+    assert 0 <= scores["responsive_memory"] < 1e-8
+
+
+def test_a_cell_that_explodes_ranks_last_and_says_so() -> None:
+    cell = {
+        "a": {"op": "linear", "input": ["x", "h_prev_0"]},
+        "b": {"op": "elementwise_sum", "input": ["a", "a"]},
+        "c": {"op": "elementwise_sum", "input": ["b", "b"]},
+        "d": {"op": "elementwise_prod", "input": ["c", "c"]},
+        "e": {"op": "elementwise_sum", "input": ["d", "d"]},
+        "h_new_0": {"op": "elementwise_sum", "input": ["e", "e"]},
+    }
+    result = archscout.score("rnn", cell, metrics=["responsive_memory"])
+    assert math.isnan(result["responsive_memory"])
+    assert result.problem is not None and "overflow" in result.problem
+
+
+def test_they_are_what_a_search_takes_by_default() -> None:
+    assert RecurrentSpace().default_metric in available("other")
+    assert FlexibertSpace().default_metric in available("transformer")

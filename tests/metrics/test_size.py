@@ -1,0 +1,63 @@
+"""Sizes: what a network's shape alone says."""
+
+import pytest
+import torch
+from torch import nn
+
+import archscout
+from archscout.metrics import Trace
+from archscout.metrics.size import (
+    depth,
+    depth_squared_times_width,
+    depth_times_width,
+    flops,
+    width,
+)
+from archscout.searching.settings import parse_objective
+
+NAMES = ("flops", "depth", "width", "depth_times_width", "depth_squared_times_width")
+
+
+def test_they_are_the_traces_and_their_products() -> None:
+    trace = Trace(0, torch.zeros(2, 3), flops=1000, depth=4, width=256)
+    assert (flops(trace), depth(trace), width(trace)) == (1000, 4, 256)
+    assert depth_times_width(trace) == 1024
+    assert depth_squared_times_width(trace) == 4096
+
+
+def test_of_an_encoder_they_are_layers_and_hidden_size() -> None:
+    space = archscout.spaces.FlexibertSpace()
+    scorer = archscout.Scorer(space, metrics=NAMES)
+    for seed in range(4):
+        genotype = space.sample(seed)
+        score = scorer.score(genotype)
+        assert score["depth"] == len(genotype.layers)
+        assert score["width"] == genotype.hidden_size
+        assert score["depth_squared_times_width"] == score["depth"] * score["depth_times_width"]
+
+
+def test_neither_weights_nor_text_matter() -> None:
+    space = archscout.spaces.RecurrentSpace()
+    cell = space.sample(2)
+    one = archscout.Scorer(space, metrics=NAMES, seed=0).score(cell)
+    other = archscout.Scorer(space, metrics=NAMES, seed=5, minibatch_index=1).score(cell)
+    assert one.scores == other.scores
+    assert all(value > 0 for value in one.scores.values())
+
+
+def test_of_a_dead_or_exploding_module_they_are_as_before() -> None:
+    module = nn.Sequential(nn.Embedding(9, 4), nn.Linear(4, 6), nn.Tanh(), nn.Linear(6, 2))
+    tokens = torch.arange(6).view(2, 3)
+    expected = archscout.score_module(module, tokens, NAMES).scores
+    assert (expected["depth"], expected["width"]) == (2, 4)
+    for value in (0.0, float("inf")):
+        for parameter in module.parameters():
+            nn.init.constant_(parameter, value)
+        assert archscout.score_module(module, tokens, NAMES).scores == expected
+
+
+@pytest.mark.parametrize("kind", ["other", "transformer"])
+def test_as_an_objective_of_a_search_flops_are_the_cost(kind: str) -> None:
+    objective = parse_objective("flops", kind)
+    assert objective.direction == "minimize" and objective.request is None
+    assert parse_objective("depth", kind).direction == "maximize"
