@@ -31,7 +31,8 @@ def find(tmp_path_factory: pytest.TempPathFactory, corpus: Path) -> Callable[...
 
     def run(**options: object) -> Path:
         folder = tmp_path_factory.mktemp("runs") / "run"
-        settings = {"space": "rnn", "trials": 8, "scale": SMALL} | options
+        usual = {"space": "rnn", "metric": "hidden_covariance", "trials": 8, "scale": SMALL}
+        settings = usual | options
         search(text=corpus, out=folder, **settings)  # type: ignore[arg-type]
         return folder
 

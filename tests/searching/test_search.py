@@ -342,7 +342,7 @@ def test_a_direction_turns_the_ranking_round(hunt: Hunt, tmp_path: Path) -> None
 
 def test_the_spaces_own_metric_is_the_default(hunt: Hunt, tmp_path: Path) -> None:
     run = hunt(tmp_path / "run", metric=None, trials=2)
-    assert run.settings.objectives == ["hidden_covariance:max"]
+    assert run.settings.objectives == [f"{SPACE.default_metric}:max"]
 
 
 @pytest.mark.parametrize(
