@@ -8,7 +8,13 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.nn.modules.module import register_module_forward_hook
 from torch.utils.flop_counter import FlopCounterMode
+
+from archscout.errors import InputError
+
+_LINEAR_MAPS = (nn.Linear, nn.RNNBase, nn.RNNCellBase, nn.MultiheadAttention)
 
 
 def flops(run: Callable[[], object]) -> int:
@@ -18,22 +24,51 @@ def flops(run: Callable[[], object]) -> int:
 
     Args:
         run: runs a network, on any device, the meta device among them.
+
+    Raises:
+        InputError: linear maps ran, and none of what they computed could be counted.
     """
-    with torch.no_grad(), _without_onednn(), FlopCounterMode(display=False) as counter:
+    ran: list[str] = []
+    counter = FlopCounterMode(display=False)
+    with _noting_linear_maps(ran), torch.no_grad(), _unfused(), counter:
         run()
-    return int(counter.get_total_flops())
+    total = int(counter.get_total_flops())
+    if ran and not total:
+        raise InputError(
+            f"none of what its {ran[0]} computes could be counted; only matrix products and "
+            "convolutions of torch are"
+        )
+    return total
 
 
 @contextmanager
-def _without_onednn() -> Iterator[None]:
-    """Without its fused recurrent kernels, which torch's counter does not know."""
-    onednn: Any = torch.backends.mkldnn
-    before = onednn.enabled
-    onednn.enabled = False
-    try:
+def _noting_linear_maps(ran: list[str]) -> Iterator[None]:
+    """Append the class of every module with linear maps that runs."""
+
+    def note(module: nn.Module, _inputs: Any, _output: Any) -> None:
+        if isinstance(module, _LINEAR_MAPS):
+            ran.append(type(module).__name__)
+
+    with register_module_forward_hook(note):
         yield
+
+
+@contextmanager
+def _unfused() -> Iterator[None]:
+    """Without the fused kernels of attention and recurrent modules.
+
+    Torch's counter does not know them all, and what it does not know counts nothing.
+    """
+    onednn: Any = torch.backends.mkldnn
+    before = onednn.enabled, torch.backends.mha.get_fastpath_enabled()
+    onednn.enabled = False
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with sdpa_kernel(SDPBackend.MATH), torch.backends.cudnn.flags(enabled=False):
+            yield
     finally:
-        onednn.enabled = before
+        onednn.enabled = before[0]
+        torch.backends.mha.set_fastpath_enabled(before[1])
 
 
 def without_values(network: nn.Module) -> dict[str, Tensor]:

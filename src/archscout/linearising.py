@@ -6,13 +6,27 @@ synaptic flow", algorithm 1.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from typing import Any
 
 from torch import nn
 
-# Whatever a library calls its own: RMSNorm, LayerNorm, BatchNorm1d, ...
-_NORMALISATIONS = ("LayerNorm", "RMSNorm", "BatchNorm", "GroupNorm", "InstanceNorm")
+_NORMALISATIONS = (
+    nn.LayerNorm,
+    nn.RMSNorm,
+    nn.GroupNorm,
+    nn.BatchNorm1d,
+    nn.BatchNorm2d,
+    nn.BatchNorm3d,
+    nn.SyncBatchNorm,
+    nn.InstanceNorm1d,
+    nn.InstanceNorm2d,
+    nn.InstanceNorm3d,
+)
+# What other libraries call their own: LlamaRMSNorm, T5LayerNorm, LayerNorm2d, ...
+_NAMES = re.compile(r"(Layer|RMS|Batch|Group|Instance)Norm(\dd)?$")
 
 
 @contextmanager
@@ -30,8 +44,8 @@ def linearised(network: nn.Module) -> Iterator[None]:
     before = [(tensor, tensor.data) for tensor in (*parameters.values(), *buffers.values())]
     with ExitStack() as stack:
         for module in network.modules():
-            if any(name in type(module).__name__ for name in _NORMALISATIONS):
-                stack.enter_context(module.register_forward_hook(lambda _m, given, _o: given[0]))
+            if _normalises(module):
+                stack.enter_context(module.register_forward_hook(_pass_by, with_kwargs=True))
         try:
             for tensor, data in before:
                 tensor.data = data.double().abs() if id(tensor) in parameters else data.double()
@@ -39,3 +53,20 @@ def linearised(network: nn.Module) -> Iterator[None]:
         finally:
             for tensor, data in before:
                 tensor.data = data
+
+
+def _normalises(module: nn.Module) -> bool:
+    if isinstance(module, _NORMALISATIONS):
+        return True
+    # A layer may be named after the normalisation in it, such as LayerNormLSTM; it is more than
+    # scales and shifts.
+    alone = next(module.children(), None) is None
+    return (
+        alone
+        and all(p.dim() <= 1 for p in module.parameters())
+        and _NAMES.search(type(module).__name__) is not None
+    )
+
+
+def _pass_by(_module: nn.Module, inputs: tuple[Any, ...], keywords: dict[str, Any], _o: Any) -> Any:
+    return (*inputs, *keywords.values())[0]

@@ -116,7 +116,12 @@ class Recorder(Protocol):
 
     @property
     def recordable(self) -> Mapping[str, str | None]:
-        """For each of a recording's fields and `embedding`, None, or why it cannot be had."""
+        """For each of a recording's fields and three more, None, or why it cannot be had.
+
+        The three: `embedding`; `embedding_by_step`, embeddings of the same steps and inputs as
+        the hidden states, where there are any; `output_by_step`, an output of at least three axes
+        with the embeddings' steps and inputs.
+        """
 
     @property
     def tied_embedding(self) -> Tensor | None:

@@ -9,6 +9,7 @@ import copy
 import math
 import os
 import time
+import traceback
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -190,11 +191,11 @@ class Scorer:
                     raise InputError(
                         f"metric {asked.column} does not apply to space {self.space.name}: {reason}"
                     )
-            scores, problem = _measure(
+            scores, problems = _measure(
                 recorder, self.minibatch, self.requests, self.depth, self.seed, self.objective, True
             )
         mark = self.space.fingerprint(architecture)
-        return Score(mark, scores, time.perf_counter() - start, problem)
+        return Score(mark, scores, time.perf_counter() - start, "; ".join(problems) or None)
 
     def score_all(self, architectures: Iterable[Any]) -> Iterator[Score]:
         """Scores of many architectures, in their order, as they come."""
@@ -249,7 +250,7 @@ def score_module(
         batch: its input: a tensor (T, B) or (T, B, features), or with `batch_first` (B, T) and
             so on, or a mapping of keyword arguments or a sequence of arguments whose first is it.
         metrics: names; by default every metric that applies; the result's `inapplicable` says
-            which do not, and why.
+            which do not, and why, those that failed on this module among them.
         batch_first: which axis of batch, states and activations is which; by default as the
             recurrent modules say, and batch first where there are none.
         seed: of the noise on the embeddings, of the cotangent, and of dropout.
@@ -259,23 +260,23 @@ def score_module(
 
     Raises:
         InputError: a metric asked for does not apply; the message says why.
+        Exception: whatever the module itself raises on this batch.
     """
     start = time.perf_counter()
     with module_recorder(module, batch, batch_first) as recorder:
         objective = resolve_objective(objective, recorder.kind)
         requests = parse_requests(metrics, recorder.kind)
-        reasons = {r.column: _why_not(recorder, r, objective) for r in requests}
-        inapplicable = {}
-        if metrics is None:
-            inapplicable = {name: reason for name, reason in reasons.items() if reason}
-            requests = [r for r in requests if reasons[r.column] is None]
-        for asked in requests:
-            if reason := reasons[asked.column]:
-                raise InputError(f"metric {asked.column} does not apply to this module: {reason}")
-        scores, problem = _measure(
-            recorder, recorder.minibatch, requests, None, seed, objective, False
-        )
-    return Score(None, scores, time.perf_counter() - start, problem, inapplicable)
+        attempt = _Attempt(recorder, recorder.minibatch, seed, objective)
+        applicable = [asked for asked in requests if attempt.applies(asked)]
+        if metrics is not None:
+            attempt.refuse_failures()
+        attempt.measure(applicable)
+        if metrics is not None:
+            attempt.refuse_failures()
+    failed = attempt.failed
+    inapplicable = {r.column: _reason(failed[r.column]) for r in requests if r.column in failed}
+    problem = "; ".join(dict.fromkeys(attempt.problems)) or None
+    return Score(None, attempt.scores, time.perf_counter() - start, problem, inapplicable)
 
 
 def parse_requests(names: Iterable[str | Request] | None, kind: Kind = "other") -> list[Request]:
@@ -372,6 +373,78 @@ def _why_not(recorder: Recorder, asked: Request, objective: Objective) -> str | 
     return next((reason for reason in reasons if reason is not None), None)
 
 
+@dataclass
+class _Attempt:
+    """Measures what can be measured of a module: no metric's failure costs the others.
+
+    Attributes:
+        scores: by name.
+        problems: why some are not finite, or mean nothing.
+        failed: by metric, why it has no score.
+    """
+
+    recorder: Recorder
+    tokens: Tensor
+    seed: int
+    objective: Objective
+    scores: dict[str, float] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+    failed: dict[str, Exception] = field(default_factory=dict)
+
+    def applies(self, asked: Request) -> bool:
+        """Whether the module has what a metric needs."""
+        try:
+            if reason := _why_not(self.recorder, asked, self.objective):
+                self.failed[asked.column] = InputError(reason)
+        except Exception as error:
+            self._fail(asked, error)
+        return asked.column not in self.failed
+
+    def measure(self, requests: Sequence[Request]) -> None:
+        """Measure all in the same passes, or, where these fail, each half in its own."""
+        try:
+            scores, problems = _measure(
+                self.recorder, self.tokens, requests, None, self.seed, self.objective, False
+            )
+        except Exception as error:
+            if len(requests) == 1:
+                self._fail(requests[0], error)
+                return
+        else:
+            self.scores |= scores
+            self.problems += problems
+            return
+        middle = len(requests) // 2
+        self.measure(requests[:middle])
+        self.measure(requests[middle:])
+
+    def refuse_failures(self) -> None:
+        """Make sure that no metric has failed.
+
+        Raises:
+            InputError: one has; the message names it.
+        """
+        for name, error in self.failed.items():
+            if isinstance(error, MissingLayer):  # which names the metric itself
+                raise error
+            cause = error if error.__traceback__ else None
+            raise InputError(
+                f"metric {name} does not apply to this module: {_reason(error)}"
+            ) from cause
+
+    def _fail(self, asked: Request, error: Exception) -> None:
+        # What fails without any metric is the module's own error.
+        with torch.no_grad():
+            self.recorder.record(self.tokens, frozenset({"output"}))
+        # The error's frames would keep the tensors of its pass.
+        traceback.clear_frames(error.__traceback__)
+        self.failed[asked.column] = error
+
+
+def _reason(error: Exception) -> str:
+    return str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
+
+
 def _measure(
     recorder: Recorder,
     tokens: Tensor,
@@ -380,7 +453,7 @@ def _measure(
     seed: int,
     objective: Objective,
     lenient: bool,
-) -> tuple[dict[str, float], str | None]:
+) -> tuple[dict[str, float], list[str]]:
     """Scores by name, and why some are not finite, or mean nothing.
 
     Where lenient, the score of a layer that the network does not have is NaN.
@@ -422,7 +495,7 @@ def _measure(
                 "the features of the output add up to a constant, as after a layer norm, so "
                 f"gradients of their sum are rounding errors; {advice}"
             )
-    return scores, "; ".join(problems) or None
+    return scores, problems
 
 
 def _cause(traced: Trace) -> str | None:

@@ -16,6 +16,7 @@ from archscout.metrics.az_nas import (
     az_expressivity,
     az_progressivity,
     az_trainability,
+    az_trainability_of_recurrent,
 )
 
 
@@ -194,3 +195,27 @@ def test_all_four_of_a_space(name: str) -> None:
 
 def test_complexity_is_the_number_of_operations() -> None:
     assert az_complexity(Trace(0, TOKENS, flops=123)) == 123
+
+
+# Trainability of recurrent networks
+
+
+@pytest.mark.parametrize("factor", [1.0, 2.0])
+def test_a_first_layer_that_passes_its_input_on_is_seen_to(factor: float) -> None:
+    torch.manual_seed(0)
+    cell = nn.RNN(8, 8, bias=False, nonlinearity="relu")
+    with torch.no_grad():
+        cell.weight_ih_l0.copy_(factor * torch.eye(8).roll(1, 0))
+        cell.weight_hh_l0.zero_()
+    # What a step reads is positive, so that the rectifier passes all of it on.
+    score = archscout.score_module(cell, torch.rand(200, 20, 8) + 0.1, ["az_trainability"])
+    assert score["az_trainability"] == pytest.approx(2 - factor - 1 / factor, abs=0.1)
+
+
+def test_of_a_recurrent_network_the_first_layers_input_acts_a_step_later() -> None:
+    after, before = signs(4), torch.randn(6, 4, 3)
+    later = signs(4, 1), torch.randn(6, 4, 4)
+    aligned = probed((after[1:], before[:-1]), later)
+    found = az_trainability_of_recurrent(probed((after, before), later))
+    assert found == az_trainability(aligned)
+    assert math.isnan(az_trainability_of_recurrent(probed((after[:1], before[:1]))))

@@ -3,9 +3,13 @@
 import math
 
 import pytest
+import torch
 
 import archscout
-from archscout.metrics import available
+from archscout.metrics import Trace, available
+from archscout.metrics.combined_memory import responsive_memory
+from archscout.metrics.linear_memory import memory_of_recurrent
+from archscout.metrics.token_sensitivity import token_sensitivity
 from archscout.spaces import FlexibertSpace, RecurrentSpace
 
 RNN = ["responsive_memory", "linear_memory", "token_sensitivity"]
@@ -18,6 +22,33 @@ def test_responsive_memory_is_memory_times_a_root_of_sensitivity(seed: int) -> N
     sensitivity = max(scores["token_sensitivity"], 1e-30)
     expected = scores["linear_memory[3]"] * sensitivity**0.25
     assert scores["responsive_memory"] == pytest.approx(expected, rel=1e-9)
+
+
+def test_sensitivity_counts_up_to_one() -> None:
+    rng = torch.Generator().manual_seed(0)
+    embeddings, states, output = torch.randn(3, 20, 6, 5, generator=rng)
+
+    def scores(factor: float) -> tuple[float, float, float]:
+        trace = Trace(
+            0,
+            torch.zeros(20, 6),
+            hidden_states=[states],
+            embeddings=embeddings,
+            output=output,
+            last_step_gradient=torch.full((3, 6, 5), factor),
+        )
+        return (
+            responsive_memory(trace),
+            token_sensitivity(trace),
+            memory_of_recurrent(trace, 1)[-1],
+        )
+
+    scored, sensitivity, memory = scores(0.1)
+    assert sensitivity < 1
+    assert scored == pytest.approx(memory * sensitivity**0.25)
+    scored, sensitivity, memory = scores(50.0)
+    assert sensitivity > 40
+    assert scored == pytest.approx(memory)
 
 
 def test_deep_memory_is_made_of_depth_memory_and_weights() -> None:

@@ -57,13 +57,16 @@ def test_weights_are_left_as_they_were() -> None:
     assert not any(weight.requires_grad for weight in small.weights)
 
 
-def test_of_a_linear_network_it_is_zero() -> None:
+def test_of_a_linear_network_there_is_none() -> None:
     # The objective is linear in the only weight.
-    assert of_module(nn.Linear(6, 3), VECTORS).measure("grasp") == 0
+    assert math.isnan(of_module(nn.Linear(6, 3), VECTORS).measure("grasp"))
 
 
-def test_of_a_dead_network_it_is_zero() -> None:
-    assert dead(perceptron(nn.ReLU, bias=False)).measure("grasp") == 0
+def test_of_a_dead_network_there_is_none() -> None:
+    module = dead(perceptron(nn.ReLU, bias=False)).module
+    found = score_module(module, VECTORS, ["grasp"], batch_first=False)
+    assert math.isnan(found["grasp"])
+    assert found.problem is not None and "Hessian times the gradient is zero" in found.problem
 
 
 def test_of_an_exploding_network_it_is_not_finite() -> None:

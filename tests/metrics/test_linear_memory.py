@@ -56,6 +56,13 @@ def test_a_layer_that_keeps_one_token_is_best_at_its_lag(lag: int) -> None:
     assert values[lag] == pytest.approx(1 - (RIDGE / (1 + RIDGE)) ** 2, rel=0.25)
 
 
+@pytest.mark.parametrize(("width", "steps"), [(16, 400), (64, 400), (64, 800)])
+def test_noise_explains_a_share_that_grows_with_its_width(width: int, steps: int) -> None:
+    rng = torch.Generator().manual_seed(3)
+    states, targets = (torch.randn(steps, n, generator=rng) for n in (width, 50))
+    assert explained_variance(states, targets) == pytest.approx(0.17 * width / steps, rel=0.2)
+
+
 def test_a_transformers_state_has_read_the_token_at_its_own_position() -> None:
     trace = of(embeddings())
     assert memory_of_transformer(trace, 0)[0] > 4 * memory_of_transformer(trace, 1)[0]

@@ -765,3 +765,132 @@ def test_the_seed_is_that_of_random_inputs_alone() -> None:
     random = {"gaussian_outputs", "layer_probes"}
     needs = {name: available()[name].needs for name in changed}
     assert all("nois" in name or needs[name] & random for name in changed)
+
+
+# What does not suit a module
+
+
+class SinglePrecision(nn.Linear):
+    """Refuses the double precision of one pass."""
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        if self.weight.dtype == torch.float64:
+            raise RuntimeError("no double")
+        return super().forward(inputs)
+
+
+def test_one_metrics_failure_costs_no_other() -> None:
+    module, plain = nn.Sequential(SinglePrecision(F, H)), nn.Sequential(nn.Linear(F, H))
+    plain.load_state_dict(module.state_dict())
+    batch = torch.randn(B, T, F)
+    found, expected = score_module(module, batch), score_module(plain, batch)
+    failed = dict.fromkeys(("synflow", "synflow_logarithmic"), "RuntimeError: no double")
+    assert found.scores.keys() == expected.scores.keys() - failed.keys()
+    assert all(found[name] == pytest.approx(expected[name], nan_ok=True) for name in found.scores)
+    assert found.inapplicable == expected.inapplicable | failed
+    with pytest.raises(InputError, match=r"metric synflow .*: RuntimeError: no double") as raised:
+        score_module(module, batch, ["parameters", "synflow", "snip"])
+    assert isinstance(raised.value.__cause__, RuntimeError)
+
+
+class Classifier(nn.Module):
+    """One output, or one vector, for each input."""
+
+    def __init__(self, batch_first: bool, width: int) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(V, F)
+        self.inner = nn.LSTM(F, H, batch_first=batch_first)
+        self.last = nn.Linear(H, width)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        states, _ = self.inner(self.embedding(tokens))
+        outputs = self.last(states[:, -1] if self.inner.batch_first else states[-1])
+        return outputs[:, 0] if outputs.shape[1] == 1 else outputs
+
+
+@pytest.mark.parametrize("batch_first", [False, True])
+@pytest.mark.parametrize("width", [1, 3, B])
+def test_outputs_without_steps_have_no_last_one(width: int, batch_first: bool) -> None:
+    tokens = torch.randint(0, V, (B, T) if batch_first else (T, B))
+    found = score_module(Classifier(batch_first, width), tokens)
+    assert found["hidden_covariance"] and math.isfinite(found["zen_score"])
+    for name in ("token_sensitivity", "responsive_memory"):
+        assert "the steps and inputs of its output" in found.inapplicable[name]
+
+
+def test_states_of_other_steps_than_the_input_are_not_compared_with_it() -> None:
+    class Columns(nn.Module):
+        """Reads the columns of pictures (B, 1, rows, columns)."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.filters = nn.Conv2d(1, 2, 3, padding=1)
+            self.inner = nn.GRU(2 * 6, H, batch_first=True)
+
+        def forward(self, pictures: Tensor) -> Tensor:
+            columns = self.filters(pictures).permute(0, 3, 1, 2).flatten(2)
+            return self.inner(columns)[0]
+
+    found = score_module(Columns(), torch.randn(B, 1, 6, 10))
+    assert math.isfinite(found["az_expressivity"])
+    for name in ("linear_memory", "az_trainability"):
+        assert "of its hidden states, of shape (10, 5, 6)" in found.inapplicable[name]
+
+
+@pytest.mark.parametrize("kind", ["linear", "recurrent"])
+def test_weights_that_are_computed_are_refused(kind: str) -> None:
+    normalised = nn.utils.parametrizations.weight_norm
+    module: nn.Module = nn.Sequential(normalised(nn.Linear(F, H)), nn.Tanh())
+    if kind == "recurrent":
+        module = normalised(nn.GRU(F, H, batch_first=True), "weight_hh_l0")
+    found = score_module(module, torch.randn(B, T, F))
+    for name in ("synflow", "snip", "grasp", "zico", "synaptic_saliency"):
+        assert "computed from other parameters" in found.inapplicable[name]
+    assert math.isfinite(found["zen_score"])
+
+
+def test_operations_in_place_leave_the_batch_alone_and_change_no_score() -> None:
+    batch = torch.randn(B, T, F)
+    scores = []
+    for in_place in (False, True):
+        torch.manual_seed(0)
+        module = nn.Sequential(nn.Linear(F, H))
+        module.insert(0, nn.LeakyReLU(0.1, inplace=in_place))
+        given = batch.clone()
+        scores.append(score_module(module, given).scores)
+        assert torch.equal(given, batch)
+    assert scores[1] == pytest.approx(scores[0], nan_ok=True)
+
+
+def test_linear_maps_may_be_called_by_keyword() -> None:
+    class ByKeyword(nn.Module):
+        def __init__(self, by_keyword: bool) -> None:
+            super().__init__()
+            torch.manual_seed(0)
+            self.last, self.by_keyword = nn.Linear(F, H), by_keyword
+
+        def forward(self, inputs: Tensor) -> Tensor:
+            return self.last(input=inputs) if self.by_keyword else self.last(inputs)
+
+    batch = torch.randn(B, T, F)
+    scores = [score_module(ByKeyword(by), batch, ["zico", "grasp"]).scores for by in (False, True)]
+    assert scores[0] == scores[1]
+
+
+def test_passes_with_gradients_do_without_cudnn_where_it_is_recurrent() -> None:
+    seen = set()
+
+    class Watching(nn.LSTM):
+        def forward(self, *arguments: Any) -> Any:
+            seen.add((torch.is_grad_enabled(), torch.backends.cudnn.enabled))
+            return super().forward(*arguments)
+
+    score_module(Watching(F, H), torch.randn(T, B, F), ["jacobian_covariance", "synflow"])
+    assert seen == {(True, False)}
+    assert torch.backends.cudnn.enabled
+
+
+def test_noise_is_of_the_precision_of_the_embeddings() -> None:
+    module, batch = nn.LSTM(F, H).bfloat16(), torch.randn(T, B, F).bfloat16()
+    names = ["small_noise_jacobian", "token_sensitivity"]
+    assert all(map(math.isfinite, score_module(module, batch, names).scores.values()))

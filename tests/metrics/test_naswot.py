@@ -11,6 +11,7 @@ from transformers import BertConfig, BertModel
 import archscout
 from archscout import InputError
 from archscout.metrics import Trace
+from archscout.metrics.activation_distance import activation_distance, activation_distance_released
 from archscout.metrics.naswot import naswot
 
 
@@ -51,6 +52,17 @@ def test_of_a_recurrent_network_it_is_activation_distance() -> None:
     scorer = archscout.Scorer(space, metrics=["naswot", "activation_distance"])
     score = scorer.score(space.sample(3))
     assert score["naswot"] == score["activation_distance"]
+
+
+def test_the_kernel_is_made_once_for_all_that_read_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    trace = of(*random_activations(6, 3))
+    seen = []
+    determinant = torch.linalg.slogdet
+    monkeypatch.setattr(
+        "torch.linalg.slogdet", lambda kernel: seen.append(kernel) or determinant(kernel)
+    )
+    assert naswot(trace) == activation_distance(trace) < activation_distance_released(trace)
+    assert len(seen) == 1
 
 
 def test_of_a_transformer_it_compares_inputs() -> None:

@@ -95,9 +95,11 @@ def test_of_an_exploding_network_it_is_no_number() -> None:
     assert math.isnan(small.measure("ntk_condition_number"))
 
 
-def test_of_one_input_it_is_one() -> None:
-    small = of_module(perceptron().module, VECTORS[:, :1])
-    assert small.measure("ntk_condition_number") == 1
+def test_of_one_input_there_is_none() -> None:
+    module, batch = perceptron().module.float(), VECTORS[:, :1].float()
+    found = score_module(module, batch, ["ntk_condition_number"], batch_first=False)
+    assert math.isnan(found["ntk_condition_number"])
+    assert found.problem is not None and "one input only" in found.problem
 
 
 class Flattens(nn.Module):

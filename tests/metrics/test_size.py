@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 import archscout
+from archscout import InputError, counting
 from archscout.metrics import Trace
 from archscout.metrics.size import (
     depth,
@@ -54,6 +55,36 @@ def test_of_a_dead_or_exploding_module_they_are_as_before() -> None:
         for parameter in module.parameters():
             nn.init.constant_(parameter, value)
         assert archscout.score_module(module, tokens, NAMES).scores == expected
+
+
+def test_flops_of_fused_kernels_are_counted() -> None:
+    layer = nn.TransformerEncoderLayer(8, 2, 12, batch_first=True)
+    vectors = torch.randn(3, 5, 8)
+    # By token: projections, attention to five positions and its use, output, feed-forward.
+    expected = 2 * (3 * 8 * 8 + 2 * 5 * 8 + 8 * 8 + 2 * 8 * 12)
+    found = archscout.score_module(nn.TransformerEncoder(layer, 2), vectors, ["flops"])
+    assert found["flops"] == 2 * expected
+    assert torch.backends.mha.get_fastpath_enabled()
+
+    class Attention(nn.Module):
+        def forward(self, vectors: torch.Tensor) -> torch.Tensor:
+            heads = vectors[:, None]
+            return nn.functional.scaled_dot_product_attention(heads, heads, heads)[:, 0]
+
+    assert archscout.score_module(Attention(), vectors, ["flops"])["flops"] == 2 * 2 * 5 * 8
+
+
+def test_flops_that_cannot_be_counted_are_no_zero() -> None:
+    class Elementwise(nn.Linear):
+        def forward(self, vectors: torch.Tensor) -> torch.Tensor:
+            return (vectors[..., None, :] * self.weight).sum(-1)
+
+    vectors = torch.randn(3, 5, 8)
+    with pytest.raises(InputError, match="none of what its Elementwise computes could be counted"):
+        counting.flops(lambda: Elementwise(8, 4)(vectors))
+    with pytest.raises(InputError, match=r"flops does not apply to this module: none of what"):
+        archscout.score_module(Elementwise(8, 4), vectors, ["flops"])
+    assert counting.flops(lambda: nn.Tanh()(vectors)) == 0
 
 
 @pytest.mark.parametrize("kind", ["other", "transformer"])

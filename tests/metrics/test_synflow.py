@@ -1,6 +1,7 @@
 """SynFlow, against a copy of magnitudes run on ones, and its laws."""
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -85,7 +86,7 @@ def test_it_is_left_as_it_was_even_where_a_pass_fails() -> None:
 
     module = nn.Sequential(Fails(6, 3), nn.LayerNorm(3))
     before = [p.clone() for p in module.parameters()]
-    with pytest.raises(RuntimeError, match="no double"):
+    with pytest.raises(InputError, match=r"metric synflow .* RuntimeError: no double"):
         score_module(module, VECTORS.float(), ["synflow"])
     assert all(torch.equal(p, b) for p, b in zip(module.parameters(), before, strict=True))
     assert not module[1]._forward_hooks
@@ -130,3 +131,81 @@ def test_input_without_an_embedding_is_told_so() -> None:
 
     with pytest.raises(InputError, match=r"it has no torch.nn.Embedding"):
         score_module(OneHot(), torch.arange(6).view(2, 3), ["synflow"])
+
+
+class NormalisedLSTM(nn.Module):
+    """Not a normalisation itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.inner, self.normal = nn.LSTM(6, 6, batch_first=True), nn.LayerNorm(6)
+
+    def forward(self, vectors: Tensor) -> Tensor:
+        return self.normal(self.inner(vectors)[0])
+
+
+@pytest.mark.parametrize("name", ["LayerNormLSTM", "LSTMWithLayerNorm", "Cell"])
+def test_a_layer_named_after_its_normalisation_is_not_passed_by(name: str) -> None:
+    layer = type(name, (NormalisedLSTM,), {})()
+    plain = NormalisedLSTM().inner
+    batch = torch.randn(3, 4, 6)
+    found = score_module(nn.Sequential(layer), batch, ["synflow"])["synflow"]
+    assert found == pytest.approx(score_module(plain, batch, ["synflow"])["synflow"])
+
+
+class SomeRMSNorm(nn.Module):
+    """As other libraries write their own."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.full((width,), 3.0))
+
+    def forward(self, vectors: Tensor) -> Tensor:
+        return self.weight * vectors / vectors.square().mean(-1, keepdim=True).sqrt()
+
+
+@pytest.mark.parametrize("make", [SomeRMSNorm, nn.LayerNorm, nn.RMSNorm])
+def test_normalisations_are_passed_by_however_they_are_called(make: Any) -> None:
+    class Normalised(nn.Module):
+        def __init__(self, name: str | None) -> None:
+            super().__init__()
+            torch.manual_seed(0)
+            self.first, self.normal, self.last = nn.Linear(6, 5), make(5), nn.Linear(5, 3)
+            self.name = name
+
+        def forward(self, vectors: Tensor) -> Tensor:
+            hidden = self.first(vectors)
+            if self.name is None:
+                return self.last(self.normal(hidden))
+            return self.last(self.normal(**{self.name: hidden}))
+
+    name = "vectors" if make is SomeRMSNorm else "input" if make is nn.LayerNorm else "x"
+    network = Normalised(None)
+    plain = nn.Sequential(network.first, network.last)
+    expected = score_module(plain, VECTORS.float(), ["synflow"])["synflow"]
+    for called in (None, name):
+        found = score_module(Normalised(called), VECTORS.float(), ["synflow"])["synflow"]
+        assert found == pytest.approx(expected)
+
+
+class OwnStates(nn.Module):
+    """A recurrent network that makes its first states itself, or is given them."""
+
+    def __init__(self, own: bool = False) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.inner, self.own = nn.LSTM(6, 5, batch_first=True), own
+
+    def forward(self, vectors: Tensor, states: Any = None) -> Tensor:
+        if self.own:
+            states = torch.zeros(1, len(vectors), 5), torch.zeros(1, len(vectors), 5)
+        return self.inner(vectors, states)[0]
+
+
+def test_first_states_are_in_double_precision_too() -> None:
+    batch, zeros = torch.randn(3, 4, 6), torch.zeros(1, 3, 5)
+    expected = score_module(OwnStates(), batch, ["synflow"])["synflow"]
+    assert score_module(OwnStates(own=True), batch, ["synflow"])["synflow"] == expected
+    assert score_module(OwnStates(), (batch, (zeros, zeros)), ["synflow"])["synflow"] == expected
+    assert torch.get_default_dtype() == torch.float32 and zeros.dtype == torch.float32

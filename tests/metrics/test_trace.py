@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from archscout import InputError, Scorer, metrics
 from archscout.metrics import passes as passes_of_trace
 from archscout.metrics import request, trace
+from archscout.metrics.objectives import standard_normal
 from archscout.metrics.trace import (
     NOISE_AMPLITUDES,
     OBJECTIVES,
@@ -596,3 +597,12 @@ def test_flops_are_the_same_whether_weights_are_there_or_not() -> None:
         assert trace(network, minibatch(), {"flops"}).flops == 2 * (
             4 * (14 * (10 + 14) + 14 * (14 + 14) + 10 * (14 + 10)) + 40 * 10
         )
+
+
+def test_a_second_network_draws_no_numbers_again() -> None:
+    needs = {"gaussian_outputs", "last_step_gradient", "embedding_gradient"}
+    standard_normal.cache_clear()
+    for _ in range(2):
+        trace(recorder(SPACE.named["gru"]), minibatch(), needs, objective="cotangent")
+    found = standard_normal.cache_info()
+    assert (found.hits, found.misses) == (4, 4)

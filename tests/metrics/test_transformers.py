@@ -13,7 +13,7 @@ import torch
 import transformers
 from torch import Tensor, nn
 
-from archscout import InputError
+from archscout import InputError, score_module
 from archscout.metrics import trace
 from archscout.metrics.modules import ModuleRecorder
 from archscout.metrics.trace import Trace
@@ -570,3 +570,89 @@ def test_transformers_is_not_imported() -> None:
         "sys.exit('transformers' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+# Layers called by keyword, and training mode
+
+
+class OwnAttention(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.query, self.key, self.value = (nn.Linear(H, H) for _ in range(3))
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        products = self.query(hidden) @ self.key(input=hidden).transpose(-1, -2)
+        return (products / H**0.5).softmax(-1) @ self.value(hidden)
+
+
+class OwnBlock(nn.Module):
+    """With batch normalisation and dropout."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.attention = OwnAttention()
+        self.inner, self.outer, self.act = nn.Linear(H, 40), nn.Linear(40, H), nn.GELU()
+        self.normal, self.drop = nn.BatchNorm1d(H), nn.Dropout(0.3)
+
+    def forward(self, hidden: Tensor, mask: Tensor) -> Tensor:
+        hidden = hidden + self.attention(hidden=hidden) * mask
+        hidden = hidden + self.drop(self.outer(self.act(input=self.inner(hidden))))
+        return self.normal(hidden.transpose(1, 2)).transpose(1, 2)
+
+
+class Own(nn.Module):
+    def __init__(self, by_keyword: bool = False) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.embedding = nn.Embedding(V, H)
+        self.layers = nn.ModuleList(OwnBlock() for _ in range(LAYERS))
+        self.by_keyword = by_keyword
+
+    def forward(self, ids: Tensor) -> Tensor:
+        hidden, mask = self.embedding(ids), torch.ones(1)
+        for layer in self.layers:
+            hidden = layer(mask=mask, hidden=hidden) if self.by_keyword else layer(hidden, mask)
+        return hidden
+
+
+def test_layers_may_be_called_by_keyword() -> None:
+    positional, by_keyword = (score_module(Own(by), tokens()) for by in (False, True))
+    assert "az_trainability" in by_keyword.scores and "lpzero" in by_keyword.scores
+    assert by_keyword.scores == pytest.approx(positional.scores, nan_ok=True)
+
+
+def test_published_forms_do_not_depend_on_what_else_is_asked_for() -> None:
+    names = ["zen_score", "small_noise_jacobian", "grasp", "snip", "synaptic_saliency", "zico"]
+    published = [f"{name}_published" for name in names]
+    together = score_module(Own(), tokens(), published)
+    for name in published:
+        assert score_module(Own(), tokens(), [name])[name] == together[name]
+
+
+def test_dropout_is_alike_at_both_gaussian_inputs() -> None:
+    class Dropping(Own):
+        def forward(self, ids: Tensor) -> Tensor:
+            return self.layers[0].drop(super().forward(ids).detach() * 0 + 1)
+
+    outputs = traced(Dropping(), tokens(), "gaussian_outputs", training=True).gaussian_outputs
+    assert outputs is not None
+    assert torch.equal(*outputs) and bool((outputs[0] == 0).any())
+
+
+def test_buffers_are_as_before_after_passes_in_training_mode() -> None:
+    model = Own()
+    before = copy.deepcopy(model.state_dict())
+    first = score_module(model, tokens(), ["synaptic_saliency"])
+    score_module(model, tokens(), ["synaptic_saliency_published", "synaptic_saliency"])
+    after = model.state_dict()
+    assert all(torch.equal(after[name], value) for name, value in before.items())
+    assert score_module(model, tokens(), ["synaptic_saliency"]).scores == first.scores
+
+
+def test_pictures_have_no_linear_memory_and_all_else() -> None:
+    sizes = {"hidden_size": H, "num_hidden_layers": 2, "num_attention_heads": 2}
+    config = transformers.ViTConfig(intermediate_size=40, image_size=8, patch_size=4, **sizes)
+    pictures = {"pixel_values": torch.randn(B, 3, 8, 8)}
+    found = score_module(transformers.ViTModel(config), pictures)
+    assert "az_trainability" in found.scores
+    assert "the steps and inputs of its hidden states" in found.inapplicable["linear_memory"]

@@ -1,6 +1,7 @@
 """Zen-score on outputs written by hand and on networks whose differences are known."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,8 +10,10 @@ from torch import Tensor, nn
 
 import archscout
 from archscout import InputError
-from archscout.metrics import Trace
+from archscout.metrics import Trace, trace
+from archscout.metrics.modules import ModuleRecorder
 from archscout.metrics.zen import zen_score
+from archscout.recording import Recording
 
 
 def of(outputs: Tensor, moved: Tensor) -> Trace:
@@ -103,3 +106,65 @@ class Counting(nn.Module):
 
     def forward(self, numbers: Tensor) -> Tensor:
         return numbers[..., None].float()
+
+
+class Pooled(nn.Module):
+    """The features of the last step alone, or their sum."""
+
+    def __init__(self, summed: bool = False) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.embedding, self.last, self.summed = nn.Embedding(9, 5), nn.Linear(5, 3), summed
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        features = self.last(self.embedding(tokens)[-1])
+        return features.sum(-1) if self.summed else features
+
+
+def test_the_mean_is_over_inputs_whatever_the_axes_of_the_output() -> None:
+    before, after = outputs()
+    pooled = Trace(0, torch.zeros(5, 3), gaussian_outputs=(before[-1], after[-1]))
+    assert zen_score(pooled) == pytest.approx(zen_score(of(before[-1:], after[-1:])))
+    for summed in (False, True):
+        score = archscout.score_module(Pooled(summed), TOKENS, ["zen_score"], batch_first=False)
+        assert math.isfinite(score["zen_score"])
+
+
+class InPlace(nn.Module):
+    """A linear map of tokens, scaled or doubled in place."""
+
+    def __init__(self, in_place: bool) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.embedding, self.last, self.in_place = nn.Embedding(9, 5), nn.Linear(5, 3), in_place
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        vectors = self.embedding(tokens)
+        if self.in_place:
+            vectors.mul_(2)
+        else:
+            vectors = vectors * 2
+        return self.last(vectors)
+
+
+def test_operations_in_place_do_not_reach_the_random_numbers() -> None:
+    scores = [
+        archscout.score_module(InPlace(in_place), TOKENS, ["zen_score"])["zen_score"]
+        for in_place in (False, True, True, False)
+    ]
+    assert len(set(scores)) == 1
+
+
+def test_a_recorder_that_changes_its_embeddings_is_given_copies() -> None:
+    class Spoiling(ModuleRecorder):
+        def record(self, minibatch: Tensor, wanted: frozenset[str], **settings: Any) -> Recording:
+            recording = super().record(minibatch, wanted, **settings)
+            settings["embeddings"].zero_()
+            return recording
+
+    found = []
+    for kind in (ModuleRecorder, Spoiling, Spoiling):
+        with kind(linear(), TOKENS) as recorder:
+            found.append(trace(recorder, TOKENS.t(), {"gaussian_outputs"}).gaussian_outputs)
+    for pair in found[1:]:
+        assert all(torch.equal(a, b) for a, b in zip(found[0], pair, strict=True))

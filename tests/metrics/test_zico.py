@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from archscout import score_module
 from small_networks import NETWORKS, VECTORS, Small, dead, of_module, perceptron
 
 
@@ -27,11 +28,13 @@ def test_it_is_the_sum_of_logarithms_of_signal_to_noise(name: str) -> None:
     assert small.measure("zico") == pytest.approx(by_definition(small), rel=1e-6)
 
 
-def test_the_scale_of_gradients_does_not_matter() -> None:
+# The last ones are squared beyond the range of float64.
+@pytest.mark.parametrize("factor", [5, 1e-200, 1e200])
+def test_the_scale_of_gradients_does_not_matter(factor: float) -> None:
     module = perceptron(nn.ReLU, bias=False).module
     before = of_module(module, VECTORS).measure("zico")
     with torch.no_grad():
-        module.last.weight *= 5
+        module.last.weight *= factor
     assert of_module(module, VECTORS).measure("zico") == pytest.approx(before)
 
 
@@ -47,6 +50,14 @@ def test_less_variation_scores_higher() -> None:
     near = VECTORS[:, :1] + 0.01 * (VECTORS - VECTORS[:, :1])
     scores = [of_module(module, batch).measure("zico") for batch in (near, VECTORS)]
     assert scores[0] > scores[1]
+
+
+def test_of_one_input_there_is_none() -> None:
+    found = score_module(
+        perceptron().module.float(), VECTORS[:, :1].float(), ["zico"], batch_first=False
+    )
+    assert math.isnan(found["zico"])
+    assert found.problem is not None and "one input only" in found.problem
 
 
 def test_of_an_exploding_network_it_is_no_number() -> None:

@@ -30,6 +30,10 @@ def _agreement(trace: Trace) -> Tensor:
 
 def log_determinant(trace: Trace) -> float:
     """Log |det K|, K the agreement between the codes of the inputs; -inf where two are alike."""
+    return trace.once(_log_determinant, "", trace)
+
+
+def _log_determinant(trace: Trace) -> float:
     agreement = _agreement(trace)
     # Two inputs that agree on everything make it singular; rounding may hide that.
     if int((agreement == agreement.diagonal()).sum()) > len(agreement):

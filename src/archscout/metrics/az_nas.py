@@ -8,6 +8,7 @@ progressivity: their layers are all of one width.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from itertools import pairwise
 
 import torch
@@ -18,6 +19,7 @@ from archscout.metrics.registry import metric
 from archscout.metrics.trace import Trace
 
 _SOURCE = "Lee and Ham 2024, section 3.2"
+_NO_TRAINABILITY = "no layer changes a gradient, or gradients are not finite"
 _STABILISER = 1e-6
 
 
@@ -70,11 +72,18 @@ def _isometry(output_gradient: Tensor, input_gradient: Tensor) -> float:
     return 2 - largest - 1 / (largest + _STABILISER)
 
 
+def _trainability(probes: Iterable[tuple[Tensor, Tensor]]) -> float:
+    changed = [pair for pair in probes if not torch.equal(*pair)]
+    scores = [_isometry(after, before) for after, before in changed]
+    return sum(scores) / len(scores) if scores else math.nan
+
+
 @metric(
     needs={"layer_probes"},
     larger_is_better=True,
     source=_SOURCE,
-    undefined="no layer changes a gradient, or gradients are not finite",
+    undefined=_NO_TRAINABILITY,
+    kind="transformer",
 )
 def az_trainability(trace: Trace) -> float:
     """Mean over layers of 2 - s - 1 / s, s the largest singular value of a layer's Jacobian.
@@ -83,12 +92,26 @@ def az_trainability(trace: Trace) -> float:
     on the layer's output, g_in what comes of them at its input. Layers that pass the signs on
     unchanged do not count.
     """
-    scores = [
-        _isometry(output_gradient, input_gradient)
-        for output_gradient, input_gradient in trace.layer_probes
-        if not torch.equal(output_gradient, input_gradient)
-    ]
-    return sum(scores) / len(scores) if scores else math.nan
+    return _trainability(trace.layer_probes)
+
+
+@metric(
+    needs={"layer_probes"},
+    larger_is_better=True,
+    name="az_trainability",
+    source=_SOURCE,
+    undefined=_NO_TRAINABILITY,
+    kind="other",
+)
+def az_trainability_of_recurrent(trace: Trace) -> float:
+    """Mean over layers of 2 - s - 1 / s, s the largest singular value of a layer's Jacobian.
+
+    As of a transformer, each step with itself. But a state is the one entering its step: what the
+    first layer reads at a step first acts on the state of the next, so there each step's input is
+    taken with the next step's state.
+    """
+    first, others = trace.layer_probes[:1], trace.layer_probes[1:]
+    return _trainability([*((after[1:], before[:-1]) for after, before in first), *others])
 
 
 @metric(needs={"flops"}, larger_is_better=True, source=_SOURCE)

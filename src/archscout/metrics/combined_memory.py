@@ -17,8 +17,9 @@ from archscout.metrics.trace import Trace
 # Sensitivities spread over many orders of magnitude and memories over one: the root brings both to
 # a like spread.
 SENSITIVITY_EXPONENT = 1 / 4
-# What is left of a gradient that vanishes is rounding; networks below rank by their memory.
-_LEAST_SENSITIVITY = 1e-30
+# What is left of a gradient that vanishes is rounding; networks below rank by their memory. Above,
+# gradients explode, and an output that moves more than it varies answers to no token the better.
+_LEAST_SENSITIVITY, _MOST_SENSITIVITY = 1e-30, 1.0
 
 
 @metric(
@@ -29,16 +30,17 @@ _LEAST_SENSITIVITY = 1e-30
     kind="other",
 )
 def responsive_memory(trace: Trace) -> float:
-    """Linear memory of the last layer times the fourth root of token sensitivity.
+    """Linear memory of the last layer times the fourth root of token sensitivity, 1 at most.
 
     Memory is that of the token before the last, `linear_memory`: a network must hold what it read,
-    and its output must answer to it.
+    and its output must answer to it. Sensitivity counts up to 1: chaotic networks have more.
     """
     sensitivity = token_sensitivity(trace)
     if not math.isfinite(sensitivity):
         return math.nan
     memory = memory_of_recurrent(trace, 1)[-1]
-    return memory * math.pow(max(sensitivity, _LEAST_SENSITIVITY), SENSITIVITY_EXPONENT)
+    counted = min(max(sensitivity, _LEAST_SENSITIVITY), _MOST_SENSITIVITY)
+    return memory * math.pow(counted, SENSITIVITY_EXPONENT)
 
 
 @metric(

@@ -6,6 +6,8 @@ equation 8; as a metric of architectures Abdelfattah et al. 2021.
 
 from __future__ import annotations
 
+import math
+
 import torch
 
 from archscout.metrics.registry import metric
@@ -17,15 +19,19 @@ from archscout.metrics.trace import Trace
     needs={"hessian_gradient_products", "output"},
     larger_is_better=True,
     source="Wang et al. 2020, equation 8; Abdelfattah et al. 2021, section 3.2",
-    undefined="weights, their gradients or second derivatives are not finite",
+    undefined="the Hessian times the gradient is zero for every weight, or weights, their "
+    "gradients or second derivatives are not finite",
 )
 def grasp(trace: Trace) -> float:
     """Σ -weight * (H g) over the weights of all linear maps, g the gradient and H the Hessian.
 
     To first order, half of how much the gradient's squared norm would grow if all weights were
     taken away in proportion.
+
+    Where H g vanishes for every weight there is nothing to compare, and no value: a zero would rank
+    a dead network before all that have a negative one.
     """
-    return -sum(
-        float((w.weight * w.gradient).sum(dtype=torch.float64))
-        for w in trace.hessian_gradient_products
-    )
+    products = trace.hessian_gradient_products
+    if not any(bool(product.gradient.any()) for product in products):
+        return math.nan
+    return -sum(float((p.weight * p.gradient).sum(dtype=torch.float64)) for p in products)

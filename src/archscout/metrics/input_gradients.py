@@ -9,6 +9,7 @@ deviation over inputs).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterator, Sequence
 from functools import partial
 
@@ -123,10 +124,25 @@ def _ratios(gradients: Tensor) -> float:
     Args:
         gradients: (B, ...).
     """
-    # Twice over the numbers, for torch's own deviation along the first axis takes longer.
-    deviation = (gradients - gradients.mean(0)).square_().mean(0).sqrt_()
     mean = gradients.abs().mean(0)
+    factor = _factor_to_one(mean)
+    mean *= factor
+    # Twice over the numbers, for torch's own deviation along the first axis takes longer.
+    deviation = (gradients - gradients.mean(0)).mul_(factor).square_().mean(0).sqrt_()
     # What rounding may leave of gradients that are all the same; NaN is not among it.
     constant = deviation <= 4 * torch.finfo(mean.dtype).eps * mean
     ratios = (mean / deviation).masked_fill_(constant, 0.0)
     return float(ratios.sum(dtype=torch.float64))
+
+
+def _factor_to_one(magnitudes: Tensor) -> float:
+    """A power of two, which rounds nothing, that makes the largest about one.
+
+    The squares of very small and very large numbers leave the range of their type.
+    """
+    largest = float(magnitudes.max())
+    if not math.isfinite(largest):
+        return 1.0
+    # Of the smallest numbers the factor itself would overflow.
+    most = -math.frexp(torch.finfo(magnitudes.dtype).tiny)[1]
+    return 2.0 ** min(-math.frexp(largest)[1], most)

@@ -4,9 +4,11 @@ Source: Jaeger 2002, "Short term memory in echo state networks" (GMD report 152)
 capacity of a reservoir is the sum over lags of the variance that the best linear readout explains.
 Here the inputs are the embeddings of a text, which are not independent, the networks are driven by
 one minibatch only, and units are brought to unit variance. So the readout is a ridge regression
-with a penalty of `RIDGE` variances: it adds up what single units know of a token, where a weak
-penalty would reward a layer for every unit that it has (with H of some hundred units on as many
-steps, anything is explained).
+with a penalty of `RIDGE` variances: it comes near to adding up what single units know of a token,
+where a weak penalty would explain anything (with H of some hundred units on as many steps).
+
+Chance has its part even so: H units of noise, seen n times, explain about 0.17 H / n, for H well
+below n. So networks of equal width compare, on minibatches of one size.
 """
 
 from __future__ import annotations

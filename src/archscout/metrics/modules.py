@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
@@ -14,6 +15,7 @@ from torch.nn.modules import activation as activation_modules
 from archscout import counting
 from archscout.errors import InputError
 from archscout.linearising import linearised
+from archscout.metrics.steps import stacked
 from archscout.metrics.stepwise import Keeper, stepwise
 from archscout.recording import Kind, Linear, Recording
 
@@ -68,7 +70,9 @@ class ModuleRecorder(AbstractContextManager["ModuleRecorder"]):
         self._activations = [m for m in module.modules() if is_activation(m)]
         self._cells = [m for m in module.modules() if isinstance(m, nn.RNNCellBase)]
         self._recurrent = recurrent
-        self._why_no_uses: list[str | None] = []
+        self._seen_reasons: dict[str, str | None] = {}
+        self._in_double = False
+        self._training = ExitStack()
         self._exit = ExitStack()
 
     def __enter__(self) -> Self:
@@ -128,10 +132,17 @@ class ModuleRecorder(AbstractContextManager["ModuleRecorder"]):
             reasons["embedding"] = "it has no torch.nn.Embedding, and its input is of integers"
         if not any(True for _ in self._weights()):
             reasons["linears"] = "it has no torch.nn.Linear and no recurrent module"
-        reasons["layer_input"] = reasons["embedding"]
-        if reasons["linears"]:
-            reasons["linear_uses"] = reasons["linears"]
-        return Reasons(reasons, lambda: self._why_no_linear_uses(reasons))
+        reasons["linears"] = reasons["linears"] or why_no_weights(self._used_weights())
+        of_steps = partial(self._why_not_by_step, reasons)
+        return Reasons(
+            reasons,
+            {
+                "linear_uses": lambda: self._why_no_linear_uses(reasons),
+                "output_by_step": partial(of_steps, "output"),
+                "embedding_by_step": partial(of_steps, "hidden_states"),
+                "layer_input": partial(of_steps, "hidden_states"),
+            },
+        )
 
     @property
     def tied_embedding(self) -> Tensor | None:
@@ -143,7 +154,10 @@ class ModuleRecorder(AbstractContextManager["ModuleRecorder"]):
         return None
 
     def train(self, mode: bool) -> None:
-        """Switch dropout on or off."""
+        """Switch dropout on or off; what training changes in buffers is undone with it."""
+        self._training.close()
+        if mode:
+            self._training.enter_context(_keeping_buffers(self._module))
         self._module.train(mode)
 
     def inputs_at_once(
@@ -170,9 +184,21 @@ class ModuleRecorder(AbstractContextManager["ModuleRecorder"]):
         """The weights of linear maps and recurrent modules."""
         return list(self._weights())
 
-    def linearised(self) -> AbstractContextManager[None]:
-        """For a while: every parameter its absolute value in float64, no normalisation."""
-        return linearised(self._module)
+    @contextmanager
+    def linearised(self) -> Iterator[None]:
+        """For a while: every parameter its absolute value in float64, no normalisation.
+
+        Numbers of the batch are in float64, too, and so are new ones, such as a first state.
+        """
+        before = torch.get_default_dtype()
+        with linearised(self._module):
+            try:
+                self._in_double = True
+                torch.set_default_dtype(torch.float64)
+                yield
+            finally:
+                self._in_double = False
+                torch.set_default_dtype(before)
 
     def record(
         self,
@@ -214,9 +240,14 @@ class ModuleRecorder(AbstractContextManager["ModuleRecorder"]):
         """Put these (T, B, E) in place of the batch's own; returned where they are the input."""
         if embeddings is None or not self._embeddings:
             return embeddings
-        replaced = self._time_first(embeddings)
-        stack.enter_context(self._embeddings[0].register_forward_hook(lambda *_: replaced))
+        stack.enter_context(
+            self._embeddings[0].register_forward_hook(lambda *_: self._replacement(embeddings))
+        )
         return None
+
+    def _replacement(self, embeddings: Tensor) -> Tensor:
+        """As the module takes them: a copy, since it may change its inputs in place."""
+        return self._time_first(embeddings.clone())
 
     def _output(self, result: Any) -> Tensor:
         """What gradients are taken of, (T, B, ...)."""
@@ -254,19 +285,22 @@ class ModuleRecorder(AbstractContextManager["ModuleRecorder"]):
         tap = torch.zeros((), device=self._input.device, requires_grad=torch.is_grad_enabled())
         recording.taps.append(tap)
 
-        def keep(module: nn.Module, inputs: Any, output: Tensor) -> Tensor:
+        def keep(
+            module: nn.Module, inputs: tuple[Any, ...], keywords: dict[str, Any], output: Tensor
+        ) -> Tensor:
             weight = module.weight
             assert isinstance(weight, Tensor)
             axis = self._axis_of_inputs(output)
             assert axis is not None
             tapped = (output + tap.to(output))[None].movedim(axis + 1, -2)  # (..., B, columns)
             outputs = tapped.flatten(0, -3)
-            given = inputs[0][None].movedim(axis + 1, -2).flatten(0, -3)
+            read = (*inputs, *keywords.values())[0]
+            given = read[None].movedim(axis + 1, -2).flatten(0, -3)
             recording.linear_uses.append(Linear(weight, given, outputs))
             return outputs.view(tapped.shape).movedim(-2, axis + 1)[0]
 
         for module in modules:
-            stack.enter_context(module.register_forward_hook(keep))
+            stack.enter_context(module.register_forward_hook(keep, with_kwargs=True))
 
     def _linear_modules(self) -> Iterable[nn.Module]:
         return [module for module in self._module.modules() if isinstance(module, nn.Linear)]
@@ -283,9 +317,31 @@ class ModuleRecorder(AbstractContextManager["ModuleRecorder"]):
             return "its recurrent cells hide what their weights multiply"
         if self._recurrent and reasons["hidden_states"]:
             return reasons["hidden_states"]
-        if not self._why_no_uses:
-            self._why_no_uses.append(self._try_uses())
-        return self._why_no_uses[0]
+        if reasons["linears"]:
+            return reasons["linears"]
+        if "linear_uses" not in self._seen_reasons:
+            self._seen_reasons["linear_uses"] = self._try_uses()
+        return self._seen_reasons["linear_uses"]
+
+    def _why_not_by_step(self, reasons: Mapping[str, str | None], field: str) -> str | None:
+        """Why the steps and inputs of a field are not those of the embeddings, as a run shows.
+
+        None of a field that cannot be had anyway.
+        """
+        if reasons["embedding"] or reasons[field]:
+            return reasons["embedding"]
+        if field not in self._seen_reasons:
+            with torch.no_grad():
+                embedded = self.embed(self.minibatch)
+                recording = self.record(self.minibatch, frozenset({field}))
+            found = recording.output if field == "output" else recording.hidden_states
+            tensors = [found] if isinstance(found, Tensor) else map(stacked, found or ())
+            seen = [
+                why_not_by_step(field.replace("_", " "), tuple(t.shape), tuple(embedded.shape))
+                for t in tensors
+            ]
+            self._seen_reasons[field] = next((reason for reason in seen if reason), None)
+        return self._seen_reasons[field]
 
     def _try_uses(self) -> str | None:
         modules = list(self._linear_modules())
@@ -294,7 +350,10 @@ class ModuleRecorder(AbstractContextManager["ModuleRecorder"]):
             for module in modules:
                 stack.enter_context(
                     module.register_forward_hook(
-                        lambda m, inputs, output: shapes[id(m)].extend([inputs[0], output])
+                        lambda m, inputs, keywords, output: shapes[id(m)].extend(
+                            [(*inputs, *keywords.values())[0], output]
+                        ),
+                        with_kwargs=True,
                     )
                 )
             self._run()
@@ -314,13 +373,16 @@ class ModuleRecorder(AbstractContextManager["ModuleRecorder"]):
 
     def _run(self, replacement: Tensor | None = None) -> Any:
         def place(value: Any) -> Any:
-            if replacement is not None and value is self._input:
-                return self._time_first(replacement)
-            return value
+            if value is self._input and (replacement is not None or value.is_floating_point()):
+                value = self._replacement(self.minibatch if replacement is None else replacement)
+            return _doubled(value) if self._in_double else value
 
         arguments = [place(value) for value in self._arguments]
         keywords = {name: place(value) for name, value in self._keywords.items()}
-        return self._module(*arguments, **keywords)
+        # cuDNN's recurrent kernels have no gradient in evaluation mode.
+        fused = not (self._recurrent and torch.is_grad_enabled())
+        with nullcontext() if fused else torch.backends.cudnn.flags(enabled=False):
+            return self._module(*arguments, **keywords)
 
     def _time_first(self, tensor: Tensor) -> Tensor:
         """(B, T, ...) to (T, B, ...) and back where the batch comes first."""
@@ -335,6 +397,16 @@ class ModuleRecorder(AbstractContextManager["ModuleRecorder"]):
                 f"be axis {axis}"
             )
         return self._time_first(output) if output.dim() > 1 else output[None]
+
+    def _used_weights(self) -> Iterator[object]:
+        """What linear maps and recurrent modules multiply with, stored or computed."""
+        for module in self._module.modules():
+            if isinstance(module, nn.Linear):
+                yield module.weight
+            elif isinstance(module, nn.RNNBase):
+                yield from (weight for layer in module.all_weights for weight in layer)
+            elif isinstance(module, nn.RNNCellBase):
+                yield from (module.weight_ih, module.weight_hh)
 
     def _weights(self) -> Iterator[Tensor]:
         seen = set()
@@ -354,25 +426,51 @@ class ModuleRecorder(AbstractContextManager["ModuleRecorder"]):
 class Reasons(dict[str, str | None]):
     """For each field of a recording None, or why it cannot be had.
 
-    That of `linear_uses` takes a run, so it is there only after it was asked for.
+    Some take a run, so they are there only after they were asked for.
     """
 
     def __init__(
-        self, reasons: Mapping[str, str | None], why_no_linear_uses: Callable[[], str | None]
+        self,
+        reasons: Mapping[str, str | None],
+        of_runs: Mapping[str, Callable[[], str | None]],
     ) -> None:
         super().__init__(reasons)
-        self._why_no_linear_uses = why_no_linear_uses
+        self._of_runs = of_runs
 
     def __missing__(self, name: str) -> str | None:
-        if name != "linear_uses":
-            raise KeyError(name)
-        reason = self[name] = self._why_no_linear_uses()
+        reason = self[name] = self._of_runs[name]()
         return reason
 
 
 def why_no_axis(shape: tuple[int, ...]) -> str:
     """Why the gradients of inputs cannot be told apart in a linear map's tensor."""
     return f"a linear map reads or returns a tensor of shape {shape}, in which inputs have no axis"
+
+
+def why_no_weights(weights: Iterable[object]) -> str | None:
+    """Why the weights of linear maps, as the maps use them, have no gradients of their own."""
+    if all(isinstance(weight, nn.Parameter) for weight in weights):
+        return None
+    return (
+        "the weight of one of its linear maps is computed from other parameters (as by weight "
+        "normalisation), and is none itself"
+    )
+
+
+def why_not_by_step(what: str, shape: tuple[int, ...], embedded: tuple[int, ...]) -> str | None:
+    """Why something of this shape does not have the steps and inputs of the embeddings.
+
+    Args:
+        what: its name.
+        shape: (T, B, ...) at best.
+        embedded: (T, B, ...).
+    """
+    if len(shape) < 3 or shape[:2] != embedded[:2]:
+        return (
+            f"the steps and inputs of its {what}, of shape {shape}, are not those of its "
+            f"embeddings, of shape {embedded}"
+        )
+    return None
 
 
 def is_activation(module: nn.Module) -> bool:
@@ -407,16 +505,47 @@ def first_tensor(output: Any) -> Tensor:
 
 @contextmanager
 def _untouched(module: nn.Module) -> Iterator[None]:
-    """Evaluation mode and gradients for every parameter, for a while."""
+    """Evaluation mode, gradients for every parameter and buffers that stay, for a while."""
     training = {m: m.training for m in module.modules()}
     required = {p: p.requires_grad for p in module.parameters()}
     module.eval()
     try:
         for parameter in required:
             parameter.requires_grad_(True)
-        yield
+        with _keeping_buffers(module):
+            yield
     finally:
         for m, mode in training.items():
             m.training = mode
         for parameter, before in required.items():
             parameter.requires_grad_(before)
+
+
+@contextmanager
+def _keeping_buffers(module: nn.Module) -> Iterator[None]:
+    """Undo afterwards what runs change in buffers, such as a batch normalisation's statistics."""
+    before = [
+        (m, name, buffer, buffer.clone())
+        for m in module.modules()
+        for name, buffer in m.named_buffers(recurse=False)
+    ]
+    try:
+        yield
+    finally:
+        for m, name, buffer, value in before:
+            setattr(m, name, buffer)
+            # Only what changed: a buffer may be a view that cannot be written to.
+            if not torch.equal(buffer, value):
+                with torch.no_grad():
+                    buffer.copy_(value)
+
+
+def _doubled(value: Any) -> Any:
+    """The same with every tensor of numbers in it in float64."""
+    if isinstance(value, Tensor):
+        return value.double() if value.is_floating_point() else value
+    if type(value) in (list, tuple):
+        return type(value)(map(_doubled, value))
+    if isinstance(value, dict):
+        return {name: _doubled(v) for name, v in value.items()}
+    return value

@@ -19,18 +19,18 @@ from archscout.metrics.trace import Trace
     larger_is_better=False,
     source="Chen et al. 2021, section 3.1.1",
     undefined="the gradients of two or more inputs depend on each other (the kernel is singular), "
-    "or are not finite",
+    "or are not finite, or the minibatch has one input only",
 )
 def ntk_condition_number(trace: Trace) -> float:
     """λ_max / λ_min of the tangent kernel of the minibatch's inputs.
 
     K[b, c] is the product of the gradients of inputs b and c with respect to all linear weights: a
     small condition number says that all inputs can be learnt at one rate. A kernel that is singular
-    but for rounding has an infinite one, and ranks last.
+    but for rounding has an infinite one, and ranks last. One input by itself has none.
     """
     kernel = trace.tangent_kernel
     assert kernel is not None
-    if not bool(torch.isfinite(kernel).all()):
+    if len(kernel) < 2 or not bool(torch.isfinite(kernel).all()):
         return math.nan
     eigenvalues = torch.linalg.eigvalsh(kernel)
     smallest, largest = float(eigenvalues[0]), float(eigenvalues[-1])

@@ -52,11 +52,12 @@ class Differentiated:
         return (output * cotangent.to(output)).sum()
 
 
-@lru_cache(maxsize=3)
+@lru_cache(maxsize=4)  # as many as one trace reads
 def standard_normal(stream: tuple[int, ...], shape: tuple[int, ...]) -> Tensor:
     """Standard normal numbers of a stream of their own, float32.
 
-    Cached, for all architectures of one seed read the same.
+    Cached, for all architectures of one seed read the same: what a network might change is to be
+    given a copy.
     """
     draws = np.random.default_rng(stream).standard_normal(shape, dtype=np.float32)
     return torch.from_numpy(np.asarray(draws))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -25,6 +26,7 @@ from archscout.metrics.steps import StackedSteps, detached, joined, parts_of, st
 from archscout.metrics.synaptic_flow import synaptic_flow
 from archscout.metrics.trace import (
     NOISE_AMPLITUDES,
+    NOT_FIELDS,
     OF_INPUTS,
     OF_OBJECTIVE,
     OF_SHAPES,
@@ -73,19 +75,39 @@ def trace(
         objective: what gradients are taken of.
         training: whether dropout is active.
     """
-    with _dropout(recorder, seed) if training else nullcontext():
-        return _trace(recorder, minibatch, frozenset(needs), depth, seed, objective)
+    with _dropout(recorder, seed) if training else nullcontext(recorder) as running:
+        return _trace(running, minibatch, frozenset(needs), depth, seed, objective)
 
 
 @contextmanager
-def _dropout(recorder: Recorder, seed: int) -> Iterator[None]:
+def _dropout(recorder: Recorder, seed: int) -> Iterator[Recorder]:
     with torch.random.fork_rng():
-        torch.manual_seed(seed)
         recorder.train(True)
         try:
-            yield
+            yield cast(Recorder, _SameDropout(recorder, seed))
         finally:
             recorder.train(False)
+
+
+class _SameDropout:
+    """A recorder whose passes all drop the same units, whichever passes there are.
+
+    Args:
+        recorder: of the network.
+        seed: of dropout.
+    """
+
+    def __init__(self, recorder: Recorder, seed: int) -> None:
+        self._recorder = recorder
+        self._seed = seed
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._recorder, name)
+
+    def record(self, *arguments: Any, **settings: Any) -> Recording:
+        """As that of the recorder."""
+        torch.manual_seed(self._seed)
+        return self._recorder.record(*arguments, **settings)
 
 
 def _trace(
@@ -102,7 +124,7 @@ def _trace(
     # First, while nothing else is held: what these passes leave behind is small.
     _pass_alone(found, recorder, needs, wanted)
     needs -= _ALONE | OF_SHAPES
-    fields = frozenset().union(*(QUANTITIES[need] for need in needs)) - {"embedding"}
+    fields = frozenset().union(*(QUANTITIES[need] for need in needs)) - NOT_FIELDS
     if needs & OF_OBJECTIVE:
         fields |= {wanted.field}
     if needs & _WITH_GRADIENTS:

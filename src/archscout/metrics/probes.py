@@ -32,11 +32,13 @@ def gaussian_outputs(recorder: Recorder, minibatch: Tensor, seed: int) -> tuple[
     with torch.inference_mode():
         like = recorder.embed(minibatch)
         shape = tuple(like.shape)
-        embeddings = standard_normal((seed, _GAUSSIAN), shape).to(like)
+        # A copy, and both before the first pass: a network may change its inputs in place.
+        embeddings = standard_normal((seed, _GAUSSIAN), shape).to(like, copy=True)
         change = standard_normal((seed, _PERTURBATION), shape).to(like)
+        moved = embeddings + PERTURBATION * change
         first, second = (
             recorder.record(minibatch, frozenset({"output"}), embeddings=at).output
-            for at in (embeddings, embeddings + PERTURBATION * change)
+            for at in (embeddings, moved)
         )
     assert first is not None and second is not None
     return first, second
@@ -124,7 +126,7 @@ def noised_gradient(
     with torch.enable_grad():
         embeddings = recorder.embed(minibatch).detach()
         variance = embeddings.var(1, unbiased=False, keepdim=True)
-        drawn = noise(seed, tuple(embeddings.shape)).to(embeddings.device)
+        drawn = noise(seed, tuple(embeddings.shape)).to(embeddings)
         noised = embeddings + amplitude * variance * drawn
         gradients = []
         size = recorder.inputs_at_once(minibatch, frozenset({wanted.field}))

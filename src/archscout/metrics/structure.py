@@ -178,14 +178,20 @@ def hook_all(
 ) -> None:
     """Call a function with these arguments, a module's inputs and its output.
 
+    Inputs given by keyword stand behind the others, in the order in which they were given.
     A result that is not None takes the place of the output.
     """
     for module in modules:
         hook = partial(_drop_module, function, leading)
-        stack.enter_context(module.register_forward_hook(hook))
+        stack.enter_context(module.register_forward_hook(hook, with_kwargs=True))
 
 
 def _drop_module(
-    function: Callable[..., Any], leading: Sequence[Any], _module: Any, inputs: Any, output: Any
+    function: Callable[..., Any],
+    leading: Sequence[Any],
+    _module: Any,
+    inputs: tuple[Any, ...],
+    keywords: dict[str, Any],
+    output: Any,
 ) -> Any:
-    return function(*leading, inputs, output)
+    return function(*leading, (*inputs, *keywords.values()), output)

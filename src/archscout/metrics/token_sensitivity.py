@@ -36,7 +36,8 @@ def token_sensitivity(trace: Trace) -> float:
     lag, y the last step's output and v standard normal, in units of the output's standard deviation
     over that of the embeddings, so that no scaling of either matters; the geometric mean over both
     lags. The deviations are taken over all steps, the way from the zero state among them: next to
-    an output that drifts far off, little moves it.
+    an output that drifts far off, little moves it. A chaotic network, whose gradients explode, has
+    a large one: beyond 1, more says nothing good.
     """
     gradient, embeddings, output = trace.last_step_gradient, trace.embeddings, trace.output
     assert gradient is not None and embeddings is not None and output is not None

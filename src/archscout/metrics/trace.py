@@ -29,14 +29,14 @@ _NOISED = {
     for amplitude in NOISE_AMPLITUDES
 }
 
-# Each quantity of a trace, and the fields of a recording that it is made from.
+# Each quantity of a trace, and what of `recording.Recorder.recordable` it is made from.
 QUANTITIES: dict[str, frozenset[str]] = {
     "parameters": frozenset(),
     "flops": frozenset(),
     "depth": frozenset(),
     "width": frozenset(),
     "output": frozenset({"output"}),
-    "embeddings": frozenset({"embedding"}),
+    "embeddings": frozenset({"embedding", "embedding_by_step"}),
     "hidden_states": frozenset({"hidden_states"}),
     "activations": frozenset({"activations"}),
     "preactivations": frozenset({"preactivations"}),
@@ -58,8 +58,10 @@ QUANTITIES: dict[str, frozenset[str]] = {
     "hessian_gradient_products": frozenset({"linear_uses", "output"}),
     "synaptic_flow": frozenset({"embedding", "linears", "output"}),
     "layer_probes": frozenset({"embedding", "hidden_states", "layer_input"}),
-    "last_step_gradient": frozenset({"embedding", "output"}),
+    "last_step_gradient": frozenset({"embedding", "output", "output_by_step"}),
 }
+# Those that are no fields of a recording.
+NOT_FIELDS = frozenset({"embedding", "embedding_by_step", "output_by_step"})
 
 # Known from shapes alone: no pass over the minibatch is needed.
 OF_SHAPES = frozenset({"parameters", "flops", "depth", "width"})

@@ -20,7 +20,13 @@ import torch
 from torch import Tensor, nn
 
 from archscout.errors import InputError
-from archscout.metrics.modules import ModuleRecorder, Reasons, first_tensor
+from archscout.metrics.modules import (
+    ModuleRecorder,
+    Reasons,
+    first_tensor,
+    why_no_weights,
+    why_not_by_step,
+)
 from archscout.metrics.structure import (
     attention_layers,
     configured,
@@ -92,6 +98,7 @@ class TransformerRecorder(ModuleRecorder):
         self._embedding_candidates = input_embeddings(module)
         self._positions = position_embedding(module, self._layers, self._embedding_candidates)
         self._survey = Survey()
+        self._output_shape: tuple[int, ...] = ()
 
     def __enter__(self) -> Self:
         try:
@@ -110,18 +117,20 @@ class TransformerRecorder(ModuleRecorder):
         survey = self._survey
         reasons = {
             "output": None,
+            "output_by_step": why_not_by_step("output", self._output_shape, self._embedded_shape),
             "embedding": self._why_no_embedding(),
+            "embedding_by_step": self._why_no_embedding_by_step(),
             "hidden_states": survey.why_no_states(*self._inputs),
-            "layer_input": survey.why_no_states(*self._inputs),
+            "layer_input": survey.why_no_states(*self._inputs) or self._why_no_common_length(),
             "activations": survey.why_no_activations(),
-            "linears": None,
+            "linears": why_no_weights(m.weight for m in self._linear_modules()),
             "preactivations": survey.why_no_activations(),
             "projections": survey.why_no_projections(*self._inputs),
             "softmaxes": survey.why_no_softmaxes(),
             "position_embedding": self._why_no_positions(),
             "loss": self._why_no_loss(),
         }
-        return Reasons(reasons, lambda: self._why_no_linear_uses({}))
+        return Reasons(reasons, {"linear_uses": lambda: self._why_no_linear_uses(reasons)})
 
     @property
     def depth(self) -> int:
@@ -167,9 +176,8 @@ class TransformerRecorder(ModuleRecorder):
                 hook_all(stack, [layer.module for layer in self._layers], self._state, recording)
             if "layer_input" in wanted:
                 first = self._survey.states[0][0]
-                stack.enter_context(
-                    first.register_forward_pre_hook(partial(self._entering, recording))
-                )
+                hook = partial(self._entering, recording)
+                stack.enter_context(first.register_forward_pre_hook(hook, with_kwargs=True))
             activations = dict.fromkeys(m for layer in self._layers for m in layer.activations)
             if "activations" in wanted:
                 hook_all(stack, activations, self._activated, recording)
@@ -205,12 +213,23 @@ class TransformerRecorder(ModuleRecorder):
         returned = self._time_first(state)
         return returned if isinstance(output, Tensor) else (returned, *output[1:])
 
-    def _entering(self, recording: Recording, _module: nn.Module, inputs: Any) -> Any:
+    def _entering(
+        self,
+        recording: Recording,
+        module: nn.Module,
+        inputs: tuple[Any, ...],
+        keywords: dict[str, Any],
+    ) -> Any:
         if recording.layer_input is not None:  # layers that share one module
             return None
-        entering = self._time_first(first_tensor(inputs))
-        recording.layer_input = entering
-        return (self._time_first(entering), *inputs[1:])
+        if inputs:
+            entering = recording.layer_input = self._time_first(first_tensor(inputs))
+            return (self._time_first(entering), *inputs[1:]), keywords
+        # In the order of its parameters: masks may be given before what it reads.
+        names = (*inspect.signature(module.forward).parameters, *keywords)
+        name = next(n for n in names if isinstance(keywords.get(n), Tensor))
+        entering = recording.layer_input = self._time_first(keywords[name])
+        return inputs, keywords | {name: self._time_first(entering)}
 
     def _activated(self, recording: Recording, _inputs: Any, output: Tensor) -> Tensor:
         kept = self._time_first(output)
@@ -299,7 +318,7 @@ class TransformerRecorder(ModuleRecorder):
                 for look in of_layer:
                     look.watch(stack, self._time_first)
             result = self._run()
-        self._output(result)
+        self._output_shape = tuple(self._output(result).shape)
         survey.has_loss = _loss(result) is not None
         for layer, of_layer in zip(self._layers, looks, strict=True):
             survey.add(layer, of_layer)
@@ -311,6 +330,27 @@ class TransformerRecorder(ModuleRecorder):
         if not self._embedding_candidates:
             return "it has no torch.nn.Embedding, and its input is of integers"
         return "its input embedding took no part in its forward"
+
+    @property
+    def _embedded_shape(self) -> tuple[int, ...]:
+        """(T, B, ...)."""
+        return tuple(self.embed(self.minibatch).shape)
+
+    def _why_no_embedding_by_step(self) -> str | None:
+        for _, shape in self._survey.states:
+            if len(shape) == 3:
+                by_step = (shape[1], shape[0], shape[2]) if self._batch_first else shape
+                if reason := why_not_by_step("hidden states", by_step, self._embedded_shape):
+                    return reason
+        return None
+
+    def _why_no_common_length(self) -> str | None:
+        """Why steps of a layer cannot be told to be those of the one before."""
+        shapes = [shape for _, shape in self._survey.states]
+        lengths = sorted({shape[1 if self._batch_first else 0] for shape in shapes})
+        if len(lengths) > 1:
+            return f"its blocks return {' or '.join(map(str, lengths))} positions"
+        return None
 
     def _why_no_positions(self) -> str | None:
         if self._positions is not None:

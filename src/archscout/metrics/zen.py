@@ -24,6 +24,6 @@ def zen_score(trace: Trace) -> float:
     """
     assert trace.gaussian_outputs is not None
     outputs, moved = trace.gaussian_outputs
-    distances = (outputs.double() - moved.double()).abs_().transpose(0, 1).flatten(1).sum(1)
-    distance = float(distances.mean())
+    # Whatever the axes of the output are: inputs may have been pooled, or numbered first.
+    distance = float((outputs.double() - moved.double()).abs_().sum()) / trace.minibatch.shape[1]
     return math.log(distance) if distance else -math.inf

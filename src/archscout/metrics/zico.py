@@ -16,13 +16,16 @@ from archscout.metrics.trace import Trace
     needs={"gradient_statistics"},
     larger_is_better=True,
     source="Li et al. 2023, section 3.4",
-    undefined="gradients of weights are not finite",
+    undefined="gradients of weights are not finite, or the minibatch has one input only",
 )
 def zico(trace: Trace) -> float:
     """Σ over linear maps of log Σ over weights of mean |g| / std(g), over the inputs' gradients g.
 
     The deviation is that of g, as in the released code. Weights whose gradient does not vary, and
-    maps without any other, are left out, as there.
+    maps without any other, are left out, as there. It is a ratio, so a network whose gradients
+    hardly depend on the input scores higher than one that tells its inputs apart.
     """
+    if trace.minibatch.shape[1] < 2:
+        return math.nan
     sums = [statistics.signal_to_noise for statistics in trace.gradient_statistics]
     return sum(math.log(ratio) for ratio in sums if ratio != 0)

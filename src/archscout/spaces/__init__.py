@@ -11,6 +11,7 @@ from typing import Any
 from archscout.errors import InputError
 from archscout.spaces.base import Scale, Space
 from archscout.spaces.flexibert import EncoderGenotype, EncoderScale, FlexibertSpace
+from archscout.spaces.identity import network_fingerprint
 from archscout.spaces.recurrent import Recipe, RecurrentScale, RecurrentSpace
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "Space",
     "available",
     "get",
+    "network_fingerprint",
 ]
 
 

@@ -6,10 +6,12 @@ neither is what the genotype says (Serianni and Kalita 2023, released code).
 
 from __future__ import annotations
 
+import hashlib
+import json
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from archscout.spaces.flexibert.genotype import EncoderGenotype, EncoderLayer
+from archscout.spaces.flexibert.genotype import EncoderGenotype, EncoderLayer, fingerprint
 
 Reading = Literal["declared", "scored", "trained"]
 
@@ -85,6 +87,22 @@ def plan(genotype: EncoderGenotype, reading: Reading) -> Plan:
             )
         )
     return Plan(hidden_size, tuple(layers))
+
+
+def network_fingerprint(genotype: EncoderGenotype, reading: Reading) -> str:
+    """Sixteen hexadecimal digits that genotypes share which stand for one network in a reading.
+
+    Each declares a network of its own, whose fingerprint is the genotype's; the other readings
+    throw away some of what it says.
+
+    Args:
+        genotype: of the space.
+        reading: see `plan`.
+    """
+    if reading == "declared":
+        return fingerprint(genotype)
+    document = json.dumps(plan(genotype, reading).arguments(), sort_keys=True)
+    return hashlib.sha256(document.encode()).hexdigest()[:16]
 
 
 def _operation(layer: EncoderLayer) -> str:

@@ -29,7 +29,9 @@ _ROLES = {
 }
 _FIELDS = (
     "output",
+    "output_by_step",
     "embedding",
+    "embedding_by_step",
     "hidden_states",
     "layer_input",
     "activations",

@@ -43,6 +43,7 @@ class RecurrentRecorder:
     recordable: Mapping[str, str | None] = {
         **dict.fromkeys(("output", "hidden_states", "activations", "embedding", "loss")),
         **dict.fromkeys(("layer_input", "linears", "linear_uses")),
+        **dict.fromkeys(("embedding_by_step", "output_by_step")),
         **dict.fromkeys(("projections", "softmaxes", "position_embedding"), "it has no attention"),
         "preactivations": "it is not a transformer",
     }
