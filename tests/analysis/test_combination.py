@@ -90,6 +90,12 @@ def test_texts_are_parsed() -> None:
     assert found[0].name == "log(linear_memory+hidden_covariance[2])"
 
 
+def test_a_sign_within_brackets_belongs_to_a_formula() -> None:
+    formula = "formula:mean(l2(hidden_states + hidden_states))"
+    (found,) = parse_combinations([f"{formula} + parameters+hidden_covariance[2]"], "other")
+    assert found.members == (formula, "parameters", "hidden_covariance[2]")
+
+
 @pytest.mark.parametrize(
     ("text", "method", "message"),
     [

@@ -9,11 +9,10 @@ import pytest
 
 import made_up
 from archscout import benchmarks
-from archscout.analysis import contest
 from archscout.analysis.combination import Combination
-from archscout.analysis.contest import Rules, hold
+from archscout.analysis.contest import Rules, hold, holding
 from archscout.analysis.contest.at_hand import at_hand, scale_of
-from archscout.analysis.contest.page import write_contest
+from archscout.analysis.contest.page import _searches, write_contest
 from archscout.analysis.contest.standings import BASELINES, standings, verdicts
 from archscout.analysis.contest.timing import REFERENCE, TIMINGS, milliseconds
 from archscout.analysis.statistics import compare
@@ -33,8 +32,8 @@ def tiny():
         return scale_of(benchmark).resized(batch_size=4, sequence_length=8)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(contest, "scale_of", small)
-        patch.setattr(contest, "BASELINES", tuple(b for b in BASELINES if b != "flops"))
+        patch.setattr(holding, "scale_of", small)
+        patch.setattr(holding, "BASELINES", tuple(b for b in BASELINES if b != "flops"))
         yield
 
 
@@ -113,7 +112,7 @@ def test_records_and_the_overall_table(held):
 
 
 def test_size_baselines_take_part_unasked(held):
-    known = available("other").keys() & set(contest.BASELINES)
+    known = available("other").keys() & set(holding.BASELINES)
     assert "parameters" in known
     assert known <= set(held.rounds[0].standings.index)
 
@@ -226,14 +225,57 @@ def test_metrics_are_scored_where_they_are_defined(two, text, tmp_path):
     [
         ({"metrics": ["l2_norm", "no_such"]}, "unknown metric 'no_such'"),
         ({"rules": Rules(searches=["zen"]), "metrics": METRICS}, "search 'zen' is by no metric"),
+        (
+            {"rules": Rules(searches=["hidden_covariance[9]"]), "metrics": ["hidden_covariance"]},
+            r"search 'hidden_covariance\[9\]' is by no metric",
+        ),
         ({"limit": 0}, "limit is 0"),
+        ({"limit": 2}, "of 2 architectures . have a result; at least 3"),
         ({"text": "no such text"}, "no text"),
+        ({"device": "no such device"}, "device 'no such device'"),
+        ({"seed": -1}, "seed is -1"),
+        ({"workers": 0}, "workers is 0"),
+        ({"minibatches": 10**6}, "minibatch"),
     ],
 )
-def test_bad_settings(two, text, tmp_path, settings, message):
+def test_bad_settings_claim_no_folder(two, text, tmp_path, settings, message):
     arguments = {"text": text, "metrics": ["l2_norm"], "rules": RULES} | settings
+    benchmarks = two[:1] if "searches" in str(settings) else two
     with pytest.raises(InputError, match=message):
-        hold(out=tmp_path / "out", benchmarks=two, **arguments)
+        hold(out=tmp_path / "out", benchmarks=benchmarks, **arguments)
+    assert not (tmp_path / "out").exists()
+
+
+def test_one_process_at_a_time_holds_a_contest(two, text, tmp_path):
+    refused = []
+
+    @contextmanager
+    def again(what):
+        if not refused:
+            with pytest.raises(InputError, match="another process writes to") as error:
+                hold(benchmarks=two[:1], resume=True, **arguments)
+            refused.append(error)
+        yield lambda done, total: None
+
+    arguments = {"out": tmp_path / "out", "text": text, "metrics": METRICS, "rules": RULES}
+    hold(benchmarks=two[:1], stage=again, **arguments)
+    assert refused
+
+
+def test_a_search_that_a_benchmark_cannot_make_is_told(two, text, tmp_path):
+    done = hold(
+        out=tmp_path / "out",
+        benchmarks=two,
+        text=text,
+        metrics=["softmax_confidence", "l2_norm"],
+        rules=Rules(["softmax_confidence", "l2_norm"], timed=1, orders=20, resamples=20),
+    )
+    assert [list(judged.left_out) for judged in done.rounds] == [["softmax_confidence"], []]
+    assert "softmax_confidence" in set(done.rounds[1].searches["search"])
+    section = _searches(done, done.rounds[0])
+    assert list(section.remarks) == [
+        "No search by `softmax_confidence`: these networks have no scores of it."
+    ]
 
 
 @pytest.mark.parametrize(

@@ -15,12 +15,14 @@ from scipy import stats
 
 import made_up
 from archscout import benchmarks
-from archscout.analysis.evaluation import evaluate
+from archscout.analysis.combination import Combination
+from archscout.analysis.evaluation import evaluate, prepare
 from archscout.analysis.evaluation_folder import SCORES
 from archscout.analysis.evaluation_page import summary, write_evaluation
 from archscout.analysis.reliability import reliability
 from archscout.benchmarks import DataFolder
 from archscout.errors import InputError
+from archscout.metrics import available
 from archscout.scoring import Scorer
 
 METRICS = ["hidden_covariance", "activation_distance"]
@@ -190,6 +192,38 @@ def test_a_score_that_is_not_finite_ranks_last(cells, tmp_path):
     assert done.problems["activation_distance"] == already + 1
 
 
+def test_a_formula_is_combined_where_no_metric_is_named(cells, tmp_path):
+    formula = "formula:mean(l2(hidden_states))"
+    combined = Combination((formula, "parameters"))
+    scale = cells.space.scales["fast"].resized(batch_size=2, sequence_length=6)
+    prepared = prepare(cells, scale=scale, combinations=[combined], limit=3)
+    assert [*available("other"), formula] == list(prepared.settings.metrics)
+    done = prepared.run(tmp_path)
+    assert done.scores[combined.name].notna().all()
+
+
+def test_combinations_leave_the_settings_of_every_metric_alone(cells):
+    combined = Combination(("linear_memory", "parameters"))
+    assert prepare(cells, combinations=[combined]).settings == prepare(cells).settings
+
+
+def test_a_combination_of_a_layer_that_no_network_has(cells):
+    combined = Combination(("parameters", "hidden_covariance[9]"))
+    with pytest.raises(InputError, match=r"there will be no scores of hidden_covariance\[9\]"):
+        prepare(cells, combinations=[combined])
+
+
+def test_what_will_be_scored_is_known_beforehand(cells):
+    prepared = prepare(cells, metrics=["hidden_covariance", "l2_norm", "synflow"])
+    for name in ("hidden_covariance", "hidden_covariance[3]", "l2_norm", "parameters"):
+        assert prepared.will_score(name)
+    for name in ("hidden_covariance[4]", "zen", "softmax_confidence", "no_such"):
+        assert not prepared.will_score(name)
+    alone = prepare(cells, metrics=["hidden_covariance[2]"])
+    assert alone.will_score("hidden_covariance[2]")
+    assert not alone.will_score("hidden_covariance[3]")
+
+
 def test_a_layer_that_a_network_lacks_is_no_score(tmp_path):
     folder = DataFolder(made_up.encoder_data(tmp_path / "data"))
     found = benchmarks.load("nas-bench-bert", folder)
@@ -258,6 +292,8 @@ def test_fewer_than_three_architectures(cells, tmp_path):
     with pytest.raises(InputError, match="3"):
         done.compare()
     assert len(rows(tmp_path)) == 2
+    with pytest.raises(InputError, match=r"of 2 architectures \d have a result; at least 3"):
+        prepare(cells, metrics=["activation_distance"], limit=2).check_comparable()
 
 
 def test_the_page_holds_tables_and_figures(cells, tmp_path):

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from archscout.analysis import contest
+from archscout.analysis.contest import holding
 from archscout.cli.contest import _blocks
 
 QUICK = (
@@ -18,13 +18,13 @@ QUICK = (
 @pytest.fixture(autouse=True)
 def tiny(monkeypatch):
     """Contests at a scale that takes no time, without counting operations."""
-    given = contest.scale_of
+    given = holding.scale_of
 
     def small(benchmark):
         return given(benchmark).resized(batch_size=4, sequence_length=8)
 
-    monkeypatch.setattr(contest, "scale_of", small)
-    monkeypatch.setattr(contest, "BASELINES", ("parameters", "depth"))
+    monkeypatch.setattr(holding, "scale_of", small)
+    monkeypatch.setattr(holding, "BASELINES", ("parameters", "depth"))
 
 
 def run(archscout, words, tmp_path, *arguments):
@@ -36,13 +36,13 @@ def run(archscout, words, tmp_path, *arguments):
 
 @pytest.mark.slow
 def test_a_table_a_page_and_what_is_missing(archscout, words, tmp_path, monkeypatch):
-    given = contest.at_hand
+    given = holding.at_hand
 
     def one(folder):
         found, absent = given(folder)
         return found[:1], absent
 
-    monkeypatch.setattr(contest, "at_hand", one)
+    monkeypatch.setattr(holding, "at_hand", one)
     result = run(archscout, words, tmp_path)
     assert result.code == 0
     for name in ("l2_norm", "hidden_covariance[1]", "parameters", "mini-rnn"):
@@ -72,7 +72,7 @@ def test_stopped_it_says_how_to_go_on(archscout, words, tmp_path, monkeypatch):
     def stop(*arguments):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(contest, "milliseconds", stop)
+    monkeypatch.setattr(holding, "milliseconds", stop)
     result = run(archscout, words, tmp_path)
     assert result.code == 130
     assert f"what was scored and timed is in {tmp_path / 'out'}" in result.err
@@ -92,6 +92,7 @@ def test_stopped_it_says_how_to_go_on(archscout, words, tmp_path, monkeypatch):
         (("archscout-mini-rnn", "--timed", "3"), "--timed is accepted with --all only"),
         (("--all", "--timed", "0"), "timed is 0"),
         (("--all", "--orders", "0"), "orders is 0"),
+        (("--all", "--limit", "2", "--text", "python-docs"), "at least 3 are accepted"),
         (("--all", "--metrics", "l2_nrm"), "did you mean l2_norm"),
         (("--all", "--metrics", "l2_norm", "--searches", "x"), "search 'x' is by no metric"),
     ],

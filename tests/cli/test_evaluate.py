@@ -61,6 +61,7 @@ def test_an_ablation_takes_ten_draws(archscout, data, tmp_path):
         (("--reading", "trained"), "reading"),
         (("--data-dir", "nowhere"), "archscout data"),
         (("--limit", "2"), "at least 3"),
+        (("--resamples", "0"), "resamples is 0"),
         (("--metric-file", "nothing.py"), "nothing.py"),
     ],
 )
@@ -69,6 +70,7 @@ def test_mistakes_are_one_message(archscout, data, tmp_path, arguments, message)
     assert result.code == 2
     assert message in result.err.replace("\n", " ")
     assert "Traceback" not in result.err
+    assert not (tmp_path / "out").exists()
 
 
 def test_an_unknown_benchmark(archscout):

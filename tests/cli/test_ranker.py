@@ -12,6 +12,9 @@ import time
 import pytest
 
 import made_up
+from archscout.cli.ranker_scoring import Scoring
+from archscout.errors import InputError
+from archscout.metrics import registry
 from archscout.ranking import estimators
 
 FAST = ("--metrics", "parameters,l2_norm", "--text", "python-docs", "--resamples", 50)
@@ -40,7 +43,8 @@ def fitted(run, tmp_path):
 
 
 def test_fit_judge_and_score(run, fitted, archscout, tmp_path):
-    assert "32 labels" in fitted.out and "(chosen)" in fitted.out and "a.ranker" in fitted.out
+    assert "32 labels of 32 architectures" in " ".join(fitted.out.split())
+    assert "(chosen)" in fitted.out and "a.ranker" in fitted.out
     assert "Modified data: train_logs_wikitext-2/logs.zip" in fitted.err
 
     judged = run("judge", "a.ranker", "archscout-mini-rnn", "--resamples", 50, "--json")
@@ -70,8 +74,12 @@ def test_folds_of_one_benchmark(run):
     assert (document["folds"], document["shared"]) == (3, 32)
 
 
-def test_scores_are_kept_and_gone_on_with(run, fitted):
+def test_scores_are_kept_and_gone_on_with(run, fitted, tmp_path):
     command = ("fit", "nas-bench-nlp", *FAST, "--out", "b.ranker")
+    assert run(*command).code == 0  # what is finished is not scored again
+    (scores,) = tmp_path.glob("evaluations/ranker/*/scores.jsonl")
+    whole = scores.read_bytes()
+    scores.write_bytes(whole[: whole.index(b"\n") + 1])
     refused = run(*command)
     assert refused.code == 2
     assert "--resume, or name another folder with --evaluations" in refused.err.replace("\n", " ")
@@ -79,12 +87,31 @@ def test_scores_are_kept_and_gone_on_with(run, fitted):
     assert again.code == 0, again.err
     document = json.loads(again.out)
     assert document["labels"] == 32 and document["metrics"] == ["parameters", "l2_norm"]
-    other = run("fit", "nas-bench-nlp", "--out", "c.ranker", "--resume", "--metrics", "l2_norm")
-    assert other.code == 2 and "name another folder with --evaluations" in other.err
+    assert len(scores.read_bytes().splitlines()) == len(whole.splitlines())
     scores = ("score", "a.ranker", "lstm", "gru", "--evaluations", "scores", "--json")
     first = run(*scores)
     assert first.code == 0, first.err
     assert run(*scores, "--resume").out == first.out
+
+
+def test_metrics_of_ones_own_are_features_by_default(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(registry, "_METRICS", dict(registry._METRICS))
+    (tmp_path / "own.py").write_text(
+        "from archscout import metric\n\n"
+        '@metric(needs=("hidden_states",), larger_is_better=True)\n'
+        "def my_own(trace):\n    return 1.0\n"
+    )
+    asked = []
+
+    def evaluate(self, found, arguments):
+        asked.append(arguments)
+        raise InputError("enough")
+
+    monkeypatch.setattr(Scoring, "_evaluate", evaluate)
+    for command in (("fit", "nas-bench-nlp", "--out", "x"), ("judge", *2 * ("nas-bench-nlp",))):
+        done = run(*command, "--metric-file", "own.py")
+        assert "enough" in done.err
+        assert {"my_own", "parameters"} <= set(asked.pop()["metrics"])
 
 
 @pytest.mark.parametrize(
@@ -98,6 +125,12 @@ def test_scores_are_kept_and_gone_on_with(run, fitted):
         (("judge", "a.ranker", "archscout-mini-flexibert"), "is for space rnn"),
         (("judge", "a.ranker", "archscout-mini-rnn", "--folds", 3), "--folds 3: a finished ranker"),
         (("judge", "a.ranker", "archscout-mini-rnn", "--hidden-size", 9), "--hidden-size 9: a"),
+        (("judge", "a.ranker", "archscout-mini-rnn", "--seeds", 4), "--seeds 4: a finished"),
+        (("judge", "a.ranker", "archscout-mini-rnn", "--seed", -1), "seed is -1"),
+        (("judge", "a.ranker", "nas-bench-nlp"), "all 32 trained architectures of nas-bench-nlp"),
+        (("fit", "nas-bench-nlp", "--out", "."), "cannot write .: it is a folder"),
+        (("fit", "nas-bench-nlp", "nas-bench-nlp", "--out", "x"), "is given twice"),
+        (("fit", "nas-bench-nlp", "archscout-mini-flexibert", "--out", "x"), "of one space"),
         (("judge", "a.ranker", "archscout-mini-rnn", "--text", "words.txt"), "SHA-256"),
         (("judge", "nas-bench-nlp", "nas-bench-nlp", *FAST, "--folds", 40), "folds is 40"),
         (("score", "a.ranker", "lstn"), "did you mean lstm"),
@@ -112,6 +145,8 @@ def test_mistakes_are_one_message(run, request, tmp_path, arguments, message):
     done = run(*arguments, *(("--resume",) if arguments[0] == "judge" else ()))
     assert done.code == 2
     assert message in done.err.replace("\n", " ")
+    if "a.ranker" not in arguments:
+        assert not (tmp_path / "evaluations").exists()  # nothing was scored before it was said
     assert "Traceback" not in done.err and len(done.err.splitlines()) <= 2
 
 

@@ -22,9 +22,11 @@ from scipy import stats
 from archscout.analysis.figures import bars
 from archscout.discovering import discover, write_discovery
 from archscout.discovering.folder import GENERATIONS, QUANTITIES, SETTINGS, DiscoveryFolder
+from archscout.discovering.grammar import Grammar, seeded
 from archscout.discovering.page import judgement, verdict
 from archscout.discovering.parts import divide
 from archscout.errors import InputError
+from archscout.metrics.formula_operations import TERMINALS
 from archscout.scoring import Scorer
 
 
@@ -229,6 +231,21 @@ def test_known_metrics_to_judge_beside(run, tmp_path):
     assert names == [done.metric, "l2_norm", "hidden_covariance[2]"]
 
 
+def test_the_formula_itself_may_be_among_the_known_metrics(run, whole, tmp_path):
+    folder = shutil.copytree(whole.folder, tmp_path / "again")
+    done = run(folder, references=[whole.metric, "parameters"], resume=True)
+    assert done.metric == whole.metric
+    assert list(done.comparisons["judging"].table.index) == [done.metric, "parameters"]
+    assert "`parameters`" in verdict(done)
+
+
+@pytest.mark.parametrize("name", TERMINALS)
+def test_a_number_can_be_made_of_each_quantity_alone(name):
+    with seeded(0):
+        grammar = Grammar([name])
+        assert all(grammar.draw().type.is_number for _ in range(20))
+
+
 def test_quantities_by_default_are_all_that_the_networks_have(run, tmp_path):
     done = run(tmp_path, quantities=None, generations=1, population=4)
     stored = next(iter((tmp_path / QUANTITIES).iterdir()))
@@ -247,6 +264,9 @@ def test_quantities_by_default_are_all_that_the_networks_have(run, tmp_path):
         ({"generations": 0}, "generations is 0; a positive whole number"),
         ({"population": 0}, "population is 0"),
         ({"candidates": -1}, "candidates is -1"),
+        ({"resamples": 0}, "resamples is 0"),
+        ({"quantities": []}, "quantities names none; accepted are hidden_states"),
+        ({"references": []}, "no metric was named"),
         ({"penalty": 1.0}, "penalty is 1; from 0"),
         ({"seed": -1}, "seed is -1"),
         ({"split_seed": -1}, "seed is -1"),

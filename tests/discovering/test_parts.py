@@ -7,8 +7,10 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
+from archscout.benchmarks import load
 from archscout.discovering.parts import LEAST, divide, results
 from archscout.errors import InputError
+from archscout.spaces import network_fingerprint
 
 
 def names(parts):
@@ -77,3 +79,15 @@ def test_results_are_turned_so_that_larger_is_better(cells):
         -cells.results["test_loss"]["3"],
         -cells.results["test_loss"]["1"],
     ]
+
+
+def test_no_network_is_in_two_parts():
+    encoders = load("archscout-mini-flexibert")
+    space = encoders.space
+    scale = space.scales["fast"].resized(reading="trained")
+    parts = divide(encoders, scale=scale)
+    marks = [
+        {network_fingerprint(space, encoders.architectures[name], scale) for name in part}
+        for part in names(parts)
+    ]
+    assert sum(map(len, marks)) == len(set().union(*marks)) < len(encoders)

@@ -9,6 +9,8 @@ from sklearn.tree import DecisionTreeRegressor
 from archscout.analysis.evaluation import evaluate
 from archscout.errors import InputError
 from archscout.ranking import estimators, fit, forward_metrics, judge, judge_by_folds
+from archscout.ranking.estimators import cross_validate
+from archscout.ranking.examples import examples
 from archscout.ranking.judging import RANKER
 
 
@@ -73,7 +75,7 @@ def test_a_finished_ranker_is_judged_on_what_it_has_not_seen(noisy):
     found = judge(ranker, half)
     assert found.shared == 20
     assert list(found.predictions.index) == [f"b-{i}" for i in range(40, 60)]
-    with pytest.raises(InputError, match="at least 3"):
+    with pytest.raises(InputError, match=r"all 40 trained .* were learned from; at least 3 others"):
         judge(ranker, noisy(40, dataset="b"))
 
 
@@ -94,6 +96,62 @@ def test_without_shared_architectures_one_ranker_predicts_all(noisy):
     assert (found.folds, found.shared, found.labels) == (1, 0, (40, 40))
     direct = judge(fit(noisy(40)), noisy(40, seed=1, first=40))
     assert found.predictions.equals(direct.predictions)
+
+
+OTHERS = {"SDP": "WMA", "WMA": "SDP", "DFT": "DCT", "DCT": "DFT", 5: 9, 9: 5}
+
+
+def with_other_operations(done):
+    """The same scores and results of encoders whose first layer mixes in another way."""
+    space, changed = done.benchmark.space, {}
+    for name, encoder in done.benchmark.architectures.items():
+        document = space.to_dict(encoder)
+        first = document["nas_config"]["encoder_layers"][0]
+        first["operation_parameter"] = OTHERS[first["operation_parameter"]]
+        changed[name] = space.parse(document)
+    return replace(done, benchmark=replace(done.benchmark, architectures=changed))
+
+
+def test_encoders_that_are_scored_as_one_network_are_not_unseen(noisy):
+    as_trained = noisy(30, space="flexibert", scale={"reading": "trained"})
+    others = with_other_operations(as_trained)
+    found = judge_by_folds(as_trained, others, folds=6)
+    assert found.folds == 6 and found.shared == fit(as_trained).information.architectures < 30
+    with pytest.raises(InputError, match="all 30 trained architectures of planted"):
+        judge(fit(as_trained), others)
+    as_declared = noisy(30, space="flexibert", scale={"reading": "declared"})
+    assert judge(fit(as_declared), with_other_operations(as_declared)).shared == 0
+
+
+def test_repeated_trainings_of_an_architecture_count_once(noisy):
+    twice = [noisy(40, dataset="a"), noisy(40, dataset="b")]
+    information = fit(twice).information
+    assert (information.labels, information.architectures) == (80, 40)
+    found = examples(twice, list(information.features.finite))
+    assert set(cross_validate(found, seed=0, resamples=1).table["n"]) == {40}
+
+
+def test_metrics_are_chosen_as_they_are_judged(planted):
+    rng = np.random.default_rng(0)
+    losses = rng.normal(size=40)
+    first = -losses + 0.1 * rng.normal(size=40)
+    scores = {"l2_norm": np.stack([first, 1e6 * rng.normal(size=40)], axis=1)}
+    done = planted(scores, losses)
+    found = judge_by_folds(done, done, folds=3)
+    assert found.baselines["l2_norm"] == found.comparison.table.loc["l2_norm", "kendall"] > 0.2
+
+
+def test_numbers_of_the_bootstrap_that_are_not_possible(noisy):
+    done, other = noisy(40), noisy(40, seed=1, first=40)
+    ranker = fit(done)
+    for wrong, message in (({"seed": -1}, "seed is -1"), ({"resamples": 0}, "resamples is 0")):
+        for use in (
+            lambda wrong=wrong: fit(done, **wrong),
+            lambda wrong=wrong: judge(ranker, other, **wrong),
+            lambda wrong=wrong: judge_by_folds(done, other, **wrong),
+        ):
+            with pytest.raises(InputError, match=message):
+                use()
 
 
 def test_a_seed_decides_everything(noisy):
@@ -210,6 +268,8 @@ def test_folds_that_are_not_possible(noisy):
     for folds in (1, 41):
         with pytest.raises(InputError, match=f"folds is {folds}; from 2 to 40 are accepted"):
             judge_by_folds(noisy(40), noisy(40), folds=folds)
+        with pytest.raises(InputError, match=f"folds is {folds}"):  # though nothing is shared
+            judge_by_folds(noisy(40), noisy(40, seed=1, first=40), folds=folds)
 
 
 def test_progress_counts_every_fit(noisy):

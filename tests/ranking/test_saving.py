@@ -13,7 +13,7 @@ from sklearn.neighbors import KNeighborsRegressor
 from sklearn.preprocessing import FunctionTransformer
 
 from archscout.errors import InputError
-from archscout.ranking import Ranker, fit
+from archscout.ranking import Ranker, fit, saving
 from archscout.ranking.estimators import CANDIDATES, fit_model
 from archscout.ranking.examples import examples
 from archscout.ranking.saving import check_installed
@@ -102,6 +102,56 @@ def test_files_that_are_no_rankers(saved, tmp_path):
         Ranker.load(tmp_path)
 
 
+def packed(members, compression=zipfile.ZIP_DEFLATED):
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", compression) as archive:
+        for name, member in members.items():
+            archive.writestr(name, member)
+    return content.getvalue()
+
+
+def test_an_archive_that_unpacks_to_too_much_is_not_unpacked(saved, monkeypatch):
+    monkeypatch.setattr(saving, "_LARGEST", 2**20)
+    found = parts(saved)
+    zeros = bytes(2**20 + 1)
+    saved.write_bytes(packed(found | {"ranker.json": zeros}))
+    with pytest.raises(InputError, match=r"damaged: it unpacks to .* 1048576 are accepted"):
+        Ranker.load(saved)
+    saved.write_bytes(packed(found | {"model.skops": packed({"schema.json": zeros})}))
+    with pytest.raises(InputError, match="it unpacks to 1048577 bytes"):
+        Ranker.load(saved)
+
+
+def test_a_size_that_is_a_lie_is_not_exceeded(saved):
+    whole = bytearray(packed(parts(saved) | {"ranker.json": bytes(2**20)}))
+    place = whole.index(b"PK\1\2")  # of the first member's entry in the directory
+    whole[place + 24 : place + 28] = (10).to_bytes(4, "little")
+    saved.write_bytes(whole)
+    with pytest.raises(InputError, match="Bad CRC-32"):
+        Ranker.load(saved)
+
+
+@pytest.mark.parametrize("compression", [zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2])
+def test_other_compressions_are_refused(saved, compression):
+    found = parts(saved)
+    saved.write_bytes(packed(found, compression))
+    with pytest.raises(InputError, match=r"ranker\.json is compressed in an unknown way"):
+        Ranker.load(saved)
+    saved.write_bytes(packed(found | {"model.skops": packed({"schema.json": b"{}"}, compression)}))
+    with pytest.raises(InputError, match=r"schema\.json is compressed in an unknown way"):
+        Ranker.load(saved)
+
+
+def test_information_that_is_nested_too_deep(saved):
+    deep = b"[" * 100_000 + b"]" * 100_000
+    saved.write_bytes(packed(parts(saved) | {"ranker.json": deep}))
+    with pytest.raises(InputError, match=r"is damaged: ranker\.json"):
+        Ranker.load(saved)
+    saved.write_bytes(packed(parts(saved) | {"model.skops": packed({"schema.json": deep})}))
+    with pytest.raises(InputError, match="is damaged"):
+        Ranker.load(saved)
+
+
 def test_a_byte_that_is_wrong_is_noticed(saved):
     whole = bytearray(saved.read_bytes())
     for place in range(60, len(whole) - 200, len(whole) // 12):
@@ -115,7 +165,7 @@ def test_a_byte_that_is_wrong_is_noticed(saved):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"format": 2}, "is of format 2; accepted is 1"),
+        ({"format": 1}, "is of format 1; accepted is 2"),
         ({"versions": {}}, "damaged"),
         ({"versions": {"archscout": "9.9", "scikit-learn": "0"}}, "archscout 9.9, and this is"),
         ({"estimator": "oracle"}, "estimator 'oracle'; accepted are ridge"),

@@ -99,6 +99,8 @@ def parse_combinations(
 ) -> tuple[Combination, ...]:
     """Combinations from texts such as `linear_memory+token_sensitivity`.
 
+    A `+` within brackets belongs to a formula, as in `formula:mean(l1(weights + weights))+depth`.
+
     Args:
         texts: one a combination.
         kind: of the networks.
@@ -114,7 +116,7 @@ def parse_combinations(
         raise InputError(f"no way {method!r} of combining; accepted: {', '.join(known)}")
     found = []
     for text in texts:
-        members = tuple(name.strip() for name in text.split("+") if name.strip())
+        members = _members(text)
         if len(members) < 2:
             raise InputError(
                 f"combination {text!r}: two metrics or more, joined by +, are accepted"
@@ -125,3 +127,14 @@ def parse_combinations(
             request(name, kind)
         found.append(Combination(members, chosen))
     return tuple(found)
+
+
+def _members(text: str) -> tuple[str, ...]:
+    parts, depth = [""], 0
+    for character in text:
+        depth += (character in "([") - (character in ")]")
+        if character == "+" and depth <= 0:
+            parts.append("")
+        else:
+            parts[-1] += character
+    return tuple(part.strip() for part in parts if part.strip())

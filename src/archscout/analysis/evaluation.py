@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +14,14 @@ import numpy as np
 import pandas as pd
 
 from archscout import metrics as metrics_room
-from archscout import spaces
+from archscout.analysis.checks import check_count
 from archscout.analysis.combination import Combination
 from archscout.analysis.evaluation_folder import Draw, EvaluationFolder, EvaluationSettings
-from archscout.analysis.statistics import Comparison, compare
+from archscout.analysis.evaluation_scoring import Task, scored, scorer_of
+from archscout.analysis.statistics import MINIMUM, Comparison, compare
 from archscout.benchmarks import Benchmark, DataFolder, load
 from archscout.errors import InputError
+from archscout.metrics.formula import PREFIX
 from archscout.metrics.registry import LAST_LAYER
 from archscout.metrics.trace import Objective
 from archscout.recording import Kind
@@ -149,10 +149,83 @@ class Evaluation:
         return {str(name): int(count) for name, count in bad.items() if count}
 
 
-def evaluate(
+@dataclass(frozen=True)
+class Preparation:
+    """An evaluation that can begin: what decides it has been checked, and nothing is written yet.
+
+    Attributes:
+        benchmark: what is evaluated on.
+        settings: of the scores.
+        scorer: of the first draw.
+        names: of the architectures that will be scored.
+        workers: processes that score.
+        combinations: of metrics, judged beside them.
+    """
+
+    benchmark: Benchmark
+    settings: EvaluationSettings
+    scorer: Scorer
+    names: Sequence[str]
+    workers: int = 1
+    combinations: Sequence[Combination] = ()
+
+    def will_score(self, name: str) -> bool:
+        """Whether there will be scores of a metric, a layer of one, or a combination.
+
+        How deep encoders are is known from each alone; any layer of theirs may be there.
+        """
+        if any(name == combination.name for combination in self.combinations):
+            return True
+        try:
+            asked = metrics_room.request(name, self.benchmark.space.kind).main()
+        except InputError:  # it is for other networks
+            return False
+        depth = getattr(self.scorer.scale, "num_layers", None)
+        if depth is not None and (asked.layer or 0) > depth:
+            return False
+        return any(
+            request.metric.name == asked.metric.name and request.layer in (None, asked.layer)
+            for request in self.scorer.requests
+        )
+
+    def check_comparable(self) -> None:
+        """Make sure that enough architectures have a result for scores to be compared with it.
+
+        Raises:
+            InputError: fewer than 3 have.
+        """
+        results = self.benchmark.results[self.benchmark.target].reindex(list(self.names))
+        if (trained := int(results.notna().sum())) < MINIMUM:
+            raise InputError(
+                f"{self.benchmark.name} ({self.benchmark.dataset}): of {len(self.names)} "
+                f"architectures {trained} have a result; at least {MINIMUM} are accepted"
+            )
+
+    def run(
+        self,
+        out: str | os.PathLike[str],
+        resume: bool = False,
+        progress: Progress | None = None,
+    ) -> Evaluation:
+        """Score what is not scored yet; each score is stored at once.
+
+        Args:
+            out: folder of the evaluation.
+            resume: go on with an evaluation that `out` holds.
+            progress: called with the number of scores that are there and that there will be.
+
+        Raises:
+            InputError: the folder cannot be used; what was scored is kept.
+        """
+        store = EvaluationFolder(out)
+        with store.opened(self.settings, resume):
+            _score_missing(self, store, progress)
+        return _evaluation(self, store)
+
+
+def prepare(
     benchmark: str | Benchmark,
     *,
-    out: str | os.PathLike[str],
     dataset: str | None = None,
     data_dir: str | os.PathLike[str] | None = None,
     text: TextSource | None = None,
@@ -170,14 +243,11 @@ def evaluate(
     limit: int | None = None,
     workers: int = 1,
     combinations: Sequence[Combination] = (),
-    resume: bool = False,
-    progress: Progress | None = None,
-) -> Evaluation:
-    """Recompute metrics for a benchmark's architectures; what is scored is stored at once.
+) -> Preparation:
+    """Check everything that decides an evaluation, before hours of scoring.
 
     Args:
         benchmark: a benchmark, or its name.
-        out: folder of the evaluation.
         dataset: of a benchmark that is named.
         data_dir: the data folder.
         text: a text as for `Scorer`; by default the one that the benchmark was trained on, where
@@ -195,41 +265,65 @@ def evaluate(
         device: where networks run.
         limit: score so many architectures, drawn at random; all by default.
         workers: processes that score.
-        combinations: of metrics, judged beside them; where metrics are named, those that they are
-            made of are scored, too.
-        resume: go on with an evaluation that `out` holds.
-        progress: called with the number of scores that are there and that there will be.
+        combinations: of metrics, judged beside them; what they are made of is scored, too.
 
     Raises:
-        InputError: something cannot be used; what was scored is kept.
+        InputError: something cannot be used.
     """
     folder = DataFolder(None if data_dir is None else Path(data_dir))
     found = load(benchmark, folder, dataset) if isinstance(benchmark, str) else benchmark
     for file in metric_files:
         metrics_room.load_file(file)
     corpus = corpus_for(found, text, folder)
-    metrics = _with_members(metrics, combinations)
+    metrics = _with_members(metrics, combinations, found.space.kind)
     settings = _settings(found, corpus, text, metrics, scale, objective).model_copy(
         update={
             "metric_files": tuple(os.fspath(file) for file in metric_files),
             "seeds": tuple(
-                range(check_seed(seed), check_seed(seed + _count("seeds", seeds) - 1) + 1)
+                range(check_seed(seed), check_seed(seed + check_count("seeds", seeds) - 1) + 1)
             ),
-            "minibatches": tuple(range(_count("minibatches", minibatches))),
+            "minibatches": tuple(range(check_count("minibatches", minibatches))),
             "split": split,
             "vocabulary_limit": vocabulary_limit,
             "tokenizer": tokenizer,
             "device": device,
         }
     )
-    scorer = _scorer(settings, corpus)
+    scorer = scorer_of(settings, corpus)
     for draw in settings.draws:
-        scorer.drawn(*draw)  # a text that is too short is said before hours of scoring
+        scorer.drawn(*draw)  # a text that is too short is said here
     names = _chosen(found, limit, seed)
-    store = EvaluationFolder(out)
-    with store.opened(settings, resume):
-        _score_missing(found, settings, scorer, store, names, _count("workers", workers), progress)
-    return replace(_evaluation(found, settings, scorer, store, names), combinations=combinations)
+    count = check_count("workers", workers)
+    prepared = Preparation(found, settings, scorer, names, count, combinations)
+    for combination in combinations:
+        if missing := [name for name in combination.members if not prepared.will_score(name)]:
+            raise InputError(
+                f"combination {combination.name}: there will be no scores of {missing[0]}"
+            )
+    return prepared
+
+
+def evaluate(
+    benchmark: str | Benchmark,
+    *,
+    out: str | os.PathLike[str],
+    resume: bool = False,
+    progress: Progress | None = None,
+    **settings: Any,
+) -> Evaluation:
+    """Recompute metrics for a benchmark's architectures; what is scored is stored at once.
+
+    Args:
+        benchmark: a benchmark, or its name.
+        out: folder of the evaluation.
+        resume: go on with an evaluation that `out` holds.
+        progress: called with the number of scores that are there and that there will be.
+        **settings: those of `prepare`.
+
+    Raises:
+        InputError: something cannot be used; what was scored is kept.
+    """
+    return prepare(benchmark, **settings).run(out, resume, progress)
 
 
 def column_of(name: str, kind: Kind, scores: pd.DataFrame) -> str | None:
@@ -253,12 +347,14 @@ def column_of(name: str, kind: Kind, scores: pd.DataFrame) -> str | None:
 
 
 def _with_members(
-    metrics: Iterable[str] | str | None, combinations: Sequence[Combination]
+    metrics: Iterable[str] | str | None, combinations: Sequence[Combination], kind: Kind
 ) -> list[str] | None:
+    members = [name for combination in combinations for name in combination.members]
     if metrics is None:
-        return None
-    names = metrics.split(",") if isinstance(metrics, str) else list(metrics)
-    return names + [name for combination in combinations for name in combination.members]
+        known = metrics_room.available(kind)
+        formulas = [name for name in members if name.startswith(PREFIX)]
+        return [*known, *formulas] if formulas else None
+    return [*(metrics.split(",") if isinstance(metrics, str) else metrics), *members]
 
 
 def _settings(
@@ -322,50 +418,18 @@ def _is_at_hand(source: str, folder: DataFolder) -> bool:
     return source == FALLBACK_TEXT or any(place.is_dir() for place in places)
 
 
-def _scorer(settings: EvaluationSettings, corpus: Corpus) -> Scorer:
-    space = spaces.get(settings.space)
-    return Scorer(
-        space,
-        corpus,
-        settings.metrics,
-        resolve_scale(space, None).resized(**settings.scale),
-        settings.seeds[0],
-        settings.split,
-        settings.vocabulary_limit,
-        settings.minibatches[0],
-        settings.device,
-        settings.objective,
-        settings.tokenizer,
-    )
-
-
 def _chosen(benchmark: Benchmark, limit: int | None, seed: int) -> list[str]:
     names = list(benchmark.architectures)
     if limit is None or limit >= len(names):
         return names
-    chosen = np.random.default_rng(seed).permutation(len(names))[: _count("limit", limit)]
+    chosen = np.random.default_rng(seed).permutation(len(names))[: check_count("limit", limit)]
     return [names[i] for i in sorted(chosen)]
 
 
-def _count(name: str, value: int) -> int:
-    if value < 1:
-        raise InputError(f"{name} is {value}; a positive whole number is accepted")
-    return value
-
-
-Task = tuple[Draw, str, dict[str, Any]]
-Rows = Generator[dict[str, Any], None, None]
-
-
 def _score_missing(
-    benchmark: Benchmark,
-    settings: EvaluationSettings,
-    scorer: Scorer,
-    store: EvaluationFolder,
-    names: Sequence[str],
-    workers: int,
-    progress: Progress | None,
+    prepared: Preparation, store: EvaluationFolder, progress: Progress | None
 ) -> None:
+    benchmark, settings, names = prepared.benchmark, prepared.settings, prepared.names
     done = {(Draw(row["seed"], row["minibatch"]), row["architecture"]) for row in store.rows()}
     to_dict = benchmark.space.to_dict
     tasks: list[Task] = [
@@ -375,11 +439,7 @@ def _score_missing(
         if (draw, name) not in done
     ]
     total = len(settings.draws) * len(names)
-    rows = (
-        _scored_here(scorer, tasks)
-        if workers == 1
-        else _scored_by(workers, settings, scorer, tasks)
-    )
+    rows = scored(settings, prepared.scorer, tasks, prepared.workers)
     with store.appending() as add, closing(rows):
         for count, row in enumerate(rows, start=total - len(tasks) + 1):
             add(row)
@@ -387,62 +447,8 @@ def _score_missing(
                 progress(count, total)
 
 
-def _scored_here(scorer: Scorer, tasks: Iterable[Task]) -> Rows:
-    drawn: dict[Draw, Scorer] = {}
-    for draw, name, architecture in tasks:
-        if draw not in drawn:
-            drawn = {draw: scorer.drawn(*draw)}
-        yield _row(drawn[draw], draw, name, architecture)
-
-
-def _row(scorer: Scorer, draw: Draw, name: str, architecture: dict[str, Any]) -> dict[str, Any]:
-    score = scorer.score(scorer.space.parse(architecture))
-    return {"architecture": name, **draw._asdict(), **score.to_dict()}
-
-
-def _scored_by(
-    workers: int, settings: EvaluationSettings, scorer: Scorer, tasks: Sequence[Task]
-) -> Rows:
-    """Rows from several processes, in the order of the tasks."""
-    # A process that has torch's threads cannot be forked safely.
-    pool = ProcessPoolExecutor(
-        workers, get_context("spawn"), _begin_worker, (settings, scorer.corpus)
-    )
-    try:
-        yield from pool.map(_score_in_worker, tasks, chunksize=4)
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-class _Worker:
-    """What one scoring process keeps between tasks."""
-
-    scorer: Scorer
-    drawn: dict[Draw, Scorer]
-
-
-def _begin_worker(settings: EvaluationSettings, corpus: Corpus) -> None:
-    for file in settings.metric_files:
-        metrics_room.load_file(file)
-    _Worker.scorer = _scorer(settings, corpus)
-    _Worker.drawn = {}
-
-
-def _score_in_worker(task: Task) -> dict[str, Any]:
-    draw, name, architecture = task
-    if draw not in _Worker.drawn:
-        _Worker.drawn = {draw: _Worker.scorer.drawn(*draw)}
-    return _row(_Worker.drawn[draw], draw, name, architecture)
-
-
-def _evaluation(
-    benchmark: Benchmark,
-    settings: EvaluationSettings,
-    scorer: Scorer,
-    store: EvaluationFolder,
-    names: Sequence[str],
-) -> Evaluation:
-    wanted = set(names)
+def _evaluation(prepared: Preparation, store: EvaluationFolder) -> Evaluation:
+    wanted = set(prepared.names)
     flat = [
         {key: value for key, value in row.items() if key not in ("scores", "fingerprint")}
         | {name: np.inf if value is None else value for name, value in row["scores"].items()}
@@ -450,7 +456,14 @@ def _evaluation(
         if row["architecture"] in wanted
     ]
     rows = pd.DataFrame(flat)
-    return Evaluation(benchmark, settings, rows, _directions(scorer, rows), store.path)
+    return Evaluation(
+        prepared.benchmark,
+        prepared.settings,
+        rows,
+        _directions(prepared.scorer, rows),
+        store.path,
+        prepared.combinations,
+    )
 
 
 def _directions(scorer: Scorer, rows: pd.DataFrame) -> dict[str, bool]:

@@ -1,7 +1,6 @@
 """The folder of one evaluation: its settings, and every score as soon as it is there.
 
-`evaluation.json` holds the settings and versions, `scores.jsonl` one line a network and draw. A
-line is written whole or, if the process is killed, left out when the file is read again.
+`evaluation.json` holds the settings and versions, `scores.jsonl` one line a network and draw.
 """
 
 from __future__ import annotations
@@ -15,9 +14,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-import filelock
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from archscout.analysis.folders import claimed, drop_torn_line, read_lines
 from archscout.errors import InputError
 from archscout.files import write_json
 
@@ -112,34 +111,11 @@ class EvaluationFolder:
             InputError: the folder holds an evaluation and `resume` is false, or one of other
                 settings; it holds other files; another process writes to it; it cannot be written.
         """
-        lock = filelock.FileLock(self.path / ".lock", timeout=0)
-        try:
-            self._check(settings, resume)
-            self.path.mkdir(parents=True, exist_ok=True)
-            with lock:
-                self._begin(settings)
-                yield
-        except filelock.Timeout as error:
-            raise InputError(f"another process evaluates in {self.path}") from error
-        except OSError as error:
-            reason = error.strerror or error
-            raise InputError(f"cannot write {self.path}: {reason}; name another folder") from error
-
-    def _check(self, settings: EvaluationSettings, resume: bool) -> None:
-        if (self.path / SETTINGS).exists():
-            if not resume:
-                raise InputError(
-                    f"{self.path} already holds an evaluation; go on with it by --resume, or name "
-                    "another folder with --out"
-                )
-            settings.check_continues(self.settings())
-        elif self.path.is_dir():
-            others = sorted(p.name for p in self.path.iterdir() if not p.name.startswith("."))
-            if others:
-                raise InputError(
-                    f"{self.path} is not empty ({', '.join(others[:3])}) and holds no evaluation; "
-                    "name another folder with --out"
-                )
+        with claimed(self.path, SETTINGS, "evaluation", resume):
+            if (self.path / SETTINGS).exists():
+                settings.check_continues(self.settings())
+            self._begin(settings)
+            yield
 
     def _begin(self, settings: EvaluationSettings) -> None:
         content = {
@@ -150,15 +126,7 @@ class EvaluationFolder:
             },
         }
         write_json(self.path / SETTINGS, content)
-        self._drop_torn_line()
-
-    def _drop_torn_line(self) -> None:
-        path = self.path / SCORES
-        if path.exists():
-            content = path.read_bytes()
-            whole = content.rfind(b"\n") + 1
-            if whole < len(content):
-                os.truncate(path, whole)
+        drop_torn_line(self.path / SCORES)
 
     def settings(self) -> EvaluationSettings:
         """The settings with which it was begun.
@@ -185,17 +153,7 @@ class EvaluationFolder:
         Raises:
             InputError: a line is damaged.
         """
-        path = self.path / SCORES
-        if not path.exists():
-            return []
-        *lines, _ = path.read_bytes().split(b"\n")
-        rows = []
-        for number, line in enumerate(lines, start=1):
-            try:
-                rows.append(json.loads(line))
-            except (json.JSONDecodeError, UnicodeDecodeError) as error:
-                raise InputError(f"{path}: line {number} is damaged: {error}") from error
-        return rows
+        return read_lines(self.path / SCORES, dict)
 
     @contextmanager
     def appending(self) -> Iterator[Any]:

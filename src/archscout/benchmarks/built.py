@@ -115,6 +115,8 @@ def _recurrent(path: Path, space: Space[Any]) -> Contents:
     except OSError as error:
         raise InputError(f"cannot read {place}: {error.strerror or error}") from error
     logs = list(nas_bench_nlp.read_log_archive(content, str(place)))
+    if not logs:
+        raise InputError(f"{place} holds no trained network")
     results = nas_bench_nlp.results(logs)
     return (
         nas_bench_nlp.architectures(logs, results.index, space),

@@ -103,7 +103,7 @@ def entries(content: bytes, place: str) -> list[dict[str, Any]]:
         place: where it lies, for messages.
 
     Raises:
-        InputError: it is no JSON, or an entry is not as published.
+        InputError: it is no JSON, there is no entry, or one is not as published.
     """
     try:
         found = json.loads(content)
@@ -111,6 +111,8 @@ def entries(content: bytes, place: str) -> list[dict[str, Any]]:
         raise InputError(f"{place} is no JSON: {error}; fetch or add it again") from error
     if not isinstance(found, list):
         raise InputError(f"{place} is no list of trained encoders")
+    if not found:
+        raise InputError(f"{place} holds no trained encoder")
     seen: dict[str, int] = {}
     for i, entry in enumerate(found):
         for key in ("id", "scores", "hparams"):

@@ -72,6 +72,9 @@ def contest(
         typer.echo(json.dumps(json.loads(records)))
     else:
         _print(done)
+    for judged in done.rounds:
+        for name in judged.left_out:
+            warn(f"No search by {name} on {judged.benchmark.name}: it has no scores there")
     for name, why in done.absent.items():
         warn(f"Not at hand: {name}: {why}")
     errors.print(f"Page: {page}", markup=False, highlight=False, soft_wrap=True)

@@ -91,7 +91,8 @@ def evaluate(
         list[str] | None,
         typer.Option(
             help="Metrics joined by +, such as linear_memory+token_sensitivity: their ranks are "
-            "made into one score. May be given several times.",
+            "made into one score; a formula's own + stands in brackets. May be given several "
+            "times.",
             rich_help_panel=_JUDGED,
         ),
     ] = None,
@@ -215,6 +216,7 @@ def evaluate(
         raise InputError("--combine-by says how; say with --combine which metrics")
     from archscout import benchmarks
     from archscout.analysis import evaluation as room
+    from archscout.analysis.checks import check_count
     from archscout.analysis.combination import parse_combinations
     from archscout.analysis.evaluation_page import summary, write_evaluation
     from archscout.metrics import load_file
@@ -229,40 +231,40 @@ def evaluate(
         seeds = _ABLATION_DRAWS if ablate == "initialisation" else 1
     if minibatches is None:
         minibatches = _ABLATION_DRAWS if ablate == "minibatch" else 1
+    check_count("resamples", resamples)
+    prepared = room.prepare(
+        found,
+        data_dir=data_dir,
+        text=text,
+        metrics=metrics,
+        metric_files=metric_file or (),
+        scale=options.resolve(
+            found.space,
+            scale,
+            embedding_size=embedding_size,
+            hidden_size=hidden_size,
+            num_layers=num_layers,
+            batch_size=batch_size,
+            sequence_length=sequence_length,
+            initialisation=initialisation,
+            reading=reading,
+        ),
+        seeds=seeds,
+        minibatches=minibatches,
+        seed=seed,
+        objective=resolve_objective(objective, found.space.kind),
+        split=split,
+        vocabulary_limit=vocabulary_size,
+        tokenizer=tokenizer,
+        device=device,
+        limit=limit,
+        workers=workers,
+        combinations=combinations,
+    )
+    prepared.check_comparable()
     try:
         with progress("scoring", 1) as bar:
-            done = room.evaluate(
-                found,
-                out=out,
-                data_dir=data_dir,
-                text=text,
-                metrics=metrics,
-                metric_files=metric_file or (),
-                scale=options.resolve(
-                    found.space,
-                    scale,
-                    embedding_size=embedding_size,
-                    hidden_size=hidden_size,
-                    num_layers=num_layers,
-                    batch_size=batch_size,
-                    sequence_length=sequence_length,
-                    initialisation=initialisation,
-                    reading=reading,
-                ),
-                seeds=seeds,
-                minibatches=minibatches,
-                seed=seed,
-                objective=resolve_objective(objective, found.space.kind),
-                split=split,
-                vocabulary_limit=vocabulary_size,
-                tokenizer=tokenizer,
-                device=device,
-                limit=limit,
-                workers=workers,
-                combinations=combinations,
-                resume=resume,
-                progress=bar.set,
-            )
+            done = prepared.run(out, resume, bar.set)
     except KeyboardInterrupt:
         raise Stopped(
             f"Stopped; what was scored is in {out}. The same command with --resume goes on."

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
 
 from archscout.cli import options
 from archscout.cli.output import console, interrupts, progress, stopped, warn
+from archscout.cli.ranker_scoring import (
+    LEARNED,
+    MetricFiles,
+    Resume,
+    Scoring,
+    Workers,
+    own_option,
+    parts_of,
+    scoring_options,
+)
 from archscout.errors import InputError
 
 if TYPE_CHECKING:
@@ -21,7 +29,7 @@ if TYPE_CHECKING:
 
     from archscout.analysis.evaluation import Evaluation
     from archscout.benchmarks import Benchmark
-    from archscout.ranking import Information, Judgement, Ranker
+    from archscout.ranking import Information, Judgement
 
 app = typer.Typer(
     help="Learn to rank architectures from trained results, beside the label-free metrics.",
@@ -30,37 +38,11 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-_EVALUATIONS = Path("evaluations") / "ranker"
 _FOLDS = 5
-_LEARNED = "What is learned from"
-_DRAWS = "Draws"
-
-Metrics = Annotated[
-    str | None,
-    typer.Option(
-        help="The features: names, comma-separated; every metric without gradients by default.",
-        rich_help_panel=_LEARNED,
-    ),
-]
-MetricFiles = Annotated[
-    list[Path] | None,
-    typer.Option(
-        "--metric-file", help="A file of Python that defines metrics with archscout.metric."
-    ),
-]
-Seeds = Annotated[int, typer.Option(help="How many initialisations.", rich_help_panel=_DRAWS)]
-Minibatches = Annotated[int, typer.Option(help="How many minibatches.", rich_help_panel=_DRAWS)]
-Workers = Annotated[int, typer.Option(help="Processes that score.")]
-Evaluations = Annotated[
-    Path,
-    typer.Option(metavar="FOLDER", help="Keeps the scores, a folder for each benchmark."),
-]
-Resume = Annotated[
-    bool, typer.Option("--resume", help="Go on with the scores that the folder holds.")
-]
 
 
 @app.command("fit")
+@scoring_options
 def fit(
     benchmarks: Annotated[
         list[str],
@@ -71,33 +53,12 @@ def fit(
         ),
     ],
     out: Annotated[Path, typer.Option(metavar="FILE", help="The ranker.")],
+    asked: Scoring,
     dataset: Annotated[
         str | None,
-        typer.Option(help="What the networks were trained on.", rich_help_panel=_LEARNED),
+        typer.Option(help="What the networks were trained on.", rich_help_panel=LEARNED),
     ] = None,
-    metrics: Metrics = None,
-    metric_file: MetricFiles = None,
-    text: options.Texts = None,
-    split: options.Split = None,
-    vocabulary_size: options.VocabularySize = None,
-    tokenizer: options.TokenizerSource = None,
-    scale: options.ScaleName = None,
-    embedding_size: options.EmbeddingSize = None,
-    hidden_size: options.HiddenSize = None,
-    num_layers: options.NumLayers = None,
-    batch_size: options.BatchSize = None,
-    sequence_length: options.SequenceLength = None,
-    initialisation: options.Initialisation = None,
-    reading: options.Reading = None,
-    seeds: Seeds = 1,
-    minibatches: Minibatches = 1,
     resamples: options.Resamples = 1000,
-    seed: options.Seed = 0,
-    device: options.Device = "cpu",
-    workers: Workers = 1,
-    data_dir: options.DataDir = None,
-    evaluations: Evaluations = _EVALUATIONS,
-    resume: Resume = False,
     as_json: options.Json = False,
 ) -> None:
     """Fit a ranker on the trained results of one benchmark or several.
@@ -113,49 +74,33 @@ def fit(
         archscout ranker fit nas-bench-nlp:ptb archscout-mini-rnn --seeds 3 --out both.ranker
     """
     from archscout import ranking
-    from archscout.ranking.saving import check_installed
+    from archscout.ranking import checks, saving
 
-    check_installed()  # said before minutes of scoring
-    asked = _Scoring(
-        {
-            "metrics": metrics,
-            "text": text,
-            "split": split,
-            "vocabulary_limit": vocabulary_size,
-            "tokenizer": tokenizer,
-            "seeds": seeds,
-            "minibatches": minibatches,
-            "seed": seed,
-        },
-        scale,
-        {
-            "embedding_size": embedding_size,
-            "hidden_size": hidden_size,
-            "num_layers": num_layers,
-            "batch_size": batch_size,
-            "sequence_length": sequence_length,
-            "initialisation": initialisation,
-            "reading": reading,
-        },
-        {"metric_files": metric_file or (), "device": device, "workers": workers},
-        data_dir,
-        evaluations,
-        resume,
-    )
+    saving.check_installed()  # all that can be said is said before minutes of scoring
+    saving.check_writable(out)
+    checks.check_bootstrap(asked.seed, resamples)
+    loaded = [asked.load(name, dataset) for name in benchmarks]
+    checks.check_one_space(loaded)
+    checks.check_different(loaded)
     try:
-        evaluated = [asked.evaluate(asked.load(name, dataset)) for name in benchmarks]
+        evaluated = [asked.evaluate(each) for each in loaded]
         with progress("fitting", 1) as bar:
             ranker = ranking.fit(
-                evaluated, metrics=metrics, seed=seed, resamples=resamples, progress=bar.set
+                evaluated,
+                metrics=asked.metrics,
+                seed=asked.seed,
+                resamples=resamples,
+                progress=bar.set,
             )
         interrupts.check()
         ranker.save(out)
     except KeyboardInterrupt:
-        raise stopped(f"Stopped; what was scored is in {evaluations}", resume) from None
+        raise _stopped(asked) from None
     _report_fit(out, ranker.information, as_json)
 
 
 @app.command("judge")
+@scoring_options
 def judge(
     learned: Annotated[
         str,
@@ -167,6 +112,7 @@ def judge(
     benchmark: Annotated[
         str, typer.Argument(metavar="BENCHMARK", help="To judge on, as NAME or NAME:DATASET.")
     ],
+    asked: Scoring,
     dataset: Annotated[
         str | None, typer.Option(help="What the judged networks were trained on.")
     ] = None,
@@ -177,29 +123,7 @@ def judge(
             "ranker that was fitted without them; 5 by default.",
         ),
     ] = None,
-    metrics: Metrics = None,
-    metric_file: MetricFiles = None,
-    text: options.Texts = None,
-    split: options.Split = None,
-    vocabulary_size: options.VocabularySize = None,
-    tokenizer: options.TokenizerSource = None,
-    scale: options.ScaleName = None,
-    embedding_size: options.EmbeddingSize = None,
-    hidden_size: options.HiddenSize = None,
-    num_layers: options.NumLayers = None,
-    batch_size: options.BatchSize = None,
-    sequence_length: options.SequenceLength = None,
-    initialisation: options.Initialisation = None,
-    reading: options.Reading = None,
-    seeds: Seeds = 1,
-    minibatches: Minibatches = 1,
     resamples: options.Resamples = 1000,
-    seed: options.Seed = 0,
-    device: options.Device = "cpu",
-    workers: Workers = 1,
-    data_dir: options.DataDir = None,
-    evaluations: Evaluations = _EVALUATIONS,
-    resume: Resume = False,
     as_json: options.Json = False,
 ) -> None:
     """Judge a ranker on a benchmark, on architectures whose results it has not seen.
@@ -215,42 +139,19 @@ def judge(
 
         archscout ranker judge nas-bench-bert nas-bench-bert --reading trained --folds 5
     """
-    asked = _Scoring(
-        {
-            "metrics": metrics,
-            "text": text,
-            "split": split,
-            "vocabulary_limit": vocabulary_size,
-            "tokenizer": tokenizer,
-            "seeds": seeds,
-            "minibatches": minibatches,
-            "seed": seed,
-        },
-        scale,
-        {
-            "embedding_size": embedding_size,
-            "hidden_size": hidden_size,
-            "num_layers": num_layers,
-            "batch_size": batch_size,
-            "sequence_length": sequence_length,
-            "initialisation": initialisation,
-            "reading": reading,
-        },
-        {"metric_files": metric_file or (), "device": device, "workers": workers},
-        data_dir,
-        evaluations,
-        resume,
-    )
+    from archscout.ranking.checks import check_bootstrap
+
+    check_bootstrap(asked.seed, resamples)  # said before minutes of scoring
+    target = asked.load(benchmark, dataset)
     try:
         if _is_training(learned):
-            found, judged = _judge_training(
-                learned, asked, benchmark, dataset, folds, metrics, seed, resamples
-            )
+            number = _FOLDS if folds is None else folds
+            found, judged = _judge_training(asked.load(learned), asked, target, number, resamples)
         else:
             asked.refuse(folds=folds)
-            found, judged = _judge_file(learned, asked, benchmark, dataset, seed, resamples)
+            found, judged = _judge_file(learned, asked, target, resamples)
     except KeyboardInterrupt:
-        raise stopped(f"Stopped; what was scored is in {evaluations}", resume) from None
+        raise _stopped(asked) from None
     _report_judgement(found, judged, as_json)
 
 
@@ -299,7 +200,7 @@ def score(
         raise InputError("--resume goes on with a folder of scores; name it with --evaluations")
     genotypes = reader.read(spaces.get(loaded.information.scoring.space), architectures)
     try:
-        with _own_option(), progress("scoring", 1) as bar:
+        with own_option(), progress("scoring", 1) as bar:
             ranked = loaded.score(
                 genotypes,
                 out=evaluations,
@@ -318,107 +219,8 @@ def score(
     _report_ranks(ranked, as_json)
 
 
-@dataclass(frozen=True)
-class _Scoring:
-    """How a command's options say that benchmarks are scored.
-
-    Attributes:
-        settings: arguments of `evaluate` that decide its scores.
-        scale: name of the scale.
-        sizes: its fields to change.
-        work: arguments of `evaluate` that decide no score.
-        data_dir: the data folder.
-        evaluations: keeps a folder for each benchmark.
-        resume: go on with what is there.
-    """
-
-    settings: dict[str, Any]
-    scale: str | None
-    sizes: dict[str, int | str | None]
-    work: dict[str, Any]
-    data_dir: str | None
-    evaluations: Path
-    resume: bool
-
-    def refuse(self, **others: int | None) -> None:
-        """Make sure that no option contradicts a finished ranker.
-
-        Args:
-            **others: options that are not about scoring.
-
-        Raises:
-            InputError: one does.
-        """
-        names = ("metrics", "split", "vocabulary_limit", "tokenizer")
-        given = {name: self.settings[name] for name in names}
-        for name, value in (others | given | {"scale": self.scale} | self.sizes).items():
-            if value is not None:
-                option = name.replace("vocabulary_limit", "vocabulary_size").replace("_", "-")
-                raise InputError(
-                    f"--{option} {value}: a finished ranker is judged as it was fitted; accepted "
-                    "with a benchmark to learn from"
-                )
-
-    def load(self, name: str, dataset: str | None = None) -> Benchmark:
-        """A benchmark by NAME or NAME:DATASET."""
-        from archscout.benchmarks import DataFolder, load
-
-        folder = DataFolder(None if self.data_dir is None else Path(self.data_dir))
-        named, own = _parts(name)
-        return load(named, folder, own or dataset)
-
-    def evaluate(self, found: Benchmark) -> Evaluation:
-        """Scores by the options; every benchmark of a ranker is scored on one text."""
-        text = self.settings["text"] or "python-docs"
-        scale = options.resolve(found.space, self.scale, **self.sizes)
-        metrics = self.settings["metrics"] or _default_metrics(found)
-        asked = self.settings | {"text": text, "metrics": metrics, "scale": scale}
-        return self._evaluate(found, asked)
-
-    def evaluate_for(self, ranker: Ranker, found: Benchmark) -> Evaluation:
-        """Scores as a finished ranker's were made."""
-        ranker.check_space(found)
-        text = self.settings["text"] or ranker.information.scoring.text
-        ranker.check_text(text, self.data_dir)
-        return self._evaluate(found, ranker.evaluation_arguments | {"text": text})
-
-    def _evaluate(self, found: Benchmark, arguments: dict[str, Any]) -> Evaluation:
-        from archscout.analysis.evaluation import evaluate
-
-        folder = self.evaluations / f"{found.name}-{found.dataset}"
-        with _own_option(), progress(f"scoring {found.name}", 1) as bar:
-            return evaluate(
-                found,
-                out=folder,
-                data_dir=self.data_dir,
-                resume=self.resume,
-                progress=bar.set,
-                **arguments,
-                **self.work,
-            )
-
-
-@contextmanager
-def _own_option() -> Iterator[None]:
-    """Messages about a folder of scores name the option that it has here: --out is a ranker."""
-    try:
-        yield
-    except InputError as error:
-        raise InputError(str(error).replace("--out", "--evaluations")) from error
-
-
-def _default_metrics(benchmark: Benchmark) -> list[str]:
-    from archscout.ranking import forward_metrics
-
-    return forward_metrics(benchmark.space.kind)
-
-
-def _parts(name: str) -> tuple[str, str | None]:
-    """The name of a benchmark and perhaps a dataset, from NAME or NAME:DATASET."""
-    from archscout.benchmarks import BENCHMARKS
-
-    named, colon, dataset = name.rpartition(":")
-    return (named, dataset) if colon and named in BENCHMARKS else (name, None)
+def _stopped(asked: Scoring) -> Exception:
+    return stopped(f"Stopped; what was scored is in {asked.evaluations}", asked.resume)
 
 
 def _is_training(learned: str) -> bool:
@@ -426,32 +228,29 @@ def _is_training(learned: str) -> bool:
     from archscout.benchmarks import BENCHMARKS
     from archscout.benchmarks.built import is_built
 
-    return _parts(learned)[0] in BENCHMARKS or is_built(Path(learned))
+    return parts_of(learned)[0] in BENCHMARKS or is_built(Path(learned))
 
 
 def _judge_training(
-    learned: str,
-    asked: _Scoring,
-    benchmark: str,
-    dataset: str | None,
-    folds: int | None,
-    metrics: str | None,
-    seed: int,
-    resamples: int,
+    source: Benchmark, asked: Scoring, target: Benchmark, folds: int, resamples: int
 ) -> tuple[Judgement, Evaluation]:
     from archscout.ranking import judge_by_folds
+    from archscout.ranking.checks import check_one_space
+    from archscout.ranking.judging import check_folds
+    from archscout.ranking.scores import same_benchmark
 
-    source, target = asked.load(learned), asked.load(benchmark, dataset)
+    check_one_space([source, target])
+    check_folds(target, asked.scale_for(target), folds)
     training = judged = asked.evaluate(source)
-    if (target.name, target.dataset) != (source.name, source.dataset):
+    if not same_benchmark(source, target):
         judged = asked.evaluate(target)
     with progress("fitting", 1) as bar:
         found = judge_by_folds(
             training,
             judged,
-            metrics=metrics,
-            folds=_FOLDS if folds is None else folds,
-            seed=seed,
+            metrics=asked.metrics,
+            folds=folds,
+            seed=asked.seed,
             resamples=resamples,
             progress=bar.set,
         )
@@ -459,20 +258,23 @@ def _judge_training(
 
 
 def _judge_file(
-    path: str, asked: _Scoring, benchmark: str, dataset: str | None, seed: int, resamples: int
+    path: str, asked: Scoring, target: Benchmark, resamples: int
 ) -> tuple[Judgement, Evaluation]:
     from archscout.ranking import Ranker, judge
+    from archscout.ranking.judging import check_unseen
 
     ranker = Ranker.load(path)
-    judged = asked.evaluate_for(ranker, asked.load(benchmark, dataset))
-    return judge(ranker, judged, resamples=resamples, seed=seed), judged
+    check_unseen(ranker, target)
+    judged = asked.evaluate_for(ranker, target)
+    return judge(ranker, judged, resamples=resamples, seed=asked.seed), judged
 
 
 def _report_fit(out: Path, information: Information, as_json: bool) -> None:
     found = information.cross_validation
     if as_json:
         whole = information.model_dump(mode="json", exclude={"features", "fingerprints"})
-        typer.echo(json.dumps({"ranker": str(out), "labels": information.labels, **whole}))
+        counts = {"labels": information.labels, "architectures": information.architectures}
+        typer.echo(json.dumps({"ranker": str(out), **counts, **whole}))
         return
     table = Table("estimator")
     table.add_column("τ-b in cross-validation", justify="right")
@@ -481,8 +283,9 @@ def _report_fit(out: Path, information: Information, as_json: bool) -> None:
         table.add_row(f"{name}{mark}", "–" if tau is None else f"{tau:.3f}")
     console.print(table)
     console.print(
-        f"{information.labels} labels; τ-b {found.kendall:.3f}, 95 % interval {found.low:.3f} to "
-        f"{found.high:.3f}, of architectures not fitted on.",
+        f"{information.labels} labels of {information.architectures} architectures; τ-b "
+        f"{found.kendall:.3f}, 95 % interval {found.low:.3f} to {found.high:.3f}, of architectures "
+        "not fitted on.",
         highlight=False,
     )
     _warn_of_modified(sorted({name for o in information.origins for name in o.modified}))

@@ -76,7 +76,11 @@ def kendall(scores: Floats, results: Floats) -> float:
 
 
 def best(candidates: Iterable[Candidate], count: int) -> list[Candidate]:
-    """The fittest candidates, of those that rank alike the smallest only."""
+    """The fittest candidates, of those whose τ-b is the same to 9 digits the smallest only.
+
+    Mostly these are one ranking, written in several ways. But different rankings can have the same
+    τ-b, for n architectures without ties give only n (n - 1) / 2 + 1 values: they count as one.
+    """
     order = sorted(candidates, key=lambda c: (-c.fitness, c.size, c.formula))
     found: dict[float, Candidate] = {}
     for candidate in order:

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from archscout.analysis.checks import check_count
 from archscout.analysis.evaluation import corpus_for
 from archscout.analysis.statistics import Comparison
 from archscout.benchmarks import Benchmark, DataFolder, load
@@ -139,6 +140,7 @@ def discover(
     data = DataFolder(None if data_dir is None else Path(data_dir))
     found = load(benchmark, data, dataset) if isinstance(benchmark, str) else benchmark
     corpus = corpus_for(found, text, data)
+    check_count("resamples", resamples)
     settings = _settings(found, corpus, scale, references).model_copy(
         update={
             "objective": resolve_objective(objective, found.space.kind),
@@ -146,17 +148,17 @@ def discover(
             "shares": tuple(shares),
             "split_seed": check_seed(split_seed),
             "seed": check_seed(seed),
-            "generations": _count("generations", generations),
-            "population": _count("population", population),
+            "generations": check_count("generations", generations),
+            "population": check_count("population", population),
             "penalty": _penalty(penalty),
-            "candidates": _count("candidates", candidates),
+            "candidates": check_count("candidates", candidates),
             "split": split,
             "vocabulary_limit": vocabulary_limit,
             "tokenizer": tokenizer,
             "device": device,
         }
     )
-    parts = divide(found, settings.shares, settings.split_seed)
+    parts = divide(found, settings.shares, settings.split_seed, resolve_scale(found.space, scale))
     store = DiscoveryFolder(out)
     scorer = scorer_of(settings, corpus, settings.references)
     traced = TracedQuantities(store.path / QUANTITIES, found, scorer, settings.quantities)
@@ -189,12 +191,6 @@ def _settings(
     )
 
 
-def _count(name: str, value: int) -> int:
-    if value < 1:
-        raise InputError(f"{name} is {value}; a positive whole number is accepted")
-    return value
-
-
 def _penalty(value: float) -> float:
     if not 0 <= value < 1:
         raise InputError(f"penalty is {value:g}; from 0 to less than 1 is accepted")
@@ -218,7 +214,7 @@ def _judged(
         tau - settings.penalty * entry.size for tau, entry in zip(choosing, candidates, strict=True)
     ]
     chosen = candidates[int(np.argmax(fitness))]
-    compared = [chosen.metric, *settings.references]
+    compared = list(dict.fromkeys([chosen.metric, *settings.references]))
     comparisons = {part: judge.compare(compared, getattr(parts, part), resamples) for part in PARTS}
     return Discovery(
         benchmark=judge.benchmark,

@@ -1,7 +1,7 @@
 """The folder of one discovery: its settings, and every generation as soon as it has ended.
 
 `discovery.json` holds the settings and versions, `generations.jsonl` one line a generation, with
-every candidate. A line is written whole or, if the process is killed, left out when it is read.
+every candidate.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
-import filelock
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from archscout.analysis.folders import claimed, drop_torn_line, read_lines
 from archscout.discovering.candidates import Candidate
 from archscout.discovering.parts import SHARES
 from archscout.errors import InputError
@@ -114,33 +114,11 @@ class DiscoveryFolder:
             InputError: the folder holds a discovery and `resume` is false, or one of other
                 settings; it holds other files; another process writes to it; it cannot be written.
         """
-        self._check(settings, resume)
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            with filelock.FileLock(self.path / ".lock", timeout=0):
-                self._begin(settings)
-                yield
-        except filelock.Timeout as error:
-            raise InputError(f"another process writes to {self.path}") from error
-        except OSError as error:
-            reason = error.strerror or error
-            raise InputError(f"cannot write {self.path}: {reason}; name another folder") from error
-
-    def _check(self, settings: DiscoverySettings, resume: bool) -> None:
-        if (self.path / SETTINGS).exists():
-            if not resume:
-                raise InputError(
-                    f"{self.path} already holds a discovery; go on with it by --resume, or name "
-                    "another folder with --out"
-                )
-            settings.check_continues(self.settings())
-        elif self.path.is_dir():
-            others = sorted(p.name for p in self.path.iterdir() if not p.name.startswith("."))
-            if others:
-                raise InputError(
-                    f"{self.path} is not empty ({', '.join(others[:3])}) and holds no discovery; "
-                    "name another folder with --out"
-                )
+        with claimed(self.path, SETTINGS, "discovery", resume):
+            if (self.path / SETTINGS).exists():
+                settings.check_continues(self.settings())
+            self._begin(settings)
+            yield
 
     def _begin(self, settings: DiscoverySettings) -> None:
         versions = {name: version(name) for name in _LIBRARIES}
@@ -149,9 +127,7 @@ class DiscoveryFolder:
             "versions": {"python": platform.python_version(), **versions},
         }
         write_json(self.path / SETTINGS, content)
-        path = self.path / GENERATIONS
-        if path.exists():
-            os.truncate(path, path.read_bytes().rfind(b"\n") + 1)
+        drop_torn_line(self.path / GENERATIONS)
 
     def settings(self) -> DiscoverySettings:
         """The settings with which it was begun.
@@ -178,18 +154,7 @@ class DiscoveryFolder:
         Raises:
             InputError: a line is damaged.
         """
-        path = self.path / GENERATIONS
-        if not path.exists():
-            return []
-        *lines, _ = path.read_bytes().split(b"\n")
-        found = []
-        for number, line in enumerate(lines, start=1):
-            try:
-                content = json.loads(line)
-                found.append([Candidate(**entry) for entry in content["candidates"]])
-            except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
-                raise InputError(f"{path}: line {number} is damaged: {error}") from error
-        return found
+        return read_lines(self.path / GENERATIONS, _generation)
 
     def add(self, number: int, candidates: Sequence[Candidate]) -> None:
         """Store a generation; it is on the disk when this returns."""
@@ -198,3 +163,7 @@ class DiscoveryFolder:
             file.write(json.dumps(content, allow_nan=False) + "\n")
             file.flush()
             os.fsync(file.fileno())
+
+
+def _generation(content: Any) -> list[Candidate]:
+    return [Candidate(**entry) for entry in content["candidates"]]

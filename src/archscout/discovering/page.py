@@ -159,11 +159,11 @@ def _candidates(discovery: Discovery) -> Section:
     penalty = discovery.settings.penalty
     return Section(
         "Candidates",
-        "The fittest formulas of all generations; of those that rank the first part alike, the "
-        "smallest. *size*: quantities and operations. *finite*: architectures of the first part "
-        "with a finite value; the others rank last. *breeding*, *choosing*: τ-b on the first and "
-        f"second part. The one with the largest τ-b on the second part, less {penalty:g} for each "
-        "unit of size, was chosen.",
+        "The fittest formulas of all generations; of those that have the same τ-b on the first "
+        "part, the smallest. *size*: quantities and operations. *finite*: architectures of the "
+        "first part with a finite value; the others rank last. *breeding*, *choosing*: τ-b on the "
+        "first and second part. The one with the largest τ-b on the second part, less "
+        f"{penalty:g} for each unit of size, was chosen.",
         [Table("formulas", pd.DataFrame(rows), "Each is a metric of which larger is better.")],
     )
 

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from archscout.benchmarks import Benchmark
 from archscout.errors import InputError
+from archscout.scoring import resolve_scale
+from archscout.spaces import Scale, network_fingerprint
 
 SHARES = (0.5, 0.25, 0.25)
 LEAST = 10
@@ -21,7 +23,7 @@ LEAST = 10
 
 @dataclass(frozen=True)
 class Parts:
-    """Names of a benchmark's architectures; all that have one fingerprint are in one part.
+    """Names of a benchmark's architectures; all that are one network are in one part.
 
     Attributes:
         breeding: on which formulas are bred, and learn which way is better.
@@ -34,16 +36,23 @@ class Parts:
     judging: tuple[str, ...]
 
 
-def divide(benchmark: Benchmark, shares: Sequence[float] = SHARES, seed: int = 0) -> Parts:
+def divide(
+    benchmark: Benchmark,
+    shares: Sequence[float] = SHARES,
+    seed: int = 0,
+    scale: Scale | None = None,
+) -> Parts:
     """The three parts of the architectures that were trained to the end.
 
-    An architecture's part depends on its fingerprint, the shares and the seed alone: it stays
-    when architectures are added to the benchmark.
+    An architecture's part depends on its network's fingerprint, the shares and the seed alone: it
+    stays when architectures are added to the benchmark.
 
     Args:
         benchmark: the benchmark.
         shares: of the parts; they add up to 1.
         seed: of the hash of the fingerprints.
+        scale: at which architectures are scored, which may make one network of several of them;
+            by default the space's.
 
     Raises:
         InputError: the shares are not such, or a part has fewer than 10 architectures.
@@ -52,10 +61,14 @@ def divide(benchmark: Benchmark, shares: Sequence[float] = SHARES, seed: int = 0
     ends = list(accumulate(shares))
     trained = benchmark.results[benchmark.target].notna()
     parts: list[list[str]] = [[], [], []]
-    for mark, names in benchmark.names_by_fingerprint.items():
-        place = _place(mark, seed)
+    space = benchmark.space
+    built_at = resolve_scale(space, scale)
+    for name, architecture in benchmark.architectures.items():
+        if not trained[name]:
+            continue
+        place = _place(network_fingerprint(space, architecture, built_at), seed)
         part = next((i for i, end in enumerate(ends[:2]) if place < end), 2)
-        parts[part] += [name for name in names if trained[name]]
+        parts[part].append(name)
     for title, share, names in zip(("first", "second", "third"), shares, parts, strict=True):
         if len(names) < LEAST:
             raise InputError(

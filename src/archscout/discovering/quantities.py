@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
 from archscout import metrics
+from archscout.analysis.threads import one_thread
 from archscout.benchmarks import Benchmark
 from archscout.discovering.candidates import Floats
 from archscout.errors import InputError
@@ -57,9 +57,11 @@ class TracedQuantities:
         reasons = {name: _why_not(recorder, name, self._scorer.objective) for name in TERMINALS}
         if names is None:
             return tuple(name for name, reason in reasons.items() if reason is None)
+        known = ", ".join(name for name, reason in reasons.items() if reason is None)
+        if not names:
+            raise InputError(f"quantities names none; accepted are {known}")
         for name in names:
             if name not in TERMINALS:
-                known = ", ".join(name for name, reason in reasons.items() if reason is None)
                 raise InputError(f"unknown quantity {name!r}; accepted are {known}")
             if reason := reasons[name]:
                 raise InputError(f"quantity {name}: {reason}")
@@ -132,17 +134,6 @@ class TracedQuantities:
                 kept = tensor if name == _PARAMETERS else tensor.float()
                 stored[f"{name}.{i:04d}"] = kept.cpu().contiguous()
         return save(stored)
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Torch on one thread: its matrices here are so small that more would cost time."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _why_not(recorder: Recorder, name: str, objective: Objective) -> str | None:

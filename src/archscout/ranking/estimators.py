@@ -77,7 +77,9 @@ def cross_validate(
     """The candidates' predictions of architectures that they were not fitted on, against results.
 
     `REPEATS` times the architectures are split into `FOLDS`; a prediction is the mean over
-    repeats. Ranks, of scores and of results, are learned anew for each fold from the others.
+    repeats. Ranks, of scores and of results, are learned anew for each fold from the others. An
+    architecture that was trained repeatedly counts once, with the means of its predictions and of
+    its results' ranks.
 
     Args:
         found: at least `MINIMUM_LABELS` architectures.
@@ -101,8 +103,8 @@ def cross_validate(
                 done += 1
                 if progress is not None:
                     progress(done, total)
-    averaged = pd.DataFrame({name: found.averaged(predicted[name]) for name in CANDIDATES})
-    return compare(averaged, found.averaged(found.targets), resamples=resamples, seed=seed)
+    averaged = pd.DataFrame({name: found.by_network(predicted[name]) for name in CANDIDATES})
+    return compare(averaged, found.by_network(found.targets), resamples=resamples, seed=seed)
 
 
 def best_of(comparison: Comparison) -> str:

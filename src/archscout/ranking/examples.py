@@ -11,8 +11,11 @@ from numpy.typing import NDArray
 
 from archscout.analysis.evaluation import Evaluation
 from archscout.analysis.evaluation_folder import Draw
+from archscout.benchmarks import Benchmark
 from archscout.errors import InputError
 from archscout.ranking.features import forward_metrics
+from archscout.ranking.information import Scoring
+from archscout.spaces import Scale, network_fingerprint
 
 MINIMUM_LABELS = 20  # architectures, below which cross-validation says nothing of a model
 
@@ -26,7 +29,8 @@ class Examples:
     Attributes:
         scores: one column a score, infinite where not finite, NaN where there is no such layer.
         labels: with the same rows, `benchmark` (its number), `architecture` (its name there),
-            `fingerprint`, and `result`, of which larger is better.
+            `fingerprint` (of the network that is scored), `draw` (its number), and `result`, of
+            which larger is better.
     """
 
     scores: pd.DataFrame = field(repr=False)
@@ -45,7 +49,7 @@ class Examples:
 
     @property
     def fingerprints(self) -> list[str]:
-        """The different architectures, sorted."""
+        """Of the different networks, sorted."""
         return sorted(set(self.labels["fingerprint"]))
 
     def where(self, chosen: NDArray[np.bool_]) -> Examples:
@@ -53,7 +57,7 @@ class Examples:
         return Examples(self.scores[chosen], self.labels[chosen])
 
     def without(self, fingerprints: Collection[str]) -> Examples:
-        """All but some architectures, whatever they are named and wherever they were trained."""
+        """All but some networks, whatever they are named and wherever they were trained."""
         return self.where(~self.labels["fingerprint"].isin(list(fingerprints)).to_numpy())
 
     def averaged(self, rows: pd.Series[float]) -> pd.Series[float]:
@@ -61,6 +65,23 @@ class Examples:
         keys = [self.labels[name] for name in _KEY]
         means: pd.Series[float] = rows.groupby(keys, sort=False).mean()
         return means
+
+    def by_network(self, rows: pd.Series[float]) -> pd.Series[float]:
+        """The mean over all rows of a network of a value for each row, by fingerprint.
+
+        The bootstrap draws networks: trainings of one are not independent of each other.
+        """
+        means: pd.Series[float] = rows.groupby(self.labels["fingerprint"]).mean()
+        return means
+
+    @property
+    def mean_ranks(self) -> pd.DataFrame:
+        """The mean over draws of a score's rank in its draw, by benchmark and architecture.
+
+        That is how an evaluation orders architectures too, where it has several draws.
+        """
+        ranks = self.scores.groupby(self.labels["draw"]).rank()
+        return pd.DataFrame({name: self.averaged(ranks[name]) for name in ranks})
 
 
 def examples(evaluations: Sequence[Evaluation], columns: Sequence[str]) -> Examples:
@@ -95,6 +116,25 @@ def scores_of(evaluation: Evaluation, draw: Draw, columns: Sequence[str]) -> pd.
     return scores.assign(**repeated).reindex(columns=list(columns))
 
 
+def networks(benchmark: Benchmark, scale: Scale, names: Iterable[str]) -> dict[str, str]:
+    """Fingerprints of networks, by name of the architecture.
+
+    Args:
+        benchmark: with the architectures.
+        scale: at which they are scored.
+        names: of some of its architectures.
+    """
+    return {
+        name: network_fingerprint(benchmark.space, benchmark.architectures[name], scale)
+        for name in names
+    }
+
+
+def trained(benchmark: Benchmark) -> list[str]:
+    """Names of a benchmark's architectures that have a result."""
+    return list(benchmark.results.index[benchmark.results[benchmark.target].notna()])
+
+
 def check_labels(found: Examples) -> None:
     """Make sure that there is something to learn from.
 
@@ -122,14 +162,14 @@ def _labelled(number: int, evaluation: Evaluation, columns: Sequence[str]) -> Ex
     drawn = [scores_of(evaluation, draw, columns) for draw in evaluation.settings.draws]
     scores = pd.concat([each.loc[results.index] for each in drawn]).astype(np.float64)
     names = list(scores.index)
-    space = benchmark.space
-    prints = {name: space.fingerprint(benchmark.architectures[name]) for name in results.index}
+    prints = networks(benchmark, Scoring.of(evaluation.settings).built_at, results.index)
     oriented = results if benchmark.larger_is_better else -results
     labels = pd.DataFrame(
         {
             "benchmark": number,
             "architecture": names,
             "fingerprint": [prints[name] for name in names],
+            "draw": np.repeat(np.arange(len(drawn)), len(results)),
             "result": oriented.loc[names].to_numpy(dtype=np.float64),
         }
     )
@@ -179,10 +219,10 @@ def columns_of(
 
 
 def split(fingerprints: Iterable[str], folds: int, seed: int) -> dict[str, int]:
-    """Folds by architecture, so that all its names and trainings are in one.
+    """Folds by network, so that all its names and trainings are in one.
 
     Args:
-        fingerprints: of the architectures.
+        fingerprints: of the networks.
         folds: how many; they differ in size by one architecture at most.
         seed: of who comes into which.
 

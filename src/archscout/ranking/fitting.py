@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 
 import numpy as np
-import pandas as pd
 
 from archscout.analysis.evaluation import Evaluation
 from archscout.analysis.statistics import Comparison, compare
 from archscout.errors import InputError
 from archscout.ranking import saving
+from archscout.ranking.checks import check_bootstrap
 from archscout.ranking.estimators import (
     FOLDS,
     REPEATS,
@@ -22,7 +22,6 @@ from archscout.ranking.estimators import (
 from archscout.ranking.examples import Examples, check_labels, columns_of, examples
 from archscout.ranking.information import CrossValidation, Information, Origin, Scoring
 from archscout.ranking.ranker import Ranker
-from archscout.scoring import check_seed
 
 
 def fit(
@@ -44,7 +43,7 @@ def fit(
     Args:
         evaluations: whose scores were made alike.
         metrics: the features; by default those of `forward_metrics` that all evaluations hold.
-        leave_out: fingerprints of architectures whose results must not be learned from.
+        leave_out: fingerprints of networks whose results must not be learned from.
         seed: of folds, estimator and bootstrap.
         resamples: of the bootstrap of the cross-validated τ-b.
         progress: called with the number of fits done and to do.
@@ -53,7 +52,7 @@ def fit(
         InputError: evaluations differ in how scores were made, or lack a metric; there are too few
             labels, or scores or results do not vary.
     """
-    check_seed(seed)
+    check_bootstrap(seed, resamples)
     training = [evaluations] if isinstance(evaluations, Evaluation) else list(evaluations)
     scoring = check_alike(training)
     names, columns = columns_of(training, metrics)
@@ -97,6 +96,8 @@ def check_alike(evaluations: Sequence[Evaluation]) -> Scoring:
 def metric_kendall(found: Examples, evaluations: Sequence[Evaluation]) -> dict[str, float]:
     """τ-b of each column of scores with the results, in the direction that its metric claims.
 
+    Of several draws an architecture's score is its mean rank, as where metrics are judged.
+
     Args:
         found: examples of the evaluations.
         evaluations: that know the directions.
@@ -104,7 +105,7 @@ def metric_kendall(found: Examples, evaluations: Sequence[Evaluation]) -> dict[s
     directions = {
         name: larger for done in evaluations for name, larger in done.larger_is_better.items()
     }
-    means = pd.DataFrame({name: found.averaged(found.scores[name]) for name in found.scores})
+    means = found.mean_ranks
     table = compare(
         means,
         found.averaged(found.targets),

@@ -12,8 +12,9 @@ from archscout.errors import InputError
 from archscout.ranking.features import RankFeatures
 from archscout.recording import Kind
 from archscout.scoring import resolve_scale
+from archscout.spaces import Scale
 
-FORMAT = 1
+FORMAT = 2
 _PASSED_ON = ("objective", "split", "vocabulary_limit", "tokenizer")
 
 
@@ -53,10 +54,16 @@ class Scoring(_Frozen):
         """The scoring of an evaluation."""
         return cls(**{name: getattr(settings, name) for name in cls.model_fields})
 
+    @property
+    def built_at(self) -> Scale:
+        """The scale with its sizes."""
+        scale: Scale = resolve_scale(spaces.get(self.space), None).resized(**self.scale)
+        return scale
+
     def arguments(self) -> dict[str, Any]:
         """What `evaluate` takes to make scores in this way, but for the text."""
         return {
-            "scale": resolve_scale(spaces.get(self.space), None).resized(**self.scale),
+            "scale": self.built_at,
             "seeds": len(self.seeds),
             "minibatches": len(self.minibatches),
             "seed": self.seeds[0],
@@ -107,7 +114,8 @@ class CrossValidation(_Frozen):
         folds: of architectures.
         repeats: of the splitting.
         kendall: Kendall's τ-b of the chosen one, of predictions for architectures that it was not
-            fitted on; as the largest of several, a little too large.
+            fitted on, each architecture counted once; as the largest of several, a little too
+            large.
         low: lower end of its bootstrap 95 % interval.
         high: upper end.
         candidates: τ-b by estimator; None where predictions do not vary.
@@ -132,7 +140,7 @@ class Information(_Frozen):
         metric_kendall: by column of scores, τ-b with the same labels in the direction that its
             metric claims, where there is one.
         origins: of the labels.
-        fingerprints: of the architectures that were learned from.
+        fingerprints: of the networks that were learned from.
         seed: of folds and estimator.
         estimator: the one that was chosen.
         cross_validation: that chose it.
@@ -157,3 +165,8 @@ class Information(_Frozen):
     def labels(self) -> int:
         """The number of trained results that were learned from."""
         return sum(origin.labels for origin in self.origins)
+
+    @property
+    def architectures(self) -> int:
+        """The number of different networks among them; one may have been trained repeatedly."""
+        return len(self.fingerprints)

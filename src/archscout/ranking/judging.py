@@ -8,11 +8,16 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from archscout.analysis.evaluation import Evaluation
-from archscout.analysis.statistics import Comparison, Difference, compare
+from archscout.analysis.statistics import MINIMUM, Comparison, Difference, compare
+from archscout.benchmarks import Benchmark
+from archscout.errors import InputError
+from archscout.ranking.checks import check_bootstrap
 from archscout.ranking.estimators import FOLDS, Progress
-from archscout.ranking.examples import columns_of, examples, split
+from archscout.ranking.examples import columns_of, examples, networks, split, trained
 from archscout.ranking.fitting import check_alike, fit, metric_kendall
+from archscout.ranking.information import Scoring
 from archscout.ranking.ranker import Ranker
+from archscout.spaces import Scale
 
 RANKER = "ranker"
 _BASELINES = 3
@@ -29,7 +34,7 @@ class Judgement:
             were chosen.
         labels: trained results that were learned from, at least and at most over the folds.
         estimators: chosen for each fold.
-        shared: architectures of the benchmark that the training has too: left out of what is
+        shared: networks of the benchmark that the training has too: left out of what is
             judged if a finished ranker is, left out of the training of their fold else.
         folds: 1 where one ranker predicted all.
     """
@@ -65,10 +70,12 @@ def judge(
 
     Raises:
         InputError: of another space, or of scores made in another way; fewer than three
-            architectures with a result are left.
+            architectures with a result are left; a number of the bootstrap is not accepted.
     """
+    check_bootstrap(seed, resamples)
     predicted = ranker.predict(evaluation)
     fingerprints = _fingerprints(evaluation)
+    _check_unseen(ranker, evaluation.benchmark, fingerprints)
     seen = {name for name, mark in fingerprints.items() if ranker.has_seen(mark)}
     unseen = predicted[[name for name in fingerprints if name not in seen]]
     return _judgement(
@@ -109,25 +116,29 @@ def judge_by_folds(
         progress: called with the number of fits done and to do.
 
     Raises:
-        InputError: as `fit` and `judge`; there are fewer architectures than folds.
+        InputError: as `fit` and `judge`; there are fewer architectures than folds, or fewer than
+            two folds.
     """
+    check_bootstrap(seed, resamples)
     given = [training] if isinstance(training, Evaluation) else list(training)
     check_alike([*given, evaluation])
     names, columns = columns_of(given, metrics)
     found = examples(given, columns)
     fingerprints = _fingerprints(evaluation)
+    fold_of = split(fingerprints.values(), folds, seed)
     shared = set(found.fingerprints) & set(fingerprints.values())
-    fold_of = split(fingerprints.values(), folds, seed) if shared else {}
+    if not shared:
+        fold_of, folds = dict.fromkeys(fold_of, 0), 1
     rankers, parts = [], []
-    for number in range(folds if shared else 1):
-        in_fold = [name for name, mark in fingerprints.items() if fold_of.get(mark, 0) == number]
+    for number in range(folds):
+        in_fold = [name for name, mark in fingerprints.items() if fold_of[mark] == number]
         ranker = fit(
             given,
             metrics=names,
             leave_out={fingerprints[name] for name in in_fold},
             seed=seed,
             resamples=1,
-            progress=_after(number, folds if shared else 1, progress),
+            progress=_after(number, folds, progress),
         )
         rankers.append(ranker)
         parts.append(ranker.predict(evaluation)[in_fold])
@@ -142,6 +153,45 @@ def judge_by_folds(
     )
 
 
+def check_unseen(ranker: Ranker, benchmark: Benchmark) -> None:
+    """Make sure that a benchmark has architectures whose results a ranker has not seen.
+
+    Args:
+        ranker: to be judged.
+        benchmark: to judge it on; nothing need be scored yet.
+
+    Raises:
+        InputError: of another space, or fewer than three architectures with a result are left.
+    """
+    ranker.check_space(benchmark)
+    names = networks(benchmark, ranker.information.scoring.built_at, trained(benchmark))
+    _check_unseen(ranker, benchmark, names)
+
+
+def check_folds(benchmark: Benchmark, scale: Scale, folds: int) -> None:
+    """Make sure that a benchmark's architectures can be split into folds.
+
+    Args:
+        benchmark: to be judged on; nothing need be scored yet.
+        scale: at which it will be scored.
+        folds: of architectures.
+
+    Raises:
+        InputError: there are fewer architectures with a result, or fewer than two folds.
+    """
+    split(networks(benchmark, scale, trained(benchmark)).values(), folds, seed=0)
+
+
+def _check_unseen(ranker: Ranker, benchmark: Benchmark, names: Mapping[str, str]) -> None:
+    seen = sum(map(ranker.has_seen, names.values()))
+    if len(names) - seen < MINIMUM:
+        count = f"all {seen}" if seen == len(names) else f"{seen} of {len(names)}"
+        raise InputError(
+            f"{count} trained architectures of {benchmark.name} ({benchmark.dataset}) were learned "
+            f"from; at least {MINIMUM} others are accepted: judge the training by folds instead"
+        )
+
+
 def _after(number: int, folds: int, progress: Progress | None) -> Progress | None:
     """Progress of one fit as that of all."""
     if progress is None:
@@ -150,13 +200,10 @@ def _after(number: int, folds: int, progress: Progress | None) -> Progress | Non
 
 
 def _fingerprints(evaluation: Evaluation) -> dict[str, str]:
-    """Of the architectures that have scores and a result, by name."""
+    """Of the networks that have scores and a result, by name of the architecture."""
     benchmark = evaluation.benchmark
     results = benchmark.results[benchmark.target].reindex(evaluation.scores.index).dropna()
-    return {
-        str(name): benchmark.space.fingerprint(benchmark.architectures[name])
-        for name in results.index
-    }
+    return networks(benchmark, Scoring.of(evaluation.settings).built_at, results.index)
 
 
 def _judgement(

@@ -23,6 +23,7 @@ from archscout.ranking.estimators import Model, Progress
 from archscout.ranking.examples import columns_of, scores_of
 from archscout.ranking.information import Information, Scoring
 from archscout.scoring import TextSource
+from archscout.spaces import network_fingerprint
 from archscout.text import Corpus, load_corpus
 
 _ASKED = "architectures"  # the benchmark that architectures of one's own are scored as
@@ -53,7 +54,7 @@ class Ranker:
         return frozenset(self.information.fingerprints)
 
     def has_seen(self, fingerprint: str) -> bool:
-        """Whether the results of an architecture were among the labels."""
+        """Whether results of a network were among the labels, by its fingerprint."""
         return fingerprint in self._fingerprints
 
     @property
@@ -122,8 +123,8 @@ class Ranker:
 
         Returns:
             One row an architecture, in the order given: `fingerprint`, `prediction` (from 0 to 1
-            or a little beyond), `rank` (from 1, the best) and `seen` (whether its result was among
-            the labels).
+            or a little beyond), `rank` (from 1, the best) and `seen` (whether a result of the same
+            network was among the labels).
 
         Raises:
             InputError: an architecture or the text cannot be used, or the text is another one.
@@ -154,7 +155,10 @@ class Ranker:
                 "fingerprint": prints,
                 "prediction": predicted,
                 "rank": ranks,
-                "seen": [self.has_seen(mark) for mark in prints],
+                "seen": [
+                    self.has_seen(network_fingerprint(space, architecture, scoring.built_at))
+                    for architecture in parsed
+                ],
             }
         )
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import struct
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -29,6 +31,13 @@ _MODEL = "model.skops"
 _TREE = "sklearn.tree._tree.Tree"  # skops leaves it to us, for its links are followed unchecked
 _LIBRARIES = ("archscout", "scikit-learn")
 _LEAF = -1
+_LARGEST = 256 * 2**20
+"""Bytes that an archive may unpack to; a forest has some hundred thousand."""
+_COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+_UNREADABLE = (
+    *(zipfile.BadZipFile, zlib.error, EOFError, struct.error),
+    *(ValueError, RuntimeError),  # a name in no encoding, encryption
+)
 
 
 def versions() -> dict[str, str]:
@@ -43,6 +52,19 @@ def check_installed() -> None:
         InputError: skops is not installed.
     """
     _skops()
+
+
+def check_writable(path: Path) -> None:
+    """Make sure that a ranker can be written to a file.
+
+    Raises:
+        InputError: it is a folder, or lies where nothing can be written.
+    """
+    if path.is_dir():
+        raise InputError(f"cannot write {path}: it is a folder; a file's name is accepted")
+    place = next(parent for parent in path.absolute().parents if parent.exists())
+    if not (place.is_dir() and os.access(place, os.W_OK)):
+        raise InputError(f"cannot write {path}: {place} is no folder that can be written to")
 
 
 def write(path: Path, information: Information, regressor: Any) -> None:
@@ -72,13 +94,42 @@ def read(path: Path) -> tuple[Information, Any]:
     """
     try:
         with zipfile.ZipFile(path) as archive:
-            parts = {name: archive.read(name) for name in (_INFORMATION, _MODEL)}
+            parts = _unpacked(archive)
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror or error}") from error
-    except (zipfile.BadZipFile, KeyError, RuntimeError, NotImplementedError, zlib.error) as error:
+    except _UNREADABLE as error:
         raise InputError(f"{path} is no ranker, or damaged: {error}") from error
+    if missing := {_INFORMATION, _MODEL} - parts.keys():
+        raise InputError(f"{path} is no ranker, or damaged: it lacks {min(missing)}")
     information = _information(path, parts[_INFORMATION])
     return information, _regressor(path, parts[_MODEL], information)
+
+
+def _unpacked(archive: zipfile.ZipFile) -> dict[str, bytes]:
+    """The content of every member, of as many bytes as the archive says and no more."""
+    members = archive.infolist()
+    for member in members:
+        if member.compress_type not in _COMPRESSIONS:
+            raise zipfile.BadZipFile(f"{member.filename} is compressed in an unknown way")
+    if (size := sum(member.file_size for member in members)) > _LARGEST:
+        raise zipfile.BadZipFile(f"it unpacks to {size} bytes; {_LARGEST} are accepted")
+    contents = {}
+    for member in members:
+        with archive.open(member) as file:
+            contents[member.filename] = file.read(member.file_size)
+    return contents
+
+
+def _repacked(content: bytes) -> bytes:
+    """An archive without compression, which skops unpacks to no more than there is."""
+    repacked = io.BytesIO()
+    with (
+        zipfile.ZipFile(io.BytesIO(content)) as archive,
+        zipfile.ZipFile(repacked, "w") as copy,
+    ):
+        for name, member in _unpacked(archive).items():
+            copy.writestr(name, member)
+    return repacked.getvalue()
 
 
 def _information(path: Path, content: bytes) -> Information:
@@ -92,7 +143,7 @@ def _information(path: Path, content: bytes) -> Information:
         raise InputError(f"{path} is damaged: {place}: {first['msg']}") from error
     except InputError:
         raise
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise InputError(f"{path} is damaged: {_INFORMATION}: {error}") from error
 
 
@@ -118,6 +169,7 @@ def _regressor(path: Path, content: bytes, information: Information) -> Any:
             f"{', '.join(CANDIDATES)}"
         )
     try:
+        content = _repacked(content)
         unknown = set(skops.get_untrusted_types(data=content)) - {_TREE}
         if unknown:
             raise InputError(f"{path} holds {', '.join(sorted(unknown))}, which is not trusted")

@@ -59,6 +59,7 @@ class Round:
         standings: one row a metric or combination, see `standings.standings`.
         redundancy: which of them say the same.
         searches: what searches by some of them find, see `compare_searches`.
+        left_out: searches that were asked for by what these networks have no scores of.
     """
 
     evaluation: Evaluation = field(repr=False)
@@ -66,6 +67,7 @@ class Round:
     standings: pd.DataFrame = field(repr=False)
     redundancy: Redundancy = field(repr=False)
     searches: pd.DataFrame = field(repr=False)
+    left_out: Sequence[str] = ()
 
     @property
     def benchmark(self) -> Benchmark:
@@ -87,14 +89,10 @@ def judge(evaluation: Evaluation, milliseconds: pd.Series[float], rules: Rules) 
     scores, larger_is_better = evaluation.scores, evaluation.directions
     comparison = _compared(evaluation, scores, larger_is_better, rules)
     benchmark = evaluation.benchmark
-    searched = [
-        column
-        for name in (
-            *(_PAPER[benchmark.space.kind], PARAMETERS, benchmark.space.default_metric),
-            *rules.searches,
-        )
-        if (column := column_of(name, benchmark.space.kind, scores)) is not None
-    ]
+    kind = benchmark.space.kind
+    always = (_PAPER[kind], PARAMETERS, benchmark.space.default_metric)
+    columns = {name: column_of(name, kind, scores) for name in (*always, *rules.searches)}
+    searched = dict.fromkeys(column for column in columns.values() if column is not None)
     return Round(
         evaluation,
         comparison,
@@ -102,17 +100,18 @@ def judge(evaluation: Evaluation, milliseconds: pd.Series[float], rules: Rules) 
             comparison,
             _of_incomplete(evaluation, scores, larger_is_better, rules),
             milliseconds,
-            REFERENCE[benchmark.space.kind],
+            REFERENCE[kind],
         ),
         redundancy(scores, larger_is_better),
         compare_searches(
-            scores[list(dict.fromkeys(searched))],
+            scores[list(searched)],
             benchmark.results[benchmark.target],
             larger_is_better=larger_is_better,
             result_larger_is_better=benchmark.larger_is_better,
             orders=rules.orders,
             seed=rules.seed,
         ),
+        [name for name in dict.fromkeys(rules.searches) if columns[name] is None],
     )
 
 

@@ -235,6 +235,7 @@ def _searches(contest: Contest, done: Round) -> Section:
                 shown=_budgets(done.searches),
             ),
         ],
+        [f"No search by `{left}`: these networks have no scores of it." for left in done.left_out],
         modified=benchmark.modified,
     )
 

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import copy
 import json
-import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 
+from archscout.analysis.checks import check_count
 from archscout.analysis.evaluation import Evaluation
+from archscout.analysis.folders import drop_torn_line, read_lines
+from archscout.analysis.threads import one_thread
 from archscout.benchmarks import DataFolder
-from archscout.errors import InputError
 from archscout.recording import Kind
 from archscout.scoring import Scorer, parse_requests, resolve_scale
 from archscout.text import load_corpus
@@ -56,18 +54,19 @@ def milliseconds(
     Raises:
         InputError: the count is below 1, or the stored timings are damaged.
     """
-    if count < 1:
-        raise InputError(f"timed is {count}; a positive whole number is accepted")
+    check_count("timed", count)
     metrics = list(dict.fromkeys([*evaluation.metrics, REFERENCE[evaluation.benchmark.space.kind]]))
     # A longer list begins with the shorter one, so that what was timed counts.
     drawn = np.random.default_rng(0).permutation(evaluation.scores.index.to_numpy())[:count]
     wanted = [(metric, str(name)) for metric in metrics for name in drawn]
     path = evaluation.folder / TIMINGS
-    done = {(row["metric"], row["architecture"]): row["milliseconds"] for row in _read(path)}
+    drop_torn_line(path)
+    stored = read_lines(path, _timing, "delete the file to time anew")
+    done = {(row["metric"], row["architecture"]): row["milliseconds"] for row in stored}
     missing = [pair for pair in wanted if pair not in done]
     if missing:
         scorer = _scorer(evaluation, folder)
-        with _one_thread(), path.open("a", encoding="utf-8") as file:
+        with one_thread(), path.open("a", encoding="utf-8") as file:
             for i, (metric, name) in enumerate(missing, start=len(wanted) - len(missing) + 1):
                 taken = _timed(scorer, metric, evaluation.benchmark.architectures[name])
                 row = {"metric": metric, "architecture": name, "milliseconds": taken}
@@ -111,30 +110,5 @@ def _scorer(evaluation: Evaluation, folder: DataFolder) -> Scorer:
     )
 
 
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-def _read(path: Path) -> Sequence[Mapping[str, Any]]:
-    """What was timed; a last line that a kill has torn is dropped from the file."""
-    if not path.exists():
-        return []
-    *lines, torn = path.read_bytes().split(b"\n")
-    rows = []
-    for number, line in enumerate(lines, start=1):
-        try:
-            row = json.loads(line)
-            rows.append({key: row[key] for key in ("metric", "architecture", "milliseconds")})
-        except (ValueError, KeyError, TypeError) as error:
-            raise InputError(
-                f"{path}: line {number} is damaged: {error}; delete the file to time anew"
-            ) from error
-    if torn:
-        os.truncate(path, path.stat().st_size - len(torn))
-    return rows
+def _timing(row: Any) -> dict[str, Any]:
+    return {key: row[key] for key in ("metric", "architecture", "milliseconds")}

@@ -1,0 +1,245 @@
+"""How the commands of `archscout ranker` say that benchmarks are scored."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from archscout.cli import options
+from archscout.cli.output import progress
+from archscout.errors import InputError
+
+if TYPE_CHECKING:
+    from archscout.analysis.evaluation import Evaluation
+    from archscout.benchmarks import Benchmark
+    from archscout.ranking import Ranker
+    from archscout.spaces import Scale
+
+LEARNED = "What is learned from"
+_DRAWS = "Draws"
+_EVALUATIONS = Path("evaluations") / "ranker"
+
+Metrics = Annotated[
+    str | None,
+    typer.Option(
+        help="The features: names, comma-separated; every metric without gradients by default.",
+        rich_help_panel=LEARNED,
+    ),
+]
+MetricFiles = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--metric-file", help="A file of Python that defines metrics with archscout.metric."
+    ),
+]
+Seeds = Annotated[
+    int | None,
+    typer.Option(help="How many initialisations; 1 by default.", rich_help_panel=_DRAWS),
+]
+Minibatches = Annotated[
+    int | None, typer.Option(help="How many minibatches; 1 by default.", rich_help_panel=_DRAWS)
+]
+Workers = Annotated[int, typer.Option(help="Processes that score.")]
+Evaluations = Annotated[
+    Path,
+    typer.Option(metavar="FOLDER", help="Keeps the scores, a folder for each benchmark."),
+]
+Resume = Annotated[
+    bool, typer.Option("--resume", help="Go on with the scores that the folder holds.")
+]
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """How a command's options say that benchmarks are scored.
+
+    Attributes:
+        settings: arguments of `evaluate` that decide its scores.
+        scale: name of the scale.
+        sizes: its fields to change.
+        work: arguments of `evaluate` that decide no score.
+        data_dir: the data folder.
+        evaluations: keeps a folder for each benchmark and way of scoring.
+        resume: go on with what is there.
+        seed: of the first initialisation, and of all else that is random.
+    """
+
+    settings: dict[str, Any]
+    scale: str | None
+    sizes: dict[str, int | str | None]
+    work: dict[str, Any]
+    data_dir: str | None
+    evaluations: Path
+    resume: bool
+    seed: int
+
+    @property
+    def metrics(self) -> str | None:
+        """The features, as given."""
+        metrics: str | None = self.settings["metrics"]
+        return metrics
+
+    def refuse(self, **others: int | None) -> None:
+        """Make sure that no option contradicts a finished ranker.
+
+        Args:
+            **others: options that are not about scoring.
+
+        Raises:
+            InputError: one does.
+        """
+        names = ("metrics", "split", "vocabulary_limit", "tokenizer", "seeds", "minibatches")
+        given = {name: self.settings[name] for name in names}
+        for name, value in (others | given | {"scale": self.scale} | self.sizes).items():
+            if value is not None:
+                option = name.replace("vocabulary_limit", "vocabulary_size").replace("_", "-")
+                raise InputError(
+                    f"--{option} {value}: a finished ranker is judged as it was fitted; accepted "
+                    "with a benchmark to learn from"
+                )
+
+    def load(self, name: str, dataset: str | None = None) -> Benchmark:
+        """A benchmark by NAME or NAME:DATASET."""
+        from archscout.benchmarks import DataFolder, load
+
+        folder = DataFolder(None if self.data_dir is None else Path(self.data_dir))
+        named, own = parts_of(name)
+        return load(named, folder, own or dataset)
+
+    def scale_for(self, found: Benchmark) -> Scale:
+        """The scale at which a benchmark is scored by the options."""
+        return options.resolve(found.space, self.scale, **self.sizes)
+
+    def evaluate(self, found: Benchmark) -> Evaluation:
+        """Scores by the options; every benchmark of a ranker is scored on one text."""
+        from archscout.ranking import forward_metrics
+
+        asked = {
+            "text": self.settings["text"] or "python-docs",
+            "metrics": self.metrics or forward_metrics(found.space.kind),
+            "scale": self.scale_for(found),
+            "seed": self.seed,
+            "seeds": _once(self.settings["seeds"]),
+            "minibatches": _once(self.settings["minibatches"]),
+        }
+        return self._evaluate(found, self.settings | asked)
+
+    def evaluate_for(self, ranker: Ranker, found: Benchmark) -> Evaluation:
+        """Scores as a finished ranker's were made."""
+        text = self.settings["text"] or ranker.information.scoring.text
+        ranker.check_text(text, self.data_dir)
+        return self._evaluate(found, ranker.evaluation_arguments | {"text": text})
+
+    def _evaluate(self, found: Benchmark, arguments: dict[str, Any]) -> Evaluation:
+        from archscout.analysis.evaluation import evaluate
+        from archscout.ranking.scores import is_finished, scores_folder
+
+        arguments = arguments | self.work
+        folder = scores_folder(self.evaluations, found, arguments)
+        with own_option(), progress(f"scoring {found.name}", 1) as bar:
+            return evaluate(
+                found,
+                out=folder,
+                data_dir=self.data_dir,
+                resume=self.resume or is_finished(folder, found, arguments),
+                progress=bar.set,
+                **arguments,
+            )
+
+
+def scoring_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options of scoring, which it gets together as `asked`."""
+    own = inspect.signature(command, eval_str=True).parameters.values()
+    shared = inspect.signature(_read, eval_str=True).parameters.values()
+
+    @wraps(command)
+    def with_options(**given: Any) -> None:
+        command(asked=_read(**{each.name: given.pop(each.name) for each in shared}), **given)
+
+    merged = [
+        each.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+        for each in (*own, *shared)
+        if each.name != "asked"
+    ]
+    # typer reads both.
+    vars(with_options)["__signature__"] = inspect.Signature(merged)
+    with_options.__annotations__ = {each.name: each.annotation for each in merged}
+    return with_options
+
+
+def _read(
+    metrics: Metrics = None,
+    metric_file: MetricFiles = None,
+    text: options.Texts = None,
+    split: options.Split = None,
+    vocabulary_size: options.VocabularySize = None,
+    tokenizer: options.TokenizerSource = None,
+    scale: options.ScaleName = None,
+    embedding_size: options.EmbeddingSize = None,
+    hidden_size: options.HiddenSize = None,
+    num_layers: options.NumLayers = None,
+    batch_size: options.BatchSize = None,
+    sequence_length: options.SequenceLength = None,
+    initialisation: options.Initialisation = None,
+    reading: options.Reading = None,
+    seeds: Seeds = None,
+    minibatches: Minibatches = None,
+    seed: options.Seed = 0,
+    device: options.Device = "cpu",
+    workers: Workers = 1,
+    data_dir: options.DataDir = None,
+    evaluations: Evaluations = _EVALUATIONS,
+    resume: Resume = False,
+) -> Scoring:
+    from archscout.metrics import load_file
+
+    for file in metric_file or ():
+        load_file(file)  # what it defines is among the default features
+    settings = {
+        "metrics": metrics,
+        "text": text,
+        "split": split,
+        "vocabulary_limit": vocabulary_size,
+        "tokenizer": tokenizer,
+        "seeds": seeds,
+        "minibatches": minibatches,
+    }
+    sizes = {
+        "embedding_size": embedding_size,
+        "hidden_size": hidden_size,
+        "num_layers": num_layers,
+        "batch_size": batch_size,
+        "sequence_length": sequence_length,
+        "initialisation": initialisation,
+        "reading": reading,
+    }
+    work = {"metric_files": metric_file or (), "device": device, "workers": workers}
+    return Scoring(settings, scale, sizes, work, data_dir, evaluations, resume, seed)
+
+
+@contextmanager
+def own_option() -> Iterator[None]:
+    """Messages about a folder of scores name the option that it has here: --out is a ranker."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(str(error).replace("--out", "--evaluations")) from error
+
+
+def parts_of(name: str) -> tuple[str, str | None]:
+    """The name of a benchmark and perhaps a dataset, from NAME or NAME:DATASET."""
+    from archscout.benchmarks import BENCHMARKS
+
+    named, colon, dataset = name.rpartition(":")
+    return (named, dataset) if colon and named in BENCHMARKS else (name, None)
+
+
+def _once(count: int | None) -> int:
+    return 1 if count is None else count

@@ -1,0 +1,91 @@
+"""Folders of scores, one for each benchmark and way of scoring, so that commands can share them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Mapping
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from archscout.analysis.evaluation_folder import SETTINGS, EvaluationFolder
+from archscout.benchmarks import Benchmark
+from archscout.scoring import parse_requests, resolve_objective
+
+_DIGITS = 8
+_AS_GIVEN = ("split", "vocabulary_limit", "tokenizer", "device")
+
+
+def same_benchmark(first: Benchmark, second: Benchmark) -> bool:
+    """Whether two benchmarks hold the same results of the same architectures.
+
+    Benchmarks that were built may have one name and one text, and yet be different ones.
+    """
+    return _architectures(first) == _architectures(second) and first.results[first.target].equals(
+        second.results[second.target]
+    )
+
+
+def scores_folder(root: Path, benchmark: Benchmark, arguments: Mapping[str, Any]) -> Path:
+    """Where the scores of a benchmark lie.
+
+    Its name tells apart everything that decides a score, but for draws: of these a folder may hold
+    more than are asked for.
+
+    Args:
+        root: of all folders.
+        benchmark: whose architectures are scored.
+        arguments: of `evaluate`; metrics, scale and text among them.
+
+    Raises:
+        InputError: there is no such metric or objective.
+    """
+    kind = benchmark.space.kind
+    document = {
+        "architectures": _architectures(benchmark),
+        "metrics": [request.column for request in parse_requests(arguments["metrics"], kind)],
+        "metric_files": _texts(arguments.get("metric_files", ())),
+        "text": _texts(arguments["text"]),
+        "scale": vars(arguments["scale"]),
+        "objective": resolve_objective(arguments.get("objective"), kind),
+        **{name: arguments.get(name) for name in _AS_GIVEN},
+    }
+    digest = hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()[:_DIGITS]
+    name = re.sub(r"[^\w.-]", "_", f"{benchmark.name}-{benchmark.dataset}")
+    return root / f"{name}-{digest}"
+
+
+def is_finished(folder: Path, benchmark: Benchmark, arguments: Mapping[str, Any]) -> bool:
+    """Whether a folder holds every score that is asked for.
+
+    Args:
+        folder: of `scores_folder`.
+        benchmark: whose architectures are scored.
+        arguments: of `evaluate`; `seed`, `seeds` and `minibatches` among them.
+
+    Raises:
+        InputError: a line of the scores is damaged.
+    """
+    if not (folder / SETTINGS).exists():
+        return False
+    seed = arguments["seed"]
+    asked = product(
+        benchmark.architectures,
+        range(seed, seed + arguments["seeds"]),
+        range(arguments["minibatches"]),
+    )
+    rows = EvaluationFolder(folder).rows()
+    return {(row["architecture"], row["seed"], row["minibatch"]) for row in rows}.issuperset(asked)
+
+
+def _architectures(benchmark: Benchmark) -> dict[str, Any]:
+    to_dict = benchmark.space.to_dict
+    return {name: to_dict(each) for name, each in benchmark.architectures.items()}
+
+
+def _texts(given: Any) -> list[str]:
+    alone = isinstance(given, str | os.PathLike)
+    return [os.fspath(place) for place in ([given] if alone else given)]
