@@ -258,8 +258,9 @@ def named_tasks(names: str | Sequence[str] | None = None) -> tuple[Task, ...]:
     Raises:
         InputError: a task is unknown, or there is none.
 
-    >>> [task.title for task in named_tasks(["SST-2", "cola"])]
-    ['CoLA', 'SST-2']
+    Example:
+        >>> [task.title for task in named_tasks(["SST-2", "cola"])]
+        ['CoLA', 'SST-2']
     """
     if names is None:
         return _TASKS
