@@ -259,8 +259,8 @@ def named_tasks(names: str | Sequence[str] | None = None) -> tuple[Task, ...]:
         InputError: a task is unknown, or there is none.
 
     Example:
-        >>> [task.title for task in named_tasks(["SST-2", "cola"])]
-        ['CoLA', 'SST-2']
+        >>> ", ".join(task.title for task in named_tasks(["SST-2", "cola"]))
+        'CoLA, SST-2'
     """
     if names is None:
         return _TASKS
