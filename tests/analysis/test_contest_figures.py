@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from matplotlib.text import Text
 
-from archscout.analysis.figures import cost_plot, heat_map, search_curves
+from archscout.analysis.contest.figures import cost_plot, heat_map, search_curves
 
 
 @pytest.fixture(scope="module")

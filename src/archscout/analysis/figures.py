@@ -6,9 +6,8 @@ below 7 pt, the colours of Okabe and Ito, and points as a bitmap where there are
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -19,15 +18,9 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.patches import Rectangle
-from matplotlib.patheffects import withStroke
-from matplotlib.text import Text
-from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
-from matplotlib.transforms import Bbox
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 from numpy.typing import NDArray
 from scipy import stats
-
-from archscout.analysis.search_comparison import ROUND_BUDGETS
 
 Floats = NDArray[np.float64]
 
@@ -36,39 +29,21 @@ WIDE = 6.3
 NARROW = 3.1
 """Inches: one of its two columns."""
 BLUE, ORANGE, SKY, GREY = "#0072B2", "#D55E00", "#56B4E9", "#767676"
+TEXT, TITLE = 7.0, 7.5
+"""Points: letters, and those of titles."""
 
-_TEXT, _TITLE = 7.0, 7.5  # pt
 _COLUMNS = 3
 _LONGEST_NAME = 44  # characters
 _FEW = 100  # architectures, below which none counts as far beyond the others
 _PART, _PARTS = 40, 20  # architectures in a part at least, parts at most
 _DENSITY = LinearSegmentedColormap.from_list("density", ["#8CC6EC", BLUE, "#00253D"])
-_SIGNED = LinearSegmentedColormap.from_list("signed", [ORANGE, "#F7F7F7", BLUE])
-# Told apart in grey, too.
-_LINES = [
-    (GREY, "--"), (BLUE, "-"), (ORANGE, "-"), ("#009E73", "-."), ("#CC79A7", (0, (4, 1))),
-    ("#E69F00", (0, (1, 1))), (SKY, "-"), ("black", "-."),
-]  # fmt: skip
-# Where a label may stand beside its point, pt: the nearest first.
-_BESIDE = [
-    (5, 0), (-5, 0), (0, 8), (0, -8), (5, 7), (5, -7), (-5, 7), (-5, -7),
-    *((right, up) for up in (14, -14, 22, -22) for right in (6, -6, 16, -16)),
-]  # fmt: skip
-_LEADER: dict[str, Any] = {
-    "arrowstyle": "-",
-    "linewidth": 0.4,
-    "color": "#909090",
-    "shrinkA": 0,
-    "shrinkB": 2,
-}
-_HALO = withStroke(linewidth=1.8, foreground="white")
 _STYLE: dict[Any, Any] = {
-    "font.size": _TEXT,
-    "axes.titlesize": _TITLE,
-    "axes.labelsize": _TEXT,
-    "xtick.labelsize": _TEXT,
-    "ytick.labelsize": _TEXT,
-    "legend.fontsize": _TEXT,
+    "font.size": TEXT,
+    "axes.titlesize": TITLE,
+    "axes.labelsize": TEXT,
+    "xtick.labelsize": TEXT,
+    "ytick.labelsize": TEXT,
+    "legend.fontsize": TEXT,
     "axes.linewidth": 0.6,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -93,7 +68,7 @@ def metric_grid(
         modified: whether to mark the figure as made from modified data.
     """
     results = results.reindex(scores.index)
-    with _figure(len(scores.columns), row_height=1.75, modified=modified) as (figure, panels):
+    with new_figure(len(scores.columns), row_height=1.75, modified=modified) as (figure, panels):
         trained = results[np.isfinite(results)].to_numpy(dtype=float)
         vertical = _axis(trained, may_bend=False)
         for axes, name in zip(panels, scores, strict=True):
@@ -120,7 +95,7 @@ def box_plots(scores: pd.DataFrame, results: pd.Series, *, modified: bool = Fals
     """
     order = results.sort_values(kind="stable")
     labels = [_plain(value, 3) for value in order]
-    with _figure(len(scores.columns), row_height=1.5, modified=modified) as (figure, panels):
+    with new_figure(len(scores.columns), row_height=1.5, modified=modified) as (figure, panels):
         for axes, name in zip(panels, scores, strict=True):
             drawn = [scores[name].xs(architecture).to_numpy(float) for architecture in order.index]
             _boxes(axes, [values[np.isfinite(values)] for values in drawn])
@@ -130,8 +105,8 @@ def box_plots(scores: pd.DataFrame, results: pd.Series, *, modified: bool = Fals
             axes.set_xticks(range(len(order)), labels if lowest else [])
             axes.tick_params(axis="x", rotation=90, length=2.5 if lowest else 0)
         label = "result" if results.name is None else results.name
-        figure.supxlabel(f"architectures by their trained result ({label})", size=_TITLE)
-        figure.supylabel("score", size=_TITLE)
+        figure.supxlabel(f"architectures by their trained result ({label})", size=TITLE)
+        figure.supylabel("score", size=TITLE)
     return figure
 
 
@@ -144,7 +119,7 @@ def lines(curves: pd.DataFrame, x_label: str, y_label: str, *, modified: bool = 
         y_label: of the values.
         modified: whether to mark the figure as made from modified data.
     """
-    with _figure(1, row_height=3.0, modified=modified, width=WIDE * 0.75) as (figure, panels):
+    with new_figure(1, row_height=3.0, modified=modified, width=WIDE * 0.75) as (figure, panels):
         axes = panels[0]
         ends = curves.ffill().iloc[-1].sort_values()
         spread = float(ends.max() - ends.min()) or 1.0
@@ -163,9 +138,9 @@ def lines(curves: pd.DataFrame, x_label: str, y_label: str, *, modified: bool = 
                 [1.005, 1.045], [end, place], color=colour, lw=0.7, transform=beside, clip_on=False
             )
             label = f"{_plain(end, 3)}  (id {name})"
-            axes.text(1.055, place, label, color=colour, transform=beside, va="center", size=_TEXT)
-        axes.set_xlabel(x_label, size=_TITLE)
-        axes.set_ylabel(y_label, size=_TITLE)
+            axes.text(1.055, place, label, color=colour, transform=beside, va="center", size=TEXT)
+        axes.set_xlabel(x_label, size=TITLE)
+        axes.set_ylabel(y_label, size=TITLE)
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
         axes.grid(axis="y", color="#E4E4E4", linewidth=0.5)
         axes.set_axisbelow(True)
@@ -184,7 +159,7 @@ def bars(table: pd.DataFrame, statistic: str, title: str, *, modified: bool = Fa
     known = table[table[statistic].notna()].sort_values(statistic, kind="stable")
     missing = [str(name) for name in table.index.difference(known.index, sort=False)]
     height = 0.19 * max(len(known), 2) + (0.15 * len(missing) if missing else 0)
-    with _figure(1, row_height=height + 0.25, modified=modified, width=WIDE * 0.8) as (
+    with new_figure(1, row_height=height + 0.25, modified=modified, width=WIDE * 0.8) as (
         figure,
         panels,
     ):
@@ -202,7 +177,7 @@ def bars(table: pd.DataFrame, statistic: str, title: str, *, modified: bool = Fa
         for position, value in enumerate(values):
             text = f"{value:.3f}".replace("-", "−")
             axes.text(
-                1.02, position, text, transform=axes.get_yaxis_transform(), va="center", size=_TEXT
+                1.02, position, text, transform=axes.get_yaxis_transform(), va="center", size=TEXT
             )
         axes.set_yticks(positions, [_shortened(name) for name in known.index])
         axes.set_ylim(-0.6, max(len(known), 1) - 0.4)
@@ -212,183 +187,12 @@ def bars(table: pd.DataFrame, statistic: str, title: str, *, modified: bool = Fa
         axes.grid(axis="x", color="#E4E4E4", linewidth=0.5)
         axes.set_axisbelow(True)
         label = title if not missing else "\n".join([title, "no value:", *missing])
-        axes.set_xlabel(label, size=_TITLE)
+        axes.set_xlabel(label, size=TITLE)
     return figure
-
-
-def cost_plot(
-    table: pd.DataFrame,
-    *,
-    x_label: str,
-    y_label: str,
-    baselines: Sequence[str] = (),
-    modified: bool = False,
-) -> Figure:
-    """How well metrics predict against what they cost.
-
-    Metrics than which no cheaper one is better are joined by a line. Labels stand beside their
-    points as long as there is room: those of the front and the baselines first, then the best.
-
-    Args:
-        table: by metric, with the columns `milliseconds`, `kendall`, `kendall_low` and
-            `kendall_high`; metrics without a value of either are left out.
-        x_label: of the cost.
-        y_label: of the statistic.
-        baselines: metrics that are drawn as such.
-        modified: whether to mark the figure as made from modified data.
-    """
-    known = table[(table["milliseconds"] > 0) & table["kendall"].notna()]
-    known = known.sort_values("kendall", ascending=False, kind="stable")
-    front = _front(known["milliseconds"], known["kendall"])
-    colours = {
-        str(name): ORANGE if name in baselines else BLUE if name in front else GREY
-        for name in known.index
-    }
-    with _figure(1, row_height=4.4, modified=modified, width=WIDE) as (figure, panels):
-        axes = panels[0]
-        _draw_costs(axes, known, colours, front)
-        axes.set_xlabel(x_label, size=_TITLE)
-        axes.set_ylabel(y_label, size=_TITLE)
-        emphasised = [name for name in colours if colours[name] != GREY]
-        _label_points(
-            figure,
-            axes,
-            known[["milliseconds", "kendall"]],
-            {name: colours[name] for name in dict.fromkeys([*emphasised, *colours])},
-        )
-    return figure
-
-
-def _draw_costs(
-    axes: Axes, known: pd.DataFrame, colours: Mapping[str, str], front: Sequence[str]
-) -> None:
-    x, y = (known[column].to_numpy(dtype=float) for column in ("milliseconds", "kendall"))
-    ends = known[["kendall_low", "kendall_high"]].to_numpy(dtype=float)
-    beside = np.nan_to_num(np.abs(ends - y[:, None])).T
-    axes.errorbar(x, y, yerr=beside, fmt="none", ecolor="#D4D4D4", elinewidth=0.7, zorder=1)
-    axes.axhline(0, color="black", linewidth=0.6, zorder=0)
-    joined = known.loc[list(front)]
-    axes.plot(
-        joined["milliseconds"], joined["kendall"], color=BLUE, linewidth=0.9,
-        drawstyle="steps-post", zorder=2,
-        label="no cheaper metric is better" if len(joined) > 1 else None,
-    )  # fmt: skip
-    for colour, marker, meaning in (
-        (GREY, "o", None),
-        (BLUE, "o", None),
-        (ORANGE, "s", "baseline of size"),
-    ):
-        chosen = known.loc[[name for name in colours if colours[name] == colour]]
-        axes.scatter(
-            chosen["milliseconds"], chosen["kendall"], s=13, color=colour, marker=marker,
-            linewidths=0, zorder=3, label=meaning if len(chosen) else None,
-        )  # fmt: skip
-    shown = x if len(x) else np.ones(1)
-    axes.set_xlim(shown.min() / 1.3, shown.max() * 2.2)
-    _mark_magnitudes(axes)
-    axes.grid(color="#EFEFEF", linewidth=0.5)
-    axes.set_axisbelow(True)
-    if axes.get_legend_handles_labels()[0]:
-        axes.legend(loc="lower right", frameon=False, fontsize=_TEXT)
-
-
-def heat_map(
-    correlations: pd.DataFrame, clusters: pd.Series, label: str, *, modified: bool = False
-) -> Figure:
-    """Correlations among metrics, with a frame around each cluster of several.
-
-    Args:
-        correlations: (M, M) from -1 to 1, rows and columns alike; NaN is left white.
-        clusters: (M,) the cluster of each metric, members next to each other.
-        label: of the colours.
-        modified: whether to mark the figure as made from modified data.
-    """
-    names = [str(name) for name in correlations.index]
-    # As high as a page, as long as lines of 7 pt have room there.
-    height = max(1.6, min(0.125 * len(names), 8.6), 0.104 * len(names))
-    with _figure(1, row_height=height, modified=modified, width=WIDE) as (figure, panels):
-        axes = panels[0]
-        drawn = axes.imshow(
-            correlations.to_numpy(float), cmap=_SIGNED, vmin=-1, vmax=1, aspect="auto",
-            interpolation="nearest",
-        )  # fmt: skip
-        axes.set_yticks(range(len(names)), names)
-        axes.set_xticks([])
-        axes.tick_params(axis="y", length=0)
-        axes.spines[:].set_visible(False)
-        for members in clusters.groupby(clusters).groups.values():
-            if len(members) > 1:
-                start = names.index(str(members[0])) - 0.5
-                axes.add_patch(
-                    Rectangle(
-                        (start, start), len(members), len(members),
-                        fill=False, edgecolor="black", linewidth=0.9, clip_on=False,
-                    )
-                )  # fmt: skip
-        bar = figure.colorbar(drawn, ax=axes, fraction=0.03, pad=0.015, aspect=40)
-        bar.set_label(label, size=_TITLE)
-        bar.ax.tick_params(labelsize=_TEXT, width=0.6, length=2.5)
-        bar.outline.set_linewidth(0.6)
-    return figure
-
-
-def search_curves(
-    found: pd.DataFrame, result_label: str, larger_is_better: bool, *, modified: bool = False
-) -> Figure:
-    """What searches find against the number of architectures scored, a panel for each `trained`.
-
-    A line is the mean over random orders, a bar their middle half at round numbers of
-    architectures from 10 on. The axis of results holds the means; bars may go on.
-
-    Args:
-        found: as `search_comparison.compare_searches` gives it.
-        result_label: of the results' axis.
-        larger_is_better: of the results.
-        modified: whether to mark the figure as made from modified data.
-    """
-    names = list(found["search"].unique())
-    counts = sorted(set(found["trained"].astype(int)))
-    ends = found[["mean", "low", "high"]].to_numpy(dtype=float)
-    best = float(ends.max() if larger_is_better else ends.min())
-    with _figure(len(counts), row_height=2.9, modified=modified, width=WIDE) as (figure, panels):
-        for axes, trained in zip(panels, counts, strict=True):
-            # With fewer, all are trained, and no search differs from another.
-            part = found[(found["trained"] == trained) & (found["scored"] >= trained)]
-            for i, (name, line) in enumerate(zip(names, itertools.cycle(_LINES), strict=False)):
-                aside = 1.03 ** (i - (len(names) - 1) / 2)
-                _search_curve(axes, part[part["search"] == name], name, aside, *line)
-            worst = float(part["mean"].min() if larger_is_better else part["mean"].max())
-            margin = 0.06 * abs(worst - best) or 0.5
-            axes.set_ylim(min(best, worst) - margin, max(best, worst) + margin)
-            axes.axhline(best, color="black", linewidth=0.6, linestyle=":", zorder=0)
-            axes.set_xlim(trained / 1.04, max(trained + 1, int(part["scored"].max())) * 1.04)
-            _mark_magnitudes(axes)
-            axes.set_title(f"the best {trained if trained > 1 else 'one'} by score trained")
-            axes.set_xlabel("architectures scored", size=_TITLE)
-            axes.grid(axis="y", color="#E4E4E4", linewidth=0.5)
-            axes.set_axisbelow(True)
-        panels[0].set_ylabel(f"best {result_label} found", size=_TITLE)
-        figure.legend(
-            *panels[0].get_legend_handles_labels(), loc="outside lower center", frameon=False,
-            ncols=min(3, len(names)), fontsize=_TEXT,
-        )  # fmt: skip
-    return figure
-
-
-def _search_curve(
-    axes: Axes, curve: pd.DataFrame, name: str, aside: float, colour: str, style: Any
-) -> None:
-    curve = curve.sort_values("scored")
-    axes.plot(curve["scored"], curve["mean"], color=colour, linestyle=style, lw=1.3, label=name)
-    marked = curve[curve["scored"].isin(ROUND_BUDGETS) & (curve["scored"] >= 10)]
-    # Beside each other, for bars at one place would hide one another.
-    axes.vlines(
-        marked["scored"] * aside, marked["lower"], marked["upper"], color=colour, lw=0.9, alpha=0.7
-    )
 
 
 @contextmanager
-def _figure(
+def new_figure(
     count: int, row_height: float, modified: bool, width: float | None = None
 ) -> Iterator[tuple[Figure, list[Axes]]]:
     """A figure of some panels, the style set while it is drawn.
@@ -409,10 +213,10 @@ def _figure(
         panels = [figure.add_subplot(rows, columns, i + 1) for i in range(count)]
         for axes in panels:
             # Said here, for ticks that are made when drawing know no style.
-            axes.tick_params(labelsize=_TEXT, width=0.6, length=2.5, pad=2)
+            axes.tick_params(labelsize=TEXT, width=0.6, length=2.5, pad=2)
         if modified:
             figure.suptitle(
-                "modified data: not as published", size=_TEXT, color=ORANGE,
+                "modified data: not as published", size=TEXT, color=ORANGE,
                 x=0.995, ha="right",
             )  # fmt: skip
         yield figure, panels
@@ -690,9 +494,9 @@ def _label_left(figure: Figure, panels: Sequence[Axes], label: str) -> None:
         if i % columns:
             axes.tick_params(labelleft=False)
     if columns == 1 and len(panels) == 1:
-        panels[0].set_ylabel(label, size=_TITLE)
+        panels[0].set_ylabel(label, size=TITLE)
     else:
-        figure.supylabel(label, size=_TITLE)
+        figure.supylabel(label, size=TITLE)
 
 
 def _legend(figure: Figure, panels: Sequence[Axes]) -> None:
@@ -707,7 +511,7 @@ def _legend(figure: Figure, panels: Sequence[Axes]) -> None:
         handles.append(triangle)
     if handles:
         figure.legend(
-            handles=handles, loc="outside lower center", ncols=2, frameon=False, fontsize=_TEXT
+            handles=handles, loc="outside lower center", ncols=2, frameon=False, fontsize=TEXT
         )
 
 
@@ -732,54 +536,3 @@ def _first(group: Sequence[float], gap: float, low: float, high: float) -> float
     """Where a group begins whose members are a gap apart."""
     extent = gap * (len(group) - 1)
     return max(low, min(sum(group) / len(group) - extent / 2, high - extent))
-
-
-def _mark_magnitudes(axes: Axes) -> None:
-    """Make the x axis logarithmic, marked at 1, 3, 10, 30, ..."""
-    axes.set_xscale("log")
-    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 3.0)))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
-    axes.xaxis.set_minor_locator(NullLocator())
-
-
-def _front(cost: pd.Series, quality: pd.Series) -> list[str]:
-    """Of what no other is both at most as dear and better, the names."""
-    order = pd.DataFrame({"cost": cost, "quality": quality}).sort_values(
-        ["cost", "quality"], ascending=[True, False], kind="stable"
-    )
-    highest = order["quality"].cummax().shift(fill_value=-np.inf)
-    return [str(name) for name in order.index[order["quality"] > highest]]
-
-
-def _label_points(
-    figure: Figure, axes: Axes, points: pd.DataFrame, colours: Mapping[str, str]
-) -> None:
-    """Write the names of points beside them, in the order of `colours`, where there is room."""
-    # Places are those of the finished layout.
-    figure.draw_without_rendering()
-    figure.set_layout_engine("none")
-    places = axes.transData.transform(points.to_numpy(dtype=float))
-    taken = [Bbox.from_bounds(x - 3, y - 3, 6, 6) for x, y in places]
-    if legend := axes.get_legend():
-        taken.append(legend.get_window_extent())
-    room = Bbox(axes.get_window_extent().get_points())
-    for name, colour in colours.items():
-        x, y = points.loc[name].to_numpy(dtype=float)
-        for right, up in _BESIDE:
-            text = axes.annotate(
-                name, (x, y), (right, up), textcoords="offset points",
-                ha="left" if right > 0 else "right" if right < 0 else "center",
-                va="center", size=_TEXT, color="black" if colour == GREY else colour,
-                arrowprops=None if abs(up) < 9 else _LEADER, zorder=4, path_effects=[_HALO],
-            )  # fmt: skip
-            text.get_window_extent()  # puts it where it belongs
-            # Without its leader, which may cross what it likes.
-            box = Text.get_window_extent(text)
-            if _holds(room, box) and not any(box.overlaps(other) for other in taken):
-                taken.append(box)
-                break
-            text.remove()
-
-
-def _holds(room: Bbox, box: Bbox) -> bool:
-    return bool(room.x0 <= box.x0 and box.x1 <= room.x1 and room.y0 <= box.y0 and box.y1 <= room.y1)

@@ -1,22 +1,123 @@
 """Folders of results: one process at a time writes there, a line of JSON for each result.
 
-A line is written whole or, if the process is killed, left out when the file is read again.
+One file holds the settings and versions with which it was begun. A line is written whole or, if the
+process is killed, left out when the file is read again.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import platform
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 import filelock
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from archscout.errors import InputError
+from archscout.files import write_json
 
 Row = TypeVar("Row")
+
+
+class StoredSettings(BaseModel):
+    """Everything that decides what a folder holds.
+
+    Attributes:
+        WHAT: that is, such as `evaluation`.
+        MAY_CHANGE: settings that may be others when it goes on.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    WHAT: ClassVar[str]
+    MAY_CHANGE: ClassVar[frozenset[str]]
+
+    def check_continues(self, other: StoredSettings) -> None:
+        """Make sure that results of other settings belong with those of these.
+
+        Raises:
+            InputError: they do not; the message names what differs.
+        """
+        ours, theirs = self.model_dump(), other.model_dump()
+        for name, value in ours.items():
+            if name not in self.MAY_CHANGE and theirs[name] != value:
+                raise InputError(
+                    f"this {self.WHAT} was begun with {name} {theirs[name]!r}, now it is "
+                    f"{value!r}; name another folder with --out"
+                )
+
+
+Settings = TypeVar("Settings", bound=StoredSettings)
+
+
+class ResultsFolder(Generic[Settings]):
+    """A folder of settings and of lines of results.
+
+    Args:
+        path: the folder; made when something is first written.
+        kind: of its settings.
+        mark: name of the file of settings.
+        lines: name of the file of results.
+        libraries: whose versions are kept with the settings.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        kind: type[Settings],
+        mark: str,
+        lines: str,
+        libraries: tuple[str, ...],
+    ) -> None:
+        self.path = Path(path)
+        self.lines = self.path / lines
+        self._kind, self._mark, self._libraries = kind, mark, libraries
+
+    @contextmanager
+    def opened(self, settings: Settings, resume: bool) -> Iterator[None]:
+        """Begin, or go on, while no other process does.
+
+        Raises:
+            InputError: the folder holds results and `resume` is false, or some of other settings;
+                it holds other files; another process writes to it; it cannot be written.
+        """
+        with claimed(self.path, self._mark, settings.WHAT, resume):
+            if (self.path / self._mark).exists():
+                settings.check_continues(self.settings())
+            versions = {name: version(name) for name in self._libraries}
+            content = {
+                "settings": settings.model_dump(),
+                "versions": {"python": platform.python_version(), **versions},
+            }
+            write_json(self.path / self._mark, content)
+            drop_torn_line(self.lines)
+            yield
+
+    def settings(self) -> Settings:
+        """The settings with which it was begun.
+
+        Raises:
+            InputError: there are none, or they are damaged.
+        """
+        path = self.path / self._mark
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+            return self._kind.model_validate(content["settings"])
+        except FileNotFoundError as error:
+            raise InputError(
+                f"{self.path} holds no {self._kind.WHAT} ({self._mark} is missing)"
+            ) from error
+        except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
+            raise InputError(f"{path} is damaged: {error}") from error
+        except ValidationError as error:
+            first = error.errors()[0]
+            place = ".".join(map(str, first["loc"]))
+            raise InputError(f"{path} is damaged: settings.{place}: {first['msg']}") from error
 
 
 @contextmanager

@@ -8,29 +8,20 @@ from __future__ import annotations
 
 import json
 import os
-import platform
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from importlib.metadata import version
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
-
-from archscout.analysis.folders import claimed, drop_torn_line, read_lines
+from archscout.analysis.folders import ResultsFolder, StoredSettings, read_lines
 from archscout.discovering.candidates import Candidate
 from archscout.discovering.parts import SHARES
-from archscout.errors import InputError
-from archscout.files import write_json
 
 SETTINGS = "discovery.json"
 GENERATIONS = "generations.jsonl"
 QUANTITIES = "quantities"
 _LIBRARIES = ("archscout", "deap", "torch", "numpy", "scipy")
-_MAY_CHANGE = ("generations", "candidates", "references")
 
 
-class DiscoverySettings(BaseModel):
+class DiscoverySettings(StoredSettings):
     """Everything that decides a discovery.
 
     Attributes:
@@ -56,7 +47,8 @@ class DiscoverySettings(BaseModel):
         device: where networks run.
     """
 
-    model_config = ConfigDict(frozen=True)
+    WHAT = "discovery"
+    MAY_CHANGE = frozenset({"generations", "candidates", "references"})
 
     benchmark: str
     dataset: str
@@ -79,24 +71,8 @@ class DiscoverySettings(BaseModel):
     tokenizer: str | None = None
     device: str = "cpu"
 
-    def check_continues(self, other: DiscoverySettings) -> None:
-        """Make sure that generations of other settings are those of these.
 
-        More generations may be asked for than before.
-
-        Raises:
-            InputError: they are not; the message names what differs.
-        """
-        ours, theirs = self.model_dump(), other.model_dump()
-        for name, value in ours.items():
-            if name not in _MAY_CHANGE and theirs[name] != value:
-                raise InputError(
-                    f"this discovery was begun with {name} {theirs[name]!r}, now it is {value!r}; "
-                    "name another folder with --out"
-                )
-
-
-class DiscoveryFolder:
+class DiscoveryFolder(ResultsFolder[DiscoverySettings]):
     """A folder of one discovery.
 
     Args:
@@ -104,49 +80,7 @@ class DiscoveryFolder:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(path)
-
-    @contextmanager
-    def opened(self, settings: DiscoverySettings, resume: bool) -> Iterator[None]:
-        """Begin a discovery, or go on with one, while no other process does.
-
-        Raises:
-            InputError: the folder holds a discovery and `resume` is false, or one of other
-                settings; it holds other files; another process writes to it; it cannot be written.
-        """
-        with claimed(self.path, SETTINGS, "discovery", resume):
-            if (self.path / SETTINGS).exists():
-                settings.check_continues(self.settings())
-            self._begin(settings)
-            yield
-
-    def _begin(self, settings: DiscoverySettings) -> None:
-        versions = {name: version(name) for name in _LIBRARIES}
-        content = {
-            "settings": settings.model_dump(),
-            "versions": {"python": platform.python_version(), **versions},
-        }
-        write_json(self.path / SETTINGS, content)
-        drop_torn_line(self.path / GENERATIONS)
-
-    def settings(self) -> DiscoverySettings:
-        """The settings with which it was begun.
-
-        Raises:
-            InputError: there is no discovery, or its settings are damaged.
-        """
-        path = self.path / SETTINGS
-        try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-            return DiscoverySettings.model_validate(content["settings"])
-        except FileNotFoundError as error:
-            raise InputError(f"{self.path} holds no discovery ({SETTINGS} is missing)") from error
-        except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
-            raise InputError(f"{path} is damaged: {error}") from error
-        except ValidationError as error:
-            first = error.errors()[0]
-            place = ".".join(map(str, first["loc"]))
-            raise InputError(f"{path} is damaged: settings.{place}: {first['msg']}") from error
+        super().__init__(path, DiscoverySettings, SETTINGS, GENERATIONS, _LIBRARIES)
 
     def generations(self) -> list[list[Candidate]]:
         """The candidates of every generation that has ended; a torn last line is not among them.
@@ -154,12 +88,12 @@ class DiscoveryFolder:
         Raises:
             InputError: a line is damaged.
         """
-        return read_lines(self.path / GENERATIONS, _generation)
+        return read_lines(self.lines, _generation)
 
     def add(self, number: int, candidates: Sequence[Candidate]) -> None:
         """Store a generation; it is on the disk when this returns."""
         content = {"generation": number, "candidates": [entry.to_dict() for entry in candidates]}
-        with (self.path / GENERATIONS).open("a", encoding="utf-8") as file:
+        with self.lines.open("a", encoding="utf-8") as file:
             file.write(json.dumps(content, allow_nan=False) + "\n")
             file.flush()
             os.fsync(file.fileno())

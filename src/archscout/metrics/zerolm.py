@@ -9,8 +9,13 @@ from archscout.metrics.trace import Trace
 # one architecture has neither, and takes both blocks for equal.
 BALANCE = 0.5
 
-_SOURCE = "Chen et al. 2025, section III"
-_UNDEFINED = "a weight is not finite"
+_of_weights = metric(
+    needs={"weights"},
+    larger_is_better=True,
+    source="Chen et al. 2025, section III",
+    undefined="a weight is not finite",
+    kind="transformer",
+)
 
 
 def _capacity(trace: Trace, feed_forward: bool) -> float:
@@ -20,37 +25,19 @@ def _capacity(trace: Trace, feed_forward: bool) -> float:
     return sum(float(w.double().square().sum()) / min(w.shape) for w in weights)
 
 
-@metric(
-    needs={"weights"},
-    larger_is_better=True,
-    source=_SOURCE,
-    undefined=_UNDEFINED,
-    kind="transformer",
-)
+@_of_weights
 def zerolm_attention(trace: Trace) -> float:
     """Σ over the linear maps of the mixing blocks of the mean of their squared singular values."""
     return _capacity(trace, feed_forward=False)
 
 
-@metric(
-    needs={"weights"},
-    larger_is_better=True,
-    source=_SOURCE,
-    undefined=_UNDEFINED,
-    kind="transformer",
-)
+@_of_weights
 def zerolm_feed_forward(trace: Trace) -> float:
     """Σ over the linear maps of the feed-forward blocks of the mean squared singular value."""
     return _capacity(trace, feed_forward=True)
 
 
-@metric(
-    needs={"weights"},
-    larger_is_better=True,
-    source=_SOURCE,
-    undefined=_UNDEFINED,
-    kind="transformer",
-)
+@_of_weights
 def zerolm(trace: Trace) -> float:
     """α `zerolm_attention` + (1 - α) `zerolm_feed_forward`, α = 1/2.
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import pandas as pd
 
 from archscout.analysis.contest import Contest, Round, label
+from archscout.analysis.contest.figures import cost_plot, heat_map, search_curves
 from archscout.analysis.contest.standings import BASELINES, LEVEL, verdicts
 from archscout.analysis.contest.timing import REFERENCE
 from archscout.analysis.document import Document, Plot, Section, Table
 from archscout.analysis.evaluation_page import write_evaluation
-from archscout.analysis.figures import cost_plot, heat_map, search_curves
 from archscout.analysis.redundancy import THRESHOLD
 from archscout.analysis.search_comparison import ROUND_BUDGETS
 
