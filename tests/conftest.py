@@ -1,9 +1,13 @@
 """Fixtures that several rooms' tests use."""
 
 import random
+import signal
 from pathlib import Path
 
 import pytest
+
+# A background job, nohup and some CI systems ignore Ctrl-C, and so would all that tests start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,7 @@ import copy
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -190,7 +191,11 @@ def dead(small: Small) -> Small:
 
 
 def magnitudes(small: Small) -> tuple[nn.Module, list[Tensor], Tensor]:
-    """SynFlow's copy: absolute values, no layer norm; its weights, and its output of ones."""
+    """SynFlow's copy: absolute values, no layer norm, attention to all positions alike.
+
+    Returns:
+        The copy, its weights, and its output of ones.
+    """
     network = copy.deepcopy(small.module).requires_grad_(True)
     with torch.no_grad():
         for parameter in network.parameters():
@@ -204,7 +209,15 @@ def magnitudes(small: Small) -> tuple[nn.Module, list[Tensor], Tensor]:
     copies = dict(network.named_parameters())
     weights = [copies[names[id(weight)]] for weight in small.weights]
     if isinstance(network, FlexibertNetwork):
-        output = network(embeddings=ones.transpose(0, 1)).last_hidden_state
+        with (
+            patch.object(Tensor, "softmax", lambda x, axis: torch.full_like(x, 1 / x.shape[axis])),
+            patch.object(
+                F,
+                "scaled_dot_product_attention",
+                lambda _query, _key, value, *_: value.mean(-2, keepdim=True).expand_as(value),
+            ),
+        ):
+            output = network(embeddings=ones.transpose(0, 1)).last_hidden_state
     elif hasattr(network, "encode"):
         output = ones
         for layer in network.layers:

@@ -11,7 +11,10 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils._python_dispatch import TorchDispatchMode
 
 _NORMALISATIONS = (
     nn.LayerNorm,
@@ -33,6 +36,9 @@ _NAMES = re.compile(r"(Layer|RMS|Batch|Group|Instance)Norm(\dd)?$")
 def linearised(network: nn.Module) -> Iterator[None]:
     """For a while, every parameter its absolute value in float64, and normalisation passed by.
 
+    A softmax is passed by as well: it weighs alike what is not masked. Of equal positions that is
+    what it does, while magnitudes grow so large that their rounding would decide where it looks.
+
     Buffers, such as masks and tables of positions, keep their values, in float64. Afterwards the
     network holds the same tensors as before, whatever happened.
 
@@ -49,6 +55,8 @@ def linearised(network: nn.Module) -> Iterator[None]:
         try:
             for tensor, data in before:
                 tensor.data = data.double().abs() if id(tensor) in parameters else data.double()
+            stack.enter_context(sdpa_kernel(SDPBackend.MATH))
+            stack.enter_context(_EqualWeights())
             yield
         finally:
             for tensor, data in before:
@@ -70,3 +78,26 @@ def _normalises(module: nn.Module) -> bool:
 
 def _pass_by(_module: nn.Module, inputs: tuple[Any, ...], keywords: dict[str, Any], _o: Any) -> Any:
     return (*inputs, *keywords.values())[0]
+
+
+class _EqualWeights(TorchDispatchMode):
+    """Lets no softmax tell its inputs apart, and no gradient through it."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+
+    def __torch_dispatch__(
+        self, operation: Any, types: Any, inputs: Any = (), keywords: Any = None
+    ) -> Any:
+        if operation in (torch.ops.aten._softmax.default, torch.ops.aten._safe_softmax.default):
+            return _equal_weights(inputs[0], inputs[1])
+        if operation is torch.ops.aten._softmax_backward_data.default:
+            return torch.zeros_like(inputs[0])
+        return operation(*inputs, **(keywords or {}))
+
+
+def _equal_weights(scores: Tensor, axis: int) -> Tensor:
+    """The same for all scores along an axis, zero for those that a mask took out."""
+    # Masks add the least number of a format, if not minus infinity.
+    seen = (scores > torch.finfo(torch.float32).min / 2).to(scores)
+    return seen / seen.sum(axis, keepdim=True).clamp_min(1)

@@ -158,10 +158,7 @@ def test_ctrl_c_and_resume(tmp_path):
         *("--text", "python-docs", "--evaluations", str(tmp_path / "scores")),
     ]
 
-    def reset() -> None:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=reset)
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     end = time.monotonic() + 120
     while not list(tmp_path.glob("scores/*/scores.jsonl")):
         assert time.monotonic() < end and process.poll() is None

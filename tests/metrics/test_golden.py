@@ -18,10 +18,12 @@ PAPER_CASES = 5
 TEXT = "text/wikitext-2/test.txt"
 
 # Relative tolerances, by what a metric's name begins with; 1e-4 for the others. Hidden covariance
-# rests on float32 states: at the small sizes a pass in float64 is itself 8e-6 from the file, and at
-# the paper's two kinds of processors are 2e-6 apart.
+# rests on float32 states: at the small sizes a pass in float64 is itself 8e-6 from the file, at the
+# paper's two kinds of processors are 2e-6 apart, and on the oldest instruction set one badly
+# conditioned cell is 2.4e-5 away. Its scores under noise are 2.8e-4 away there.
 TOLERANCES = {
-    "hidden_covariance": {"small": 1e-5, "paper": 1e-5},
+    "large_noise_jacobian": {"small": 1e-3, "paper": 1e-4},
+    "hidden_covariance": {"small": 5e-5, "paper": 1e-5},
     "hidden_synaptic_saliency": {"small": 1e-5, "paper": 1e-5},
     "synaptic_saliency": {"small": 1e-5, "paper": 1e-5},
     "activation_distance": {"small": 1e-6, "paper": 1e-5},

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import BertConfig, BertModel
 
@@ -90,6 +91,32 @@ def test_it_is_left_as_it_was_even_where_a_pass_fails() -> None:
         score_module(module, VECTORS.float(), ["synflow"])
     assert all(torch.equal(p, b) for p, b in zip(module.parameters(), before, strict=True))
     assert not module[1]._forward_hooks
+
+
+@pytest.mark.parametrize("sees", ["every", "earlier"])
+def test_attention_weighs_all_that_it_sees_alike(sees: str) -> None:
+    class Attends(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first = nn.Linear(6, 6, bias=False)
+            self.query, self.key, self.value = (nn.Linear(6, 6, bias=False) for _ in range(3))
+
+        def forward(self, vectors: Tensor) -> Tensor:
+            hidden = self.first(vectors).transpose(0, 1)
+            hidden = hidden * torch.arange(1.0, 1 + hidden.shape[1])[:, None]
+            query, key, value = self.query(hidden), self.key(hidden), self.value(hidden)
+            mixed = F.scaled_dot_product_attention(query, key, value, is_causal=sees == "earlier")
+            return mixed.transpose(0, 1)
+
+    torch.manual_seed(0)
+    module = Attends()
+    steps, magnitude = len(VECTORS), [m.weight.detach().abs() for m in (module.first, module.value)]
+    hidden = torch.arange(1.0, 1 + steps)[:, None] * magnitude[0].sum(1)
+    seen = [hidden[: t + 1] if sees == "earlier" else hidden for t in range(steps)]
+    expected = sum(float((part.mean(0) @ magnitude[1].t()).sum()) for part in seen)
+    # Nothing flows through queries and keys, all of it through the others.
+    found = of_module(module, VECTORS).measure("synflow")
+    assert found == pytest.approx(2 * expected, rel=1e-6)
 
 
 def test_products_beyond_single_precision_are_finite() -> None:

@@ -59,8 +59,8 @@ OTHERS = (
     *("az_trainability", "grasp", "synflow", "zen_score"),  # in passes of their own
 )
 # Forward-only passes multiply each distinct token once, which rounds otherwise; vanishing
-# eigenvalues magnify that.
-ROUNDING = 1e-5
+# eigenvalues and states that hardly vary magnify that, most on the oldest instruction sets.
+ROUNDING = 1e-4
 
 
 @pytest.fixture(scope="module")
@@ -188,7 +188,8 @@ def test_layers_that_do_not_matter_are_not_even_filled(scale: RecurrentScale) ->
     found = trace(shallow, minibatch(), {"hidden_states"}, depth=1)
     full = trace(recorder(recipe, scale), minibatch(), {"hidden_states"})
     assert len(found.hidden_states) == 1
-    assert torch.equal(found.hidden_states[0], full.hidden_states[0])
+    # Some processors multiply matrices otherwise by where in memory they lie.
+    torch.testing.assert_close(found.hidden_states[0], full.hidden_states[0])
 
 
 def test_forward_passes_keep_no_graph() -> None:

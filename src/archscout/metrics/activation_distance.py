@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from archscout.metrics.registry import metric
+from archscout.metrics.rounding import rounding
 from archscout.metrics.trace import Trace
 
 _SOURCE = "Mellor et al. 2021, equation 2; Serianni and Kalita 2023, section 4.1"
@@ -35,10 +36,12 @@ def log_determinant(trace: Trace) -> float:
 
 def _log_determinant(trace: Trace) -> float:
     agreement = _agreement(trace)
-    # Two inputs that agree on everything make it singular; rounding may hide that.
-    if int((agreement == agreement.diagonal()).sum()) > len(agreement):
-        return -math.inf
-    return float(torch.linalg.slogdet(agreement).logabsdet)
+    if not bool(torch.isfinite(agreement).all()):
+        return math.nan
+    # Counts are exact, but of a singular matrix the decomposition's rounding would be left.
+    eigenvalues = torch.linalg.eigvalsh(agreement)
+    least = rounding(float(eigenvalues[-1]), agreement.dtype, len(agreement))
+    return float(eigenvalues.log().sum()) if float(eigenvalues[0]) > least else -math.inf
 
 
 def _agreement_of_positions(outputs: Tensor) -> float:

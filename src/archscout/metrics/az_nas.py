@@ -16,6 +16,7 @@ from torch import Tensor
 
 from archscout.metrics.principal_components import principal_variances
 from archscout.metrics.registry import metric
+from archscout.metrics.rounding import rounding
 from archscout.metrics.trace import Trace
 
 _SOURCE = "Lee and Ham 2024, section 3.2"
@@ -72,8 +73,16 @@ def _isometry(output_gradient: Tensor, input_gradient: Tensor) -> float:
     return 2 - largest - 1 / (largest + _STABILISER)
 
 
+def _equal(after: Tensor, before: Tensor) -> bool:
+    """Whether both are the same but for rounding."""
+    if after.shape != before.shape:
+        return False
+    most = rounding(float(after.abs().max()), after.dtype)
+    return bool(torch.isfinite(before).all()) and float((after - before).abs().max()) <= most
+
+
 def _trainability(probes: Iterable[tuple[Tensor, Tensor]]) -> float:
-    changed = [pair for pair in probes if not torch.equal(*pair)]
+    changed = [(after, before) for after, before in probes if not _equal(after, before)]
     scores = [_isometry(after, before) for after, before in changed]
     return sum(scores) / len(scores) if scores else math.nan
 

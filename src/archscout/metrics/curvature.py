@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from archscout.metrics.objectives import Differentiated
+from archscout.metrics.rounding import rounding
 from archscout.metrics.steps import parts_of, stacked
 from archscout.metrics.trace import WeightGradient
 from archscout.recording import Recorder
@@ -35,6 +36,8 @@ def hessian_gradient_products(
     With G the gradient of a map's outputs and X its inputs, g is Σ Gᵀ X over steps, and its product
     with a constant d is Σ G · (X dᵀ), whose gradient is H d. So gradients of weights, which a
     recurrent network would add up step by step, are needed only once.
+
+    Products that are no more than rounding of their terms, which are as large as g², are zero.
 
     Args:
         recorder: the network.
@@ -58,7 +61,13 @@ def hessian_gradient_products(
             if slope.requires_grad:
                 added = torch.autograd.grad(slope, weights, materialize_grads=True)
                 products = [p + a for p, a in zip(products, added, strict=True)]
-    return [WeightGradient(w.detach(), p) for w, p in zip(weights, products, strict=True)]
+    square = sum(float(gradient.double().square().sum()) for gradient in directions.values())
+    found = [WeightGradient(w.detach(), p) for w, p in zip(weights, products, strict=True)]
+    for entry in found:
+        terms = (entry.weight.double() * entry.gradient).abs().sum()
+        if float(terms) <= rounding(square, entry.gradient.dtype):
+            entry.gradient.zero_()
+    return found
 
 
 @dataclass

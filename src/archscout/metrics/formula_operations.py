@@ -6,13 +6,13 @@ the network.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from archscout.metrics.rounding import rounding
 from archscout.metrics.trace import Trace
 
 Values = tuple[Tensor, ...]
@@ -166,9 +166,9 @@ def _root(x: Tensor) -> Tensor:
 def _standardised(centred: Tensor, mean: Tensor, count: int, squares: Tensor) -> Tensor:
     """Centred numbers over their deviation; zero where they do not vary."""
     deviation = (squares / count).sqrt()
-    # What rounding of the mean alone may leave of numbers that are all the same.
-    rounding = 4 * torch.finfo(torch.float64).eps * math.sqrt(count) * mean.abs()
-    return torch.where(deviation <= rounding, 0.0, centred / deviation)
+    # The quantities come from networks in float32.
+    still = rounding(mean.abs(), torch.float32)
+    return torch.where(deviation <= still, 0.0, centred / deviation)
 
 
 def _normalised(x: Tensor) -> Tensor:

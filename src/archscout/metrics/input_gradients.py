@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 from torch.utils.hooks import RemovableHandle
 
+from archscout.metrics.rounding import rounding
 from archscout.metrics.steps import stacked
 from archscout.metrics.trace import GradientStatistics
 from archscout.recording import Linear
@@ -101,13 +102,16 @@ class InputGradients:
         inputs = torch.cat(
             [stacked(use.inputs).detach() for use, _ in arrived if use.inputs is not None]
         )
+        # By Cauchy and Schwarz none of the terms' sums is larger; what cancels leaves its rounding.
+        size = _norm_of_units(of_outputs) * _norm_of_units(inputs)
+        noise = rounding(size, inputs.dtype, len(inputs))
         for block in _products(of_outputs, inputs):
             if "tangent_kernel" in self._needs:
                 rows = block.flatten(1).double()
                 added = rows @ rows.t()
                 self.kernel = added if self.kernel is None else self.kernel.add_(added)
             if "gradient_statistics" in self._needs:
-                self._ratios[weight] = self._ratios.get(weight, 0.0) + _ratios(block)
+                self._ratios[weight] = self._ratios.get(weight, 0.0) + _ratios(block, noise)
 
 
 def _products(of_outputs: Tensor, inputs: Tensor) -> Iterator[Tensor]:
@@ -118,19 +122,27 @@ def _products(of_outputs: Tensor, inputs: Tensor) -> Iterator[Tensor]:
         yield torch.bmm(of_outputs[:, start : start + size], inputs)
 
 
-def _ratios(gradients: Tensor) -> float:
+def _norm_of_units(values: Tensor) -> float:
+    """Of values (T, B, units) the norm of one unit's steps, of the input where it is largest."""
+    factor = _factor_to_one(values.abs().amax())
+    norms = torch.linalg.vector_norm(values.double() * factor, dim=(0, 2))
+    return float(norms.max()) / math.sqrt(values.shape[-1]) / factor
+
+
+def _ratios(gradients: Tensor, noise: float) -> float:
     """Sum over weights of mean |g| / std(g) over inputs, without those that do not vary.
 
     Args:
         gradients: (B, ...).
+        noise: what rounding may be of a deviation.
     """
     mean = gradients.abs().mean(0)
     factor = _factor_to_one(mean)
     mean *= factor
     # Twice over the numbers, for torch's own deviation along the first axis takes longer.
     deviation = (gradients - gradients.mean(0)).mul_(factor).square_().mean(0).sqrt_()
-    # What rounding may leave of gradients that are all the same; NaN is not among it.
-    constant = deviation <= 4 * torch.finfo(mean.dtype).eps * mean
+    # NaN is not among them.
+    constant = deviation <= noise * factor
     ratios = (mean / deviation).masked_fill_(constant, 0.0)
     return float(ratios.sum(dtype=torch.float64))
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from archscout.metrics.registry import metric
+from archscout.metrics.rounding import rounding
 from archscout.metrics.spectral import spectral_score
 from archscout.metrics.trace import Trace
 
@@ -24,7 +25,8 @@ _UNDEFINED = "the gradients of an input do not vary, or are not finite"
 def cosine_score(rows: Tensor) -> float:
     """1 - sum(|C| ** (1/20)) / (2 * (n ** 2 - n)), C the cosines between n different rows.
 
-    The diagonal of C is exactly zero: a rounding error there would count 0.4 each.
+    The diagonal of C is exactly zero, and so is what rounding may have made of rows at right
+    angles: an error there would count 0.4 each.
 
     Args:
         rows: (n, columns).
@@ -40,6 +42,7 @@ def cosine_score(rows: Tensor) -> float:
     directions /= torch.linalg.vector_norm(directions, dim=1, keepdim=True)
     cosines = directions @ directions.t()
     cosines.fill_diagonal_(0)
+    cosines[cosines.abs() <= rounding(1.0, rows.dtype)] = 0
     return 1 - float(cosines.abs().pow(1 / 20).sum()) / (2 * (n * n - n))
 
 

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from archscout.metrics.registry import LAST_LAYER, metric
+from archscout.metrics.rounding import rounding
 from archscout.metrics.trace import Trace
 from archscout.recording import Kind
 
@@ -37,7 +38,8 @@ def explained_variance(states: Tensor, targets: Tensor, ridge: float = RIDGE) ->
     """Share of the targets' variance that a ridge regression on the states explains.
 
     Args:
-        states: (n, H), brought to unit variance here; a unit that does not vary counts as zero.
+        states: (n, H), brought to unit variance here; a unit whose variation is little more than
+            rounding counts for as little, one that does not vary as zero.
         targets: (n, E), centred here.
         ridge: penalty in variances of a unit.
 
@@ -47,11 +49,11 @@ def explained_variance(states: Tensor, targets: Tensor, ridge: float = RIDGE) ->
     """
     if len(states) < 2 or not bool(torch.isfinite(states).all()):
         return math.nan
-    units = _standardised(states.double())
+    units = _standardised(states)
     wanted = targets.double()
     wanted = wanted - wanted.mean(0)
     total = float(wanted.square().sum())
-    if not total:
+    if total <= rounding(float(targets.double().norm()), targets.dtype) ** 2:
         return 0.0
     penalised = units.t() @ units
     penalised.diagonal().add_(ridge * len(units))
@@ -62,11 +64,13 @@ def explained_variance(states: Tensor, targets: Tensor, ridge: float = RIDGE) ->
 
 
 def _standardised(states: Tensor) -> Tensor:
-    """States (n, H) of mean 0 and variance 1; units that do not vary are zero."""
-    centred = states - states.mean(0)
-    deviation = centred.square().mean(0).sqrt()
-    still = deviation <= 1e-9 * states.abs().amax(0)
-    return centred / deviation.masked_fill(still, math.inf)
+    """States (n, H) in float64, of mean 0 and, but for what rounding may be of it, variance 1."""
+    exact = states.double()
+    centred = exact - exact.mean(0)
+    # Added to the variance, so that no unit is in on one processor and out on another.
+    noise = rounding(exact.abs().amax(0), states.dtype)
+    deviation = (centred.square().mean(0) + noise.square()).sqrt()
+    return centred / deviation.masked_fill(deviation == 0, math.inf)
 
 
 def _memory(trace: Trace, lag: int, after_token: int) -> list[float]:

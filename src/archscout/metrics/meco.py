@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from archscout.metrics.registry import metric
+from archscout.metrics.rounding import rounding
 from archscout.metrics.spectral import correlation
 from archscout.metrics.trace import Trace
 
@@ -34,7 +35,12 @@ def _smallest_eigenvalue(rows: Tensor) -> float:
     matrix = correlation(rows)
     if not bool(torch.isfinite(matrix.diagonal()).all()):
         return 0.0
-    return max(0.0, float(torch.linalg.eigvalsh(matrix)[0]))
+    eigenvalues = torch.linalg.eigvalsh(matrix)
+    smallest, largest = float(eigenvalues[0]), float(eigenvalues[-1])
+    # An eigenvalue is the square of a singular value of the rows, which are no more exact than
+    # their format; the decomposition has errors of its own.
+    of_rows = rounding(1.0, rows.dtype) ** 2 * len(rows)
+    return smallest if smallest > of_rows + rounding(largest, matrix.dtype, len(rows)) else 0.0
 
 
 def _feature_maps(trace: Trace) -> Iterable[Tensor]:

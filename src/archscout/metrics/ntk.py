@@ -11,6 +11,7 @@ import math
 import torch
 
 from archscout.metrics.registry import metric
+from archscout.metrics.rounding import rounding
 from archscout.metrics.trace import Trace
 
 
@@ -34,6 +35,6 @@ def ntk_condition_number(trace: Trace) -> float:
         return math.nan
     eigenvalues = torch.linalg.eigvalsh(kernel)
     smallest, largest = float(eigenvalues[0]), float(eigenvalues[-1])
-    # The gradients are of float32: what is below their rounding is none of theirs.
-    rounding = torch.finfo(torch.float32).eps ** 2 * len(kernel) * largest
-    return largest / smallest if smallest > rounding else math.inf
+    # An eigenvalue is the square of a singular value of the gradients, which are of float32.
+    least = rounding(1.0, torch.float32) ** 2 * len(kernel) * largest
+    return largest / smallest if smallest > least else math.inf

@@ -7,6 +7,8 @@ import math
 import torch
 from torch import Tensor
 
+from archscout.metrics.rounding import rounding
+
 
 def principal_variances(features: Tensor) -> Tensor:
     """Variances along the principal components, largest first, in float64.
@@ -22,9 +24,8 @@ def principal_variances(features: Tensor) -> Tensor:
     count, width = observations.shape
     mean = observations.mean(0)
     centred = observations - mean
-    # What rounding of the mean alone may leave of a constant feature.
-    rounding = 4 * torch.finfo(centred.dtype).eps * math.sqrt(count) * mean.abs()
-    centred[:, centred.norm(dim=0) <= rounding] = 0
+    still = rounding(mean.abs(), features.dtype, count)
+    centred[:, centred.norm(dim=0) <= still] = 0
     # Both products have the same eigenvalues, but for zeros.
     scatter = centred.t() @ centred if width <= count else centred @ centred.t()
     if not bool(torch.isfinite(scatter).all()):

@@ -11,6 +11,8 @@ import math
 import torch
 from torch import Tensor
 
+from archscout.metrics.rounding import rounding
+
 STABILISER = 1e-5
 
 _BLOCK = 200  # rows of the correlation matrix that are computed together
@@ -20,7 +22,7 @@ def correlation(rows: Tensor) -> Tensor:
     """Correlations between the n rows of a matrix (n, columns): the lower triangle, in float64.
 
     What stands above the diagonal's blocks is not filled, for it would double the work. A row
-    that does not vary gives NaN in its row and column.
+    that does not vary, but for rounding, gives NaN in its row and column.
     """
     # Time goes into memory, not arithmetic: after the copy everything happens in place, and the
     # rows are scaled to unit length only where they are few, in the product.
@@ -33,9 +35,8 @@ def correlation(rows: Tensor) -> Tensor:
         block, so_far = slice(start, start + _BLOCK), slice(start + _BLOCK)
         torch.mm(centred[block], centred[so_far].t(), out=product[block, so_far])
     deviation = product.diagonal().sqrt()
-    # What rounding of the mean alone may leave of a constant row.
-    rounding = 4 * torch.finfo(product.dtype).eps * math.sqrt(columns) * mean[:, 0].abs()
-    deviation.masked_fill_(deviation <= rounding, math.nan)
+    still = rounding(mean[:, 0].abs(), rows.dtype, columns)
+    deviation.masked_fill_(deviation <= still, math.nan)
     return product.div_(deviation[:, None]).div_(deviation[None, :])
 
 

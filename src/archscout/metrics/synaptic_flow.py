@@ -20,9 +20,9 @@ def synaptic_flow(recorder: Recorder, minibatch: Tensor) -> list[WeightGradient]
 
     Every parameter, biases too, is replaced by its absolute value, and the embeddings are ones, as
     in the paper and in Abdelfattah et al. 2021. Normalisation is passed by, as batch normalisation
-    is there: a layer norm of equal features is zero and its output's sum a constant, so R would not
-    depend on any weight. Nothing of the minibatch but its length matters. The network is as before
-    afterwards.
+    is there, and so is a softmax, see `linearising`: a layer norm of equal features is zero and its
+    output's sum a constant, so R would not depend on any weight. Nothing of the minibatch but its
+    length matters. The network is as before afterwards.
 
     Args:
         recorder: the network.

@@ -33,9 +33,10 @@ def synflow(trace: Trace) -> float:
     """Σ |θ| ∂R/∂|θ| over the weights θ of all linear maps.
 
     R is the sum of the output of the network of magnitudes |θ|, without normalisation, at
-    embeddings of ones: no text is read. Where a network is not made of products and sums of
-    positive numbers alone (attention, transforms), terms may be negative; their magnitudes count,
-    as in both sources' code.
+    embeddings of ones: no text is read. Normalisation is also a softmax, which weighs all that it
+    is given alike: so do equal positions, while of unequal ones the scores would grow until their
+    rounding decides. Where a network is not made of products and sums of positive numbers alone
+    (transforms), terms may be negative; their magnitudes count, as in both sources' code.
     """
     return sum(trace.once(_flows, "", trace))
 
@@ -50,6 +51,6 @@ def synflow_logarithmic(trace: Trace) -> float:
     """Σ over linear maps of log(1 + the map's part of `synflow`).
 
     Flow grows as a product over layers, its logarithm as their sum. One is added for maps through
-    which nothing flows: queries and keys, where attention looks at one position alone.
+    which nothing flows: queries and keys, which only say where attention looks.
     """
     return sum(math.log1p(flow) for flow in trace.once(_flows, "", trace))

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from archscout.metrics.registry import metric
+from archscout.metrics.rounding import rounding
 from archscout.metrics.trace import Trace
 
 LAGS = (1, 2)
@@ -44,7 +45,7 @@ def token_sensitivity(trace: Trace) -> float:
     if len(gradient) <= max(LAGS) or not bool(torch.isfinite(output).all()):
         return math.nan
     scale = _spread(output)
-    if not scale:
+    if scale <= rounding(float(output.double().square().mean().sqrt()), output.dtype):
         return 0.0
     moved = [math.sqrt(float(gradient[-1 - lag].double().square().mean())) for lag in LAGS]
     relative = [rms * _spread(embeddings) / scale for rms in moved]

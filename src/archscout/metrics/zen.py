@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from archscout.metrics.registry import metric
+from archscout.metrics.rounding import rounding
 from archscout.metrics.trace import Trace
 
 
@@ -25,5 +26,8 @@ def zen_score(trace: Trace) -> float:
     assert trace.gaussian_outputs is not None
     outputs, moved = trace.gaussian_outputs
     # Whatever the axes of the output are: inputs may have been pooled, or numbered first.
-    distance = float((outputs.double() - moved.double()).abs_().sum()) / trace.minibatch.shape[1]
+    differences = (outputs.double() - moved.double()).abs_()
+    # What is no more than rounding of the output is no answer to the change.
+    differences[differences <= rounding(outputs.abs(), outputs.dtype)] = 0
+    distance = float(differences.sum()) / trace.minibatch.shape[1]
     return math.log(distance) if distance else -math.inf

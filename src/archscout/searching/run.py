@@ -17,6 +17,7 @@ from torch import nn
 
 from archscout import spaces
 from archscout.errors import InputError
+from archscout.metrics.rounding import reproducible
 from archscout.metrics.trace import Objective as GradientObjective
 from archscout.scoring import Scorer, TextSource, resolve_scale
 from archscout.searching import costs
@@ -538,12 +539,12 @@ class _Evaluator:
             score = self.scorer.score(architecture)
             plain = score.to_dict()
             scores, seconds, problem = plain["scores"], score.seconds, score.problem
-        values: list[Any] = [
-            scores.get(o.name, -o.sign * math.inf) if o.request else found[o.name]
+        values = [
+            _compared(scores.get(o.name, -o.sign * math.inf)) if o.request else found[o.name]
             for o in self._objectives
         ]
         return Evaluation(
-            values=None if None in values else values,
+            values=None if None in values else [v for v in values if v is not None],
             violations=violations,
             result={
                 "architecture": self.scorer.space.to_dict(architecture),
@@ -554,3 +555,8 @@ class _Evaluator:
                 "problem": problem,
             },
         )
+
+
+def _compared(score: float | None) -> float | None:
+    """What the search compares of a score; None where it is not finite."""
+    return None if score is None else reproducible(score)

@@ -20,7 +20,9 @@ def ranking(trials: Sequence[FrozenTrial], objectives: Sequence[Objective]) -> p
     those beat, and so on), `fingerprint`, one column a score and one a cost, `seconds`, `problem`,
     `within_limits`, `trial` (its first proposal), `proposals` (how many there were), and
     `architecture` (JSON). After the fronts come architectures whose score is not finite, then
-    those outside the limits, which were not scored; neither has a front.
+    those outside the limits, which were not scored; neither has a front. Scores are compared as
+    the search compared them, by the digits that processors agree on (`rounding.reproducible`); of
+    equal ones the first proposed comes first.
 
     Args:
         trials: every proposal.
@@ -41,9 +43,9 @@ def ranking(trials: Sequence[FrozenTrial], objectives: Sequence[Objective]) -> p
     for objective in objectives:
         if objective.name not in table:
             table[objective.name] = np.nan
-    ranked = (table["within_limits"] & table["_complete"]).to_numpy()
+    ranked = (table["within_limits"] & table["_values"].notna()).to_numpy()
     signs = np.array([objective.sign for objective in objectives], dtype=float)
-    values = table.loc[ranked, [o.name for o in objectives]].to_numpy(dtype=float) * signs
+    values = np.array([*table["_values"][ranked]], dtype=float).reshape(-1, len(signs)) * signs
     fronts = pd.Series(pd.NA, index=table.index, dtype="Int64")
     fronts[ranked] = _fronts(values)
     table.insert(0, "front", fronts)
@@ -56,7 +58,7 @@ def ranking(trials: Sequence[FrozenTrial], objectives: Sequence[Objective]) -> p
             "first": first,
         }
     ).sort_values(["outside", "front", "first"], kind="stable")
-    table = table.loc[order.index].drop(columns="_complete").reset_index(drop=True)
+    table = table.loc[order.index].drop(columns="_values").reset_index(drop=True)
     table.insert(0, "rank", table.index + 1)
     return table
 
@@ -81,7 +83,7 @@ def _row(trial: FrozenTrial) -> dict[str, object]:
         "trial": trial.number,
         "proposals": 1,
         "architecture": json.dumps(result["architecture"]),
-        "_complete": trial.state is TrialState.COMPLETE,
+        "_values": trial.values if trial.state is TrialState.COMPLETE else None,
     }
 
 
