@@ -22,6 +22,7 @@ from archscout import metrics as metrics_room
 from archscout import spaces
 from archscout.errors import InputError
 from archscout.metrics.registry import LAST_LAYER, MissingLayer, Request
+from archscout.metrics.rounding import rounding
 from archscout.metrics.trace import (
     OBJECTIVES,
     OF_FORWARD,
@@ -507,7 +508,8 @@ def _cause(traced: Trace) -> str | None:
                 f"the hidden states of layer {layer} overflow at step {int((~finite).nonzero()[0])}"
             )
         units = states.flatten(0, 1)
-        still = int((units == units[:1]).all(0).sum())
+        spread = units.amax(0) - units.amin(0)
+        still = int((spread <= rounding(units.abs().amax(0), units.dtype)).sum())
         if still:
             return f"{still} of {units.shape[1]} hidden units of layer {layer} do not vary"
     return None
