@@ -33,8 +33,9 @@ import torch
 from plain_encoder import all_metrics, diversity
 from torch import Tensor
 
-from archscout.metrics import Trace, available, request, trace
+from archscout.metrics import available, request
 from archscout.spaces import FlexibertSpace
+from archscout.tracing import Trace, trace
 
 BATCH_SIZE, LENGTH, VOCABULARY_SIZE, SEED = 16, 128, 30_522, 0
 OPERATIONS = {"SA-SDP", "SA-WMA", "LT-DFT", "LT-DCT", "DSC-5", "DSC-9"}

@@ -6,7 +6,7 @@ import random
 from pathlib import Path
 from typing import Any
 
-from archscout.exporting import export
+from archscout.exports import export
 from archscout.spaces import EncoderScale, FlexibertSpace
 from archscout.text import WordPiece
 from archscout.training.glue import FinetuningSettings

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from archscout.proving import Proof, Trainee
+from archscout.comparison import Proof, Trainee
 
 
 def trainee(rank: int, loss: float | None, **changes: Any) -> Trainee:

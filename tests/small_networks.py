@@ -13,13 +13,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from archscout.metrics import Objective, Trace, request, trace
-from archscout.metrics.transformers import module_recorder
+from archscout.metrics import request
+from archscout.recorders.transformers import module_recorder
 from archscout.recording import Recorder
 from archscout.spaces import RecurrentScale, RecurrentSpace
 from archscout.spaces.flexibert.network import FlexibertNetwork
 from archscout.spaces.flexibert.recorder import FlexibertRecorder
 from archscout.spaces.recurrent import RecurrentRecorder
+from archscout.tracing import Objective, Trace, trace
 
 V, T, B, E = 11, 6, 4, 6
 TOKENS = torch.randint(0, V, (T, B), generator=torch.Generator().manual_seed(0))

@@ -14,11 +14,12 @@ import torch
 
 import archscout
 from archscout import InputError, Score, Scorer, metric, score
-from archscout.metrics import Trace, available, registry, trace
+from archscout.metrics import available, registry
 from archscout.scoring import parse_requests
 from archscout.spaces import Recipe, RecurrentScale, RecurrentSpace
 from archscout.spaces.recurrent import RecurrentRecorder
 from archscout.text import Corpus
+from archscout.tracing import Trace, trace
 
 SPACE = RecurrentSpace()
 LSTM, GRU = SPACE.named["lstm"], SPACE.named["gru"]

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from archscout import metrics, spaces
     from archscout.errors import InputError
-    from archscout.exporting import export, export_candidate
+    from archscout.exports import export, export_candidate
     from archscout.metrics import metric
     from archscout.report import write_report
+    from archscout.runs import Run, search
     from archscout.scoring import Score, Scorer, score, score_module
-    from archscout.searching import Run, search
     from archscout.training import train
 
 __version__ = "0.1.0"
@@ -40,15 +40,15 @@ __all__ = [
 # Importing torch takes seconds; `archscout --help` should not. So names are imported when used.
 _HOMES = {
     "InputError": "errors",
-    "Run": "searching",
+    "Run": "runs",
     "Score": "scoring",
     "Scorer": "scoring",
-    "export": "exporting",
-    "export_candidate": "exporting",
+    "export": "exports",
+    "export_candidate": "exports",
     "metric": "metrics",
     "score": "scoring",
     "score_module": "scoring",
-    "search": "searching",
+    "search": "runs",
     "train": "training",
     "write_report": "report",
 }

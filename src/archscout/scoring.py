@@ -19,11 +19,15 @@ import torch
 from torch import Tensor, nn
 
 from archscout import metrics as metrics_room
-from archscout import spaces
+from archscout import spaces, tracing
 from archscout.errors import InputError
 from archscout.metrics.registry import LAST_LAYER, MissingLayer, Request
-from archscout.metrics.rounding import rounding
-from archscout.metrics.trace import (
+from archscout.recorders.transformers import module_recorder
+from archscout.recording import Kind, Recorder
+from archscout.rounding import rounding
+from archscout.spaces.base import Scale, Space
+from archscout.text import Corpus, Tokenizer, load_corpus, tokenizer_for
+from archscout.tracing.quantities import (
     OBJECTIVES,
     OF_FORWARD,
     OF_OBJECTIVE,
@@ -33,10 +37,6 @@ from archscout.metrics.trace import (
     Objective,
     Trace,
 )
-from archscout.metrics.transformers import module_recorder
-from archscout.recording import Kind, Recorder
-from archscout.spaces.base import Scale, Space
-from archscout.text import Corpus, Tokenizer, load_corpus, tokenizer_for
 
 TextSource = str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | Corpus
 
@@ -464,7 +464,7 @@ def _measure(
         group = [asked for asked in requests if asked.metric.as_published == as_published]
         needs = frozenset().union(*(asked.metric.needs for asked in group))
         taken_of: Objective = "sum" if as_published else objective
-        traces[as_published] = metrics_room.trace(
+        traces[as_published] = tracing.trace(
             recorder, tokens, needs, depth, seed, taken_of, training=as_published
         )
     scores: dict[str, float] = {}

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import made_up
-from archscout.analysis import audit as room
+from archscout.paper import audit as room
 
 Program = Callable[..., Any]
 

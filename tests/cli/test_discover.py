@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from archscout.discovering import breeding
+from archscout.metric_search import breeding
 
 
 def run(archscout, tiny, tmp_path, *arguments):
@@ -90,7 +90,7 @@ def test_mistakes_are_one_message(archscout, tiny, tmp_path, arguments, message)
 
 def test_without_deap(archscout, tiny, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "deap", None)
-    monkeypatch.delitem(sys.modules, "archscout.discovering")
+    monkeypatch.delitem(sys.modules, "archscout.metric_search")
     result = run(archscout, tiny, tmp_path)
     assert result.code == 2
     assert "pip install 'archscout[discover]'" in result.err.replace("\n", " ")

@@ -16,7 +16,7 @@ import pytest
 from archscout import score as score_directly
 from archscout.cli.main import main
 from archscout.metrics import available
-from archscout.searching import Run
+from archscout.runs import Run
 from archscout.spaces import EncoderGenotype, FlexibertSpace
 from archscout.text import WordPiece, load_corpus
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from archscout.training.folder import milestone_name
 from archscout.training.glue.loop import TaskTraining
+from archscout.training.training_folder import milestone_name
 from glue_runs import export_tiny, write_glue
 
 SMALL = (

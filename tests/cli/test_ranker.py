@@ -15,7 +15,7 @@ import made_up
 from archscout.cli.ranker_scoring import Scoring
 from archscout.errors import InputError
 from archscout.metrics import registry
-from archscout.ranking import estimators
+from archscout.predictors import estimators
 
 FAST = ("--metrics", "parameters,l2_norm", "--text", "python-docs", "--resamples", 50)
 

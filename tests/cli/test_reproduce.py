@@ -10,7 +10,7 @@ import pytest
 from matplotlib.figure import Figure
 
 import made_up
-from archscout.analysis.reproduction import encoders
+from archscout.paper.reproduction import encoders
 
 TITLES = ["ID", "GLUE Score", *made_up.ENCODER_TITLES]
 

@@ -20,8 +20,8 @@ import pytest
 import archscout as package
 from archscout.cli import output
 from archscout.cli.output import number, print_abreast
-from archscout.searching import Progress, Run
-from archscout.searching.settings import parse_objective
+from archscout.runs import Progress, Run
+from archscout.runs.search_settings import parse_objective
 from archscout.spaces import RecurrentSpace
 from archscout.training.jobs import Outcome, Queue
 
@@ -230,7 +230,7 @@ def test_a_control_c_that_python_drops_is_not_printed(
     [
         ("report.write_report", False),
         ("report.write_report", True),
-        ("exporting.export_candidate", False),
+        ("exports.export_candidate", False),
     ],
 )
 def test_control_c_after_the_search_says_that_the_run_is_complete(
@@ -502,7 +502,7 @@ def instant(monkeypatch: pytest.MonkeyPatch) -> list[str]:
             queue.finish(taken[1], Outcome(taken[0].name, "the loss is no number", 1.0))
         return queue.outcomes()
 
-    monkeypatch.setattr("archscout.proving.trainings.train_all", train_all)
+    monkeypatch.setattr("archscout.comparison.trainings.train_all", train_all)
     return done
 
 

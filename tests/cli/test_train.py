@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from archscout.text import WordPiece, load_corpus
-from archscout.training.encoders import loop as encoder_loop
+from archscout.training.electra import loop as encoder_loop
 from archscout.training.recurrent import loop
 from pretraining_runs import ENCODER
 

@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
-from archscout.metrics import Trace
 from archscout.metrics.activation_distance import activation_distance, activation_distance_released
+from archscout.tracing import Trace
 
 
 def of(*activations: torch.Tensor) -> Trace:

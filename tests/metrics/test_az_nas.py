@@ -10,7 +10,6 @@ from transformers import BertConfig, BertModel
 
 import archscout
 from archscout import InputError
-from archscout.metrics import Trace
 from archscout.metrics.az_nas import (
     az_complexity,
     az_expressivity,
@@ -18,6 +17,7 @@ from archscout.metrics.az_nas import (
     az_trainability,
     az_trainability_of_recurrent,
 )
+from archscout.tracing import Trace
 
 
 def of(*hidden_states: Tensor) -> Trace:

@@ -6,11 +6,12 @@ import pytest
 import torch
 
 import archscout
-from archscout.metrics import Trace, available
+from archscout.metrics import available
 from archscout.metrics.combined_memory import responsive_memory
 from archscout.metrics.linear_memory import memory_of_recurrent
 from archscout.metrics.token_sensitivity import token_sensitivity
 from archscout.spaces import FlexibertSpace, RecurrentSpace
+from archscout.tracing import Trace
 
 RNN = ["responsive_memory", "linear_memory", "token_sensitivity"]
 ENCODER = ["deep_memory", "linear_memory_lag_0", "l2_norm", "depth"]

@@ -14,9 +14,10 @@ import torch
 from torch import Tensor
 
 from archscout import metrics
-from archscout.metrics import request, trace
+from archscout.metrics import request
 from archscout.spaces import Recipe, RecurrentScale, RecurrentSpace
 from archscout.spaces.recurrent import RecurrentRecorder
+from archscout.tracing import trace
 
 SPACE = RecurrentSpace()
 VOCABULARY_SIZE = 23

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 import archscout
 from archscout.errors import InputError
-from archscout.metrics import trace
 from archscout.metrics.formula import PREFIX, Formula, parse
 from archscout.metrics.formula_operations import (
     OPERATIONS,
@@ -22,8 +21,9 @@ from archscout.metrics.formula_operations import (
     resolve,
 )
 from archscout.metrics.registry import request
+from archscout.runs.search_settings import parse_objectives
 from archscout.scoring import Scorer, score_module
-from archscout.searching.settings import parse_objectives
+from archscout.tracing import trace
 
 SPACE = archscout.spaces.RecurrentSpace()
 

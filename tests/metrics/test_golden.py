@@ -10,8 +10,9 @@ import pytest
 import torch
 
 from archscout import Scorer
-from archscout.metrics import request, trace
+from archscout.metrics import request
 from archscout.spaces import Recipe, RecurrentScale, RecurrentSpace
+from archscout.tracing import trace
 
 SMALL_CASES = 14
 PAPER_CASES = 5

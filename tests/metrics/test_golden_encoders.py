@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 import torch
 
-from archscout.metrics import available, request, trace
+from archscout.metrics import available, request
 from archscout.spaces.flexibert.genotype import EncoderGenotype, EncoderLayer
 from archscout.spaces.flexibert.network import FlexibertNetwork
 from archscout.spaces.flexibert.readings import plan
 from archscout.spaces.flexibert.recorder import FlexibertRecorder
+from archscout.tracing import trace
 
 CASES = ("SA-SDP", "SA-WMA", "LT-DFT", "LT-DCT", "DSC-5", "DSC-9", "mixed")
 FILES = {"activation_distance", "heads", "jacobian", "saliency", "synaptic_diversity"}

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 import archscout
 from archscout import InputError
-from archscout.metrics import Trace, request
+from archscout.metrics import request
 from archscout.metrics.linear_memory import (
     RIDGE,
     explained_variance,
@@ -18,6 +18,7 @@ from archscout.metrics.linear_memory import (
     memory_of_transformer,
 )
 from archscout.spaces import RecurrentSpace
+from archscout.tracing import Trace
 
 T, B, E = 30, 8, 5
 

@@ -9,8 +9,8 @@ from transformers import AlbertConfig, AlbertModel, BertConfig, BertModel
 
 import archscout
 from archscout import InputError
-from archscout.metrics import Trace
 from archscout.metrics.lpzero import lpzero
+from archscout.tracing import Trace
 
 SIZES = {"hidden_size": 16, "num_hidden_layers": 3, "num_attention_heads": 2}
 TOKENS = torch.arange(48).view(4, 12)

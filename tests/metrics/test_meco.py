@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 import archscout
 from archscout import InputError
-from archscout.metrics import Trace
 from archscout.metrics.meco import meco, meco_opt
+from archscout.tracing import Trace
 
 
 def of(*activations: Tensor) -> Trace:

@@ -10,9 +10,9 @@ from transformers import BertConfig, BertModel
 
 import archscout
 from archscout import InputError
-from archscout.metrics import Trace
 from archscout.metrics.activation_distance import activation_distance, activation_distance_released
 from archscout.metrics.naswot import naswot
+from archscout.tracing import Trace
 
 
 def of(*activations: Tensor) -> Trace:

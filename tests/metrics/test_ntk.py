@@ -8,8 +8,8 @@ from torch import Tensor, nn
 from transformers import AlbertConfig, AlbertModel, GPT2Config, GPT2Model
 
 from archscout import InputError, score_module
-from archscout.metrics import trace
-from archscout.metrics.transformers import module_recorder
+from archscout.recorders.transformers import module_recorder
+from archscout.tracing import trace
 from small_networks import NETWORKS, VECTORS, B, Small, T, dead, of_module, perceptron
 
 

@@ -11,9 +11,10 @@ import torch
 
 import archscout
 from archscout import InputError, Scorer, metric
-from archscout.metrics import Request, Trace, available, registry, request
-from archscout.metrics.trace import QUANTITIES
+from archscout.metrics import Request, available, registry, request
 from archscout.text import Corpus
+from archscout.tracing import Trace
+from archscout.tracing.quantities import QUANTITIES
 
 OWN = {name: found for name, found in available().items() if found.source}
 CORPUS = Corpus(

@@ -6,7 +6,6 @@ from torch import nn
 
 import archscout
 from archscout import InputError, counting
-from archscout.metrics import Trace
 from archscout.metrics.size import (
     depth,
     depth_squared_times_width,
@@ -14,7 +13,8 @@ from archscout.metrics.size import (
     flops,
     width,
 )
-from archscout.searching.settings import parse_objective
+from archscout.runs.search_settings import parse_objective
+from archscout.tracing import Trace
 
 NAMES = ("flops", "depth", "width", "depth_times_width", "depth_squared_times_width")
 

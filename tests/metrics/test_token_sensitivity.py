@@ -9,9 +9,9 @@ from torch import Tensor, nn
 
 import archscout
 from archscout import InputError
-from archscout.metrics import Trace
 from archscout.metrics.token_sensitivity import token_sensitivity
 from archscout.spaces import RecurrentSpace
+from archscout.tracing import Trace
 
 T, B, E = 12, 4, 6
 

@@ -10,8 +10,8 @@ from transformers import BertConfig, BertModel
 
 import archscout
 from archscout import InputError
-from archscout.metrics import Trace
 from archscout.metrics.w_pca import vanilla_pca, w_pca
+from archscout.tracing import Trace
 
 
 def of(*activations: Tensor, parameters: int = 0) -> Trace:

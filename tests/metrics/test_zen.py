@@ -10,10 +10,10 @@ from torch import Tensor, nn
 
 import archscout
 from archscout import InputError
-from archscout.metrics import Trace, trace
-from archscout.metrics.modules import ModuleRecorder
 from archscout.metrics.zen import zen_score
+from archscout.recorders.modules import ModuleRecorder
 from archscout.recording import Recording
+from archscout.tracing import Trace, trace
 
 
 def of(outputs: Tensor, moved: Tensor) -> Trace:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import archscout
-from archscout.searching import Run, search
+from archscout.runs import Run, search
 from archscout.spaces import FlexibertSpace, RecurrentSpace
 
 SMALL = RecurrentSpace.scales["fast"].resized(

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from archscout.report.encoder import draw
 from archscout.report.page import build_page
 from archscout.report.summary import commands
-from archscout.searching import Run
+from archscout.runs import Run
 from archscout.spaces.flexibert import EncoderGenotype, EncoderLayer, FlexibertSpace
 from archscout.spaces.flexibert.genotype import OPERATIONS, sample
 from archscout.spaces.flexibert.readings import Reading, plan

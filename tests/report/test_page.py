@@ -12,7 +12,7 @@ import pytest
 from archscout.errors import InputError
 from archscout.report import page, write_report
 from archscout.report.page import build_page
-from archscout.searching import Run
+from archscout.runs import Run
 
 SECTIONS = ["ranking", "parameters", "history", "best", "time", "settings"]
 HEADINGS = [

@@ -11,7 +11,7 @@ from archscout.report.findings import Findings
 from archscout.report.history import plot_histories
 from archscout.report.scoring_time import histogram, plot_scoring_time
 from archscout.report.trade_offs import plot_trade_offs
-from archscout.searching import Run
+from archscout.runs import Run
 
 
 def test_every_scored_architecture_stands_once_in_the_trade_off(plain: Run) -> None:

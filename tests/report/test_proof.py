@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from archscout.comparison import Proof, to_document
+from archscout.comparison.proof import TRAINED
 from archscout.errors import InputError
-from archscout.proving import Proof, to_document
-from archscout.proving.proof import TRAINED
 from archscout.report.page import build_page
 from archscout.report.proof import plot_proof, summarise
-from archscout.searching import Run
+from archscout.runs import Run
 from proofs import perplexity, proof, trainee
 
 losses = st.lists(st.one_of(st.none(), st.floats(1.0, 9.0)), min_size=1, max_size=4)

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from archscout.cli.main import app
 from archscout.report.findings import Findings
 from archscout.report.summary import commands, sentences
-from archscout.searching import Run
+from archscout.runs import Run
 
 
 def test_the_numbers_are_those_of_the_table(plain: Run) -> None:

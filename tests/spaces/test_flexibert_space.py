@@ -12,11 +12,12 @@ import torch
 import torch.nn.functional as F
 
 from archscout import InputError, spaces
-from archscout.metrics import available, trace
+from archscout.metrics import available
 from archscout.spaces import EncoderGenotype, EncoderScale, FlexibertSpace
 from archscout.spaces.flexibert.network import MaskedTokenHead
 from archscout.spaces.flexibert.readings import Reading, plan
 from archscout.spaces.flexibert.recorder import FlexibertRecorder
+from archscout.tracing import trace
 
 SPACE = FlexibertSpace()
 SCALE = EncoderScale(3, 8, 16, 12, "declared")

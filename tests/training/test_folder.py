@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from archscout.errors import InputError
-from archscout.training.folder import (
+from archscout.training.training_folder import (
     TrainingFolder,
     check_identity,
     milestone_name,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from archscout.training.encoders.settings import PretrainingSettings
+from archscout.training.electra.pretraining_settings import PretrainingSettings
 from archscout.training.schedule import rate_factor
 
 

@@ -23,7 +23,6 @@ from archscout.benchmarks import Benchmark, DataFolder, load
 from archscout.errors import InputError
 from archscout.metrics.formula import PREFIX
 from archscout.metrics.registry import LAST_LAYER
-from archscout.metrics.trace import Objective
 from archscout.recording import Kind
 from archscout.scoring import (
     Scorer,
@@ -35,6 +34,7 @@ from archscout.scoring import (
 )
 from archscout.spaces.base import Scale
 from archscout.text import CORPORA, Corpus, load_corpus
+from archscout.tracing.quantities import Objective
 
 _PARAMETERS = "parameters"
 FALLBACK_TEXT = "python-docs"

@@ -14,7 +14,7 @@ from archscout.cli import options
 from archscout.cli.output import Stopped, console, errors, progress
 
 if TYPE_CHECKING:
-    from archscout.analysis.audit import Point
+    from archscout.paper.audit import Point
 
 _COLOURS = {
     "confirmed": "green",
@@ -47,9 +47,9 @@ def audit(
 
         archscout audit --data-dir ../upstream --out audit-upstream
     """
-    from archscout.analysis.audit import POINTS
-    from archscout.analysis.audit import audit as check
     from archscout.benchmarks import DataFolder
+    from archscout.paper.audit import POINTS
+    from archscout.paper.audit import audit as check
 
     points: list[Point] = []
     try:

@@ -118,8 +118,8 @@ def build(
         archscout benchmark build rnn my-cells -n 100 --text my.txt --workers 4 --resume
     """
     from archscout import spaces
-    from archscout.building import build as run
-    from archscout.building import plan_jobs
+    from archscout.benchmarks.build import build as run
+    from archscout.benchmarks.build import plan_jobs
     from archscout.scoring import check_device, check_seed
     from archscout.text import load_corpus
     from archscout.training import comparison_preset
@@ -186,7 +186,7 @@ def status(folder: Folder, as_json: options.Json = False) -> None:
     Examples:
         archscout benchmark status my-cells
     """
-    from archscout.building import standing
+    from archscout.benchmarks.build import standing
 
     _report(folder, standing(folder), as_json)
 
@@ -195,7 +195,7 @@ def _architectures(
     space: Space[Any], n: int | None, sources: list[str] | None, seed: int
 ) -> list[Any]:
     """What -n or --architectures asks for."""
-    from archscout.building.plan import choose
+    from archscout.benchmarks.build.plan import choose
     from archscout.cli import architectures
 
     if (n is None) == (sources is None):

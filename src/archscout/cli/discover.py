@@ -16,7 +16,7 @@ from archscout.errors import InputError
 if TYPE_CHECKING:
     import pandas as pd
 
-    from archscout.discovering import Discovery
+    from archscout.metric_search import Discovery
 
 _BRED = "How formulas are bred"
 _PARTS = "How one is chosen and judged"
@@ -121,9 +121,9 @@ def discover(
         archscout discover nas-bench-nlp --against hidden_covariance,l2_norm,parameters --resume
     """
     from archscout import benchmarks
-    from archscout.discovering import discover as breed
-    from archscout.discovering import write_discovery
-    from archscout.discovering.page import judgement
+    from archscout.metric_search import discover as breed
+    from archscout.metric_search import write_discovery
+    from archscout.metric_search.page import judgement
     from archscout.scoring import resolve_objective
 
     found = benchmarks.load(benchmark, benchmarks.DataFolder(data_dir), dataset)
@@ -208,7 +208,7 @@ def _document(done: Discovery, table: pd.DataFrame) -> dict[str, Any]:
 
 
 def _print(done: Discovery, table: pd.DataFrame) -> None:
-    from archscout.discovering.page import verdict
+    from archscout.metric_search.page import verdict
 
     shown = Table()
     shown.add_column("part")

@@ -11,7 +11,7 @@ import typer
 from rich.table import Table
 
 from archscout.cli import options
-from archscout.cli.contest import contest
+from archscout.cli.leaderboard import contest
 from archscout.cli.output import Stopped, console, errors, progress
 from archscout.errors import InputError
 

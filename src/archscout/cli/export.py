@@ -49,9 +49,9 @@ def export(
         archscout export encoder.json --space flexibert --out encoder
     """
     from archscout import spaces
-    from archscout.exporting import export as write
-    from archscout.exporting import export_candidate
-    from archscout.searching import Run
+    from archscout.exports import export as write
+    from archscout.exports import export_candidate
+    from archscout.runs import Run
 
     if _is_run(source, space):
         sizes = (scale, embedding_size, hidden_size, num_layers, initialisation, reading)
@@ -88,7 +88,7 @@ def export(
 def _is_run(source: str, space: str) -> bool:
     """Whether a folder is meant; one without a run does not hide the architecture of its name."""
     from archscout import spaces
-    from archscout.searching.folder import RunFolder
+    from archscout.runs.run_folder import RunFolder
 
     if not Path(source).is_dir():
         return False

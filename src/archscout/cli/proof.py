@@ -20,8 +20,8 @@ from archscout.cli.output import (
 from archscout.errors import InputError
 
 if TYPE_CHECKING:
-    from archscout.proving import Proof
-    from archscout.searching import Run
+    from archscout.comparison import Proof
+    from archscout.runs import Run
     from archscout.spaces.base import Space
     from archscout.training.jobs import Standing
 
@@ -76,7 +76,7 @@ def read_recipe(
         if alone := [name for name, value in given.items() if value not in (None, [])]:
             raise InputError(f"--{alone[0]} says how to train, but --train-top not how many")
         return None
-    from archscout.proving import check_count
+    from archscout.comparison import check_count
     from archscout.training import comparison_preset
     from archscout.training.jobs import check_workers
 
@@ -92,8 +92,8 @@ def prove(run: Run, k: int, settings: Any, workers: int | None, model: Path, res
     Raises:
         Stopped: Ctrl-C came.
     """
-    from archscout.proving import hand_over
-    from archscout.proving import prove as train
+    from archscout.comparison import hand_over
+    from archscout.comparison import prove as train
     from archscout.report import write_report
 
     def on_progress(now: Standing) -> None:
@@ -114,7 +114,7 @@ def prove(run: Run, k: int, settings: Any, workers: int | None, model: Path, res
 
 def document(proof: Proof) -> dict[str, Any]:
     """For machines, as trained.json has it."""
-    from archscout.proving import to_document
+    from archscout.comparison import to_document
 
     return to_document(proof)
 

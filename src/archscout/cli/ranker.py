@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from archscout.analysis.evaluation import Evaluation
     from archscout.benchmarks import Benchmark
-    from archscout.ranking import Information, Judgement
+    from archscout.predictors import Information, Judgement
 
 app = typer.Typer(
     help="Learn to rank architectures from trained results, beside the label-free metrics.",
@@ -73,8 +73,8 @@ def fit(
 
         archscout ranker fit nas-bench-nlp:ptb archscout-mini-rnn --seeds 3 --out both.ranker
     """
-    from archscout import ranking
-    from archscout.ranking import checks, saving
+    from archscout import predictors
+    from archscout.predictors import checks, saving
 
     saving.check_installed()  # all that can be said is said before minutes of scoring
     saving.check_writable(out)
@@ -85,7 +85,7 @@ def fit(
     try:
         evaluated = [asked.evaluate(each) for each in loaded]
         with progress("fitting", 1) as bar:
-            ranker = ranking.fit(
+            ranker = predictors.fit(
                 evaluated,
                 metrics=asked.metrics,
                 seed=asked.seed,
@@ -139,7 +139,7 @@ def judge(
 
         archscout ranker judge nas-bench-bert nas-bench-bert --reading trained --folds 5
     """
-    from archscout.ranking.checks import check_bootstrap
+    from archscout.predictors.checks import check_bootstrap
 
     check_bootstrap(asked.seed, resamples)  # said before minutes of scoring
     target = asked.load(benchmark, dataset)
@@ -193,7 +193,7 @@ def score(
     """
     from archscout import spaces
     from archscout.cli import architectures as reader
-    from archscout.ranking import Ranker
+    from archscout.predictors import Ranker
 
     loaded = Ranker.load(ranker)
     if resume and evaluations is None:
@@ -234,10 +234,10 @@ def _is_training(learned: str) -> bool:
 def _judge_training(
     source: Benchmark, asked: Scoring, target: Benchmark, folds: int, resamples: int
 ) -> tuple[Judgement, Evaluation]:
-    from archscout.ranking import judge_by_folds
-    from archscout.ranking.checks import check_one_space
-    from archscout.ranking.judging import check_folds
-    from archscout.ranking.scores import same_benchmark
+    from archscout.predictors import judge_by_folds
+    from archscout.predictors.checks import check_one_space
+    from archscout.predictors.judging import check_folds
+    from archscout.predictors.scores import same_benchmark
 
     check_one_space([source, target])
     check_folds(target, asked.scale_for(target), folds)
@@ -260,8 +260,8 @@ def _judge_training(
 def _judge_file(
     path: str, asked: Scoring, target: Benchmark, resamples: int
 ) -> tuple[Judgement, Evaluation]:
-    from archscout.ranking import Ranker, judge
-    from archscout.ranking.judging import check_unseen
+    from archscout.predictors import Ranker, judge
+    from archscout.predictors.judging import check_unseen
 
     ranker = Ranker.load(path)
     check_unseen(ranker, target)

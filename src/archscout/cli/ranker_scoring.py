@@ -19,7 +19,7 @@ from archscout.errors import InputError
 if TYPE_CHECKING:
     from archscout.analysis.evaluation import Evaluation
     from archscout.benchmarks import Benchmark
-    from archscout.ranking import Ranker
+    from archscout.predictors import Ranker
     from archscout.spaces import Scale
 
 LEARNED = "What is learned from"
@@ -119,7 +119,7 @@ class Scoring:
 
     def evaluate(self, found: Benchmark) -> Evaluation:
         """Scores by the options; every benchmark of a ranker is scored on one text."""
-        from archscout.ranking import forward_metrics
+        from archscout.predictors import forward_metrics
 
         asked = {
             "text": self.settings["text"] or "python-docs",
@@ -139,7 +139,7 @@ class Scoring:
 
     def _evaluate(self, found: Benchmark, arguments: dict[str, Any]) -> Evaluation:
         from archscout.analysis.evaluation import evaluate
-        from archscout.ranking.scores import is_finished, scores_folder
+        from archscout.predictors.scores import is_finished, scores_folder
 
         arguments = arguments | self.work
         folder = scores_folder(self.evaluations, found, arguments)

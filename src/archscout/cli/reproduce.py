@@ -42,8 +42,8 @@ def reproduce(
 
         archscout reproduce flexibert --data-dir data --json
     """
-    from archscout.analysis import reproduction
     from archscout.benchmarks import DataFolder
+    from archscout.paper import reproduction
 
     if out.exists() and not out.is_dir():
         raise InputError(f"--out {out} is no folder; a folder, new or not, is accepted")

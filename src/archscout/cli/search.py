@@ -26,7 +26,7 @@ from archscout.cli.output import (
 from archscout.errors import InputError
 
 if TYPE_CHECKING:
-    from archscout.searching import Progress, Run
+    from archscout.runs import Progress, Run
 
 _LIMITS = "Limits"
 _SHOWN = 10
@@ -210,8 +210,8 @@ def search(
 
 def _hand_over(run: Run) -> None:
     """Write the report, and the best architecture as a model, unless there is a trained one."""
-    from archscout.exporting import export_candidate
-    from archscout.proving import is_handed_over
+    from archscout.comparison import is_handed_over
+    from archscout.exports import export_candidate
     from archscout.report import write_report
 
     interrupts.check()

@@ -1,4 +1,4 @@
-"""Training-free metrics: the trace, the registry, and one file for each idea."""
+"""Training-free metrics: the registry, and one file for each idea."""
 
 from archscout.metrics import (  # noqa: F401  (importing a metric's file registers it)
     activation_distance,
@@ -29,7 +29,6 @@ from archscout.metrics import (  # noqa: F401  (importing a metric's file regist
     zerolm,
     zico,
 )
-from archscout.metrics.passes import trace
 from archscout.metrics.registry import (
     Metric,
     Request,
@@ -39,19 +38,13 @@ from archscout.metrics.registry import (
     registered,
     request,
 )
-from archscout.metrics.trace import OBJECTIVES, Objective, Trace, WeightGradient
 
 __all__ = [
-    "OBJECTIVES",
     "Metric",
-    "Objective",
     "Request",
-    "Trace",
-    "WeightGradient",
     "available",
     "load_file",
     "metric",
     "registered",
     "request",
-    "trace",
 ]

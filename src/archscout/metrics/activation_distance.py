@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from archscout.metrics.registry import metric
-from archscout.metrics.rounding import rounding
-from archscout.metrics.trace import Trace
+from archscout.rounding import rounding
+from archscout.tracing.quantities import Trace
 
 _SOURCE = "Mellor et al. 2021, equation 2; Serianni and Kalita 2023, section 4.1"
 _UNDEFINED = "two inputs switch every activation alike, or activations are not finite"

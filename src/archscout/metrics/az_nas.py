@@ -16,8 +16,8 @@ from torch import Tensor
 
 from archscout.metrics.principal_components import principal_variances
 from archscout.metrics.registry import metric
-from archscout.metrics.rounding import rounding
-from archscout.metrics.trace import Trace
+from archscout.rounding import rounding
+from archscout.tracing.quantities import Trace
 
 _SOURCE = "Lee and Ham 2024, section 3.2"
 _NO_TRAINABILITY = "no layer changes a gradient, or gradients are not finite"

@@ -12,7 +12,7 @@ from archscout.metrics.l2_norm import l2_norm
 from archscout.metrics.linear_memory import memory_of_recurrent, memory_of_transformer
 from archscout.metrics.registry import metric
 from archscout.metrics.token_sensitivity import token_sensitivity
-from archscout.metrics.trace import Trace
+from archscout.tracing.quantities import Trace
 
 # Sensitivities spread over many orders of magnitude and memories over one: the root brings both to
 # a like spread.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 
 from archscout.metrics.registry import metric
-from archscout.metrics.trace import Trace
+from archscout.tracing.quantities import Trace
 
 
 @metric(

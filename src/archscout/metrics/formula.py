@@ -31,7 +31,7 @@ from archscout.metrics.formula_operations import (
     quantities,
     resolve,
 )
-from archscout.metrics.trace import Trace
+from archscout.tracing.quantities import Trace
 
 PREFIX = "formula:"
 """What the name of a metric begins with that is a formula."""

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from archscout.metrics.rounding import rounding
-from archscout.metrics.trace import Trace
+from archscout.rounding import rounding
+from archscout.tracing.quantities import Trace
 
 Values = tuple[Tensor, ...]
 Quantities = Mapping[str, Sequence[Tensor]]

@@ -11,7 +11,7 @@ import math
 import torch
 
 from archscout.metrics.registry import metric
-from archscout.metrics.trace import Trace
+from archscout.tracing.quantities import Trace
 
 
 # The output tells whether the objective is a constant, which is said beside the value.

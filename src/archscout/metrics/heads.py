@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from archscout.metrics.registry import metric
 from archscout.metrics.saliency import absolute_product
-from archscout.metrics.trace import Trace
 from archscout.recording import PROJECTIONS
+from archscout.tracing.quantities import Trace
 
 _IMPORTANT = (*PROJECTIONS, "convolution_input")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from archscout.metrics.registry import metric
 from archscout.metrics.spectral import spectral_score
-from archscout.metrics.trace import Trace
+from archscout.tracing.quantities import Trace
 
 _SOURCE = "Serianni and Kalita 2023, section 4.2"
 _UNDEFINED = "hidden states do not vary, or are not finite"

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from archscout.metrics.registry import metric
-from archscout.metrics.rounding import rounding
 from archscout.metrics.spectral import spectral_score
-from archscout.metrics.trace import Trace
+from archscout.rounding import rounding
+from archscout.tracing.quantities import Trace
 
 _MELLOR = "Mellor et al. 2021, equation 3 of the first version"
 _CELOTTI = "Celotti et al. 2020, section 3"

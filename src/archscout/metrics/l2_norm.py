@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from archscout.metrics.registry import metric
-from archscout.metrics.trace import Trace
+from archscout.tracing.quantities import Trace
 
 
 @metric(

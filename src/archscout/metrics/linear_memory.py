@@ -20,9 +20,9 @@ import torch
 from torch import Tensor
 
 from archscout.metrics.registry import LAST_LAYER, metric
-from archscout.metrics.rounding import rounding
-from archscout.metrics.trace import Trace
 from archscout.recording import Kind
+from archscout.rounding import rounding
+from archscout.tracing.quantities import Trace
 
 RIDGE = 10.0
 LAGS = (0, 1, 2, 4)

@@ -8,8 +8,8 @@ from itertools import cycle, groupby
 from torch import Tensor
 
 from archscout.metrics.registry import metric
-from archscout.metrics.trace import Trace
 from archscout.recording import PROJECTIONS
+from archscout.tracing.quantities import Trace
 
 
 def _first_projections(trace: Trace) -> Iterator[Tensor]:

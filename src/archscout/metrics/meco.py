@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 
 from archscout.metrics.registry import metric
-from archscout.metrics.rounding import rounding
 from archscout.metrics.spectral import correlation
-from archscout.metrics.trace import Trace
+from archscout.rounding import rounding
+from archscout.tracing.quantities import Trace
 
 SAMPLED_UNITS = 8
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from archscout.metrics.activation_distance import log_determinant
 from archscout.metrics.registry import metric
-from archscout.metrics.trace import Trace
+from archscout.tracing.quantities import Trace
 
 
 @metric(

@@ -11,8 +11,8 @@ import math
 import torch
 
 from archscout.metrics.registry import metric
-from archscout.metrics.rounding import rounding
-from archscout.metrics.trace import Trace
+from archscout.rounding import rounding
+from archscout.tracing.quantities import Trace
 
 
 @metric(

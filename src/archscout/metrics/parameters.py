@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from archscout.metrics.registry import metric
-from archscout.metrics.trace import Trace
+from archscout.tracing.quantities import Trace
 
 
 @metric(needs={"parameters"}, larger_is_better=True, source="Serianni and Kalita 2023, section 6")

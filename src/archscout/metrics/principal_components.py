@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from archscout.metrics.rounding import rounding
+from archscout.rounding import rounding
 
 
 def principal_variances(features: Tensor) -> Tensor:

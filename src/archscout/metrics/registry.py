@@ -29,8 +29,8 @@ from typing import Literal, TypeVar
 
 from archscout.errors import InputError
 from archscout.metrics import formula
-from archscout.metrics.trace import QUANTITIES, Trace
 from archscout.recording import Kind
+from archscout.tracing.quantities import QUANTITIES, Trace
 
 Value = float | Sequence[float]
 Function = TypeVar("Function", bound=Callable[[Trace], Value])

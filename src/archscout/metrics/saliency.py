@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from archscout.metrics.registry import metric
-from archscout.metrics.trace import Trace, WeightGradient
+from archscout.tracing.quantities import Trace, WeightGradient
 
 _SOURCE = "Abdelfattah et al. 2021, section 3.2; Serianni and Kalita 2023, section 4.1"
 _UNDEFINED = "weights or their gradients are not finite"

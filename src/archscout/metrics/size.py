@@ -7,7 +7,7 @@ scores better than any published metric.
 from __future__ import annotations
 
 from archscout.metrics.registry import metric
-from archscout.metrics.trace import Trace
+from archscout.tracing.quantities import Trace
 
 _SOURCE = "White et al. 2022, as a baseline"
 

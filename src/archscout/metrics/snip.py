@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from archscout.metrics.registry import metric
 from archscout.metrics.saliency import saliency_of_weights
-from archscout.metrics.trace import Trace
+from archscout.tracing.quantities import Trace
 
 
 @metric(

@@ -11,7 +11,7 @@ import math
 import torch
 from torch import Tensor
 
-from archscout.metrics.rounding import rounding
+from archscout.rounding import rounding
 
 STABILISER = 1e-5
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from archscout.metrics.registry import metric
-from archscout.metrics.trace import Trace
+from archscout.tracing.quantities import Trace
 
 
 def nuclear_norm(matrix: Tensor) -> float:

@@ -11,7 +11,7 @@ import math
 import torch
 
 from archscout.metrics.registry import metric
-from archscout.metrics.trace import Trace
+from archscout.tracing.quantities import Trace
 
 _SOURCE = "Tanaka et al. 2020, equation 4; Abdelfattah et al. 2021, section 3.2"
 

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from archscout.metrics.registry import metric
-from archscout.metrics.rounding import rounding
-from archscout.metrics.trace import Trace
+from archscout.rounding import rounding
+from archscout.tracing.quantities import Trace
 
 LAGS = (1, 2)
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from archscout.metrics.principal_components import principal_variances
 from archscout.metrics.registry import metric
-from archscout.metrics.trace import Trace
+from archscout.tracing.quantities import Trace
 
 EXPLAINED = 0.99  # η, the share of the variance
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 
 from archscout.metrics.registry import metric
-from archscout.metrics.rounding import rounding
-from archscout.metrics.trace import Trace
+from archscout.rounding import rounding
+from archscout.tracing.quantities import Trace
 
 
 @metric(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from archscout.metrics.registry import metric
-from archscout.metrics.trace import Trace
+from archscout.tracing.quantities import Trace
 
 # The paper fits it to a benchmark's labels or by a heuristic over many architectures; the score of
 # one architecture has neither, and takes both blocks for equal.

@@ -13,7 +13,7 @@ import plotly.graph_objects as go
 
 from archscout.report.findings import Findings
 from archscout.report.numbers import unit_of
-from archscout.searching.settings import Objective
+from archscout.runs.search_settings import Objective
 
 # Okabe and Ito's colours, which stay apart for the colour-blind; shapes differ as well.
 INK, MUTED, GRID = "#1a1d21", "#5b6470", "#e6e9ed"

@@ -9,9 +9,9 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from archscout.searching import Candidate, Run
-from archscout.searching.settings import Objective
-from archscout.searching.study import result_of
+from archscout.runs import Candidate, Run
+from archscout.runs.search_settings import Objective
+from archscout.runs.study import result_of
 
 SCORED, FAILED, OUTSIDE = "scored", "not finite", "outside the limits"
 _COLUMNS = ("rank", "front", "fingerprint", "seconds", "problem", "within_limits", "architecture")

@@ -14,8 +14,8 @@ from typing import Any
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
+from archscout.comparison import Proof, load_proof
 from archscout.errors import InputError
-from archscout.proving import Proof, load_proof
 from archscout.report import encoder, proof, recurrent, summary
 from archscout.report.drawing import Drawing
 from archscout.report.figures import Figure
@@ -26,7 +26,7 @@ from archscout.report.scoring_time import plot_scoring_time
 from archscout.report.tables import Column, Table
 from archscout.report.templates import render
 from archscout.report.trade_offs import plot_trade_offs
-from archscout.searching import Run
+from archscout.runs import Run
 
 REPORT = "report.html"
 # By space: what draws an architecture as it is built at a scale.

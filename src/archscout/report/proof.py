@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from archscout.proving import Comparison, Proof, Trainee, compare
+from archscout.comparison import Comparison, Proof, Trainee, compare
 from archscout.report.axes import Axis
 from archscout.report.figures import (
     BLUE,

@@ -11,10 +11,10 @@ import numpy as np
 
 from archscout.report.findings import Findings
 from archscout.report.numbers import MISSING, count, duration, number, unit_of
+from archscout.runs import Run
+from archscout.runs.run_folder import BEST
+from archscout.runs.search_settings import Objective
 from archscout.scoring import resolve_objective
-from archscout.searching import Run
-from archscout.searching.folder import BEST
-from archscout.searching.settings import Objective
 
 _GROUPS = {
     "limits": "Limits",

@@ -9,20 +9,20 @@
 (1, ['test', 'valid'])
 """
 
-from archscout.training.encoders.evaluation import PretrainingLoss, evaluate_encoder
-from archscout.training.encoders.loop import EvaluationRecord, PretrainingProgress
-from archscout.training.encoders.settings import PretrainingSettings
-from archscout.training.encoders.streams import StreamedText
-from archscout.training.encoders.training import Pretrained, pretrain
-from archscout.training.folder import TrainingFolder
+from archscout.training.electra.evaluation import PretrainingLoss, evaluate_encoder
+from archscout.training.electra.loop import EvaluationRecord, PretrainingProgress
+from archscout.training.electra.pretraining_settings import PretrainingSettings
+from archscout.training.electra.streams import StreamedText
+from archscout.training.electra.training import Pretrained, pretrain
 from archscout.training.outcome import Diverged, Loss
 from archscout.training.presets import comparison_preset, named_preset, preset
 from archscout.training.recurrent.evaluation import evaluate
 from archscout.training.recurrent.generation import sample_text
+from archscout.training.recurrent.language_model_settings import PRESETS, TrainingSettings
 from archscout.training.recurrent.loop import EpochRecord, Progress
-from archscout.training.recurrent.settings import PRESETS, TrainingSettings
 from archscout.training.recurrent.training import Trained, train_language_model
 from archscout.training.training import train
+from archscout.training.training_folder import TrainingFolder
 
 __all__ = [
     "PRESETS",

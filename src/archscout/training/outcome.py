@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from archscout.errors import InputError
 from archscout.files import write_json
-from archscout.training.folder import RESULT
+from archscout.training.training_folder import RESULT
 
 
 class Diverged(InputError):

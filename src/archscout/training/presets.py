@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Literal, overload
 
 from archscout.errors import InputError
-from archscout.training.encoders import settings as encoders
-from archscout.training.encoders.settings import PretrainingSettings
-from archscout.training.recurrent import settings as recurrent
-from archscout.training.recurrent.settings import TrainingSettings
-from archscout.training.settings import Preset, find_preset
+from archscout.training.electra import pretraining_settings as encoders
+from archscout.training.electra.pretraining_settings import PretrainingSettings
+from archscout.training.recurrent import language_model_settings as recurrent
+from archscout.training.recurrent.language_model_settings import TrainingSettings
+from archscout.training.training_settings import Preset, find_preset
 
 
 @overload

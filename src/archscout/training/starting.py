@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from archscout.text import Tokenizer
 from archscout.training.checkpoints import Checkpoint
-from archscout.training.folder import VOCABULARY, TrainingFolder, check_identity
 from archscout.training.outcome import forget_problem
+from archscout.training.training_folder import VOCABULARY, TrainingFolder, check_identity
 
 if TYPE_CHECKING:
     from accelerate import Accelerator

@@ -11,12 +11,12 @@ from archscout.scoring import TextSource
 from archscout.spaces.base import Space
 from archscout.spaces.flexibert.space import FlexibertSpace
 from archscout.spaces.recurrent.space import RecurrentSpace
-from archscout.training.encoders.settings import PretrainingSettings
-from archscout.training.encoders.streams import StreamedText
-from archscout.training.encoders.training import Pretrained, pretrain
-from archscout.training.recurrent.settings import TrainingSettings
+from archscout.training.electra.pretraining_settings import PretrainingSettings
+from archscout.training.electra.streams import StreamedText
+from archscout.training.electra.training import Pretrained, pretrain
+from archscout.training.recurrent.language_model_settings import TrainingSettings
 from archscout.training.recurrent.training import Trained, train_language_model
-from archscout.training.settings import Settings
+from archscout.training.training_settings import Settings
 
 S = TypeVar("S", bound=Settings)
 

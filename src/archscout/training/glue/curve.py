@@ -11,7 +11,6 @@ from typing import Any
 from archscout.errors import InputError
 from archscout.files import write_json
 from archscout.scoring import check_seed
-from archscout.training.folder import MILESTONES, milestone_name, milestone_step
 from archscout.training.glue.data import DataSource, load_tasks
 from archscout.training.glue.encoder import Encoder, load_encoder
 from archscout.training.glue.finetuning import (
@@ -21,11 +20,12 @@ from archscout.training.glue.finetuning import (
     finetune,
     identity_of,
 )
-from archscout.training.glue.folder import FinetuningFolder
+from archscout.training.glue.finetuning_folder import FinetuningFolder
+from archscout.training.glue.finetuning_settings import FinetuningSettings
 from archscout.training.glue.loop import Progress
 from archscout.training.glue.results import Finetuned
-from archscout.training.glue.settings import FinetuningSettings
 from archscout.training.glue.tasks import named_tasks
+from archscout.training.training_folder import MILESTONES, milestone_name, milestone_step
 
 CURVE = "curve.json"
 

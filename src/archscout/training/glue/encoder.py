@@ -20,11 +20,11 @@ from safetensors.torch import load
 from torch import Tensor, nn
 
 from archscout.errors import InputError
-from archscout.exporting import GENOTYPE, quiet
+from archscout.exports import GENOTYPE, quiet
 from archscout.files import replace_folder
 from archscout.text import WordPiece
-from archscout.training.folder import MODEL
 from archscout.training.seeds import seed_of
+from archscout.training.training_folder import MODEL
 
 if TYPE_CHECKING:
     from archscout.spaces.flexibert.pretrained import FlexibertForSequenceClassification

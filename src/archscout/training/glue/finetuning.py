@@ -14,11 +14,11 @@ from archscout.files import write_json
 from archscout.scoring import check_device, check_seed
 from archscout.training.acceleration import accelerator
 from archscout.training.checkpoints import Checkpoints
-from archscout.training.folder import FORMAT, MODEL, RESULT, check_identity
 from archscout.training.glue.data import DataSource, load_tasks
 from archscout.training.glue.encoder import Encoder, load_encoder
 from archscout.training.glue.examples import TaskData, majority_baseline
-from archscout.training.glue.folder import RESULTS, FinetuningFolder
+from archscout.training.glue.finetuning_folder import RESULTS, FinetuningFolder
+from archscout.training.glue.finetuning_settings import FinetuningSettings
 from archscout.training.glue.loop import (
     CHECKPOINTS,
     EpochRecord,
@@ -27,9 +27,9 @@ from archscout.training.glue.loop import (
     examples_to_read,
 )
 from archscout.training.glue.results import Finetuned, TaskResult
-from archscout.training.glue.settings import FinetuningSettings
 from archscout.training.glue.tasks import Task, named_tasks
 from archscout.training.outcome import Diverged
+from archscout.training.training_folder import FORMAT, MODEL, RESULT, check_identity
 
 
 @dataclasses.dataclass(frozen=True)

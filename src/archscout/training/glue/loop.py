@@ -20,18 +20,18 @@ from numpy.typing import NDArray
 from archscout.files import write_json_lines
 from archscout.training.acceleration import accelerator
 from archscout.training.checkpoints import Checkpoint, Checkpoints
-from archscout.training.folder import METRICS
 from archscout.training.glue.batches import Encoded, by_length, encode, shuffled
 from archscout.training.glue.encoder import Encoder
 from archscout.training.glue.examples import TaskData, measure_parts
+from archscout.training.glue.finetuning_settings import FinetuningSettings
 from archscout.training.glue.metrics import Numbers
 from archscout.training.glue.optimization import adamw
-from archscout.training.glue.settings import FinetuningSettings
 from archscout.training.glue.tasks import Task
 from archscout.training.interrupts import postponed_interrupts
 from archscout.training.outcome import Diverged
 from archscout.training.schedule import Clock, rate_factor
 from archscout.training.seeds import random_devices, seeded
+from archscout.training.training_folder import METRICS
 from archscout.training.weights import restore_tensors, training_tensors
 
 _SMOOTHING = 0.98

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from archscout.training.glue.settings import FinetuningSettings
+from archscout.training.glue.finetuning_settings import FinetuningSettings
 from archscout.training.weights import is_decayed
 
 _LAYER = re.compile(r"\.encoder\.layer\.(\d+)\.")

@@ -26,7 +26,6 @@ from archscout.errors import InputError
 from archscout.scoring import resolve_scale
 from archscout.text import Corpus, load_corpus
 from archscout.training import preset, train
-from archscout.training.folder import METRICS, RESULT
 from archscout.training.jobs.queue import (
     BEAT_SECONDS,
     Claim,
@@ -36,6 +35,7 @@ from archscout.training.jobs.queue import (
     Queue,
 )
 from archscout.training.outcome import Diverged
+from archscout.training.training_folder import METRICS, RESULT
 
 Warn = Callable[[str], None]
 

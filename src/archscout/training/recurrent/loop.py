@@ -18,16 +18,16 @@ from torch import Tensor, nn
 from archscout.files import write_json_lines
 from archscout.spaces.recurrent.language_model import RecurrentLanguageModel
 from archscout.training.checkpoints import Checkpoint
-from archscout.training.folder import METRICS, TrainingFolder
 from archscout.training.interrupts import postponed_interrupts
 from archscout.training.log import CurveLog, smoothed
 from archscout.training.outcome import Diverged, Loss
 from archscout.training.recurrent.evaluation import evaluate
+from archscout.training.recurrent.language_model_settings import TrainingSettings
 from archscout.training.recurrent.network import States, training_loss
 from archscout.training.recurrent.segments import Segment, epoch_segments, read
-from archscout.training.recurrent.settings import TrainingSettings
 from archscout.training.schedule import Clock, rate_factor
 from archscout.training.seeds import random_devices, seeded
+from archscout.training.training_folder import METRICS, TrainingFolder
 from archscout.training.weights import (
     load_best,
     remove_superseded,

@@ -12,22 +12,22 @@ from torch import Tensor
 
 from archscout import spaces
 from archscout.errors import InputError
-from archscout.exporting import export
+from archscout.exports import export
 from archscout.files import write_json
 from archscout.scoring import TextSource, check_device, check_seed, resolve_scale
 from archscout.spaces.base import Scale, Space
 from archscout.spaces.recurrent.language_model import RecurrentLanguageModel
 from archscout.spaces.recurrent.space import RecurrentScale, RecurrentSpace
 from archscout.text import Corpus, Vocabulary, load_corpus
-from archscout.training.folder import FORMAT, MODEL, RESULT, TrainingFolder
 from archscout.training.outcome import Diverged, Loss, check_finite, record_problem
 from archscout.training.parts import splits
 from archscout.training.recurrent.evaluation import evaluate
+from archscout.training.recurrent.language_model_settings import PRESETS, TrainingSettings
 from archscout.training.recurrent.loop import EpochRecord, Progress, Training
 from archscout.training.recurrent.segments import columns
-from archscout.training.recurrent.settings import PRESETS, TrainingSettings
-from archscout.training.settings import find_preset
 from archscout.training.starting import begin
+from archscout.training.training_folder import FORMAT, MODEL, RESULT, TrainingFolder
+from archscout.training.training_settings import find_preset
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,0 +1,212 @@
+"""Holding a contest: every benchmark evaluated, its metrics timed and judged."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+import pandas as pd
+
+from archscout import metrics as metrics_room
+from archscout.analysis.combination import COMBINATIONS, Combination
+from archscout.analysis.evaluation import Preparation, prepare
+from archscout.analysis.folders import claimed
+from archscout.analysis.leaderboard.at_hand import at_hand, label, scale_of
+from archscout.analysis.leaderboard.judging import Round, Rules, judge
+from archscout.analysis.leaderboard.standings import BASELINES
+from archscout.analysis.leaderboard.timing import milliseconds
+from archscout.benchmarks import Benchmark, DataFolder
+from archscout.errors import InputError
+from archscout.files import write_json
+from archscout.recording import Kind
+from archscout.scoring import parse_requests
+
+MARK = "contest.json"
+"""What tells that a folder holds a contest."""
+
+Progress = Callable[[int, int], None]
+Stage = Callable[[str], AbstractContextManager[Progress]]
+
+
+@dataclass(frozen=True, eq=False)
+class Contest:
+    """Every metric on every benchmark that is at hand.
+
+    Attributes:
+        rounds: one a benchmark.
+        absent: benchmarks that are not at hand, and why.
+        rules: by which was judged.
+        folder: where it is stored.
+    """
+
+    rounds: Sequence[Round]
+    absent: Mapping[str, str]
+    rules: Rules
+    folder: Path
+
+    @property
+    def records(self) -> pd.DataFrame:
+        """All standings below one another: `benchmark`, `dataset`, `metric`, and their columns."""
+        frames = []
+        for done in self.rounds:
+            frame = done.standings.reset_index()
+            frame.insert(0, "benchmark", done.benchmark.name)
+            frame.insert(1, "dataset", done.benchmark.dataset)
+            frames.append(frame)
+        return pd.concat(frames, ignore_index=True)
+
+    def overall(self, statistic: str) -> pd.DataFrame:
+        """A statistic by metric and benchmark, the best mean first.
+
+        Args:
+            statistic: such as `kendall` or `pairs`.
+        """
+        table = pd.DataFrame(
+            {label(done.benchmark): done.standings[statistic] for done in self.rounds}
+        )
+        order = table.mean(axis=1).sort_values(ascending=False, kind="stable").index
+        return table.loc[order].rename_axis("metric")
+
+
+@contextmanager
+def _silent(what: str) -> Iterator[Progress]:
+    yield lambda done, total: None
+
+
+def hold(
+    *,
+    out: str | os.PathLike[str],
+    benchmarks: Sequence[Benchmark] | None = None,
+    data_dir: str | os.PathLike[str] | None = None,
+    metrics: Iterable[str] | str | None = None,
+    metric_files: Sequence[str | os.PathLike[str]] = (),
+    combinations: Mapping[Kind, Sequence[Combination]] = COMBINATIONS,
+    rules: Rules | None = None,
+    resume: bool = False,
+    stage: Stage = _silent,
+    **settings: Any,
+) -> Contest:
+    """Evaluate every benchmark that is at hand, and judge all metrics there.
+
+    Each benchmark has an evaluation of its own in `out`, at the space's default scale; encoders of
+    nas-bench-bert are scored in the `trained` reading. What is scored or timed is stored at once.
+
+    Args:
+        out: folder of the contest.
+        benchmarks: that take part; by default every one that is at hand.
+        data_dir: the data folder.
+        metrics: names, each scored on the networks it is defined for; every metric by default. The
+            size baselines are always among them.
+        metric_files: files of Python that define metrics with `archscout.metric`.
+        combinations: of metrics, judged beside them where all of their members are scored.
+        rules: of judging.
+        resume: go on with a contest that `out` holds.
+        stage: called with what is being done; gives what is told the progress of it.
+        **settings: those of `prepare` that can be the same for every benchmark: text, seeds,
+            minibatches, seed, split, vocabulary_limit, device, limit, workers.
+
+    Raises:
+        InputError: something cannot be used; what was scored is kept.
+    """
+    rules = rules or Rules()
+    folder = DataFolder(None if data_dir is None else Path(data_dir))
+    absent: Mapping[str, str] = {}
+    if benchmarks is None:
+        benchmarks, absent = at_hand(folder)
+    for file in metric_files:
+        metrics_room.load_file(file)
+    names = _names_by_kind(metrics)
+    combined = {
+        kind: [each for each in combinations.get(kind, ()) if _are_scored(each.members, scored)]
+        for kind, scored in names.items()
+    }
+    prepared = [
+        prepare(
+            benchmark,
+            data_dir=data_dir,
+            metrics=names[benchmark.space.kind],
+            metric_files=metric_files,
+            scale=scale_of(benchmark),
+            combinations=combined[benchmark.space.kind],
+            **settings,
+        )
+        for benchmark in benchmarks
+    ]
+    _check(rules, prepared)
+    path = Path(out)
+    with claimed(path, MARK, "contest", resume):
+        labels = [label(benchmark) for benchmark in benchmarks]
+        write_json(path / MARK, {"benchmarks": labels, "absent": dict(absent)})
+        rounds = [_round(each, path, folder, rules, resume, stage) for each in prepared]
+    return Contest(rounds, absent, rules, path)
+
+
+def _round(
+    prepared: Preparation,
+    path: Path,
+    folder: DataFolder,
+    rules: Rules,
+    resume: bool,
+    stage: Stage,
+) -> Round:
+    name = label(prepared.benchmark)
+    with stage(f"scoring {name}") as progress:
+        evaluation = prepared.run(path / name, resume, progress)
+    with stage(f"timing {name}") as progress:
+        cost = milliseconds(evaluation, folder, rules.timed, progress)
+    with stage(f"judging {name}") as progress:
+        judged = judge(evaluation, cost, rules)
+        progress(1, 1)
+    return judged
+
+
+def _names_by_kind(metrics: Iterable[str] | str | None) -> dict[Kind, list[str]]:
+    """The names of metrics that are defined for each kind of networks, and the size baselines.
+
+    Raises:
+        InputError: a name is defined for none.
+    """
+    given = metrics.split(",") if isinstance(metrics, str) else metrics
+    found: dict[Kind, list[str]] = {}
+    if given is None:
+        return {kind: list(metrics_room.available(kind)) for kind in get_args(Kind)}
+    given = list(given)
+    complaints: dict[str, list[InputError]] = {name: [] for name in given}
+    for kind in get_args(Kind):
+        found[kind] = []
+        for name in given:
+            try:
+                parse_requests([name], kind)
+            except InputError as error:
+                complaints[name].append(error)
+            else:
+                found[kind].append(name.strip())
+        known = metrics_room.available(kind)
+        found[kind] += [name for name in BASELINES if name in known and name not in found[kind]]
+    for errors in complaints.values():
+        if len(errors) == len(found):
+            raise errors[0]
+    return found
+
+
+def _are_scored(members: Iterable[str], scored: Iterable[str]) -> bool:
+    known = set(scored)
+    return all(name in known or name.partition("[")[0] in known for name in members)
+
+
+def _check(rules: Rules, prepared: Sequence[Preparation]) -> None:
+    """Make sure, before hours of scoring, that there will be what to judge and to search by."""
+    for each in prepared:
+        each.check_comparable()
+    for search in rules.searches:
+        if not any(each.will_score(search) for each in prepared):
+            known = {request.column for each in prepared for request in each.scorer.requests}
+            known |= {combined.name for each in prepared for combined in each.combinations}
+            raise InputError(
+                f"search {search!r} is by no metric that is scored; accepted are "
+                f"{', '.join(sorted(known))}, and layers that the networks have"
+            )

@@ -1,0 +1,273 @@
+"""The page of a contest: all metrics on all benchmarks, and for each benchmark what they cost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+
+from archscout.analysis.document import Document, Plot, Section, Table
+from archscout.analysis.evaluation_page import write_evaluation
+from archscout.analysis.leaderboard import Contest, Round, label
+from archscout.analysis.leaderboard.figures import cost_plot, heat_map, search_curves
+from archscout.analysis.leaderboard.standings import BASELINES, LEVEL, verdicts
+from archscout.analysis.leaderboard.timing import REFERENCE
+from archscout.analysis.redundancy import THRESHOLD
+from archscout.analysis.search_comparison import ROUND_BUDGETS
+
+
+def write_contest(contest: Contest) -> Path:
+    """Write a contest's page, tables and figures into its folder, and those of its evaluations.
+
+    Returns:
+        The HTML page.
+
+    Raises:
+        InputError: the folder cannot be written.
+    """
+    for done in contest.rounds:
+        write_evaluation(done.evaluation, done.comparison)
+    sections = [_overall(contest)]
+    for done in contest.rounds:
+        sections += [_standings(done), _redundancy(done), _searches(contest, done)]
+    if contest.absent:
+        sections.append(_absent(contest))
+    modified = [name for done in contest.rounds for name in done.benchmark.modified]
+    return Document(
+        "The contest",
+        f"Every metric on {len(contest.rounds)} benchmark(s): how well it predicts trained "
+        "results, whether it says more than the size of the network does, what it costs, which "
+        "metrics say the same, and what a search by it finds.",
+        sections,
+        list(dict.fromkeys(modified)),
+    ).write(contest.folder)
+
+
+def _overall(contest: Contest) -> Section:
+    kendall, pairs = contest.overall("kendall"), contest.overall("pairs")
+    columns, shown = {}, {}
+    for name in map(str, kendall):
+        columns[f"{name}_kendall"], columns[f"{name}_pairs"] = kendall[name], pairs[name]
+        shown[name] = [
+            "–" if pd.isna(tau) else f"{tau:.3f} ({share:.3f})"
+            for tau, share in zip(kendall[name], pairs[name].reindex(kendall.index), strict=True)
+        ]
+    return Section(
+        "All metrics, all benchmarks",
+        "Kendall's τ-b, and in brackets the share of pairs ordered right, a tie counting half. "
+        "Both are turned so that more is better; no skill is 0 and one half. Rows are ordered by "
+        "their mean τ-b over the benchmarks on which they are defined.",
+        [
+            Table(
+                "contest",
+                pd.DataFrame(columns, index=kendall.index),
+                "τ-b (pairs ordered right).",
+                shown=pd.DataFrame(shown, index=kendall.index),
+            ),
+            Table(
+                "records",
+                contest.records,
+                "What was scored. `records.csv` holds every number of every benchmark.",
+                shown=_covered(contest),
+            ),
+        ],
+    )
+
+
+def _covered(contest: Contest) -> pd.DataFrame:
+    """What was evaluated, a row a benchmark, for reading."""
+    rows = []
+    for done in contest.rounds:
+        evaluation, benchmark = done.evaluation, done.benchmark
+        settings = evaluation.settings
+        results = benchmark.results[benchmark.target].reindex(evaluation.scores.index)
+        rows.append(
+            {
+                "benchmark": f"[{label(benchmark)}]({label(benchmark)}/index.html)",
+                "scored": len(evaluation.scores),
+                "trained": int(results.notna().sum()),
+                "predicted": benchmark.target,
+                "text": ", ".join(settings.text),
+                "reading": settings.scale.get("reading", "–"),
+                "gradient of": settings.objective,
+                "draws": len(settings.draws),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _standings(done: Round) -> Section:
+    name = label(done.benchmark)
+    reference = REFERENCE[done.benchmark.space.kind]
+    known = ", ".join(f"`{b}`" for b in BASELINES if b in done.standings.index)
+    return Section(
+        f"{name}: metrics",
+        f"*gain*: τ-b less that of `parameters`, with the p-value of a paired bootstrap. "
+        f"*partial*: τ given the number of parameters. *regret*: what the best of the ten "
+        f"best-scored lacks to the best of all, in `{done.benchmark.target}`. *ms*: to build and "
+        f"score one network with this metric alone, on one thread; *cost*, the same over that of "
+        f"`{reference}`, about one forward pass. *beats*: which baselines of size ({known}) it "
+        f"exceeds in τ-b with p below {LEVEL:g}. Brackets are 95 % intervals.",
+        [
+            Plot(
+                f"{name}-cost",
+                cost_plot(
+                    done.standings,
+                    x_label="milliseconds an architecture, one thread",
+                    y_label=f"Kendall's τ-b with {done.benchmark.target}",
+                    baselines=BASELINES,
+                    modified=bool(done.benchmark.modified),
+                ),
+                "How well metrics predict against what they cost, with 95 % intervals. Points "
+                "without a name are in the table.",
+            ),
+            Table(
+                f"{name}-standings", done.standings, "All metrics.", shown=_readable(done.standings)
+            ),
+        ],
+        list(_remarks(done)),
+        modified=done.benchmark.modified,
+    )
+
+
+def _readable(table: pd.DataFrame) -> pd.DataFrame:
+    shown = pd.DataFrame(index=table.index)
+    shown["n"] = table["n"]
+    for title, column in (
+        ("τ-b", "kendall"),
+        ("pairs", "pairs"),
+        ("Spearman", "spearman"),
+        ("gain", "gain"),
+    ):
+        shown[title] = [
+            "–" if pd.isna(value) else f"{value:.3f} [{low:.3f}, {high:.3f}]"
+            for value, low, high in zip(
+                table[column], table[f"{column}_low"], table[f"{column}_high"], strict=True
+            )
+        ]
+    shown["p"] = _rounded(table["gain_p"], 3)
+    shown["partial"] = _rounded(table["partial"], 3)
+    shown["regret"] = _rounded(table["regret"], 3)
+    shown["ms"] = _rounded(table["milliseconds"], 1)
+    shown["cost"] = _rounded(table["relative_cost"], 2)
+    shown["beats"] = list(verdicts(table))
+    return shown
+
+
+def _rounded(values: pd.Series[float], digits: int) -> list[str]:
+    return ["–" if pd.isna(value) else f"{value:.{digits}f}" for value in values]
+
+
+def _remarks(done: Round) -> Iterator[str]:
+    """What a reader must know to judge the table."""
+    yield from done.benchmark.remarks
+    if failed := done.comparison.failed:
+        yield (
+            f"{failed} network(s) failed in training: they are left out of the statistics, and "
+            "count as the worst that was trained where searches find them."
+        )
+    for name, problem in done.standings["problem"].dropna().items():
+        yield f"`{name}` has no statistics: {problem}."
+
+
+def _redundancy(done: Round) -> Section:
+    name, found = label(done.benchmark), done.redundancy
+    if found.correlations.empty:
+        return Section(f"{name}: which metrics say the same", "No metric ranks anything.")
+    table = found.table(done.standings["kendall"], done.standings["milliseconds"])
+    return Section(
+        f"{name}: which metrics say the same",
+        f"Kendall's τ-b between metrics, over the untrained networks alone. Every two metrics of a "
+        f"cluster have |τ| of at least {THRESHOLD:g}: it is enough to compute one.",
+        [
+            Plot(
+                f"{name}-redundancy",
+                heat_map(
+                    found.correlations,
+                    found.clusters,
+                    "Kendall's τ-b",
+                    modified=bool(done.benchmark.modified),
+                ),
+                "Columns are in the order of the rows; a frame is a cluster. White stands where no "
+                "architectures that both metrics have are told apart by both.",
+                found.correlations.rename_axis("metric"),
+            ),
+            Table(
+                f"{name}-clusters",
+                table,
+                "Clusters of several metrics, as they are framed from the top: the least |τ| "
+                "between two, the member that predicts best, and the cheapest (milliseconds).",
+            ),
+        ],
+        [f"Left out, as they rank nothing: {', '.join(found.constant)}."] if found.constant else [],
+        modified=done.benchmark.modified,
+    )
+
+
+def _searches(contest: Contest, done: Round) -> Section:
+    name, benchmark = label(done.benchmark), done.benchmark
+    orders = f"{contest.rules.orders:,}"
+    return Section(
+        f"{name}: searches compared",
+        "A search meets the architectures of the benchmark in random order, scores them, and "
+        "trains the best by score; `random` scores nothing, and trains the first that it meets. "
+        f"Mean over {orders} orders.",
+        [
+            Plot(
+                f"{name}-searches",
+                search_curves(
+                    done.searches,
+                    benchmark.target,
+                    benchmark.larger_is_better,
+                    modified=bool(benchmark.modified),
+                ),
+                f"The best `{benchmark.target}` found against the number of architectures scored: "
+                "lines are means, bars the middle half of the orders, and the dotted line is the "
+                "best of the benchmark.",
+            ),
+            Table(
+                f"{name}-searches",
+                done.searches,
+                f"The best `{benchmark.target}` found: mean, the middle 95 % of the orders in "
+                "square brackets, and in round ones how many networks one must train at random to "
+                "find as good a one in the mean.",
+                shown=_budgets(done.searches),
+            ),
+        ],
+        [f"No search by `{left}`: these networks have no scores of it." for left in done.left_out],
+        modified=benchmark.modified,
+    )
+
+
+def _budgets(found: pd.DataFrame) -> pd.DataFrame:
+    """Searches by row, some budgets by column, for reading."""
+    every = int(found["scored"].max())
+    chosen = [*(budget for budget in ROUND_BUDGETS if 10 <= budget < every), every]
+    rows = found[found["scored"].isin(chosen)]
+    cells = [
+        f"{mean:.3f} [{low:.3f}, {high:.3f}] ({count})"
+        for mean, low, high, count in zip(
+            rows["mean"], rows["low"], rows["high"], rows["random_trainings"], strict=True
+        )
+    ]
+    shown = rows.assign(cell=cells).pivot(
+        index=["search", "trained"], columns="scored", values="cell"
+    )
+    order = list(dict.fromkeys(zip(found["search"], found["trained"], strict=True)))
+    shown = shown.loc[order].reset_index()
+    return shown.rename(columns={n: f"{n:,} scored" for n in chosen}).rename_axis(columns=None)
+
+
+def _absent(contest: Contest) -> Section:
+    return Section(
+        "Not at hand",
+        "These benchmarks took no part; `archscout data list` shows what they need.",
+        [
+            Table(
+                "absent",
+                pd.DataFrame(contest.absent.items(), columns=["benchmark", "why"]),
+                "Benchmarks whose files are missing or cannot be used.",
+            )
+        ],
+    )

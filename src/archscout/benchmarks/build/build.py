@@ -1,0 +1,178 @@
+"""From a plan to a benchmark: train everything, then write it as the published ones are."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import os
+import platform
+from collections.abc import Callable, Mapping, Sequence
+from importlib.metadata import version
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+from scipy.stats import kendalltau
+
+from archscout import spaces
+from archscout.benchmarks.build.layouts import architecture_of, encoder_entries, log_archive
+from archscout.benchmarks.built import ENTRIES, FORMAT, INFORMATION, LOGS, TARGET
+from archscout.errors import InputError
+from archscout.files import write_json, write_whole
+from archscout.scoring import resolve_scale
+from archscout.spaces.recurrent import RecurrentSpace
+from archscout.training.jobs import Job, Outcome, Plan, Queue, Standing, check_workers, run
+from archscout.training.outcome import objective_of
+
+_LIBRARIES = ("archscout", "torch", "numpy")
+
+
+def build(
+    out: str | os.PathLike[str],
+    name: str,
+    plan: Plan,
+    jobs: Sequence[Job],
+    workers: int = 1,
+    on_progress: Callable[[Standing], None] | None = None,
+    on_warning: Callable[[str], None] | None = None,
+) -> Standing:
+    """Train every job, and write the benchmark that `archscout.benchmarks.load` reads.
+
+    Called again with the same plan it goes on; called in several processes or on several machines
+    that share the folder, each training is done once. The benchmark is written anew whenever a
+    call ends, from all that is finished by then.
+
+    Args:
+        out: the benchmark's folder.
+        name: of the benchmark.
+        plan: what the trainings have in common.
+        jobs: the trainings, see `plan_jobs`.
+        workers: processes that train.
+        on_progress: called every few seconds.
+        on_warning: called with what the user should know.
+
+    Raises:
+        InputError: the text has no test part, the folder holds another plan, the text is another,
+            or a file cannot be written; what is finished is kept.
+        KeyboardInterrupt: Ctrl-C; trainings at hand have a checkpoint.
+    """
+    if not {"test", "all"} & set(plan.parts):
+        raise InputError(
+            f"the text {', '.join(plan.text)} has no test split: it has {', '.join(plan.parts)}; "
+            "the benchmark's target is the loss on it"
+        )
+    check_workers(workers)
+    queue = Queue.create(out, plan, jobs)
+    try:
+        run(queue, workers, on_progress, on_warning)
+    finally:
+        write(queue, name)
+    return Standing.of(queue)
+
+
+def standing(out: str | os.PathLike[str]) -> Standing:
+    """Where the building of a benchmark is.
+
+    Raises:
+        InputError: none is built in that folder.
+    """
+    return Standing.of(Queue(out))
+
+
+def write(queue: Queue, name: str) -> None:
+    """Write what is finished in the published layout; nothing if nothing is.
+
+    Raises:
+        InputError: a file cannot be written.
+    """
+    # Of two crews that write, the later one has read all that the earlier one has.
+    with queue.locked():
+        _write(queue, name)
+
+
+def _write(queue: Queue, name: str) -> None:
+    outcomes = queue.outcomes()
+    runs = [(job, outcomes[job.name]) for job in queue.jobs if job.name in outcomes]
+    if not runs:
+        return
+    runs.sort(key=lambda pair: (architecture_of(pair[0]), pair[0].seed))
+    plan, space, folder = queue.plan, spaces.get(queue.plan.space), queue.path
+    if isinstance(space, RecurrentSpace):
+        write_whole(folder / LOGS, log_archive(plan, runs, _parameters(queue, outcomes)))
+    else:
+        write_json(folder / ENTRIES, encoder_entries(space, plan, runs))
+    information = {
+        "format": FORMAT,
+        "name": name,
+        "space": space.name,
+        "text": list(plan.text),
+        "text_sha256": plan.sha256,
+        "target": TARGET,
+        "larger_is_better": False,
+        "settings": dict(plan.settings),
+        "scale": dict(plan.scale),
+        "vocabulary_size": plan.vocabulary_size,
+        "vocabulary_limit": plan.vocabulary_limit,
+        "threads": plan.threads,
+        "trainings": len(queue.jobs),
+        "finished": len(runs),
+        "failed": sum(outcome.problem is not None for _, outcome in runs),
+        "seed_agreement": seed_agreement(plan, runs),
+        "versions": {"python": platform.python_version()}
+        | {library: version(library) for library in _LIBRARIES},
+    }
+    write_json(folder / INFORMATION, information)
+
+
+def seed_agreement(plan: Plan, runs: Sequence[tuple[Job, Outcome]]) -> dict[str, Any] | None:
+    """How far one training's ranking can be trusted.
+
+    Args:
+        plan: of the trainings.
+        runs: jobs and how they ended.
+
+    Returns:
+        Kendall's τ-b between the test losses of two seeds, `mean` and `least` over all pairs of
+        seeds, over the `architectures` that were trained with every one of the `seeds`; `left_out`
+        are those of which a training failed. None where less than three are left, or a seed has
+        the same loss for all.
+    """
+    seeds = sorted({job.seed for job, _ in runs})
+    losses: dict[str, dict[int, float]] = {}
+    for job, outcome in runs:
+        loss = math.nan
+        if outcome.problem is None:
+            loss = objective_of(outcome.result["losses"]["test"], plan.settings)
+        losses.setdefault(architecture_of(job), {})[job.seed] = loss
+    repeated = [found for found in losses.values() if len(found) == len(seeds)]
+    common = [found for found in repeated if all(map(math.isfinite, found.values()))]
+    if len(seeds) < 2 or len(common) < 3:
+        return None
+    taus = [
+        float(kendalltau([found[a] for found in common], [found[b] for found in common]).statistic)
+        for a, b in combinations(seeds, 2)
+    ]
+    if any(map(math.isnan, taus)):
+        return None
+    return {
+        "seeds": seeds,
+        "architectures": len(common),
+        "left_out": len(repeated) - len(common),
+        "mean": float(np.mean(taus)),
+        "least": min(taus),
+    }
+
+
+def _parameters(queue: Queue, outcomes: Mapping[str, Outcome]) -> dict[str, int]:
+    """The number of parameters by the architecture's name."""
+    plan, space = queue.plan, spaces.get(queue.plan.space)
+    scale = dataclasses.replace(resolve_scale(space, None), **plan.scale)
+    found: dict[str, int] = {}
+    for job in queue.jobs:
+        outcome = outcomes.get(job.name)
+        if outcome is not None and "parameters" in outcome.result:
+            found[architecture_of(job)] = int(outcome.result["parameters"])
+        elif architecture_of(job) not in found:
+            network = space.skeleton(space.parse(job.architecture), plan.vocabulary_size, scale)
+            found[architecture_of(job)] = sum(p.numel() for p in network.parameters())
+    return found

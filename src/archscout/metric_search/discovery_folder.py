@@ -1,0 +1,103 @@
+"""The folder of one discovery: its settings, and every generation as soon as it has ended.
+
+`discovery.json` holds the settings and versions, `generations.jsonl` one line a generation, with
+every candidate.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from archscout.analysis.folders import ResultsFolder, StoredSettings, read_lines
+from archscout.metric_search.candidates import Candidate
+from archscout.metric_search.parts import SHARES
+
+SETTINGS = "discovery.json"
+GENERATIONS = "generations.jsonl"
+QUANTITIES = "quantities"
+_LIBRARIES = ("archscout", "deap", "torch", "numpy", "scipy")
+
+
+class DiscoverySettings(StoredSettings):
+    """Everything that decides a discovery.
+
+    Attributes:
+        benchmark: its name.
+        dataset: what its networks were trained on.
+        space: of its architectures.
+        text: the corpus.
+        text_sha256: of the corpus.
+        scale: sizes of networks and minibatch.
+        references: metrics beside which the chosen formula is judged.
+        objective: what gradients are taken of.
+        quantities: that formulas may name; None for all that the networks have.
+        shares: of the three parts.
+        split_seed: of the parts.
+        seed: of the initialisation, and of all that is drawn while breeding.
+        generations: after the first one.
+        population: formulas of a generation.
+        penalty: that fitness pays for each quantity and operation of a formula.
+        candidates: how many of the best formulas the second part chooses from.
+        split: of the corpus, None for the default.
+        vocabulary_limit: of the vocabulary.
+        tokenizer: of encoders, where it is not trained on the text.
+        device: where networks run.
+    """
+
+    WHAT = "discovery"
+    MAY_CHANGE = frozenset({"generations", "candidates", "references"})
+
+    benchmark: str
+    dataset: str
+    space: str
+    text: tuple[str, ...]
+    text_sha256: str
+    scale: dict[str, Any]
+    references: tuple[str, ...]
+    objective: Literal["sum", "cotangent", "loss"] = "sum"
+    quantities: tuple[str, ...] | None = None
+    shares: tuple[float, ...] = SHARES
+    split_seed: int = 0
+    seed: int = 0
+    generations: int = 20
+    population: int = 60
+    penalty: float = 0.002
+    candidates: int = 10
+    split: str | None = None
+    vocabulary_limit: int | None = None
+    tokenizer: str | None = None
+    device: str = "cpu"
+
+
+class DiscoveryFolder(ResultsFolder[DiscoverySettings]):
+    """A folder of one discovery.
+
+    Args:
+        path: the folder; made when something is first written.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        super().__init__(path, DiscoverySettings, SETTINGS, GENERATIONS, _LIBRARIES)
+
+    def generations(self) -> list[list[Candidate]]:
+        """The candidates of every generation that has ended; a torn last line is not among them.
+
+        Raises:
+            InputError: a line is damaged.
+        """
+        return read_lines(self.lines, _generation)
+
+    def add(self, number: int, candidates: Sequence[Candidate]) -> None:
+        """Store a generation; it is on the disk when this returns."""
+        content = {"generation": number, "candidates": [entry.to_dict() for entry in candidates]}
+        with self.lines.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(content, allow_nan=False) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def _generation(content: Any) -> list[Candidate]:
+    return [Candidate(**entry) for entry in content["candidates"]]

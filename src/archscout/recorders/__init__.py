@@ -1,0 +1,1 @@
+"""Recorders of modules that belong to no space."""

@@ -1,0 +1,551 @@
+"""Any PyTorch module as the trace sees it: recorded by hooks, and left as it was found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from functools import partial
+from types import TracebackType
+from typing import Any, Self
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules import activation as activation_modules
+
+from archscout import counting
+from archscout.errors import InputError
+from archscout.linearising import linearised
+from archscout.recorders.stepwise import Keeper, stepwise
+from archscout.recording import Kind, Linear, Recording
+from archscout.tracing.steps import stacked
+
+_NOT_ACTIVATIONS = (nn.MultiheadAttention, nn.Softmax, nn.LogSoftmax, nn.Softmin, nn.Softmax2d)
+
+
+class ModuleRecorder(AbstractContextManager["ModuleRecorder"]):
+    """A module and one batch of input, for the trace.
+
+    Used in a `with` statement, within which the module is in evaluation mode and every parameter
+    requires a gradient; afterwards both are as before.
+
+    Args:
+        module: any module.
+        batch: its input: a tensor, a mapping of keyword arguments, or a sequence of arguments;
+            the first of them is the minibatch.
+        batch_first: whether the minibatch is (B, T, ...) and not (T, B, ...); by default as its
+            recurrent modules say, and True where it has none.
+
+    Raises:
+        InputError: the batch holds no tensor, or has fewer than two dimensions.
+    """
+
+    kind: Kind = "other"
+
+    def __init__(
+        self,
+        module: nn.Module,
+        batch: Tensor | Mapping[str, Tensor] | Sequence[Any],
+        batch_first: bool | None = None,
+    ) -> None:
+        self._module = module
+        self._arguments: tuple[Any, ...] = ()
+        self._keywords: dict[str, Any] = {}
+        if isinstance(batch, Tensor):
+            self._arguments = (batch,)
+        elif isinstance(batch, Mapping):
+            self._keywords = dict(batch)
+        else:
+            self._arguments = tuple(batch)
+        first = self._choose_input()
+        if first is None or first.dim() < 2:
+            shape = "no tensor" if first is None else f"a tensor of shape {tuple(first.shape)}"
+            raise InputError(f"batch holds {shape}; expected one of (T, B), (B, T) or more axes")
+        recurrent = [m for m in module.modules() if isinstance(m, nn.RNNBase)]
+        if batch_first is None:
+            batch_first = not any(not m.batch_first for m in recurrent)
+        self._batch_first = batch_first
+        self._input = first
+        self.minibatch = self._time_first(first)
+        self._embeddings = [m for m in module.modules() if isinstance(m, nn.Embedding)][:1]
+        self._activations = [m for m in module.modules() if is_activation(m)]
+        self._cells = [m for m in module.modules() if isinstance(m, nn.RNNCellBase)]
+        self._recurrent = recurrent
+        self._seen_reasons: dict[str, str | None] = {}
+        self._in_double = False
+        self._training = ExitStack()
+        self._exit = ExitStack()
+
+    def __enter__(self) -> Self:
+        self._exit.enter_context(_untouched(self._module))
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._exit.close()
+
+    @property
+    def parameters(self) -> int:
+        """Number of parameters, shared ones once."""
+        return sum(p.numel() for p in self._module.parameters())
+
+    @property
+    def depth(self) -> int:
+        """Number of linear maps."""
+        return len(list(self._weights()))
+
+    @property
+    def width(self) -> float:
+        """Mean number of outputs of the linear maps."""
+        outputs = [len(weight) for weight in self._weights()]
+        return sum(outputs) / max(1, len(outputs))
+
+    def flops(self, minibatch: Tensor) -> int:
+        """Floating-point operations per token (or vector) of the batch."""
+        total = counting.flops(self._run)
+        vectors = self._input.shape[:-1] if self._input.is_floating_point() else self._input.shape
+        return total // max(1, vectors.numel())
+
+    @property
+    def recordable(self) -> Mapping[str, str | None]:
+        """Which fields can be recorded, and why the others cannot."""
+        reasons: dict[str, str | None] = dict.fromkeys(
+            ("output", "embedding", "hidden_states", "activations", "linears")
+        )
+        for name in ("projections", "softmaxes"):
+            reasons[name] = "it has no repeated blocks with attention"
+        for name in ("preactivations", "position_embedding"):
+            reasons[name] = "it is not a transformer"
+        reasons["loss"] = "what it is trained for is not known"
+        if not self._recurrent and not self._cells:
+            reasons["hidden_states"] = "it has no torch.nn.RNN, GRU or LSTM, nor their cells"
+        for recurrent in self._recurrent:
+            if recurrent.bidirectional or recurrent.proj_size:
+                kind = "bidirectional" if recurrent.bidirectional else "projected"
+                reasons["hidden_states"] = f"states of {kind} recurrent modules are not supported"
+        if not self._activations:
+            reasons["activations"] = "it has no activation modules"
+        if not self._embeddings and not self._input.is_floating_point():
+            reasons["embedding"] = "it has no torch.nn.Embedding, and its input is of integers"
+        if not any(True for _ in self._weights()):
+            reasons["linears"] = "it has no torch.nn.Linear and no recurrent module"
+        reasons["linears"] = reasons["linears"] or why_no_weights(self._used_weights())
+        of_steps = partial(self._why_not_by_step, reasons)
+        return Reasons(
+            reasons,
+            {
+                "linear_uses": lambda: self._why_no_linear_uses(reasons),
+                "output_by_step": partial(of_steps, "output"),
+                "embedding_by_step": partial(of_steps, "hidden_states"),
+                "layer_input": partial(of_steps, "hidden_states"),
+            },
+        )
+
+    @property
+    def tied_embedding(self) -> Tensor | None:
+        """The embedding's weight (V, E) if a linear map shares it."""
+        if self._embeddings:
+            weight = self._embeddings[0].weight
+            if any(m.weight is weight for m in self._module.modules() if isinstance(m, nn.Linear)):
+                return weight
+        return None
+
+    def train(self, mode: bool) -> None:
+        """Switch dropout on or off; what training changes in buffers is undone with it."""
+        self._training.close()
+        if mode:
+            self._training.enter_context(_keeping_buffers(self._module))
+        self._module.train(mode)
+
+    def inputs_at_once(
+        self, minibatch: Tensor, wanted: frozenset[str] = frozenset(), copies: int = 1
+    ) -> int:
+        """All: a module may treat its inputs together, as batch normalisation does."""
+        return max(1, minibatch.shape[1])
+
+    def embed(self, minibatch: Tensor) -> Tensor:
+        """The embeddings of the batch, (T, B, E), or the batch itself where it is of numbers."""
+        if not self._embeddings:
+            return self.minibatch
+        seen: list[Tensor] = []
+        handle = self._embeddings[0].register_forward_hook(
+            lambda _module, _inputs, output: seen.append(output)
+        )
+        with handle, torch.no_grad():
+            self._run()
+        if not seen:
+            raise InputError("the module's first torch.nn.Embedding took no part in its forward")
+        return self._time_first(seen[0])
+
+    def linear_parameters(self) -> list[Tensor]:
+        """The weights of linear maps and recurrent modules."""
+        return list(self._weights())
+
+    @contextmanager
+    def linearised(self) -> Iterator[None]:
+        """For a while: every parameter its absolute value in float64, no normalisation.
+
+        Numbers of the batch are in float64, too, and so are new ones, such as a first state.
+        """
+        before = torch.get_default_dtype()
+        with linearised(self._module):
+            try:
+                self._in_double = True
+                torch.set_default_dtype(torch.float64)
+                yield
+            finally:
+                self._in_double = False
+                torch.set_default_dtype(before)
+
+    def record(
+        self,
+        minibatch: Tensor,
+        wanted: frozenset[str],
+        depth: int | None = None,
+        embeddings: Tensor | None = None,
+        since: int = 0,
+    ) -> Recording:
+        """Run the module once and keep what is wanted; see `Recorder`. Depth is not used."""
+        recording = Recording()
+        with ExitStack() as stack:
+            given = self._replace_embeddings(stack, embeddings)
+            if "activations" in wanted:
+                for module in self._activations:
+                    stack.enter_context(
+                        module.register_forward_hook(
+                            lambda _m, _i, output: self._keep_activation(recording, output)
+                        )
+                    )
+            self._record_recurrent(recording, stack, wanted)
+            if "linear_uses" in wanted:
+                self._record_uses(recording, stack, self._linear_modules())
+            result = self._run(given)
+        if "output" in wanted:
+            recording.output = self._output(result)
+        if "layer_input" in wanted:
+            recording.layer_input = embeddings
+        if "linears" in wanted:
+            recording.linears = [Linear(weight) for weight in self._weights()]
+        return recording
+
+    def _choose_input(self) -> Tensor | None:
+        """Which tensor of the batch is the minibatch."""
+        given = (*self._arguments, *self._keywords.values())
+        return next((value for value in given if isinstance(value, Tensor)), None)
+
+    def _replace_embeddings(self, stack: ExitStack, embeddings: Tensor | None) -> Tensor | None:
+        """Put these (T, B, E) in place of the batch's own; returned where they are the input."""
+        if embeddings is None or not self._embeddings:
+            return embeddings
+        stack.enter_context(
+            self._embeddings[0].register_forward_hook(lambda *_: self._replacement(embeddings))
+        )
+        return None
+
+    def _replacement(self, embeddings: Tensor) -> Tensor:
+        """As the module takes them: a copy, since it may change its inputs in place."""
+        return self._time_first(embeddings.clone())
+
+    def _output(self, result: Any) -> Tensor:
+        """What gradients are taken of, (T, B, ...)."""
+        output = first_tensor(result)
+        return self._time_first(output) if output.dim() > 1 else output
+
+    def _record_recurrent(
+        self, recording: Recording, stack: ExitStack, wanted: frozenset[str]
+    ) -> None:
+        keeper = Keeper(
+            recording.hidden_states if "hidden_states" in wanted else None,
+            recording.linear_uses if "linear_uses" in wanted else None,
+            recording.taps,
+        )
+        if keeper.states is None and keeper.uses is None:
+            return
+        for module in self._recurrent:
+            stack.enter_context(stepwise(module, keeper))
+        for cell in self._cells if keeper.states is not None else ():
+            steps: list[Tensor] = []
+            recording.hidden_states.append(steps)
+            stack.enter_context(
+                cell.register_forward_pre_hook(
+                    lambda module, inputs, keywords, steps=steps: steps.append(
+                        _entering(module, *inputs, **keywords)
+                    ),
+                    with_kwargs=True,
+                )
+            )
+
+    def _record_uses(
+        self, recording: Recording, stack: ExitStack, modules: Iterable[nn.Module]
+    ) -> None:
+        """Every application of these linear maps, their outputs made to depend on one leaf."""
+        tap = torch.zeros((), device=self._input.device, requires_grad=torch.is_grad_enabled())
+        recording.taps.append(tap)
+
+        def keep(
+            module: nn.Module, inputs: tuple[Any, ...], keywords: dict[str, Any], output: Tensor
+        ) -> Tensor:
+            weight = module.weight
+            assert isinstance(weight, Tensor)
+            axis = self._axis_of_inputs(output)
+            assert axis is not None
+            tapped = (output + tap.to(output))[None].movedim(axis + 1, -2)  # (..., B, columns)
+            outputs = tapped.flatten(0, -3)
+            read = (*inputs, *keywords.values())[0]
+            given = read[None].movedim(axis + 1, -2).flatten(0, -3)
+            recording.linear_uses.append(Linear(weight, given, outputs))
+            return outputs.view(tapped.shape).movedim(-2, axis + 1)[0]
+
+        for module in modules:
+            stack.enter_context(module.register_forward_hook(keep, with_kwargs=True))
+
+    def _linear_modules(self) -> Iterable[nn.Module]:
+        return [module for module in self._module.modules() if isinstance(module, nn.Linear)]
+
+    def _axis_of_inputs(self, tensor: Tensor) -> int | None:
+        """Which axis of what a linear map reads or returns counts the inputs of the batch."""
+        axis, size = 0 if self._batch_first else 1, self._input.shape[0 if self._batch_first else 1]
+        axis = 0 if tensor.dim() == 2 else axis  # nothing but inputs and features
+        return axis if tensor.dim() > 1 and tensor.shape[axis] == size else None
+
+    def _why_no_linear_uses(self, reasons: Mapping[str, str | None]) -> str | None:
+        """Why applications of linear maps cannot be recorded, as one run shows it."""
+        if self._cells:
+            return "its recurrent cells hide what their weights multiply"
+        if self._recurrent and reasons["hidden_states"]:
+            return reasons["hidden_states"]
+        if reasons["linears"]:
+            return reasons["linears"]
+        if "linear_uses" not in self._seen_reasons:
+            self._seen_reasons["linear_uses"] = self._try_uses()
+        return self._seen_reasons["linear_uses"]
+
+    def _why_not_by_step(self, reasons: Mapping[str, str | None], field: str) -> str | None:
+        """Why the steps and inputs of a field are not those of the embeddings, as a run shows.
+
+        None of a field that cannot be had anyway.
+        """
+        if reasons["embedding"] or reasons[field]:
+            return reasons["embedding"]
+        if field not in self._seen_reasons:
+            with torch.no_grad():
+                embedded = self.embed(self.minibatch)
+                recording = self.record(self.minibatch, frozenset({field}))
+            found = recording.output if field == "output" else recording.hidden_states
+            tensors = [found] if isinstance(found, Tensor) else map(stacked, found or ())
+            seen = [
+                why_not_by_step(field.replace("_", " "), tuple(t.shape), tuple(embedded.shape))
+                for t in tensors
+            ]
+            self._seen_reasons[field] = next((reason for reason in seen if reason), None)
+        return self._seen_reasons[field]
+
+    def _try_uses(self) -> str | None:
+        modules = list(self._linear_modules())
+        shapes: dict[int, list[Tensor]] = {id(module): [] for module in modules}
+        with torch.no_grad(), ExitStack() as stack:
+            for module in modules:
+                stack.enter_context(
+                    module.register_forward_hook(
+                        lambda m, inputs, keywords, output: shapes[id(m)].extend(
+                            [(*inputs, *keywords.values())[0], output]
+                        ),
+                        with_kwargs=True,
+                    )
+                )
+            self._run()
+        for seen in shapes.values():
+            if not seen:
+                return "one of its linear maps takes no part as a module in its forward"
+            for tensor in seen:
+                if self._axis_of_inputs(tensor) is None:
+                    return why_no_axis(tuple(tensor.shape))
+        return None
+
+    def _keep_activation(self, recording: Recording, output: Tensor) -> Tensor:
+        # What is kept must be part of the graph, or it would have no gradient.
+        kept = self._activation(output)
+        recording.activations.append(kept)
+        return self._time_first(kept) if output.dim() > 1 else kept[0]
+
+    def _run(self, replacement: Tensor | None = None) -> Any:
+        def place(value: Any) -> Any:
+            if value is self._input and (replacement is not None or value.is_floating_point()):
+                value = self._replacement(self.minibatch if replacement is None else replacement)
+            return _doubled(value) if self._in_double else value
+
+        arguments = [place(value) for value in self._arguments]
+        keywords = {name: place(value) for name, value in self._keywords.items()}
+        # cuDNN's recurrent kernels have no gradient in evaluation mode.
+        fused = not (self._recurrent and torch.is_grad_enabled())
+        with nullcontext() if fused else torch.backends.cudnn.flags(enabled=False):
+            return self._module(*arguments, **keywords)
+
+    def _time_first(self, tensor: Tensor) -> Tensor:
+        """(B, T, ...) to (T, B, ...) and back where the batch comes first."""
+        return tensor.transpose(0, 1) if self._batch_first else tensor
+
+    def _activation(self, output: Tensor) -> Tensor:
+        axis = 0 if self._batch_first else 1
+        if output.dim() <= axis or output.shape[axis] != self._input.shape[axis]:
+            raise InputError(
+                f"an activation module's output has shape {tuple(output.shape)}; activations are "
+                f"compared between the {self._input.shape[axis]} inputs of the batch, which must "
+                f"be axis {axis}"
+            )
+        return self._time_first(output) if output.dim() > 1 else output[None]
+
+    def _used_weights(self) -> Iterator[object]:
+        """What linear maps and recurrent modules multiply with, stored or computed."""
+        for module in self._module.modules():
+            if isinstance(module, nn.Linear):
+                yield module.weight
+            elif isinstance(module, nn.RNNBase):
+                yield from (weight for layer in module.all_weights for weight in layer)
+            elif isinstance(module, nn.RNNCellBase):
+                yield from (module.weight_ih, module.weight_hh)
+
+    def _weights(self) -> Iterator[Tensor]:
+        seen = set()
+        for module in self._module.modules():
+            if isinstance(module, nn.Linear):
+                weights = [module.weight]
+            elif isinstance(module, nn.RNNBase | nn.RNNCellBase):
+                weights = [p for name, p in module.named_parameters() if name.startswith("weight")]
+            else:
+                continue
+            for weight in weights:
+                if id(weight) not in seen:
+                    seen.add(id(weight))
+                    yield weight
+
+
+class Reasons(dict[str, str | None]):
+    """For each field of a recording None, or why it cannot be had.
+
+    Some take a run, so they are there only after they were asked for.
+    """
+
+    def __init__(
+        self,
+        reasons: Mapping[str, str | None],
+        of_runs: Mapping[str, Callable[[], str | None]],
+    ) -> None:
+        super().__init__(reasons)
+        self._of_runs = of_runs
+
+    def __missing__(self, name: str) -> str | None:
+        reason = self[name] = self._of_runs[name]()
+        return reason
+
+
+def why_no_axis(shape: tuple[int, ...]) -> str:
+    """Why the gradients of inputs cannot be told apart in a linear map's tensor."""
+    return f"a linear map reads or returns a tensor of shape {shape}, in which inputs have no axis"
+
+
+def why_no_weights(weights: Iterable[object]) -> str | None:
+    """Why the weights of linear maps, as the maps use them, have no gradients of their own."""
+    if all(isinstance(weight, nn.Parameter) for weight in weights):
+        return None
+    return (
+        "the weight of one of its linear maps is computed from other parameters (as by weight "
+        "normalisation), and is none itself"
+    )
+
+
+def why_not_by_step(what: str, shape: tuple[int, ...], embedded: tuple[int, ...]) -> str | None:
+    """Why something of this shape does not have the steps and inputs of the embeddings.
+
+    Args:
+        what: its name.
+        shape: (T, B, ...) at best.
+        embedded: (T, B, ...).
+    """
+    if len(shape) < 3 or shape[:2] != embedded[:2]:
+        return (
+            f"the steps and inputs of its {what}, of shape {shape}, are not those of its "
+            f"embeddings, of shape {embedded}"
+        )
+    return None
+
+
+def is_activation(module: nn.Module) -> bool:
+    """Whether a module is one of torch's or transformers' activation functions."""
+    home = type(module).__module__
+    known = home == activation_modules.__name__ or home == "transformers.activations"
+    return known and not isinstance(module, _NOT_ACTIVATIONS)
+
+
+def _entering(cell: nn.RNNCellBase, input: Tensor, hx: Any = None) -> Tensor:
+    """The hidden state that a call of a cell was given; zero where it was given none."""
+    if hx is None:
+        return input.new_zeros(len(input), cell.hidden_size)
+    state: Tensor = hx[0] if isinstance(hx, tuple) else hx
+    return state
+
+
+def first_tensor(output: Any) -> Tensor:
+    """The first tensor of what a module returned.
+
+    Raises:
+        InputError: it holds none.
+    """
+    if isinstance(output, Tensor):
+        return output
+    values = output.values() if isinstance(output, Mapping) else output
+    for value in values if isinstance(values, Iterable) else ():
+        if isinstance(value, Tensor):
+            return value
+    raise InputError(f"the module returned {type(output).__name__}, which holds no tensor")
+
+
+@contextmanager
+def _untouched(module: nn.Module) -> Iterator[None]:
+    """Evaluation mode, gradients for every parameter and buffers that stay, for a while."""
+    training = {m: m.training for m in module.modules()}
+    required = {p: p.requires_grad for p in module.parameters()}
+    module.eval()
+    try:
+        for parameter in required:
+            parameter.requires_grad_(True)
+        with _keeping_buffers(module):
+            yield
+    finally:
+        for m, mode in training.items():
+            m.training = mode
+        for parameter, before in required.items():
+            parameter.requires_grad_(before)
+
+
+@contextmanager
+def _keeping_buffers(module: nn.Module) -> Iterator[None]:
+    """Undo afterwards what runs change in buffers, such as a batch normalisation's statistics."""
+    before = [
+        (m, name, buffer, buffer.clone())
+        for m in module.modules()
+        for name, buffer in m.named_buffers(recurse=False)
+    ]
+    try:
+        yield
+    finally:
+        for m, name, buffer, value in before:
+            setattr(m, name, buffer)
+            # Only what changed: a buffer may be a view that cannot be written to.
+            if not torch.equal(buffer, value):
+                with torch.no_grad():
+                    buffer.copy_(value)
+
+
+def _doubled(value: Any) -> Any:
+    """The same with every tensor of numbers in it in float64."""
+    if isinstance(value, Tensor):
+        return value.double() if value.is_floating_point() else value
+    if type(value) in (list, tuple):
+        return type(value)(map(_doubled, value))
+    if isinstance(value, dict):
+        return {name: _doubled(v) for name, v in value.items()}
+    return value

@@ -1,0 +1,206 @@
+"""The run folder: what a search leaves on disk.
+
+`run.json` holds the settings, `study.db` every proposal; `scores.parquet` and `best.json` are
+made from them and can be made again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import secrets
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import filelock
+import pandas as pd
+from pydantic import ValidationError
+
+from archscout.errors import InputError
+from archscout.runs.database import shown
+from archscout.runs.search_settings import SearchSettings
+from archscout.text import Tokenizer
+
+RUN = "run.json"
+VOCABULARY = "vocabulary.json"
+STUDY = "study.db"
+TABLE = "scores.parquet"
+BEST = "best.json"
+_WRITER_SECONDS = 30
+_LIBRARIES = ("archscout", "torch", "numpy", "optuna")
+
+
+class RunFolder:
+    """A folder of one run.
+
+    Args:
+        path: the folder; made when something is first written.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+    @property
+    def exists(self) -> bool:
+        """Whether a run lies there."""
+        return (self.path / RUN).exists()
+
+    @property
+    def storage(self) -> str:
+        """The address of the folder's own study database."""
+        return f"sqlite:///{self.path.absolute() / STUDY}"
+
+    @property
+    def writer_lock(self) -> Path:
+        """The file that is locked while a process writes to the run's database."""
+        return self.path / ".writer.lock"
+
+    def check_free(self) -> None:
+        """Make sure that a run can be started here.
+
+        Raises:
+            InputError: the folder holds a run or other files.
+        """
+        if self.exists:
+            raise InputError(
+                f"{self} already holds a run; go on with it by --resume, or name another folder "
+                "with --out"
+            )
+        try:
+            names = (p.name for p in self.path.iterdir() if not p.name.startswith("."))
+            others = sorted(set(names) - {VOCABULARY})
+        except FileNotFoundError:
+            return
+        except NotADirectoryError as error:
+            raise InputError(f"{self} is a file; --out takes a folder") from error
+        except OSError as error:
+            raise InputError(f"cannot read {self}: {error.strerror}") from error
+        if others:
+            raise InputError(
+                f"{self} is not empty ({', '.join(others[:3])}) and holds no run; "
+                "name another folder with --out"
+            )
+
+    def create(
+        self,
+        settings: SearchSettings,
+        text: dict[str, Any],
+        storage: str | None,
+        vocabulary: Tokenizer,
+    ) -> None:
+        """Start a run: make the folder and write vocabulary.json and run.json.
+
+        A password in the storage's address is not written.
+
+        The study's name stays the same when the folder is moved, and differs from that of any
+        other run in the same database.
+
+        Raises:
+            InputError: the folder cannot be written.
+        """
+        self._replace(VOCABULARY, vocabulary.save)
+        self.write(
+            RUN,
+            {
+                "settings": settings.model_dump(),
+                "storage": storage and shown(storage),
+                "study": f"{self.path.absolute().name}-{secrets.token_hex(4)}",
+                "text": text,
+                "versions": {
+                    "python": platform.python_version(),
+                    **{name: version(name) for name in _LIBRARIES},
+                },
+                "started": datetime.now(UTC).isoformat(timespec="seconds"),
+            },
+        )
+
+    def read(self) -> dict[str, Any]:
+        """What run.json says, its settings as `SearchSettings`.
+
+        Raises:
+            InputError: there is no run, or run.json is damaged.
+        """
+        path = self.path / RUN
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+            content["settings"] = SearchSettings.model_validate(content["settings"])
+            if missing := {"storage", "study", "text"} - content.keys():
+                raise KeyError(min(missing))
+            if not isinstance(content["storage"], str | None):
+                raise TypeError(f"storage is {content['storage']!r}")
+        except FileNotFoundError as error:
+            raise InputError(f"{self} holds no run ({RUN} is missing)") from error
+        except NotADirectoryError as error:
+            raise InputError(f"{self} is a file; a run is a folder") from error
+        except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
+            raise InputError(f"{path} is damaged: {error}") from error
+        except ValidationError as error:
+            first = error.errors()[0]
+            place = ".".join(map(str, first["loc"]))
+            raise InputError(f"{path} is damaged: settings.{place}: {first['msg']}") from error
+        except OSError as error:
+            raise InputError(f"cannot read {path}: {error.strerror}") from error
+        return content  # type: ignore[no-any-return]
+
+    def update(self, **changes: Any) -> None:
+        """Replace some entries of run.json."""
+        content = json.loads((self.path / RUN).read_text(encoding="utf-8"))
+        self.write(RUN, content | changes)
+
+    def write(self, name: str, content: Any) -> None:
+        """Write a file as JSON, whole or not at all.
+
+        Raises:
+            InputError: the folder cannot be written.
+        """
+        text = json.dumps(content, indent=2, allow_nan=False) + "\n"
+        self._replace(name, lambda path: path.write_text(text, encoding="utf-8"))
+
+    def write_table(self, table: pd.DataFrame) -> None:
+        """Write scores.parquet, whole or not at all.
+
+        Raises:
+            InputError: the folder cannot be written.
+        """
+        self._replace(TABLE, lambda path: table.to_parquet(path, index=False))
+
+    def _replace(self, name: str, write: Any) -> None:
+        part = self.path / f".{name}.part"
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            write(part)
+            os.replace(part, self.path / name)
+        except OSError as error:
+            raise InputError(
+                f"cannot write {self.path / name}: {error.strerror or error}"
+            ) from error
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Keep other processes from running in the same folder.
+
+        Raises:
+            InputError: one is, or the folder cannot be written.
+        """
+        with ExitStack() as locks:
+            try:
+                self.path.mkdir(parents=True, exist_ok=True)
+                locks.enter_context(filelock.FileLock(self.path / ".lock", timeout=0))
+                # A search that was killed has left a writer, which still stores what it received.
+                with filelock.FileLock(self.writer_lock, timeout=_WRITER_SECONDS):
+                    pass
+            except filelock.Timeout as error:
+                raise InputError(
+                    f"another process runs in {self}; wait for it, or stop it"
+                ) from error
+            except OSError as error:
+                raise InputError(f"cannot write in {self}: {error.strerror or error}") from error
+            yield

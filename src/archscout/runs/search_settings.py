@@ -1,0 +1,180 @@
+"""The settings of a search, as given and as kept in run.json."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Iterable
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from archscout.errors import InputError
+from archscout.metrics.formula import PREFIX
+from archscout.metrics.registry import Request, request
+from archscout.recording import Kind
+from archscout.runs.costs import COSTS
+
+SAMPLERS = ("nsga2", "random", "tpe")
+Direction = Literal["maximize", "minimize"]
+
+_UNITS = {"": 1.0, "K": 1e3, "M": 1e6, "G": 1e9, "KB": 1e3, "MB": 1e6, "GB": 1e9, "MS": 1.0}
+_UNITS |= {"B": 1.0, "S": 1e3}
+
+
+@dataclasses.dataclass(frozen=True)
+class Objective:
+    """What a search improves: a metric or a cost, and which way is better.
+
+    Attributes:
+        name: as given, without the direction.
+        direction: of improvement.
+        request: the metric; None for a cost.
+    """
+
+    name: str
+    direction: Direction
+    request: Request | None
+
+    @property
+    def sign(self) -> int:
+        """1 where larger is better, -1 where smaller is."""
+        return 1 if self.direction == "maximize" else -1
+
+
+def parse_objective(text: str, kind: Kind = "other") -> Objective:
+    """An objective from `hidden_covariance`, `latency`, or with a direction, `parameters:max`.
+
+    Costs are minimised and metrics taken in their own direction unless `:min` or `:max` says
+    otherwise. `parameters` as an objective is the cost.
+
+    Args:
+        text: the objective.
+        kind: of the space's networks.
+
+    Raises:
+        InputError: an unknown metric or direction.
+    """
+    prefix = PREFIX if text.strip().startswith(PREFIX) else ""
+    name, colon, way = text.strip().removeprefix(prefix).partition(":")
+    name = prefix + name
+    if colon and way not in ("min", "max"):
+        raise InputError(f"objective {text!r}: direction {way!r}; accepted: min, max")
+    asked = None if name in COSTS else request(name, kind).main()
+    larger = bool(asked and asked.metric.larger_is_better)
+    if colon:
+        larger = way == "max"
+    return Objective(name, "maximize" if larger else "minimize", asked)
+
+
+def parse_limit(name: str, value: str | float) -> float:
+    """An upper limit from a number or a text such as `10M`, `50MB`, `5ms`.
+
+    Raises:
+        InputError: it is no positive number.
+    """
+    match = re.fullmatch(r"\s*([-+.\deE]*[\d.])\s*([A-Za-z]*)\s*", str(value))
+    try:
+        number = float(match[1]) * _UNITS[match[2].upper()] if match else None
+    except (KeyError, ValueError):
+        number = None
+    if number is None or not 0 < number < float("inf"):
+        raise InputError(
+            f"max_{name} is {value!r}; a positive number is accepted, such as 10e6, 10M"
+            + {"memory": " or 50MB", "latency": " or 5ms"}.get(name, "")
+        )
+    return number
+
+
+class SearchSettings(BaseModel):
+    """Everything that decides a search's result.
+
+    Attributes:
+        space: name of the space.
+        text: the corpus, as given (paths absolute).
+        objectives: as given, such as `hidden_covariance` or `parameters:min`.
+        limits: cost to upper limit.
+        trials: number of proposals.
+        seed: of proposals, weights and noise.
+        sampler: `nsga2`, `random` or `tpe`.
+        population_size: of NSGA-II.
+        scale: sizes at which networks are scored.
+        model_scale: sizes at which costs are taken and the winner is built.
+        split: of the corpus, None for the default.
+        vocabulary_limit: of the vocabulary.
+        minibatch_index: which minibatch of the text.
+        device: where networks are scored.
+        objective: what gradients are taken of.
+        tokenizer: of encoders, where it was not trained on the text.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    space: str
+    text: list[str]
+    objectives: list[str]
+    limits: dict[str, float]
+    trials: int
+    seed: int
+    sampler: Literal["nsga2", "random", "tpe"]
+    population_size: int
+    scale: dict[str, Any]
+    model_scale: dict[str, Any]
+    split: str | None
+    vocabulary_limit: int | None
+    minibatch_index: int
+    device: str
+    objective: Literal["sum", "cotangent", "loss"] = "sum"
+    tokenizer: str | None = None
+
+    def differences(self, other: SearchSettings) -> list[str]:
+        """Which settings differ so that one run cannot go on as the other."""
+        ours, theirs = (_flat(settings.model_dump()) for settings in (self, other))
+        return [
+            f"{name} is {theirs.get(name)!r}, was {ours.get(name)!r}"
+            for name in ours | theirs
+            if name != "trials" and ours.get(name) != theirs.get(name)
+        ]
+
+
+def _flat(settings: dict[str, Any]) -> dict[str, Any]:
+    """The settings with an entry for each part of a mapping, such as `scale.batch_size`."""
+    flat: dict[str, Any] = {}
+    for name, value in settings.items():
+        if isinstance(value, dict):
+            flat |= {f"{name}.{part}": inner for part, inner in value.items()}
+        else:
+            flat[name] = value
+    return flat
+
+
+def check_count(name: str, value: int, least: int = 1) -> int:
+    """A whole number that is large enough.
+
+    Raises:
+        InputError: it is none.
+    """
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        accepted = "a positive whole number" if least == 1 else f"a whole number from {least}"
+        raise InputError(f"{name} is {value!r}; {accepted} is accepted")
+    return value
+
+
+def parse_objectives(names: str | Iterable[str], kind: Kind = "other") -> list[Objective]:
+    """Objectives from their names, comma-separated or apart.
+
+    Args:
+        names: the objectives.
+        kind: of the space's networks.
+
+    Raises:
+        InputError: none was given, one stands twice, or one is unknown.
+    """
+    given = names.split(",") if isinstance(names, str) else [n for t in names for n in t.split(",")]
+    objectives = [parse_objective(name, kind) for name in given if name.strip()]
+    if not objectives:
+        raise InputError("no objective was given; name a metric, such as hidden_covariance")
+    seen = [objective.name for objective in objectives]
+    if len(set(seen)) < len(seen):
+        raise InputError(f"objectives {', '.join(seen)}: each may stand once")
+    return objectives

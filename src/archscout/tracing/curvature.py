@@ -1,0 +1,142 @@
+"""The product of an objective's Hessian with its gradient, by differentiating twice.
+
+Source: Wang et al. 2020, "Picking winning tickets before training by preserving gradient flow"
+(GraSP), equation 8.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from archscout.recording import Recorder
+from archscout.rounding import rounding
+from archscout.tracing.objectives import Differentiated
+from archscout.tracing.quantities import WeightGradient
+from archscout.tracing.steps import parts_of, stacked
+
+# How many times as much as a plain pass autograd holds for differentiating twice.
+_COPIES = 2
+
+
+def hessian_gradient_products(
+    recorder: Recorder, minibatch: Tensor, wanted: Differentiated
+) -> list[WeightGradient]:
+    """θ and H g for each parameter θ that holds weights of linear maps, as it is stored.
+
+    H is the Hessian of the objective in all of them, g its gradient, both of the whole minibatch.
+    The objective is a sum over inputs, and so is H: it is multiplied a part of the inputs at a
+    time.
+
+    With G the gradient of a map's outputs and X its inputs, g is Σ Gᵀ X over steps, and its product
+    with a constant d is Σ G · (X dᵀ), whose gradient is H d. So gradients of weights, which a
+    recurrent network would add up step by step, are needed only once.
+
+    Products that are no more than rounding of their terms, which are as large as g², are zero.
+
+    Args:
+        recorder: the network.
+        minibatch: token ids (T, B).
+        wanted: what is differentiated.
+    """
+    weights = recorder.linear_parameters()
+    size = recorder.inputs_at_once(minibatch, frozenset({wanted.field}), _COPIES)
+    parts = parts_of(minibatch.shape[1], size)
+    with torch.enable_grad(), _twice_differentiable(), _requiring_gradients(weights):
+        directions: dict[int, Tensor] = {}
+        if len(parts) > 1:
+            for inputs in parts:
+                _add_gradients(directions, _uses(recorder, minibatch, wanted, inputs, False))
+        products = [torch.zeros_like(weight) for weight in weights]
+        for inputs in parts:
+            uses = _uses(recorder, minibatch, wanted, inputs, True)
+            if len(parts) == 1:
+                _add_gradients(directions, uses)
+            slope = _slope(directions, uses)
+            if slope.requires_grad:
+                added = torch.autograd.grad(slope, weights, materialize_grads=True)
+                products = [p + a for p, a in zip(products, added, strict=True)]
+    square = sum(float(gradient.double().square().sum()) for gradient in directions.values())
+    found = [WeightGradient(w.detach(), p) for w, p in zip(weights, products, strict=True)]
+    for entry in found:
+        terms = (entry.weight.double() * entry.gradient).abs().sum()
+        if float(terms) <= rounding(square, entry.gradient.dtype):
+            entry.gradient.zero_()
+    return found
+
+
+@dataclass
+class _Use:
+    """One application of a linear map.
+
+    Attributes:
+        weight: identity of its parameter.
+        inputs: X, (..., inputs).
+        gradient: G, (..., outputs).
+    """
+
+    weight: int
+    inputs: Tensor
+    gradient: Tensor
+
+
+def _uses(
+    recorder: Recorder, minibatch: Tensor, wanted: Differentiated, inputs: slice, twice: bool
+) -> list[_Use]:
+    """What all maps read and the gradients of what they return, with a graph if `twice`."""
+    fields = frozenset({"linear_uses", wanted.field})
+    recording = recorder.record(minibatch[:, inputs], fields)
+    objective = wanted.of(recording, inputs)
+    outputs = {
+        id(use.outputs): use.outputs for use in recording.linear_uses if use.outputs is not None
+    }
+    gradients: Sequence[Tensor] = [torch.zeros_like(tensor) for tensor in outputs.values()]
+    if objective.requires_grad:
+        gradients = torch.autograd.grad(
+            objective, list(outputs.values()), create_graph=twice, materialize_grads=True
+        )
+    found = dict(zip(outputs, gradients, strict=True))
+    return [
+        _Use(id(use.weight), stacked(use.inputs), found[id(use.outputs)][..., use.columns])
+        for use in recording.linear_uses
+        if use.inputs is not None
+    ]
+
+
+def _add_gradients(gradients: dict[int, Tensor], uses: Iterable[_Use]) -> None:
+    """Add Σ Gᵀ X to the gradients (outputs, inputs) of the maps by their weights' identities."""
+    for use in uses:
+        of_outputs = use.gradient.detach().flatten(0, -2)
+        added = of_outputs.t() @ use.inputs.detach().flatten(0, -2)
+        gradients[use.weight] = gradients[use.weight] + added if use.weight in gradients else added
+
+
+def _slope(directions: Mapping[int, Tensor], uses: Sequence[_Use]) -> Tensor:
+    """Σ G · (X dᵀ) over all maps: how the objective changes along d, with a graph."""
+    return torch.stack(
+        [(use.gradient * (use.inputs @ directions[use.weight].t())).sum() for use in uses]
+    ).sum()
+
+
+@contextmanager
+def _requiring_gradients(weights: Sequence[Tensor]) -> Iterator[None]:
+    before = [weight.requires_grad for weight in weights]
+    try:
+        for weight in weights:
+            weight.requires_grad_(True)
+        yield
+    finally:
+        for weight, required in zip(weights, before, strict=True):
+            weight.requires_grad_(required)
+
+
+@contextmanager
+def _twice_differentiable() -> Iterator[None]:
+    """Without the fused kernels of attention and recurrent modules, which have one gradient."""
+    with sdpa_kernel(SDPBackend.MATH), torch.backends.cudnn.flags(enabled=False):
+        yield

@@ -1,0 +1,160 @@
+"""The gradient of each input by itself, reduced map by map while one backward pass goes by.
+
+Inputs do not interact, so one pass is enough: a linear map's gradient for input b is
+Σ_t G[t, b] X[t, b]ᵀ, with G the gradient of its outputs and X its inputs.
+
+Sources: Jacot et al. 2018, "Neural tangent kernel" (the kernel); Li et al. 2023, "ZiCo" (mean and
+deviation over inputs).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterator, Sequence
+from functools import partial
+
+import torch
+from torch import Tensor
+from torch.utils.hooks import RemovableHandle
+
+from archscout.recording import Linear
+from archscout.rounding import rounding
+from archscout.tracing.quantities import GradientStatistics
+from archscout.tracing.steps import stacked
+
+# How many numbers of (B, outputs, inputs) are held at once.
+_BLOCK = 4_000_000
+
+
+class InputGradients:
+    """Collects what depends on the gradient of each of the B inputs by itself.
+
+    A weight that is used more than once is reduced when the gradients of all its uses are there.
+
+    Args:
+        uses: each application of a linear map, with inputs (T, B, inputs) or T of (B, inputs), and
+            outputs (T, B, columns).
+        taps: see `recording.Recording`.
+        needs: `tangent_kernel`, `gradient_statistics`, both or neither.
+    """
+
+    def __init__(
+        self, uses: Sequence[Linear], taps: Sequence[Tensor], needs: Collection[str]
+    ) -> None:
+        self._needs = needs
+        self._handles: list[RemovableHandle] = []
+        self._maps: dict[int, list[Linear]] = {}
+        self._arrived: dict[int, list[tuple[Linear, Tensor]]] = {}
+        self.wanted = False
+        self.targets = list(taps)
+        self.kernel: Tensor | None = None
+        self._ratios: dict[int, float] = {}
+        sharing: dict[int, list[Linear]] = {}
+        for use in uses:
+            self._maps.setdefault(id(use.weight), []).append(use)
+            assert use.outputs is not None
+            if id(use.outputs) not in sharing:
+                sharing[id(use.outputs)] = []
+                hook = partial(self._hook, sharing[id(use.outputs)])
+                self._handles.append(use.outputs.register_hook(hook))
+                if use.outputs.is_leaf:
+                    self.targets.append(use.outputs)
+            sharing[id(use.outputs)].append(use)
+        for use in uses:
+            use.outputs = None
+
+    def remove_hooks(self) -> None:
+        """Let go of the graph, which refers to itself through the hooks and would stay."""
+        for handle in self._handles:
+            handle.remove()
+
+    def _hook(self, uses: Sequence[Linear], gradient: Tensor) -> None:
+        if not self.wanted:
+            return
+        for use in uses:
+            arrived = self._arrived.setdefault(id(use.weight), [])
+            arrived.append((use, gradient[..., use.columns]))
+            if len(arrived) == len(self._maps[id(use.weight)]):
+                self._reduce(id(use.weight))
+
+    def of_targets(self, gradients: dict[int, Tensor]) -> None:
+        """Nothing: hooks have seen all there is."""
+
+    def finish(self, batch_size: int) -> None:
+        """Reduce what waits for uses that the objective does not depend on."""
+        for weight in list(self._arrived):
+            self._reduce(weight)
+        if "tangent_kernel" in self._needs and self.kernel is None:
+            self.kernel = torch.zeros(batch_size, batch_size, dtype=torch.float64)
+        self.wanted = False
+
+    @property
+    def statistics(self) -> list[GradientStatistics]:
+        """Those of every map, in the order of their first use."""
+        if "gradient_statistics" not in self._needs:
+            return []
+        return [GradientStatistics(self._ratios.get(weight, 0.0)) for weight in self._maps]
+
+    def _reduce(self, weight: int) -> None:
+        arrived = self._arrived.pop(weight)
+        # Uses of one weight add up as steps do.
+        of_outputs = torch.cat([gradient for _, gradient in arrived])
+        inputs = torch.cat(
+            [stacked(use.inputs).detach() for use, _ in arrived if use.inputs is not None]
+        )
+        # By Cauchy and Schwarz none of the terms' sums is larger; what cancels leaves its rounding.
+        size = _norm_of_units(of_outputs) * _norm_of_units(inputs)
+        noise = rounding(size, inputs.dtype, len(inputs))
+        for block in _products(of_outputs, inputs):
+            if "tangent_kernel" in self._needs:
+                rows = block.flatten(1).double()
+                added = rows @ rows.t()
+                self.kernel = added if self.kernel is None else self.kernel.add_(added)
+            if "gradient_statistics" in self._needs:
+                self._ratios[weight] = self._ratios.get(weight, 0.0) + _ratios(block, noise)
+
+
+def _products(of_outputs: Tensor, inputs: Tensor) -> Iterator[Tensor]:
+    """The gradients (B, outputs, inputs) of a map, some of the outputs at a time."""
+    of_outputs, inputs = of_outputs.permute(1, 2, 0), inputs.transpose(0, 1)
+    size = max(1, _BLOCK // (len(inputs) * inputs.shape[-1]))
+    for start in range(0, of_outputs.shape[1], size):
+        yield torch.bmm(of_outputs[:, start : start + size], inputs)
+
+
+def _norm_of_units(values: Tensor) -> float:
+    """Of values (T, B, units) the norm of one unit's steps, of the input where it is largest."""
+    factor = _factor_to_one(values.abs().amax())
+    norms = torch.linalg.vector_norm(values.double() * factor, dim=(0, 2))
+    return float(norms.max()) / math.sqrt(values.shape[-1]) / factor
+
+
+def _ratios(gradients: Tensor, noise: float) -> float:
+    """Sum over weights of mean |g| / std(g) over inputs, without those that do not vary.
+
+    Args:
+        gradients: (B, ...).
+        noise: what rounding may be of a deviation.
+    """
+    mean = gradients.abs().mean(0)
+    factor = _factor_to_one(mean)
+    mean *= factor
+    # Twice over the numbers, for torch's own deviation along the first axis takes longer.
+    deviation = (gradients - gradients.mean(0)).mul_(factor).square_().mean(0).sqrt_()
+    # NaN is not among them.
+    constant = deviation <= noise * factor
+    ratios = (mean / deviation).masked_fill_(constant, 0.0)
+    return float(ratios.sum(dtype=torch.float64))
+
+
+def _factor_to_one(magnitudes: Tensor) -> float:
+    """A power of two, which rounds nothing, that makes the largest about one.
+
+    The squares of very small and very large numbers leave the range of their type.
+    """
+    largest = float(magnitudes.max())
+    if not math.isfinite(largest):
+        return 1.0
+    # Of the smallest numbers the factor itself would overflow.
+    most = -math.frexp(torch.finfo(magnitudes.dtype).tiny)[1]
+    return 2.0 ** min(-math.frexp(largest)[1], most)

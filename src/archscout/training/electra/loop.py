@@ -1,0 +1,494 @@
+"""The pretraining loop: steps, evaluations, milestones, and where to stop.
+
+Whatever is random in a step follows from the seed and the step's number; so the state of a
+pretraining is its weights, the optimizer's averages, the place in the text, and a few numbers.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from typing import Any, NamedTuple, NoReturn, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from archscout.files import write_json_lines
+from archscout.training.acceleration import accelerator
+from archscout.training.checkpoints import Checkpoint
+from archscout.training.electra.evaluation import PretrainingLoss, evaluate_encoder
+from archscout.training.electra.masking import COVERED_SHARE, MaskedBatch, Masking
+from archscout.training.electra.objectives import MaskedTokens, ReplacedTokens, Sums
+from archscout.training.electra.pretraining_settings import PretrainingSettings
+from archscout.training.electra.sequences import PretrainingText
+from archscout.training.interrupts import postponed_interrupts
+from archscout.training.log import CurveLog, smoothed
+from archscout.training.outcome import Diverged, Loss, objective_of
+from archscout.training.schedule import Clock, rate_factor
+from archscout.training.seeds import random_devices, seed_of, seeded
+from archscout.training.training_folder import EVENTS, METRICS, TrainingFolder
+from archscout.training.weights import (
+    is_decayed,
+    load_best,
+    remove_superseded,
+    restore_tensors,
+    save_weights,
+    training_tensors,
+)
+
+T = TypeVar("T")
+
+_MASKS = 1
+_LOG_STEPS = 50
+_EPSILON = 1e-6
+
+
+@dataclasses.dataclass(frozen=True)
+class EvaluationRecord:
+    """What an evaluation found: a line of metrics.jsonl.
+
+    Losses of masked tokens are nats a token to be predicted, those of detection nats a token;
+    what concerns detection is None where no tokens are replaced.
+
+    Attributes:
+        step: steps done.
+        tokens: read so far.
+        train_loss: of masked tokens, with dropout, the mean since the evaluation before.
+        train_detection: of detection, likewise.
+        valid_loss: of masked tokens.
+        valid_perplexity: the exponential of it.
+        valid_accuracy: share of the masked tokens that are predicted.
+        valid_unigram: loss by the pieces' frequencies, to be beaten by `valid_loss`.
+        valid_detection: of detection.
+        valid_detection_accuracy: share of the tokens of which it is told right whether they were
+            replaced.
+        valid_original: accuracy of always saying that they were not, to be beaten by the last.
+        valid_base_rate: loss of detection by the share of replaced tokens alone, to be beaten by
+            `valid_detection`.
+        valid_objective: what training minimises.
+        learning_rate: of the last step.
+        seconds: of training so far, evaluation left out.
+        tokens_per_second: of training in this process, since the evaluation before.
+    """
+
+    step: int
+    tokens: int
+    train_loss: float
+    train_detection: float | None
+    valid_loss: float
+    valid_perplexity: float
+    valid_accuracy: float
+    valid_unigram: float
+    valid_detection: float | None
+    valid_detection_accuracy: float | None
+    valid_original: float | None
+    valid_base_rate: float | None
+    valid_objective: float
+    learning_rate: float
+    seconds: float
+    tokens_per_second: float
+
+
+@dataclasses.dataclass(frozen=True)
+class PretrainingProgress:
+    """How far a pretraining is.
+
+    Attributes:
+        step: steps done.
+        steps: that it has at most.
+        tokens: read so far.
+        total_tokens: to be read, at most.
+        loss: of masked tokens, nats, a running mean.
+        detection_accuracy: a running mean; None where no tokens are replaced.
+        tokens_per_second: in this process, since the last evaluation.
+    """
+
+    step: int
+    steps: int
+    tokens: int
+    total_tokens: int
+    loss: float
+    detection_accuracy: float | None
+    tokens_per_second: float
+
+
+@dataclasses.dataclass
+class PretrainingState:
+    """Where a pretraining is, apart from its tensors and its place in the text.
+
+    Attributes:
+        step: steps done.
+        loss: of masked tokens, the sum over the steps since the last evaluation of their means.
+        detection: of detection, likewise.
+        losses: number of these steps.
+        seconds: of training so far, evaluation left out.
+        best_step: with the lowest validation objective; 0 before the first evaluation.
+        records: of the evaluations.
+        ended: why the training is over (`steps`, `patience`, `minutes`); None while it is not.
+    """
+
+    step: int = 0
+    loss: float = 0.0
+    detection: float = 0.0
+    losses: int = 0
+    seconds: float = 0.0
+    best_step: int = 0
+    records: list[EvaluationRecord] = dataclasses.field(default_factory=list)
+    ended: str | None = None
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> PretrainingState:
+        """From what `dataclasses.asdict` gave."""
+        records = [EvaluationRecord(**record) for record in values["records"]]
+        return cls(**{**values, "records": records})
+
+
+class StepLosses(NamedTuple):
+    """Means over the tokens of a step: nats of masked tokens, nats and accuracy of detection."""
+
+    masked: float
+    detection: float
+    detection_accuracy: float
+
+
+class Pretraining:
+    """One encoder on its way.
+
+    Args:
+        model: with its first weights and its dropout set.
+        text: to read.
+        masking: chooses the tokens to be predicted.
+        settings: the recipe.
+        seed: of all that is random.
+        folder: that is written to.
+        identity: what is trained, kept in every checkpoint.
+        device: such as `cpu` or `cuda`.
+        on_progress: called after every step.
+        on_evaluation: called after every evaluation.
+        on_milestone: called with the number of steps at every milestone, before its checkpoint.
+    """
+
+    def __init__(
+        self,
+        model: MaskedTokens | ReplacedTokens,
+        text: PretrainingText,
+        masking: Masking,
+        settings: PretrainingSettings,
+        seed: int,
+        folder: TrainingFolder,
+        identity: dict[str, Any],
+        device: str = "cpu",
+        on_progress: Callable[[PretrainingProgress], None] | None = None,
+        on_evaluation: Callable[[EvaluationRecord], None] | None = None,
+        on_milestone: Callable[[int], None] | None = None,
+    ) -> None:
+        self.text, self.masking, self.settings, self.seed = text, masking, settings, seed
+        self.folder, self.identity = folder, identity
+        self.state = PretrainingState()
+        self.accelerator = accelerator(device, settings.precision)
+        self.model = model.to(self.accelerator.device)
+        optimizer = torch.optim.AdamW(
+            parameter_groups(self.model, settings.weight_decay),
+            lr=settings.learning_rate,
+            eps=_EPSILON,
+            fused=True,
+        )
+        self._trained, self.optimizer = self.accelerator.prepare(self.model, optimizer)
+        self._replaces = isinstance(model, ReplacedTokens)
+        self._on_progress = on_progress or (lambda _: None)
+        self._on_evaluation = on_evaluation or (lambda _: None)
+        self._on_milestone = on_milestone or (lambda _: None)
+        self._recent: tuple[float, float] | None = None
+
+    @property
+    def tokens_done(self) -> int:
+        """Tokens that were read so far."""
+        return self.state.step * self.settings.step_tokens
+
+    # Running
+
+    def run(self) -> None:
+        """Train until the end; the model then has the weights after the best evaluation.
+
+        Raises:
+            KeyboardInterrupt: Ctrl-C; a checkpoint was written.
+            Diverged: the loss is no number any more.
+            InputError: a file cannot be written, or the text cannot be read.
+        """
+        is_main = self.accelerator.is_main_process
+        curves = CurveLog(self.folder.path / EVENTS if is_main else None, self.tokens_done)
+        try:
+            with torch.random.fork_rng(devices=random_devices(self.accelerator.device)):
+                self.model.train()
+                if self.state.step == 0:
+                    self._keep_milestone()  # what pretraining is worth is seen from here
+                while self.state.ended is None:
+                    self._run_to_evaluation(curves)
+        finally:
+            curves.close()
+        self.accelerator.wait_for_everyone()  # until the main process has written it
+        load_best(self.model, self.folder.best(self.state.best_step), "evaluation")
+
+    def _run_to_evaluation(self, curves: CurveLog) -> None:
+        """The steps that are left up to the next evaluation, and the evaluation."""
+        state, settings = self.state, self.settings
+        clock = Clock(state.seconds, self.tokens_done)
+        saved = time.monotonic()
+        with postponed_interrupts() as interrupt:
+            while True:
+                losses = self._step()
+                seconds = clock.seconds()
+                self._tell(losses, clock, curves)
+                state.seconds, is_stopped = self._agreed((seconds, interrupt.asked))
+                if self._is_evaluated():
+                    break
+                is_milestone = self._keep_milestone()
+                is_due = time.monotonic() - saved > 60 * settings.checkpoint_minutes
+                if is_stopped or is_milestone or is_due:
+                    self.save()
+                    saved = time.monotonic()
+                if is_stopped:
+                    raise KeyboardInterrupt
+            self._evaluate(clock, curves)
+            if self._agreed(interrupt.asked) and state.ended is None:
+                raise KeyboardInterrupt
+
+    def _agreed(self, value: T) -> T:
+        """The main process's value: what ends a training or sets its rate must be one for all."""
+        if self.accelerator.num_processes == 1:
+            return value
+        from accelerate.utils import broadcast_object_list
+
+        values: list[T] = [value]
+        broadcast_object_list(values)
+        return values[0]
+
+    def _step(self) -> StepLosses:
+        """One update; returns its losses."""
+        state, settings = self.state, self.settings
+        process = self.accelerator.process_index
+        for group in self.optimizer.param_groups:
+            group["lr"] = self._rate()
+        sequences = self.text.train.read(settings.batch_size * settings.accumulation)
+        masks = seed_of(self.seed, _MASKS, state.step)
+        whole = self.masking.mask(sequences, masks, COVERED_SHARE)
+        seeded(self.seed, process, state.step)
+        self.optimizer.zero_grad()
+        sums = self._accumulate(whole)
+        norm = self.accelerator.clip_grad_norm_(self.model.parameters(), settings.clip)
+        losses = self._losses(sums, whole)
+        if not math.isfinite(losses.masked + losses.detection):
+            self._diverge(state.step + 1, f"the loss is {losses.masked + losses.detection}")
+        if not math.isfinite(float(norm)):
+            self._diverge(state.step + 1, f"its gradient is {float(norm)}")
+        self.optimizer.step()
+        state.step += 1
+        state.loss += losses.masked
+        state.detection += losses.detection
+        state.losses += 1
+        return losses
+
+    def _accumulate(self, whole: MaskedBatch) -> Tensor:
+        """Add up the gradients of this process's share of a batch; returns its `Sums`.
+
+        Means are over the tokens of the whole batch, so that it does not matter how it is divided.
+        """
+        settings = self.settings
+        processes, process = self.accelerator.num_processes, self.accelerator.process_index
+        masked, tokens = whole.num_chosen, whole.num_tokens
+        bounds = range(0, len(whole.inputs), settings.batch_size)
+        sums = torch.zeros(len(Sums._fields), device=self.accelerator.device)
+        for start in bounds:
+            # Every process reads the whole batch and takes each so many-th sequence of it.
+            part = whole.part(slice(start + process, start + settings.batch_size, processes))
+            is_last = start == bounds[-1]
+            with nullcontext() if is_last else self.accelerator.no_sync(self._trained):
+                found = self._trained(part.to(self.accelerator.device))
+                loss = found.nats / masked
+                if self._replaces:
+                    loss = loss + settings.discriminator_weight * found.detection / tokens
+                # Gradients are averaged over processes, and each has a part of the sums only.
+                self.accelerator.backward(loss * processes)
+            sums += torch.stack([value.detach().float() for value in found])
+        return sums
+
+    def _losses(self, sums: Tensor, whole: MaskedBatch) -> StepLosses:
+        total: Sums[float] = Sums(*self.accelerator.reduce(sums, "sum").tolist())
+        masked, tokens = whole.num_chosen, whole.num_tokens
+        return StepLosses(total.nats / masked, total.detection / tokens, total.detected / tokens)
+
+    def _rate(self) -> float:
+        """The learning rate of the next step."""
+        settings = self.settings
+        done = self.state.step / settings.steps
+        if settings.minutes is not None:
+            done = max(done, self.state.seconds / 60 / settings.minutes)
+        return settings.learning_rate * rate_factor(settings, done)
+
+    @property
+    def _last_rate(self) -> float:
+        """The learning rate of the last step."""
+        return float(self.optimizer.param_groups[0]["lr"])
+
+    def _tell(self, losses: StepLosses, clock: Clock, curves: CurveLog) -> None:
+        state = self.state
+        before = self._recent or (None, None)
+        self._recent = (
+            smoothed(before[0], losses.masked),
+            smoothed(before[1], losses.detection_accuracy),
+        )
+        if state.step % _LOG_STEPS == 0:
+            values = {"loss/train": losses.masked, "rate": self._last_rate}
+            if self._replaces:
+                values["detection/train"] = losses.detection
+            curves.add(self.tokens_done, values)
+        self._on_progress(
+            PretrainingProgress(
+                state.step,
+                self.settings.steps,
+                self.tokens_done,
+                self.settings.steps * self.settings.step_tokens,
+                self._recent[0],
+                self._recent[1] if self._replaces else None,
+                clock.rate(self.tokens_done),
+            )
+        )
+
+    def _is_out_of_time(self) -> bool:
+        minutes = self.settings.minutes
+        return minutes is not None and self.state.seconds >= 60 * minutes
+
+    def _is_evaluated(self) -> bool:
+        """Whether an evaluation follows this step."""
+        step, settings = self.state.step, self.settings
+        is_due = step % settings.evaluate_every == 0
+        return is_due or step == settings.steps or self._is_out_of_time()
+
+    def _diverge(self, step: int, what: str) -> NoReturn:
+        kept = self.folder.checkpoints.paths()
+        raise Diverged(
+            f"training diverged in step {step}: {what}; "
+            f"{f'the last good checkpoint is {kept[-1]}' if kept else 'there is no checkpoint yet'}"
+            "\na smaller --learning-rate or --clip may help, in another folder"
+        )
+
+    def _keep_milestone(self) -> bool:
+        """Whether there is a milestone at this step; then it is kept."""
+        every = self.settings.milestones
+        if every is None or self.state.step % every:
+            return False
+        if self.accelerator.is_main_process:
+            self._on_milestone(self.state.step)
+        return True
+
+    # Evaluations
+
+    def evaluate(self, sequences: Tensor) -> PretrainingLoss:
+        """The losses on sequences (N, T)."""
+        return evaluate_encoder(self.model, sequences, self.masking, self.text.counts, self.seed)
+
+    def _evaluate(self, clock: Clock, curves: CurveLog) -> None:
+        """Evaluate, remember the best weights, decide whether to stop, and write it all down."""
+        state = self.state
+        speed = clock.rate(self.tokens_done)
+        valid = self._agreed(self.evaluate(self.text.valid))
+        record = self._record(valid, speed)
+        if not (math.isfinite(record.valid_objective) and math.isfinite(record.valid_perplexity)):
+            self._diverge(state.step, f"the validation loss is {record.valid_objective}")
+        by_step = {found.step: found.valid_objective for found in state.records}
+        if record.valid_objective < by_step.get(state.best_step, math.inf):
+            state.best_step = state.step
+            if self.accelerator.is_main_process:
+                save_weights(self.model, self.folder.best(state.step))
+        state.records.append(record)
+        state.loss, state.detection, state.losses = 0.0, 0.0, 0
+        self._log(record, curves)
+        self._end()
+        self._keep_milestone()
+        if self.accelerator.is_main_process:
+            lines = map(dataclasses.asdict, state.records)
+            write_json_lines(self.folder.path / METRICS, lines)
+        self.save()
+        self._on_evaluation(record)
+
+    def _end(self) -> None:
+        """Set why the training is over, if it is."""
+        state, settings = self.state, self.settings
+        since_best = sum(record.step > state.best_step for record in state.records)
+        if self._is_out_of_time():
+            state.ended = "minutes"
+        elif state.step == settings.steps:
+            state.ended = "steps"
+        elif settings.patience is not None and since_best >= settings.patience:
+            state.ended = "patience"
+
+    def _record(self, valid: PretrainingLoss, speed: float) -> EvaluationRecord:
+        state = self.state
+        return EvaluationRecord(
+            step=state.step,
+            tokens=self.tokens_done,
+            train_loss=state.loss / state.losses,
+            train_detection=state.detection / state.losses if self._replaces else None,
+            valid_loss=valid.nats,
+            valid_perplexity=Loss(valid.nats, valid.masked).perplexity,
+            valid_accuracy=valid.accuracy,
+            valid_unigram=valid.unigram,
+            valid_detection=valid.detection,
+            valid_detection_accuracy=valid.detection_accuracy,
+            valid_original=valid.original,
+            valid_base_rate=valid.base_rate,
+            valid_objective=objective_of(valid.to_dict(), self.settings.model_dump()),
+            learning_rate=self._last_rate,
+            seconds=state.seconds,
+            tokens_per_second=speed,
+        )
+
+    def _log(self, record: EvaluationRecord, curves: CurveLog) -> None:
+        values = {
+            "loss/valid": record.valid_loss,
+            "perplexity/valid": record.valid_perplexity,
+            "accuracy/valid": record.valid_accuracy,
+            "detection/valid": record.valid_detection,
+            "detection accuracy/valid": record.valid_detection_accuracy,
+            "speed": record.tokens_per_second,
+        }
+        curves.add(record.tokens, {k: v for k, v in values.items() if v is not None})
+
+    # Checkpoints
+
+    def save(self) -> None:
+        """Write a checkpoint, and remove what no checkpoint needs any more."""
+        if not self.accelerator.is_main_process:
+            return
+        state = {
+            "identity": self.identity,
+            "progress": dataclasses.asdict(self.state),
+            "text": self.text.train.state(),
+        }
+        tensors = training_tensors(self.model, self.optimizer.optimizer)
+        self.folder.checkpoints.save(self.state.step, Checkpoint(tensors, state))
+        losses = ((record.step, record.valid_objective) for record in self.state.records)
+        remove_superseded(self.folder.path, losses)
+
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Go on from a checkpoint."""
+        device = self.accelerator.device
+        tensors = {name: tensor.to(device) for name, tensor in checkpoint.tensors.items()}
+        restore_tensors(self.model, self.optimizer.optimizer, tensors)
+        self.state = PretrainingState.from_dict(checkpoint.state["progress"])
+        self.text.train.restore(checkpoint.state["text"])
+
+
+def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """Two groups for AdamW: what decays, and biases and layer norms, which do not."""
+    decayed: list[Tensor] = []
+    undecayed: list[Tensor] = []
+    for name, parameter in model.named_parameters():
+        (decayed if is_decayed(name) else undecayed).append(parameter)
+    return [
+        {"params": decayed, "weight_decay": weight_decay},
+        {"params": undecayed, "weight_decay": 0.0},
+    ]

@@ -1,0 +1,45 @@
+"""Which architectures are trained, with which seeds, and in which order."""
+
+from __future__ import annotations
+
+import pytest
+
+from archscout import spaces
+from archscout.benchmarks.build import plan_jobs
+from archscout.benchmarks.build.plan import choose
+from archscout.errors import InputError
+
+RNN, FLEXIBERT = spaces.get("rnn"), spaces.get("flexibert")
+
+
+def test_named_cells_come_first_and_all_differ() -> None:
+    found = choose(RNN, 12, seed=1)
+    assert found[: len(RNN.named)] == list(RNN.named.values())
+    assert len({RNN.fingerprint(a) for a in found}) == 12
+    assert choose(RNN, 12, seed=1) == found != choose(RNN, 12, seed=2)
+    assert choose(RNN, 8, seed=1) == found[:8]
+
+
+def test_every_architecture_once_before_any_twice() -> None:
+    jobs = plan_jobs(RNN, choose(RNN, 10), seed=4, repeated=3, repeats=2)
+    names = [f"000{i}-4" for i in range(10)] + [f"000{i}-{s}" for s in (5, 6) for i in (0, 3, 6)]
+    assert [job.name for job in jobs] == names
+    assert [job.seed for job in jobs] == [4] * 10 + [5] * 3 + [6] * 3
+    assert jobs[3].architecture == jobs[11].architecture
+
+
+def test_names_sort_as_numbers_do() -> None:
+    names = [job.name for job in plan_jobs(FLEXIBERT, choose(FLEXIBERT, 11))]
+    assert names[0] == "0000-0" and sorted(names) == names
+
+
+def test_bad_plans() -> None:
+    with pytest.raises(InputError, match="0 architectures"):
+        choose(RNN, 0)
+    cells = choose(RNN, 3)
+    with pytest.raises(InputError, match="architectures 1 and 4 of the list are the same"):
+        plan_jobs(RNN, [*cells, cells[0]])
+    with pytest.raises(InputError, match="accepted are 0 to 3"):
+        plan_jobs(RNN, cells, repeated=4)
+    with pytest.raises(InputError, match="0 more times"):
+        plan_jobs(RNN, cells, repeated=1, repeats=0)

@@ -1,0 +1,33 @@
+"""One seed is one search, whatever the processor."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from archscout.runs import Run
+from archscout.runs.study import result_of
+from processors import environment
+
+PROGRAM = """
+import sys
+from archscout import search
+search("rnn", trials=80, population_size=10, out=sys.argv[1])
+"""
+
+
+@pytest.mark.slow
+def test_processors_propose_and_rank_the_same(tmp_path: Path) -> None:
+    runs = []
+    for processor in ("this one", "the oldest"):
+        out = tmp_path / processor
+        command = [sys.executable, "-c", PROGRAM, str(out)]
+        subprocess.run(command, env=environment(processor), check=True)
+        runs.append(Run(out))
+    one, other = ([result_of(trial)["fingerprint"] for trial in run.trials] for run in runs)
+    assert one == other
+    scores = [[result_of(trial)["scores"] for trial in run.trials] for run in runs]
+    assert scores[0] != scores[1]  # the processors did differ
+    assert runs[0].best.fingerprint == runs[1].best.fingerprint
+    assert list(runs[0].table["fingerprint"][:20]) == list(runs[1].table["fingerprint"][:20])

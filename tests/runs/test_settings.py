@@ -1,0 +1,157 @@
+"""Limits, objectives and settings as a user gives them."""
+
+import re
+from typing import Any
+
+import pytest
+
+from archscout import InputError
+from archscout.runs.search_settings import (
+    SearchSettings,
+    check_count,
+    parse_limit,
+    parse_objective,
+    parse_objectives,
+)
+
+SETTINGS: dict[str, Any] = {
+    "space": "rnn",
+    "text": ["/a.txt"],
+    "objectives": ["hidden_covariance:max"],
+    "limits": {"parameters": 1e6},
+    "trials": 10,
+    "seed": 0,
+    "sampler": "nsga2",
+    "population_size": 50,
+    "scale": {"batch_size": 1},
+    "model_scale": {"batch_size": 1},
+    "split": None,
+    "vocabulary_limit": None,
+    "minibatch_index": 0,
+    "device": "cpu",
+}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("10M", 1e7),
+        ("10m", 1e7),
+        (" 10 M ", 1e7),
+        ("1.5K", 1500),
+        ("2G", 2e9),
+        ("1e6", 1e6),
+        ("1E6", 1e6),
+        ("1e+6", 1e6),
+        (1e6, 1e6),
+        (1000, 1000),
+        ("50MB", 5e7),
+        ("50mb", 5e7),
+        ("7B", 7),
+        ("5ms", 5),
+        ("0.5", 0.5),
+        ("2s", 2000),
+    ],
+)
+def test_a_limit_is_a_number_with_a_unit(text: str | float, expected: float) -> None:
+    assert parse_limit("parameters", text) == expected
+
+
+@pytest.mark.parametrize(
+    "text", ["", "M", "ten", "10X", "0", "-5", "-5M", "1e", "--5", "1.2.3", "inf", "nan", "1e999"]
+)
+def test_what_is_no_positive_number_is_no_limit(text: str) -> None:
+    with pytest.raises(InputError, match=f"max_parameters is {text!r}; a positive number"):
+        parse_limit("parameters", text)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 0, -1.0])
+def test_a_limit_given_as_a_number_must_be_positive_and_finite(value: float) -> None:
+    with pytest.raises(InputError, match="a positive number"):
+        parse_limit("flops", value)
+
+
+def test_the_message_about_a_limit_shows_its_units() -> None:
+    with pytest.raises(InputError, match="or 50MB"):
+        parse_limit("memory", "much")
+    with pytest.raises(InputError, match="or 5ms"):
+        parse_limit("latency", "soon")
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "direction"),
+    [
+        ("hidden_covariance", "hidden_covariance", "maximize"),
+        ("hidden_covariance[2]", "hidden_covariance[2]", "maximize"),
+        ("hidden_covariance:min", "hidden_covariance", "minimize"),
+        (" latency ", "latency", "minimize"),
+        ("parameters", "parameters", "minimize"),
+        ("parameters:max", "parameters", "maximize"),
+        ("memory:min", "memory", "minimize"),
+        ("flops", "flops", "minimize"),
+    ],
+)
+def test_an_objective_has_a_direction_of_its_own_or_the_one_given(
+    text: str, name: str, direction: str
+) -> None:
+    found = parse_objective(text)
+    assert (found.name, found.direction) == (name, direction)
+    assert found.sign == (1 if direction == "maximize" else -1)
+
+
+def test_costs_are_no_requests_for_metrics() -> None:
+    assert parse_objective("parameters").request is None
+    assert parse_objective("hidden_covariance").request is not None
+
+
+def test_objectives_come_apart_or_with_commas() -> None:
+    expected = ["hidden_covariance", "latency", "parameters"]
+    for given in (
+        "hidden_covariance,latency,parameters",
+        ["hidden_covariance", "latency", "parameters"],
+        ["hidden_covariance,latency", "parameters"],
+        "hidden_covariance, latency,,parameters,",
+    ):
+        assert [o.name for o in parse_objectives(given)] == expected
+
+
+@pytest.mark.parametrize(
+    ("given", "complaint"),
+    [
+        ("", "no objective was given"),
+        ([], "no objective was given"),
+        (" , ", "no objective was given"),
+        ("latency,latency", "latency, latency: each may stand once"),
+        ("latency:min,latency:max", "each may stand once"),
+        ("hidden_covarance", "unknown metric 'hidden_covarance'; did you mean hidden_covariance"),
+        ("latency:fast", "objective 'latency:fast': direction 'fast'; accepted: min, max"),
+        ("latency:", "direction ''; accepted: min, max"),
+    ],
+)
+def test_a_mistake_in_the_objectives_is_named(given: Any, complaint: str) -> None:
+    with pytest.raises(InputError, match=re.escape(complaint)):
+        parse_objectives(given)
+
+
+@pytest.mark.parametrize("value", [0, -1, True, 1.0, "3", None])
+def test_a_count_is_a_positive_whole_number(value: Any) -> None:
+    with pytest.raises(InputError, match=f"trials is {value!r}; a positive whole number"):
+        check_count("trials", value)
+
+
+def test_a_count_may_have_to_be_larger() -> None:
+    assert check_count("population_size", 2, 2) == 2
+    with pytest.raises(InputError, match="population_size is 1; a whole number from 2"):
+        check_count("population_size", 1, 2)
+
+
+def test_all_that_differs_is_named_but_the_number_of_trials() -> None:
+    before = SearchSettings(**SETTINGS)
+    assert before.differences(SearchSettings(**SETTINGS | {"trials": 99})) == []
+    other = SearchSettings(**SETTINGS | {"seed": 1, "sampler": "tpe"})
+    assert before.differences(other) == ["seed is 1, was 0", "sampler is 'tpe', was 'nsga2'"]
+
+
+def test_settings_survive_json() -> None:
+    before = SearchSettings(**SETTINGS)
+    assert SearchSettings.model_validate_json(before.model_dump_json()) == before
