@@ -6,7 +6,7 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -20,13 +20,21 @@ def write_whole(path: Path, content: bytes) -> None:
     Raises:
         InputError: it cannot be written, such as for a full disk; what was there is left alone.
     """
+    write_by(lambda part: part.write_bytes(content), path)
+
+
+def write_by(write: Callable[[Path], object], path: Path) -> None:
+    """As `write_whole`, by a function that writes the file that it is given.
+
+    Raises:
+        InputError: it cannot be written.
+    """
     # Several machines may write the same file, and each has a part of its own.
     part = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("wb") as file:
-            file.write(content)
-            file.flush()
+        write(part)
+        with part.open("rb") as file:
             os.fsync(file.fileno())
         os.replace(part, path)
     except OSError as error:

@@ -159,7 +159,8 @@ def test_a_killed_evaluation_goes_on(data, cells, tmp_path):
 
 
 @pytest.mark.slow
-def test_several_processes_give_the_same_rows(cells, tmp_path):
+def test_several_processes_give_the_same_rows(cells, tmp_path, monkeypatch):
+    monkeypatch.setattr("archscout.execution.workers.WORTH_SECONDS", 0)
     for workers in (1, 2):
         evaluate(cells, out=tmp_path / str(workers), metrics=METRICS, seeds=2, workers=workers)
     one, two = (

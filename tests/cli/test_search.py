@@ -7,7 +7,6 @@ import re
 import shlex
 import shutil
 import signal
-import sqlite3
 import subprocess
 import sys
 import time
@@ -24,6 +23,7 @@ from archscout.runs import Progress, Run
 from archscout.runs.search_settings import parse_objective
 from archscout.spaces import RecurrentSpace
 from archscout.training.jobs import Outcome, Queue
+from journals import proposals_in
 
 SPACE = RecurrentSpace()
 COSTS = ("parameters", "flops", "latency", "memory")
@@ -59,16 +59,6 @@ def complaint_of(result: Any) -> str:
     return str(result.err)
 
 
-def count(database: Path) -> int:
-    """Trials in a study's database, 0 before it is there."""
-    try:
-        with sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=5) as connection:
-            found: int = connection.execute("select count(*) from trials").fetchone()[0]
-    except sqlite3.OperationalError:
-        return 0
-    return found
-
-
 # search
 
 
@@ -77,7 +67,7 @@ def test_a_search_leaves_a_run_with_report_and_model(finished: tuple[Path, str])
     assert {path.name for path in out.iterdir()} - {".lock"} == {
         "run.json",
         "vocabulary.json",
-        "study.db",
+        "study.jsonl",
         "scores.parquet",
         "best.json",
         "report.html",
@@ -155,14 +145,14 @@ def test_control_c_stops_cleanly_and_says_how_to_go_on(
         text=True,
     ) as process:
         deadline = time.monotonic() + 60
-        while count(stopped / "study.db") < 6 and time.monotonic() < deadline:
+        while proposals_in(stopped / "study.jsonl") < 6 and time.monotonic() < deadline:
             time.sleep(0.01)
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=60)
     assert process.returncode == 130
     assert out == ""
     first, second = err.splitlines()
-    left = count(stopped / "study.db")
+    left = proposals_in(stopped / "study.jsonl")
     assert first in {
         f"Stopped after {done} of 5000 proposals; everything scored is kept. Go on with:"
         for done in (left - 1, left)
@@ -353,14 +343,14 @@ def test_a_corrupt_database_is_one_message(
 ) -> None:
     run = tmp_path / "run"
     shutil.copytree(finished[0], run)
-    (run / "study.db").write_bytes(b"garbage " * 500)
+    (run / "study.jsonl").write_bytes(b"garbage " * 500)
     command = arguments(words, tiny, run)
     for result in (
         archscout(*command, "--resume"),
         archscout("report", run),
         archscout("export", run, "--out", tmp_path / "model"),
     ):
-        assert "study.db: file is not a database" in complaint_of(result)
+        assert "study.jsonl: line 1 is damaged" in complaint_of(result)
 
 
 # report

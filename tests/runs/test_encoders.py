@@ -4,7 +4,6 @@ import json
 import math
 import shutil
 import signal
-import sqlite3
 import subprocess
 import sys
 import time
@@ -24,6 +23,7 @@ from archscout.runs.study import result_of
 from archscout.spaces import EncoderScale, FlexibertSpace
 from archscout.spaces.flexibert import initialisation
 from archscout.text import WordPiece
+from journals import proposals_in
 
 SPACE = FlexibertSpace()
 TINY = EncoderScale(
@@ -191,16 +191,6 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_been(
     assert_same(resumed, hunt(tmp_path / "whole", **kind))
 
 
-def count(database: Path) -> int:
-    """Trials in a study's database, 0 before it is there."""
-    try:
-        with sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=5) as connection:
-            found: int = connection.execute("select count(*) from trials").fetchone()[0]
-    except sqlite3.OperationalError:
-        return 0
-    return found
-
-
 PROGRAM = """
 import sys
 from archscout import search
@@ -219,11 +209,11 @@ def test_a_killed_process_loses_nothing(
     # Too many to be through with before the signal; only the first 24 matter.
     with subprocess.Popen([sys.executable, "-c", PROGRAM, str(words), str(killed)]) as process:
         deadline = time.monotonic() + 60
-        while count(killed / "study.db") < 5 and time.monotonic() < deadline:
+        while proposals_in(killed / "study.jsonl") < 5 and time.monotonic() < deadline:
             time.sleep(0.01)
         process.send_signal(signal.SIGKILL)
     assert process.returncode == -signal.SIGKILL
-    assert 5 <= count(killed / "study.db") < trials
+    assert 5 <= proposals_in(killed / "study.jsonl") < trials
     known = {result_of(t)["fingerprint"] for t in Run(killed).trials}
     resumed = hunt(killed, trials=trials, resume=True)
     assert not known & set(scored)

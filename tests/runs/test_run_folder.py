@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from contextlib import closing
 from importlib.metadata import version
 from pathlib import Path
@@ -18,12 +19,15 @@ import filelock
 import optuna
 import pandas as pd
 import pytest
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
 
 from archscout import InputError
 from archscout.runs import Progress, Run
 from archscout.runs import run_folder as folder
 from archscout.runs.study import result_of
 from archscout.spaces import RecurrentSpace
+from journals import to_database
 
 Hunt = Any  # a search with some usual arguments; see conftest.py
 SPACE = RecurrentSpace()
@@ -55,7 +59,7 @@ def test_a_run_folder_holds_what_is_promised_and_no_leftovers(finished: Path) ->
     assert {p.name for p in finished.iterdir()} - {".lock"} == {
         "run.json",
         "vocabulary.json",
-        "study.db",
+        "study.jsonl",
         "scores.parquet",
         "best.json",
     }
@@ -159,9 +163,9 @@ def test_a_run_can_be_moved(spoilt: Path, finished: Path, hunt: Hunt, tmp_path: 
 
 
 def test_optuna_itself_reads_the_study(finished: Path) -> None:
-    address = f"sqlite:///{finished / 'study.db'}"
-    (summary,) = optuna.get_all_study_summaries(address)
-    study = optuna.load_study(storage=address, study_name=summary.study_name)
+    storage = JournalStorage(JournalFileBackend(str(finished / "study.jsonl")))
+    (summary,) = optuna.get_all_study_summaries(storage)
+    study = optuna.load_study(storage=storage, study_name=summary.study_name)
     assert len(study.trials) == 14
     assert study.directions == [
         optuna.study.StudyDirection.MAXIMIZE,
@@ -388,9 +392,6 @@ def test_a_locked_database_is_named_soon_and_nothing_is_lost(hunt: Hunt, tmp_pat
 
         def lock(state: Progress) -> None:
             if state.done == 5:
-                count = "select count(*) from trials"
-                while other.execute(count).fetchone() != (5,):  # the writer may lag
-                    time.sleep(0.01)
                 other.execute("BEGIN EXCLUSIVE")
 
         start = time.monotonic()
@@ -407,28 +408,70 @@ def test_a_locked_database_is_named_soon_and_nothing_is_lost(hunt: Hunt, tmp_pat
     assert list(resumed.table["fingerprint"]) == list(whole.table["fingerprint"])
 
 
+# Studies
+
+
+@pytest.mark.parametrize("damage", [b"\x00" * 5000, b"garbage " * 1000, b"garbage\n" * 3])
+def test_a_damaged_study_is_named_and_left_alone(damage: bytes, hunt: Hunt, tmp_path: Path) -> None:
+    hunt(tmp_path / "run", trials=2)
+    (tmp_path / "run" / "study.jsonl").write_bytes(damage)
+    said = r"study .*study.jsonl: line 1 is damaged, after 0 proposals; nothing was changed"
+    with pytest.raises(InputError, match=said):
+        _ = Run(tmp_path / "run").trials
+    with pytest.raises(InputError, match=said):
+        hunt(tmp_path / "run", resume=True)
+    assert (tmp_path / "run" / "study.jsonl").read_bytes() == damage
+
+
+def test_a_study_that_is_damaged_in_the_middle_says_where(hunt: Hunt, tmp_path: Path) -> None:
+    hunt(tmp_path / "run", trials=6)
+    study = tmp_path / "run" / "study.jsonl"
+    lines = study.read_bytes().splitlines(keepends=True)
+    assert len(lines) == 7  # one for the study itself
+    study.write_bytes(b"".join([*lines[:4], lines[4][:30] + b"\n", *lines[5:]]))
+    before = study.read_bytes()
+    with pytest.raises(InputError, match=r"line 5 is damaged, after 3 proposals; nothing"):
+        hunt(tmp_path / "run", resume=True)
+    assert study.read_bytes() == before
+    study.write_bytes(b"".join(lines[:4]))  # as the message advises
+    resumed, whole = hunt(tmp_path / "run", resume=True), hunt(tmp_path / "whole")
+    assert list(resumed.table["fingerprint"]) == list(whole.table["fingerprint"])
+
+
+def test_a_torn_end_is_taken_away_and_said(hunt: Hunt, tmp_path: Path) -> None:
+    hunt(tmp_path / "run", trials=6)
+    study = tmp_path / "run" / "study.jsonl"
+    whole = study.read_bytes()
+    study.write_bytes(whole + whole.splitlines()[-1][:40])
+    assert len(Run(tmp_path / "run").trials) == 6
+    assert study.read_bytes() != whole  # reading changes nothing
+    said: list[str] = []
+    run = hunt(tmp_path / "run", resume=True, on_warning=said.append)
+    assert len(said) == 1 and "study.jsonl: the last line had no end" in said[0]
+    assert list(run.table["fingerprint"]) == list(hunt(tmp_path / "w").table["fingerprint"])
+
+
+def test_a_run_of_an_earlier_version_opens_and_goes_on(hunt: Hunt, tmp_path: Path) -> None:
+    hunt(tmp_path / "run", trials=6)
+    to_database(tmp_path / "run")
+    assert len(Run(tmp_path / "run").trials) == 6
+    resumed, whole = hunt(tmp_path / "run", resume=True), hunt(tmp_path / "whole")
+    assert list(resumed.table["fingerprint"]) == list(whole.table["fingerprint"])
+    assert not (tmp_path / "run" / "study.jsonl").exists()
+
+
+def test_a_missing_study_is_named_and_not_made(spoilt: Path) -> None:
+    (spoilt / "study.jsonl").unlink()
+    with pytest.raises(InputError, match=r"spoilt has lost its .*\(study.jsonl is missing\)"):
+        _ = Run(spoilt).trials
+    assert not (spoilt / "study.jsonl").exists()
+
+
 # Databases
 
 
-@pytest.mark.parametrize("damage", [b"\x00" * 5000, b"garbage " * 1000])
-def test_a_corrupt_database_is_named(damage: bytes, hunt: Hunt, tmp_path: Path) -> None:
-    hunt(tmp_path / "run", trials=2)
-    (tmp_path / "run" / "study.db").write_bytes(damage)
-    with pytest.raises(InputError, match=r"study database .*study.db: file is not a database"):
-        _ = Run(tmp_path / "run").trials
-    with pytest.raises(InputError, match=r"study database .*study.db: file is not a database"):
-        hunt(tmp_path / "run", resume=True)
-    assert (tmp_path / "run" / "study.db").read_bytes() == damage
-
-
-def test_a_missing_database_is_named_and_not_made(spoilt: Path) -> None:
-    (spoilt / "study.db").unlink()
-    with pytest.raises(InputError, match=r"spoilt has lost its .*\(study.db is missing\)"):
-        _ = Run(spoilt).trials
-    assert not (spoilt / "study.db").exists()
-
-
 def test_a_database_that_lost_its_study_is_named(spoilt: Path) -> None:
+    to_database(spoilt)
     with closing(sqlite3.connect(spoilt / "study.db")) as database:
         database.execute("update studies set study_name = 'other'")
         database.commit()
@@ -439,7 +482,7 @@ def test_a_database_that_lost_its_study_is_named(spoilt: Path) -> None:
 def test_a_study_may_lie_elsewhere(hunt: Hunt, tmp_path: Path) -> None:
     storage = f"sqlite:///{tmp_path / 'my.db'}"
     hunt(tmp_path / "run", storage=storage, trials=6)
-    assert not (tmp_path / "run" / "study.db").exists()
+    assert not (tmp_path / "run" / "study.jsonl").exists()
     assert content(tmp_path / "run" / "run.json")["storage"] == storage
     resumed = hunt(tmp_path / "run", trials=14, resume=True)
     whole = hunt(tmp_path / "whole")
@@ -464,7 +507,7 @@ def test_runs_of_one_name_in_one_database_stay_apart(hunt: Hunt, tmp_path: Path)
 
 def test_another_storage_on_resume_is_refused(hunt: Hunt, tmp_path: Path) -> None:
     hunt(tmp_path / "run", trials=2)
-    with pytest.raises(InputError, match=r"keeps its study in study\.db"):
+    with pytest.raises(InputError, match=r"keeps its study in study\.jsonl"):
         hunt(tmp_path / "run", resume=True, storage=f"sqlite:///{tmp_path / 'my.db'}")
 
 
@@ -493,10 +536,8 @@ def test_messages_do_not_show_a_databases_password(hunt: Hunt, tmp_path: Path) -
 # Full disks
 
 
-@pytest.mark.parametrize("name", ["vocabulary.json", "run.json"])
-def test_a_disk_that_is_full_at_the_start_is_named(
-    name: str, hunt: Hunt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def full_for(name: str) -> Callable[[Path, Path], None]:
+    """A disk that has no room for a file of that name."""
     original = os.replace
 
     def replace(source: Path, target: Path) -> None:
@@ -504,8 +545,15 @@ def test_a_disk_that_is_full_at_the_start_is_named(
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         original(source, target)
 
+    return replace
+
+
+@pytest.mark.parametrize("name", ["vocabulary.json", "run.json"])
+def test_a_disk_that_is_full_at_the_start_is_named(
+    name: str, hunt: Hunt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(folder.os, "replace", replace)
+        patch.setattr(os, "replace", full_for(name))
         with pytest.raises(InputError, match=f"cannot write .*{name}: No space left on device"):
             hunt(tmp_path / "run", trials=2)
     assert len(hunt(tmp_path / "run", trials=2).trials) == 2
@@ -514,11 +562,8 @@ def test_a_disk_that_is_full_at_the_start_is_named(
 def test_a_disk_that_is_full_at_the_end_loses_no_score(
     hunt: Hunt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(*_: Any, **__: Any) -> None:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
     with monkeypatch.context() as patch:
-        patch.setattr(pd.DataFrame, "to_parquet", full)
+        patch.setattr(os, "replace", full_for("scores.parquet"))
         with pytest.raises(InputError, match=r"cannot write .*scores.parquet: No space left"):
             hunt(tmp_path / "run", trials=4)
     assert len(Run(tmp_path / "run").trials) == 4
@@ -531,12 +576,8 @@ def test_an_old_file_is_whole_after_a_write_that_failed(
 ) -> None:
     before = (spoilt / "best.json").read_bytes()
 
-    def half(path: Path, text: str, **_: Any) -> None:
-        path.write_bytes(text[:20].encode())
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
     with monkeypatch.context() as patch:
-        patch.setattr(Path, "write_text", half)
+        patch.setattr(os, "replace", full_for("best.json"))
         with pytest.raises(InputError, match=r"cannot write .*best.json: No space left"):
             Run(spoilt).save()
     assert (spoilt / "best.json").read_bytes() == before
@@ -565,9 +606,9 @@ def test_a_database_that_cannot_grow_is_named_and_nothing_is_lost(
     hunt: Hunt, words: Path, tmp_path: Path
 ) -> None:
     run = tmp_path / "run"
-    arguments = [sys.executable, "-c", FULL, str(words), str(run), "170000"]
+    arguments = [sys.executable, "-c", FULL, str(words), str(run), "60000"]
     found = subprocess.run(arguments, capture_output=True, text=True, timeout=120, check=True)
-    assert found.stdout.startswith(("study database ", "cannot write ")), found.stderr
+    assert found.stdout.startswith(("study ", "cannot write ")), found.stderr
     assert found.stdout.count("\n") == 1
     left = len(Run(run).trials)
     assert 5 <= left < 300

@@ -6,7 +6,6 @@ import json
 import math
 import os
 import signal
-import sqlite3
 import subprocess
 import sys
 import time
@@ -24,6 +23,7 @@ from archscout.runs import Candidate, Progress, Run, search
 from archscout.runs.study import is_outside, result_of
 from archscout.spaces import RecurrentSpace
 from archscout.tracing import Trace
+from journals import proposals_in
 
 Hunt = Any  # a search with some usual arguments; see conftest.py
 SPACE = RecurrentSpace()
@@ -132,16 +132,6 @@ def test_what_a_stopped_run_found_can_be_read(hunt: Hunt, tmp_path: Path) -> Non
     assert best["front"][0]["fingerprint"] == stored["fingerprint"][0]
 
 
-def count(database: Path) -> int:
-    """Trials in a study's database, 0 before it is there."""
-    try:
-        with sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=5) as connection:
-            found: int = connection.execute("select count(*) from trials").fetchone()[0]
-    except sqlite3.OperationalError:
-        return 0
-    return found
-
-
 PROGRAM = """
 import sys
 from archscout import search
@@ -163,11 +153,11 @@ def test_a_killed_process_loses_nothing(
     arguments = [sys.executable, "-c", PROGRAM, str(words), str(killed), "5000"]
     with subprocess.Popen(arguments) as process:
         deadline = time.monotonic() + 60
-        while count(killed / "study.db") < 8 and time.monotonic() < deadline:
+        while proposals_in(killed / "study.jsonl") < 8 and time.monotonic() < deadline:
             time.sleep(0.01)
         process.send_signal(signal.SIGKILL)
     assert process.returncode == -signal.SIGKILL
-    left = count(killed / "study.db")
+    left = proposals_in(killed / "study.jsonl")
     assert 8 <= left < trials
     assert not (killed / "best.json").exists()
     known = {result_of(t)["fingerprint"] for t in Run(killed).trials}

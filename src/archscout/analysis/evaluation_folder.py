@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Literal, NamedTuple
 
-from archscout.analysis.folders import ResultsFolder, StoredSettings, read_lines
+from archscout.folders import ResultsFolder, StoredSettings, read_lines
 
 SETTINGS = "evaluation.json"
 SCORES = "scores.jsonl"

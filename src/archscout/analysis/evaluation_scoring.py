@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
+import math
+from collections.abc import Generator, Sequence
+from functools import partial
 from typing import Any
 
 from archscout import metrics as metrics_room
 from archscout import spaces
 from archscout.analysis.evaluation_folder import Draw, EvaluationSettings
-from archscout.scoring import Scorer, resolve_scale
+from archscout.execution import Workers
+from archscout.scoring import Score, Scorer, resolve_scale
 from archscout.text import Corpus
+from archscout.threads import one_thread
 
 Task = tuple[Draw, str, dict[str, Any]]
 """A draw, the name of an architecture, and its genotype as plain JSON types."""
@@ -49,56 +51,46 @@ def scored(
         settings: of the evaluation.
         scorer: made of them.
         tasks: what to score.
-        workers: processes that score; with one it is this process.
+        workers: processes that score, once the work is worth their start.
     """
-    if workers == 1:
-        return _scored_here(scorer, tasks)
-    return _scored_by(workers, settings, scorer, tasks)
+    files = partial(_load, settings.metric_files)
+    with Workers(_Draws(scorer), workers, len(tasks), files) as pool:
+        yield from pool.map(_score, tasks, partial(_lost, scorer))
 
 
-def _scored_here(scorer: Scorer, tasks: Iterable[Task]) -> Rows:
-    drawn: dict[Draw, Scorer] = {}
-    for draw, name, architecture in tasks:
-        if draw not in drawn:
-            drawn = {draw: scorer.drawn(*draw)}
-        yield _row(drawn[draw], draw, name, architecture)
+class _Draws:
+    """Scorers of the draws, the last of which is kept."""
+
+    def __init__(self, scorer: Scorer) -> None:
+        self._scorer = scorer
+        self._kept: dict[Draw, Scorer] = {}
+
+    def of(self, draw: Draw) -> Scorer:
+        if draw not in self._kept:
+            self._kept = {draw: self._scorer.drawn(*draw)}
+        return self._kept[draw]
 
 
-def _row(scorer: Scorer, draw: Draw, name: str, architecture: dict[str, Any]) -> dict[str, Any]:
-    score = scorer.score(scorer.space.parse(architecture))
+def _score(draws: _Draws, task: Task) -> dict[str, Any]:
+    draw, _, architecture = task
+    scorer = draws.of(draw)
+    with one_thread():  # more of them round otherwise
+        score = scorer.score(scorer.space.parse(architecture))
+    return _row(task, score)
+
+
+def _lost(scorer: Scorer, task: Task, reason: str) -> dict[str, Any]:
+    """The row of a network at which processes died: no score is finite."""
+    scores = dict.fromkeys((request.column for request in scorer.requests), math.nan)
+    mark = scorer.space.fingerprint(scorer.space.parse(task[2]))
+    return _row(task, Score(mark, scores, 0.0, reason))
+
+
+def _row(task: Task, score: Score) -> dict[str, Any]:
+    draw, name, _ = task
     return {"architecture": name, **draw._asdict(), **score.to_dict()}
 
 
-def _scored_by(
-    workers: int, settings: EvaluationSettings, scorer: Scorer, tasks: Sequence[Task]
-) -> Rows:
-    """Rows from several processes, in the order of the tasks."""
-    # A process that has torch's threads cannot be forked safely.
-    pool = ProcessPoolExecutor(
-        workers, get_context("spawn"), _begin_worker, (settings, scorer.corpus)
-    )
-    try:
-        yield from pool.map(_score_in_worker, tasks, chunksize=4)
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-class _Worker:
-    """What one scoring process keeps between tasks."""
-
-    scorer: Scorer
-    drawn: dict[Draw, Scorer]
-
-
-def _begin_worker(settings: EvaluationSettings, corpus: Corpus) -> None:
-    for file in settings.metric_files:
+def _load(files: Sequence[str]) -> None:
+    for file in files:
         metrics_room.load_file(file)
-    _Worker.scorer = scorer_of(settings, corpus)
-    _Worker.drawn = {}
-
-
-def _score_in_worker(task: Task) -> dict[str, Any]:
-    draw, name, architecture = task
-    if draw not in _Worker.drawn:
-        _Worker.drawn = {draw: _Worker.scorer.drawn(*draw)}
-    return _row(_Worker.drawn[draw], draw, name, architecture)

@@ -77,8 +77,8 @@ def read_recipe(
             raise InputError(f"--{alone[0]} says how to train, but --train-top not how many")
         return None
     from archscout.comparison import check_count
+    from archscout.execution import check_workers
     from archscout.training import comparison_preset
-    from archscout.training.jobs import check_workers
 
     check_count(train_top, trials)
     check_workers(1 if workers is None else workers)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import time
 from collections.abc import Sequence
@@ -22,6 +23,7 @@ from archscout.cli.output import (
     print_abreast,
     progress,
     stopped,
+    warn,
 )
 from archscout.errors import InputError
 
@@ -109,7 +111,7 @@ def search(
     workers: proof.Workers = None,
     storage: Annotated[
         str | None,
-        typer.Option(metavar="URL", help="An Optuna storage in place of the folder's study.db."),
+        typer.Option(metavar="URL", help="An Optuna storage in place of the folder's study.jsonl."),
     ] = None,
     as_json: options.Json = False,
 ) -> None:
@@ -180,7 +182,9 @@ def search(
                 out=out,
                 storage=storage,
                 resume=resume,
+                workers=workers or os.cpu_count() or 1,
                 on_progress=on_progress,
+                on_warning=warn,
             )
     except KeyboardInterrupt:
         done = f" after {made[-1]} of {trials} proposals" if made else ""

@@ -11,7 +11,7 @@ import os
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from archscout.analysis.folders import ResultsFolder, StoredSettings, read_lines
+from archscout.folders import ResultsFolder, StoredSettings, read_lines
 from archscout.metric_search.candidates import Candidate
 from archscout.metric_search.parts import SHARES
 

@@ -13,7 +13,6 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
 from archscout import tracing
-from archscout.analysis.threads import one_thread
 from archscout.benchmarks import Benchmark
 from archscout.errors import InputError
 from archscout.files import write_whole
@@ -22,6 +21,7 @@ from archscout.metrics.formula import Formula
 from archscout.metrics.formula_operations import TERMINALS, Values, quantities
 from archscout.recording import Recorder
 from archscout.scoring import Scorer
+from archscout.threads import one_thread
 from archscout.tracing.quantities import QUANTITIES, Objective
 
 _PARAMETERS = "parameters"

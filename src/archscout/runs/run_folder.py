@@ -1,6 +1,6 @@
 """The run folder: what a search leaves on disk.
 
-`run.json` holds the settings, `study.db` every proposal; `scores.parquet` and `best.json` are
+`run.json` holds the settings, `study.jsonl` every proposal; `scores.parquet` and `best.json` are
 made from them and can be made again.
 """
 
@@ -22,16 +22,17 @@ import pandas as pd
 from pydantic import ValidationError
 
 from archscout.errors import InputError
-from archscout.runs.database import shown
+from archscout.files import write_by, write_json, write_whole
 from archscout.runs.search_settings import SearchSettings
+from archscout.runs.storage import JOURNAL, shown
 from archscout.text import Tokenizer
 
 RUN = "run.json"
 VOCABULARY = "vocabulary.json"
-STUDY = "study.db"
+STUDY = "study.jsonl"
+OLD_STUDY = "study.db"  # of earlier versions, which had a database of their own
 TABLE = "scores.parquet"
 BEST = "best.json"
-_WRITER_SECONDS = 30
 _LIBRARIES = ("archscout", "torch", "numpy", "optuna")
 
 
@@ -55,13 +56,15 @@ class RunFolder:
 
     @property
     def storage(self) -> str:
-        """The address of the folder's own study database."""
-        return f"sqlite:///{self.path.absolute() / STUDY}"
+        """The address of the folder's own study."""
+        if (self.path / OLD_STUDY).exists():
+            return f"sqlite:///{self.path.absolute() / OLD_STUDY}"
+        return f"{JOURNAL}{self.path.absolute() / STUDY}"
 
     @property
-    def writer_lock(self) -> Path:
-        """The file that is locked while a process writes to the run's database."""
-        return self.path / ".writer.lock"
+    def has_study(self) -> bool:
+        """Whether the folder holds a study."""
+        return any((self.path / name).exists() for name in (STUDY, OLD_STUDY))
 
     def check_free(self) -> None:
         """Make sure that a run can be started here.
@@ -106,7 +109,7 @@ class RunFolder:
         Raises:
             InputError: the folder cannot be written.
         """
-        self._replace(VOCABULARY, vocabulary.save)
+        write_by(vocabulary.save, self.path / VOCABULARY)
         self.write(
             RUN,
             {
@@ -161,8 +164,7 @@ class RunFolder:
         Raises:
             InputError: the folder cannot be written.
         """
-        text = json.dumps(content, indent=2, allow_nan=False) + "\n"
-        self._replace(name, lambda path: path.write_text(text, encoding="utf-8"))
+        write_json(self.path / name, content)
 
     def write_table(self, table: pd.DataFrame) -> None:
         """Write scores.parquet, whole or not at all.
@@ -170,18 +172,7 @@ class RunFolder:
         Raises:
             InputError: the folder cannot be written.
         """
-        self._replace(TABLE, lambda path: table.to_parquet(path, index=False))
-
-    def _replace(self, name: str, write: Any) -> None:
-        part = self.path / f".{name}.part"
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            write(part)
-            os.replace(part, self.path / name)
-        except OSError as error:
-            raise InputError(
-                f"cannot write {self.path / name}: {error.strerror or error}"
-            ) from error
+        write_whole(self.path / TABLE, table.to_parquet(index=False))
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -194,9 +185,6 @@ class RunFolder:
             try:
                 self.path.mkdir(parents=True, exist_ok=True)
                 locks.enter_context(filelock.FileLock(self.path / ".lock", timeout=0))
-                # A search that was killed has left a writer, which still stores what it received.
-                with filelock.FileLock(self.writer_lock, timeout=_WRITER_SECONDS):
-                    pass
             except filelock.Timeout as error:
                 raise InputError(
                     f"another process runs in {self}; wait for it, or stop it"

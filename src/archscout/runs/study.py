@@ -1,26 +1,28 @@
-"""The study: Optuna proposes, a function evaluates, the database remembers.
+"""The study: Optuna proposes in batches, a function evaluates, the storage remembers.
 
-Proposals are drawn in memory, where that is fast, and each finished trial is handed over to be
-stored in one transaction. The sampler is made anew for every trial, from the seed and the trial's
-number, so a trial depends on the trials before it and on nothing else: a study that was stopped
-and loaded again goes on as if it had not been.
+A batch depends on the seed, its number and the trials of the batches before it, and on nothing
+else: not on how many processes evaluated, nor on whether the study was stopped in the middle and
+loaded again. Proposals are drawn in memory, from a study that holds only what the sampler reads;
+so they take no longer after many than after few, but for TPE's, which read all.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from archscout.runs.database import database_errors
 from archscout.runs.search_settings import Direction
+from archscout.runs.storage import open_storage, storage_errors
 
 _RESULT = "result"
+# Of TPE, which learns from a batch only when it is done; of random proposals any would do.
+_BATCH = {"tpe": 10, "random": 50}
 
 
 @dataclass(frozen=True)
@@ -45,19 +47,23 @@ class Evaluation:
 
 
 class Study:
-    """An Optuna study that lives in a database and is drawn from in memory.
+    """An Optuna study that lies in a storage and is drawn from in memory.
 
     Args:
-        storage: an Optuna storage address.
-        name: of the study in the database.
+        storage: an address, see `storage.open_storage`.
+        name: of the study in the storage.
         directions: `maximize` or `minimize` for each objective.
         sampler: `nsga2`, `random` or `tpe`.
         seed: of the sampler.
-        population_size: of NSGA-II.
-        create: whether a study that is not there is made.
+        population_size: of NSGA-II, whose batches are its generations.
+        create: whether a study that is not there is made, and proposals will be stored.
+        warn: called with what the user should know.
+
+    Attributes:
+        trials: all that are stored, in order.
 
     Raises:
-        InputError: the database cannot be opened, is locked or damaged, or lacks the study.
+        InputError: the storage cannot be opened, is locked or damaged, or lacks the study.
     """
 
     def __init__(
@@ -69,85 +75,128 @@ class Study:
         seed: int,
         population_size: int,
         create: bool = False,
+        warn: Callable[[str], None] | None = None,
     ) -> None:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
-        self._sampler = sampler
-        self._seed = seed
+        self._address, self._sampler, self._seed = storage, sampler, seed
         self._population_size = population_size
-        with database_errors(storage):
+        self._batch_size = _BATCH.get(sampler, population_size)
+        self._directions = list(directions)
+        with storage_errors(storage):
+            opened = open_storage(storage, create, warn)
             if create:
-                stored = optuna.create_study(
-                    storage=storage, study_name=name, directions=directions, load_if_exists=True
+                self._stored = optuna.create_study(
+                    storage=opened, study_name=name, directions=directions, load_if_exists=True
                 )
             else:
-                stored = optuna.load_study(storage=storage, study_name=name)
-            trials = stored.get_trials(deepcopy=False)
-        self._memory = optuna.create_study(directions=directions)
-        self._memory.add_trials(trials)
+                self._stored = optuna.load_study(storage=opened, study_name=name)
+            trials = self._stored.get_trials(deepcopy=False)
         self.trials: list[FrozenTrial] = []
         self._genes: dict[str, BaseDistribution] | None = None
+        self._parents: list[FrozenTrial] = []
+        self._memory = self._in_memory()
         for trial in trials:
             self._append(trial)
+        if sampler == "tpe":
+            self._memory.add_trials(trials[: len(trials) - len(trials) % self._batch_size])
 
     def run(
         self,
         trials: int,
         suggest: Callable[[optuna.Trial], Any],
-        evaluate: Callable[[Any], Evaluation],
-        store: Callable[[FrozenTrial], None],
+        evaluate: Callable[[Sequence[Any]], Iterable[Evaluation]],
     ) -> Iterator[FrozenTrial]:
-        """Propose and evaluate until the study has so many trials, yielding each new one.
+        """Propose, evaluate and store until the study has so many trials, yielding each new one.
 
         Args:
             trials: how many the study shall have.
             suggest: an architecture from a trial's suggestions.
-            evaluate: what becomes of it.
-            store: is given each finished trial, in order.
+            evaluate: what becomes of architectures, in their order, as it is known.
+
+        Raises:
+            InputError: a trial cannot be stored; those before it are.
         """
         while len(self.trials) < trials:
-            self._memory.sampler = self._make_sampler(len(self.trials))
-            trial = self._memory.ask()
-            evaluation = evaluate(suggest(trial))
-            # Every attribute is a row of the database, and rows cost: one holds all.
-            trial.set_user_attr(_RESULT, evaluation.result)
-            for name, violation in evaluation.violations.items():
-                trial.set_constraint(name, violation)
-            if evaluation.values is None:
-                frozen = self._memory.tell(trial, state=TrialState.FAIL)
-            else:
-                frozen = self._memory.tell(trial, list(evaluation.values))
-            store(frozen)
-            self._append(frozen)
-            yield frozen
+            done = len(self.trials)
+            start = done - done % self._batch_size
+            # From its beginning, whatever of it is stored already.
+            batch = self._propose(start // self._batch_size, suggest)
+            new = batch[done - start : trials - start]
+            evaluations = evaluate([architecture for _, architecture in new])
+            for (trial, _), evaluation in zip(new, evaluations, strict=True):
+                frozen = _finished(trial, evaluation)
+                with storage_errors(self._address):
+                    self._stored.add_trial(frozen)
+                frozen.number = len(self.trials)
+                self._append(frozen)
+                yield frozen
+            if self._sampler == "tpe":
+                for (trial, _), frozen in zip(batch, self.trials[start:], strict=False):
+                    self._tell(trial, frozen)
+
+    def _propose(
+        self, number: int, suggest: Callable[[optuna.Trial], Any]
+    ) -> list[tuple[optuna.Trial, Any]]:
+        """The batch of that number: trials and the architectures that they suggest."""
+        if self._sampler != "tpe":
+            self._memory = self._in_memory()
+        self._memory.sampler = self._make_sampler(number)
+        trials = [self._memory.ask() for _ in range(self._batch_size)]
+        return [(trial, suggest(trial)) for trial in trials]
+
+    def _tell(self, trial: optuna.Trial, frozen: FrozenTrial) -> None:
+        for name, violation in frozen.constraints.items():
+            trial.set_constraint(name, violation)
+        if frozen.state is TrialState.COMPLETE:
+            self._memory.tell(trial, frozen.values)
+        else:
+            self._memory.tell(trial, state=frozen.state)
+
+    def _in_memory(self) -> optuna.Study:
+        return optuna.create_study(directions=self._directions)
 
     def _append(self, trial: FrozenTrial) -> None:
         self.trials.append(trial)
         genes = trial.distributions
         if self._genes is not None:
-            genes = {name: kind for name, kind in genes.items() if self._genes.get(name) == kind}
+            genes = {name: kind for name, kind in self._genes.items() if genes.get(name) == kind}
         self._genes = genes
+        if self._sampler == "nsga2" and len(self.trials) % self._batch_size == 0:
+            generation = self.trials[-self._batch_size :]
+            selection = _NSGAIISampler(self._parents, {}, self._population_size, generation)
+            self._parents = selection.select_parent(self._memory, 1)
 
-    def _make_sampler(self, number: int) -> optuna.samplers.BaseSampler:
-        digest = hashlib.blake2b(f"{self._seed}/{number}".encode(), digest_size=4).digest()
+    def _make_sampler(self, batch: int) -> optuna.samplers.BaseSampler:
+        digest = hashlib.blake2b(f"{self._seed}/{batch}".encode(), digest_size=4).digest()
         seed = int.from_bytes(digest, "big")
         if self._sampler == "random":
             return optuna.samplers.RandomSampler(seed=seed)
         if self._sampler == "tpe":
             return optuna.samplers.TPESampler(seed=seed)
-        return _NSGAIISampler(self._genes or {}, population_size=self._population_size, seed=seed)
+        return _NSGAIISampler(self._parents, self._genes or {}, self._population_size, seed=seed)
 
 
 class _NSGAIISampler(optuna.samplers.NSGAIISampler):
-    """NSGA-II that is told which genes all trials share.
+    """NSGA-II that is told what Optuna's looks for among all trials, each time.
 
-    Optuna's finds them by going through all trials, which a sampler made for one trial would have
-    to do each time. It also orders a generation's parents by their rank when it first selects
-    them, and by their number ever after; here it is always by number, for a study that was loaded
-    again selects them anew.
+    Args:
+        parents: of the generation that is sampled, or, where one is to be selected from, of that.
+        genes: which all trials share.
+        population_size: as many are selected as parents of the next generation.
+        generation: to select from, beside its parents.
+        seed: of the sampling.
     """
 
-    def __init__(self, genes: dict[str, BaseDistribution], **options: Any) -> None:
-        super().__init__(**options)
+    def __init__(
+        self,
+        parents: Sequence[FrozenTrial],
+        genes: dict[str, BaseDistribution],
+        population_size: int,
+        generation: Sequence[FrozenTrial] = (),
+        seed: int | None = None,
+    ) -> None:
+        super().__init__(population_size=population_size, seed=seed)
+        self._parents, self._generation = list(parents), list(generation)
         self._genes = dict(sorted(genes.items()))
 
     def infer_relative_search_space(
@@ -155,8 +204,30 @@ class _NSGAIISampler(optuna.samplers.NSGAIISampler):
     ) -> dict[str, BaseDistribution]:
         return {name: kind for name, kind in self._genes.items() if not kind.single()}
 
+    def get_trial_generation(self, study: optuna.Study, trial: FrozenTrial) -> int:
+        return int(bool(self._parents))
+
+    def get_parent_population(self, study: optuna.Study, generation: int) -> list[FrozenTrial]:
+        # A crossover takes two; before there are as many, proposals are random.
+        return self._parents if len(self._parents) > 1 else []
+
+    def get_population(self, study: optuna.Study, generation: int) -> list[FrozenTrial]:
+        return [trial for trial in self._generation if trial.state is TrialState.COMPLETE]
+
     def select_parent(self, study: optuna.Study, generation: int) -> list[FrozenTrial]:
+        # In the order of their numbers, not of ranks: ties of rank would depend on sorting.
         return sorted(super().select_parent(study, generation), key=lambda trial: trial.number)
+
+
+def _finished(trial: optuna.Trial, evaluation: Evaluation) -> FrozenTrial:
+    return create_trial(
+        state=TrialState.FAIL if evaluation.values is None else TrialState.COMPLETE,
+        values=None if evaluation.values is None else list(evaluation.values),
+        params=trial.params,
+        distributions=trial.distributions,
+        user_attrs={_RESULT: evaluation.result},
+        constraints=evaluation.violations,
+    )
 
 
 def result_of(trial: FrozenTrial) -> dict[str, Any]:

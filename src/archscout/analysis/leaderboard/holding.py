@@ -14,7 +14,6 @@ import pandas as pd
 from archscout import metrics as metrics_room
 from archscout.analysis.combination import COMBINATIONS, Combination
 from archscout.analysis.evaluation import Preparation, prepare
-from archscout.analysis.folders import claimed
 from archscout.analysis.leaderboard.at_hand import at_hand, label, scale_of
 from archscout.analysis.leaderboard.judging import Round, Rules, judge
 from archscout.analysis.leaderboard.standings import BASELINES
@@ -22,6 +21,7 @@ from archscout.analysis.leaderboard.timing import milliseconds
 from archscout.benchmarks import Benchmark, DataFolder
 from archscout.errors import InputError
 from archscout.files import write_json
+from archscout.folders import claimed
 from archscout.recording import Kind
 from archscout.scoring import parse_requests
 

@@ -13,12 +13,12 @@ import pandas as pd
 
 from archscout.analysis.checks import check_count
 from archscout.analysis.evaluation import Evaluation
-from archscout.analysis.folders import drop_torn_line, read_lines
-from archscout.analysis.threads import one_thread
 from archscout.benchmarks import DataFolder
+from archscout.folders import drop_torn_line, read_lines
 from archscout.recording import Kind
 from archscout.scoring import Scorer, parse_requests, resolve_scale
 from archscout.text import load_corpus
+from archscout.threads import one_thread
 
 TIMINGS = "timings.jsonl"
 REFERENCE: Mapping[Kind, str] = {

@@ -18,10 +18,11 @@ from archscout import spaces
 from archscout.benchmarks.build.layouts import architecture_of, encoder_entries, log_archive
 from archscout.benchmarks.built import ENTRIES, FORMAT, INFORMATION, LOGS, TARGET
 from archscout.errors import InputError
+from archscout.execution import check_workers
 from archscout.files import write_json, write_whole
 from archscout.scoring import resolve_scale
 from archscout.spaces.recurrent import RecurrentSpace
-from archscout.training.jobs import Job, Outcome, Plan, Queue, Standing, check_workers, run
+from archscout.training.jobs import Job, Outcome, Plan, Queue, Standing, run
 from archscout.training.outcome import objective_of
 
 _LIBRARIES = ("archscout", "torch", "numpy")

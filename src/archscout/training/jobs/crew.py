@@ -14,6 +14,7 @@ from collections.abc import Callable
 from queue import Empty, SimpleQueue
 
 from archscout.errors import InputError
+from archscout.execution import check_workers
 from archscout.training.jobs.queue import DEATHS, Claim, Outcome, Queue
 
 _POLL_SECONDS = 0.5
@@ -131,17 +132,6 @@ def run(
             worker.pass_warnings(warn)
     tell(Standing.of(queue))
     return queue.outcomes()
-
-
-def check_workers(workers: int) -> int:
-    """A number of processes that train.
-
-    Raises:
-        InputError: it is none.
-    """
-    if workers < 1:
-        raise InputError(f"{workers} workers; accepted is a whole number of at least 1")
-    return workers
 
 
 def _open(queue: Queue) -> int:

@@ -23,6 +23,8 @@ from archscout.files import write_json
 
 Row = TypeVar("Row")
 
+_BLOCK = 1 << 16
+
 
 class StoredSettings(BaseModel):
     """Everything that decides what a folder holds.
@@ -163,13 +165,46 @@ def _check_free(path: Path, mark: str, what: str, resume: bool) -> None:
             )
 
 
-def drop_torn_line(path: Path) -> None:
-    """Cut off a last line that a kill has left without its end; the file need not be there."""
-    if path.exists():
-        content = path.read_bytes()
-        whole = content.rfind(b"\n") + 1
-        if whole < len(content):
-            os.truncate(path, whole)
+def drop_torn_line(path: Path) -> bool:
+    """Cut off a last line of JSON that a kill has left without its end.
+
+    Args:
+        path: the file, which need not be there.
+
+    Returns:
+        Whether there was one.
+
+    Raises:
+        InputError: what the file ends in is no line of JSON that was cut off.
+    """
+    try:
+        end = torn_end(path)
+    except ValueError as error:
+        raise InputError(f"{error}; put it right, or name another folder") from error
+    if end:
+        os.truncate(path, path.stat().st_size - len(end))
+    return bool(end)
+
+
+def torn_end(path: Path) -> bytes:
+    """What stands behind the last whole line of a file of JSON documents; empty if nothing does.
+
+    Raises:
+        ValueError: it is not the beginning of a document.
+    """
+    if not path.exists():
+        return b""
+    with path.open("rb") as file:
+        size = end = file.seek(0, os.SEEK_END)
+        tail = b""
+        while end and b"\n" not in tail:
+            end = max(0, end - _BLOCK)
+            file.seek(end)
+            tail = file.read(size - end)
+    torn = tail[tail.rfind(b"\n") + 1 :]
+    if torn and not torn.startswith(b"{"):
+        raise ValueError(f"{path} ends in what is no line of JSON")
+    return torn
 
 
 def read_lines(path: Path, parse: Callable[[Any], Row], advice: str = "") -> list[Row]:

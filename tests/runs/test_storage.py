@@ -9,7 +9,7 @@ import pytest
 
 from archscout import InputError
 from archscout.runs import Run
-from archscout.runs.database import shown
+from archscout.runs.storage import shown
 
 Hunt = Any  # a search with some usual arguments; see conftest.py
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from archscout.analysis.folders import claimed, drop_torn_line, read_lines
 from archscout.errors import InputError
+from archscout.folders import claimed, drop_torn_line, read_lines
 
 
 def test_a_folder_is_held_by_one_at_a_time(tmp_path: Path) -> None:

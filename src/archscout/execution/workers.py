@@ -1,0 +1,150 @@
+"""Tasks on a shared state: in order, so many in flight at most, and again where a process died."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import BrokenExecutor, Executor, Future
+from typing import Any, Generic, TypeVar
+
+from archscout.errors import InputError
+from archscout.execution import processes
+from archscout.execution.serial import SerialExecutor
+
+State = TypeVar("State")
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+MAX_DEATHS = 2
+"""After so many processes that died at one item by itself, it counts as lost."""
+
+_AHEAD = 2
+# Seconds of work for which others are started: each takes some five to be there.
+WORTH_SECONDS = 30.0
+_TIMED = 3
+
+
+class Workers(Generic[State]):
+    """Runs tasks in this process, or in several once the work left is worth their start.
+
+    As a context; results do not depend on how many processes there are.
+
+    Args:
+        state: that every task is given; in other processes it is a copy.
+        count: processes; with one it is this process.
+        total: items that are to be worked on in all, as far as known.
+        before: called in each process before the state is there.
+        worth: seconds of work left for which processes are started; `WORTH_SECONDS` if None.
+    """
+
+    def __init__(
+        self,
+        state: State,
+        count: int = 1,
+        total: int = 0,
+        before: Callable[[], None] | None = None,
+        worth: float | None = None,
+    ) -> None:
+        self._state, self._count, self._left, self._before = state, count, total, before
+        self._worth = WORTH_SECONDS if worth is None else worth
+        self._serial = SerialExecutor()
+        self._processes: Executor | None = None
+        self._seconds: list[float] = []
+
+    def __enter__(self) -> Workers[State]:
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        self._stop(kill=kind is not None)
+
+    def map(
+        self,
+        task: Callable[[State, Item], Result],
+        items: Iterable[Item],
+        lost: Callable[[Item, str], Result],
+    ) -> Generator[Result, None, None]:
+        """Results in the order of the items, as they come.
+
+        Args:
+            task: a function of the state and an item; importable by its name.
+            items: plain values.
+            lost: the result of an item at which processes died, and the reason in words.
+
+        Raises:
+            Exception: whatever a task raises.
+        """
+        waiting = deque(items)
+        flying: deque[tuple[Item, Future[Result]]] = deque()
+        # Of several in flight when a process dies, each is tried by itself to see which it was.
+        apart = deaths = 0
+        try:
+            while waiting or flying:
+                executor = self._executor()
+                ahead = 1 if executor is self._serial or apart else _AHEAD * self._count
+                while waiting and len(flying) < ahead:
+                    item = waiting.popleft()
+                    flying.append((item, self._submit(executor, task, item)))
+                item, future = flying[0]
+                try:
+                    result = future.result()
+                except BrokenExecutor as error:
+                    alone, apart = len(flying) == 1, max(apart, len(flying))
+                    waiting.extendleft(reversed([item for item, _ in flying]))
+                    flying.clear()
+                    self._stop(kill=True)
+                    deaths += alone
+                    if deaths < MAX_DEATHS:
+                        continue
+                    result = lost(waiting.popleft(), _reason(error))
+                else:
+                    flying.popleft()
+                self._left -= 1
+                apart, deaths = max(0, apart - 1), 0
+                yield result
+        finally:
+            for _, future in flying:
+                future.cancel()
+
+    def _submit(
+        self, executor: Executor, task: Callable[[State, Item], Result], item: Item
+    ) -> Future[Result]:
+        if executor is not self._serial:
+            return executor.submit(processes.run_task, task, item)
+        start = time.perf_counter()
+        future = executor.submit(task, self._state, item)
+        self._seconds.append(time.perf_counter() - start)
+        return future
+
+    def _executor(self) -> Executor:
+        """This process, until the work left is worth starting others."""
+        if self._processes is None and self._count > 1 and self._is_worth_it():
+            self._processes = processes.start(self._count, self._state, self._before)
+        return self._processes or self._serial
+
+    def _is_worth_it(self) -> bool:
+        timed = self._seconds[-_TIMED:]
+        enough = not self._worth or len(timed) == _TIMED
+        return enough and self._left * sum(timed) / _TIMED >= self._worth
+
+    def _stop(self, kill: bool) -> None:
+        if self._processes is not None:
+            processes.stop(self._processes, kill)
+            self._processes = None
+
+
+def check_workers(count: int) -> int:
+    """A number of processes that work.
+
+    Raises:
+        InputError: it is none.
+    """
+    if count < 1:
+        raise InputError(f"{count} workers; accepted is a whole number of at least 1")
+    return count
+
+
+def _reason(error: BaseException) -> str:
+    said: Any = str(error).partition("\n")[0]
+    killed = " (out of memory?)" if "SIGKILL" in str(error) else ""
+    return f"the process that worked on it died {MAX_DEATHS} times{killed}: {said}"

@@ -1,0 +1,274 @@
+"""The driver of a search: the only one that proposes, stores, and writes the run folder."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from optuna.trial import FrozenTrial, TrialState
+
+from archscout import spaces
+from archscout.errors import InputError
+from archscout.execution import Workers, check_workers
+from archscout.runs.evaluator import Evaluations, Evaluator
+from archscout.runs.run import Run, address_of, open_study
+from archscout.runs.run_folder import STUDY, VOCABULARY, RunFolder
+from archscout.runs.search_settings import (
+    SAMPLERS,
+    Objective,
+    SearchSettings,
+    check_count,
+    parse_limit,
+    parse_objectives,
+)
+from archscout.runs.storage import check_storage, shown
+from archscout.runs.study import is_outside, result_of
+from archscout.scoring import Scorer, TextSource, resolve_scale
+from archscout.spaces.base import Scale, Space
+from archscout.text import Corpus, load_vocabulary
+from archscout.tracing.quantities import Objective as GradientObjective
+
+
+@dataclass
+class Progress:
+    """Where a search stands.
+
+    Attributes:
+        objective: the first one.
+        total: proposals to make.
+        done: proposals made.
+        best: the best value of the first objective so far, None before there is one.
+        distinct: architectures among the proposals.
+        outside: architectures outside the limits.
+        failed: architectures whose score is not finite.
+    """
+
+    objective: Objective
+    total: int
+    done: int = 0
+    best: float | None = None
+    distinct: int = 0
+    outside: int = 0
+    failed: int = 0
+    _seen: set[str] = field(default_factory=set, repr=False)
+
+    def add(self, trial: FrozenTrial) -> None:
+        """Count one more proposal."""
+        self.done += 1
+        if result_of(trial)["fingerprint"] in self._seen:
+            return
+        self._seen.add(result_of(trial)["fingerprint"])
+        self.distinct += 1
+        if is_outside(trial):
+            self.outside += 1
+        elif trial.state is not TrialState.COMPLETE:
+            self.failed += 1
+        elif self.best is None or (trial.values[0] - self.best) * self.objective.sign > 0:
+            self.best = trial.values[0]
+
+
+def search(
+    space: str | Space[Any],
+    text: TextSource = "python-docs",
+    metric: str | Iterable[str] | None = None,
+    *,
+    trials: int = 500,
+    seed: int = 0,
+    sampler: str = "nsga2",
+    population_size: int = 50,
+    max_parameters: float | str | None = None,
+    max_flops: float | str | None = None,
+    max_latency: float | str | None = None,
+    max_memory: float | str | None = None,
+    scale: str | Scale | None = None,
+    model_scale: str | Scale | None = None,
+    split: str | None = None,
+    vocabulary_limit: int | None = None,
+    minibatch_index: int = 0,
+    device: str = "cpu",
+    objective: GradientObjective | None = None,
+    tokenizer: str | None = None,
+    out: str | os.PathLike[str] | None = None,
+    storage: str | None = None,
+    resume: bool = False,
+    workers: int = 1,
+    on_progress: Callable[[Progress], None] | None = None,
+    on_warning: Callable[[str], None] | None = None,
+) -> Run:
+    """Search a space for the architectures with the best scores under limits on their costs.
+
+    The same arguments give the same result, whether or not the run was stopped on its way.
+
+    Args:
+        space: a space or its name.
+        text: a corpus, its name, a file, several files or a folder.
+        metric: what to improve, one or several of: metrics, and the costs `parameters`, `flops`,
+            `latency`, `memory`; a direction may follow, as in `parameters:max`. The space's
+            default metric if None.
+        trials: number of proposals.
+        seed: of proposals, weights and noise.
+        sampler: `nsga2` (evolution), `tpe` or `random`.
+        population_size: of NSGA-II.
+        max_parameters: upper limit, as a number or as in `10M`.
+        max_flops: upper limit per token.
+        max_latency: upper limit in milliseconds a step.
+        max_memory: upper limit in bytes, or as in `50MB`.
+        scale: at which networks are scored; the space's default for search if None.
+        model_scale: at which costs are taken and the winner is built; as `scale` if None.
+        split: of the corpus.
+        vocabulary_limit: size limit of the vocabulary.
+        minibatch_index: which minibatch of the text, from 0.
+        device: where networks are scored and latency is measured.
+        objective: what gradients are taken of: `sum`, `cotangent` or `loss`, see `Scorer`.
+        tokenizer: of encoders: a folder, or a name on the Hugging Face hub; by default one is
+            trained on the text.
+        out: the run folder; `runs/<space>-<text>-<seed>` by default.
+        storage: an Optuna storage address in place of the folder's own journal; one with a
+            password is to be given again on resuming, or by `ARCHSCOUT_STORAGE`.
+        resume: go on with the run that lies in the folder; `trials` may have grown.
+        workers: processes that score, once the work is worth their start; the result does not
+            depend on their number. Latency is measured in one.
+        on_progress: called after every proposal.
+        on_warning: called with what the user should know.
+
+    Raises:
+        InputError: an argument cannot be used, no sampled architecture meets a limit, the folder
+            holds another run, or a file or database cannot be written.
+    """
+    space = spaces.get(space) if isinstance(space, str) else space
+    limits = {
+        name: parse_limit(name, value)
+        for name, value in (
+            ("parameters", max_parameters),
+            ("flops", max_flops),
+            ("latency", max_latency),
+            ("memory", max_memory),
+        )
+        if value is not None
+    }
+    check_workers(workers)
+    if sampler not in SAMPLERS:
+        raise InputError(f"unknown sampler {sampler!r}; accepted: {', '.join(SAMPLERS)}")
+    objectives = parse_objectives(metric or space.default_metric, space.kind)
+    metrics = [o.request for o in objectives if o.request]
+    scorer = Scorer(
+        space,
+        text,
+        metrics or ["parameters"],
+        scale,
+        seed,
+        split,
+        vocabulary_limit,
+        minibatch_index,
+        device,
+        objective,
+        tokenizer,
+    )
+    model_scale = resolve_scale(space, model_scale) if model_scale else scorer.scale
+    settings = SearchSettings(
+        space=space.name,
+        text=_as_given(text),
+        objectives=[f"{o.name}:{o.direction[:3]}" for o in objectives],
+        limits=limits,
+        trials=check_count("trials", trials),
+        seed=seed,
+        sampler=sampler,
+        population_size=check_count("population_size", population_size, 2),
+        scale=vars(scorer.scale),
+        model_scale=vars(model_scale),
+        split=split,
+        vocabulary_limit=vocabulary_limit,
+        minibatch_index=minibatch_index,
+        device=device,
+        objective=scorer.objective,
+        tokenizer=_absolute(tokenizer) if tokenizer else None,
+    )
+    folder = RunFolder(out or Path("runs", f"{space.name}-{Path(scorer.corpus.name).stem}-{seed}"))
+    evaluator = Evaluator(scorer, model_scale, objectives, limits)
+    if resume and folder.exists:
+        _check_same(folder, settings, scorer, storage)
+    else:
+        folder.check_free()
+        if storage is not None:
+            check_storage(storage)
+        evaluator.check_limits(seed)
+    with folder.lock():
+        if not folder.exists:
+            text_information = {
+                "name": scorer.corpus.name,
+                "sha256": scorer.corpus.sha256,
+                "sources": list(scorer.corpus.sources),
+                "vocabulary_size": len(scorer.vocabulary),
+            }
+            folder.create(settings, text_information, storage, scorer.vocabulary)
+        elif trials > folder.read()["settings"].trials:
+            folder.update(settings=settings.model_dump())
+        return _search(folder, trials, evaluator, workers, storage, on_progress, on_warning)
+
+
+def _check_same(
+    folder: RunFolder, settings: SearchSettings, scorer: Scorer, storage: str | None
+) -> None:
+    """Make sure that the run in the folder may go on with these settings."""
+    information = folder.read()
+    before: SearchSettings = information["settings"]
+    if differences := before.differences(settings):
+        raise InputError(f"{folder} holds another run: {'; '.join(differences)}")
+    if information["text"]["sha256"] != scorer.corpus.sha256:
+        raise InputError(
+            f"the text {scorer.corpus.name!r} has changed since {folder} was started; "
+            "put it back, or start another run with --out"
+        )
+    if load_vocabulary(folder.path / VOCABULARY).tokens != scorer.vocabulary.tokens:
+        raise InputError(
+            f"the tokenizer makes other tokens than when {folder} was started; give it the "
+            "tokenizer of then, or start another run with --out"
+        )
+    kept = information["storage"]
+    if storage is not None and (kept is None or shown(storage) != shown(kept)):
+        raise InputError(f"{folder} keeps its study in {shown(kept) if kept else STUDY}")
+
+
+def _search(
+    folder: RunFolder,
+    trials: int,
+    evaluator: Evaluator,
+    workers: int,
+    storage: str | None,
+    on_progress: Callable[[Progress], None] | None,
+    on_warning: Callable[[str], None] | None,
+) -> Run:
+    run = Run(folder.path)
+    study = open_study(storage or address_of(folder, run.information), run, True, on_warning)
+    run.trials = study.trials
+    progress = Progress(run.objectives[0], trials)
+    for trial in study.trials:
+        progress.add(trial)
+    # Beside others on the same machine a network would seem slower.
+    count = 1 if evaluator.measures_latency else workers
+    try:
+        with Workers(evaluator, count, trials - progress.done) as pool:
+            evaluations = Evaluations(pool, evaluator, study.trials)
+            for trial in study.run(trials, evaluator.scorer.space.suggest, evaluations.of):
+                progress.add(trial)
+                if on_progress:
+                    on_progress(progress)
+    finally:
+        if run.trials:
+            run.save()
+    return run
+
+
+def _as_given(text: TextSource) -> list[str]:
+    if isinstance(text, Corpus):
+        return list(text.given or text.sources)
+    places = [text] if isinstance(text, str | os.PathLike) else text
+    return [_absolute(place) for place in places]
+
+
+def _absolute(place: str | os.PathLike[str]) -> str:
+    """A path as it is known from everywhere; a name as it is."""
+    return os.path.abspath(place) if os.path.exists(place) else os.fspath(place)

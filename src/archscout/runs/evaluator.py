@@ -1,0 +1,166 @@
+"""What becomes of proposals: costs, limits, scores."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
+from itertools import islice
+from typing import Any
+
+from optuna.trial import FrozenTrial
+
+from archscout.errors import InputError
+from archscout.execution import Workers
+from archscout.rounding import reproducible
+from archscout.runs import costs
+from archscout.runs.search_settings import Objective
+from archscout.runs.study import Evaluation, result_of
+from archscout.scoring import Scorer
+from archscout.threads import one_thread
+
+_PROBES = 100
+_SLOW_PROBES = 10
+
+
+class Evaluator:
+    """Turns architectures into evaluations; what workers are sent.
+
+    Args:
+        scorer: of the objectives' metrics.
+        model_scale: at which costs are taken.
+        objectives: of the search.
+        limits: cost to upper limit.
+    """
+
+    def __init__(
+        self,
+        scorer: Scorer,
+        model_scale: Any,
+        objectives: list[Objective],
+        limits: Mapping[str, float],
+    ) -> None:
+        self.scorer = scorer
+        self._model_scale = model_scale
+        self._objectives = objectives
+        self._limits = limits
+        wanted = [o.name for o in objectives if o.request is None]
+        self._costs = list(dict.fromkeys(["parameters", *limits, *wanted]))
+
+    @property
+    def measures_latency(self) -> bool:
+        """Whether an evaluation takes the time that networks need."""
+        return "latency" in self._costs
+
+    def check_limits(self, seed: int) -> None:
+        """Make sure that some sampled architecture meets the limits.
+
+        Raises:
+            InputError: none does; the message has the smallest costs seen.
+        """
+        if not self._limits:
+            return
+        probes = _SLOW_PROBES if self.measures_latency else _PROBES
+        seen: list[dict[str, float]] = []
+        for architecture in islice(self.scorer.space.samples(seed), probes):
+            found = self._measure(architecture)
+            if all(found[name] <= limit for name, limit in self._limits.items()):
+                return
+            seen.append(found)
+        smallest = "; ".join(
+            f"max_{name} is {limit:,g}, the smallest {name} seen is "
+            f"{min(found[name] for found in seen):,.6g}"
+            for name, limit in self._limits.items()
+        )
+        raise InputError(f"no architecture of {probes} sampled meets the limits: {smallest}")
+
+    def _measure(self, architecture: Any) -> dict[str, float]:
+        return costs.measure(
+            self.scorer.space,
+            architecture,
+            len(self.scorer.vocabulary),
+            self._model_scale,
+            self._costs,
+            self.scorer.device,
+        )
+
+    def evaluate(self, architecture: Any) -> Evaluation:
+        """What becomes of an architecture in its canonical form."""
+        found = self._measure(architecture)
+        scores: dict[str, float | None] = {}
+        seconds, problem = 0.0, None
+        # What is outside the limits is not scored: that is the point of having them.
+        within = all(found[name] <= limit for name, limit in self._limits.items())
+        if within and any(objective.request for objective in self._objectives):
+            with one_thread():  # more of them round otherwise
+                score = self.scorer.score(architecture)
+            scores, seconds, problem = score.to_dict()["scores"], score.seconds, score.problem
+        return self._evaluation(architecture, found, scores, seconds, problem)
+
+    def lost(self, architecture: Any, reason: str) -> Evaluation:
+        """What becomes of an architecture at which processes died."""
+        asked = [o.name for o in self._objectives if o.request]
+        scores = dict.fromkeys(asked)
+        return self._evaluation(architecture, self._measure(architecture), scores, 0.0, reason)
+
+    def _evaluation(
+        self,
+        architecture: Any,
+        found: dict[str, float],
+        scores: dict[str, float | None],
+        seconds: float,
+        problem: str | None,
+    ) -> Evaluation:
+        values = [
+            _compared(scores.get(o.name, -o.sign * math.inf)) if o.request else found[o.name]
+            for o in self._objectives
+        ]
+        return Evaluation(
+            values=None if None in values else [v for v in values if v is not None],
+            violations={name: found[name] / limit - 1 for name, limit in self._limits.items()},
+            result={
+                "architecture": self.scorer.space.to_dict(architecture),
+                "fingerprint": self.scorer.space.fingerprint(architecture),
+                "scores": scores,
+                "costs": found,
+                "seconds": seconds,
+                "problem": problem,
+            },
+        )
+
+
+class Evaluations:
+    """The evaluations of a run, of which none is made twice.
+
+    Args:
+        workers: that hold the evaluator.
+        evaluator: the same one.
+        trials: evaluated earlier.
+    """
+
+    def __init__(
+        self, workers: Workers[Evaluator], evaluator: Evaluator, trials: Iterable[FrozenTrial]
+    ) -> None:
+        self._workers, self._evaluator = workers, evaluator
+        self._known: dict[str, Evaluation] = {}
+        for trial in trials:
+            self._known.setdefault(result_of(trial)["fingerprint"], Evaluation.of(trial))
+
+    def of(self, architectures: Sequence[Any]) -> Iterator[Evaluation]:
+        """Those of proposals, in their order, as they come."""
+        space = self._evaluator.scorer.space
+        canonical = [space.canonical(architecture) for architecture in architectures]
+        marks = [space.fingerprint(architecture) for architecture in canonical]
+        by_mark = dict(zip(marks, canonical, strict=True))
+        new = [by_mark[mark] for mark in by_mark if mark not in self._known]
+        found = self._workers.map(Evaluator.evaluate, new, self._evaluator.lost)
+        with closing(found):
+            for mark in marks:
+                if mark not in self._known:
+                    self._known[mark] = next(found)
+                yield self._known[mark]
+
+
+def _compared(score: float | None) -> float | None:
+    """What the search compares of a score; None where it is not finite."""
+    return None if score is None else reproducible(score)

@@ -1,0 +1,75 @@
+"""Tasks in this process and in others: the same results, in order, whatever dies."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+import tasks
+from archscout import InputError
+from archscout.execution import Workers, check_workers
+
+
+def lost(item: int, reason: str) -> str:
+    return f"{item}: {reason}"
+
+
+@pytest.fixture(autouse=True)
+def driver(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DRIVER", str(os.getpid()))
+
+
+@pytest.mark.parametrize(("count", "elsewhere"), [(1, False), (2, True)])
+def test_results_come_in_order(count: int, elsewhere: bool) -> None:
+    with Workers(10, count, total=5, worth=0) as workers:
+        assert list(workers.map(tasks.scaled, range(5), lost)) == [
+            (10 * item, elsewhere) for item in range(5)
+        ]
+        # What starts last may end first.
+        assert list(workers.map(tasks.slow_first, range(4), lost)) == [0, 10, 20, 30]
+
+
+def test_processes_are_started_when_they_are_worth_it() -> None:
+    with Workers(1, 2, total=4, worth=30) as workers:
+        assert [there for _, there in workers.map(tasks.scaled, range(4), lost)] == [False] * 4
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such signal")
+def test_a_process_that_dies_costs_at_most_its_own_task(tmp_path: Path) -> None:
+    with Workers(tmp_path, 2, total=8, worth=0) as workers:
+        found = list(workers.map(tasks.deadly, range(8), lost))
+    assert found[:3] == [0, 1, 2] and found[4:] == [4, 5, 6, 7]
+    assert str(found[3]).startswith("3: the process that worked on it died 2 times")
+    assert (tmp_path / "0").read_text() == "x"
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_task_that_fails_is_told_after_those_before_it(count: int) -> None:
+    seen = []
+    with pytest.raises(ValueError, match="no 2"), Workers(1, count, 4, worth=0) as workers:
+        seen.extend(workers.map(tasks.failing, [0, 1], lost))
+        for result in workers.map(tasks.failing, [1, 2, 3], lost):
+            seen.append(result)
+    assert seen == [0, 1, 1]
+
+
+def test_what_a_worker_lacks_is_said() -> None:
+    with (
+        pytest.raises(InputError, match=r"a worker process lacks .*: no module named 'plugin'"),
+        Workers(tasks.Missing(), 2, 1, worth=0) as workers,
+    ):
+        list(workers.map(tasks.scaled, [1], lost))
+
+
+def test_a_stop_does_not_wait_for_what_is_not_begun() -> None:
+    with Workers(1, 1, 3) as workers:
+        results = workers.map(tasks.scaled, range(3), lost)
+        assert next(results)[0] == 0
+        results.close()
+
+
+def test_a_number_of_workers_is_positive() -> None:
+    assert check_workers(2) == 2
+    with pytest.raises(InputError, match="0 workers; accepted is a whole number of at least 1"):
+        check_workers(0)

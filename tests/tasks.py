@@ -1,0 +1,44 @@
+"""Tasks for worker processes, which import them by name."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+
+def scaled(state: int, item: int) -> tuple[int, bool]:
+    """The product, and whether another process made it."""
+    return state * item, os.environ.get("DRIVER") != str(os.getpid())
+
+
+def slow_first(state: int, item: int) -> int:
+    time.sleep(0.3 if item == 0 else 0)
+    return state * item
+
+
+def deadly(state: Path, item: int) -> int:
+    """Ends its process at 3 every time, and at 5 the first time."""
+    with (state / str(item)).open("a") as tries:
+        tries.write("x")
+    if item == 3 or (item == 5 and (state / "5").stat().st_size == 1):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return item
+
+
+def failing(state: int, item: int) -> int:
+    if item == 2:
+        raise ValueError(f"no {item}")
+    return item
+
+
+class Missing:
+    """A state that only its own process can load."""
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return (_load, (str(os.getpid()),))
+
+
+def _load(process: str) -> object:
+    if process != str(os.getpid()):
+        raise ModuleNotFoundError("no module named 'plugin'")
+    return Missing()
