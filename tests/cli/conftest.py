@@ -1,8 +1,10 @@
 """The program, called as a user calls it."""
 
+import io
 import random
 import sys
 from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,6 +53,24 @@ def archscout(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str
         printed = capsys.readouterr()
         code = ended.value.code
         return Result(code if isinstance(code, int) else int(bool(code)), printed.out, printed.err)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def called() -> Program:
+    """The program as above, for what several tests read; it prints 80 columns wide."""
+
+    def run(*arguments: object) -> Result:
+        out, err = io.StringIO(), io.StringIO()
+        with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as ended:
+            patch.setattr(sys, "argv", ["archscout", *map(str, arguments)])
+            patch.setattr(output.console, "width", 80)
+            with redirect_stdout(out), redirect_stderr(err):
+                main()
+        code = ended.value.code
+        code = code if isinstance(code, int) else int(bool(code))
+        return Result(code, out.getvalue(), err.getvalue())
 
     return run
 
