@@ -3,13 +3,14 @@
 import io
 import random
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from archscout.analysis import document
 from archscout.cli import output
 from archscout.cli.main import main
 
@@ -73,6 +74,17 @@ def called() -> Program:
         return Result(code, out.getvalue(), err.getvalue())
 
     return run
+
+
+@pytest.fixture(scope="module")
+def plain_pictures() -> Iterator[None]:
+    """Pages without rendered figures, which take most of a page's time.
+
+    The figures and the pages of each room have tests of their own.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(document, "_rendered", lambda figure, form: form.encode())
+        yield
 
 
 @pytest.fixture(params=[80, 200])

@@ -10,6 +10,8 @@ import pytest
 
 from archscout.discovering import breeding
 
+pytestmark = pytest.mark.usefixtures("plain_pictures")
+
 
 def run(archscout, tiny, tmp_path, *arguments):
     return archscout(

@@ -13,6 +13,7 @@ def data(tmp_path_factory):
     return str(made_up.recurrent_data(tmp_path_factory.mktemp("data"), count=8))
 
 
+pytestmark = pytest.mark.usefixtures("plain_pictures")
 SMALL = ("--batch-size", "4", "--sequence-length", "12")
 
 
