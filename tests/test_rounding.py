@@ -20,6 +20,7 @@ from archscout.text import Corpus
 from archscout.tracing import Trace, trace
 from processors import PROCESSORS, environment
 from scores_by_processor import CELLS, STILL
+from scores_by_processor import scores as scores_here
 from small_networks import NETWORKS
 
 pytestmark = pytest.mark.slow
@@ -34,6 +35,13 @@ DIFFERENCES = {
 
 @cache
 def scores(processor: str) -> dict[str, dict[str, float]]:
+    if processor == "this one":
+        before = torch.get_num_threads()
+        torch.set_num_threads(1)
+        try:
+            return scores_here()
+        finally:
+            torch.set_num_threads(before)
     found = subprocess.run(
         [sys.executable, str(Path(__file__).with_name("scores_by_processor.py"))],
         env=environment(processor),

@@ -235,7 +235,7 @@ def test_metrics_are_scored_where_they_are_defined(two, text, tmp_path):
         ({"device": "no such device"}, "device 'no such device'"),
         ({"seed": -1}, "seed is -1"),
         ({"workers": 0}, "workers is 0"),
-        ({"minibatches": 10**6}, "minibatch"),
+        ({"minibatches": 10**4}, "minibatch"),
     ],
 )
 def test_bad_settings_claim_no_folder(two, text, tmp_path, settings, message):

@@ -1,13 +1,16 @@
 """The program, called as a user calls it."""
 
+import io
 import random
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from archscout.analysis import document
 from archscout.cli import output
 from archscout.cli.main import main
 
@@ -53,6 +56,35 @@ def archscout(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str
         return Result(code if isinstance(code, int) else int(bool(code)), printed.out, printed.err)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def called() -> Program:
+    """The program as above, for what several tests read; it prints 80 columns wide."""
+
+    def run(*arguments: object) -> Result:
+        out, err = io.StringIO(), io.StringIO()
+        with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as ended:
+            patch.setattr(sys, "argv", ["archscout", *map(str, arguments)])
+            patch.setattr(output.console, "width", 80)
+            with redirect_stdout(out), redirect_stderr(err):
+                main()
+        code = ended.value.code
+        code = code if isinstance(code, int) else int(bool(code))
+        return Result(code, out.getvalue(), err.getvalue())
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def plain_pictures() -> Iterator[None]:
+    """Pages without rendered figures, which take most of a page's time.
+
+    The figures and the pages of each room have tests of their own.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(document, "_rendered", lambda figure, form: form.encode())
+        yield
 
 
 @pytest.fixture(params=[80, 200])

@@ -10,6 +10,7 @@ import pytest
 import made_up
 from archscout.paper import audit as room
 
+pytestmark = pytest.mark.usefixtures("plain_pictures")
 Program = Callable[..., Any]
 
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 
 import pytest
 
 from archscout.metric_search import breeding
+
+pytestmark = pytest.mark.usefixtures("plain_pictures")
 
 
 def run(archscout, tiny, tmp_path, *arguments):
@@ -18,8 +21,17 @@ def run(archscout, tiny, tmp_path, *arguments):
     )
 
 
-def test_a_table_a_verdict_and_a_page(archscout, tiny, tmp_path):
-    result = run(archscout, tiny, tmp_path, "--against", "l2_norm, parameters")
+@pytest.fixture(scope="module")
+def whole(called, tiny, tmp_path_factory):
+    """A folder that tests only read, and what was printed."""
+    folder = tmp_path_factory.mktemp("whole")
+    return folder / "out", run(called, tiny, folder, "--json")
+
+
+def test_a_table_a_verdict_and_a_page(archscout, whole, tiny, tmp_path):
+    shutil.copytree(whole[0], tmp_path / "out")
+    (tmp_path / "out" / "index.html").unlink()
+    result = run(archscout, tiny, tmp_path, "--against", "l2_norm, parameters", "--resume")
     assert result.code == 0
     assert result.lines[0].startswith("formula:")
     for text in ("breeding", "choosing", "judging", "the formula", "l2_norm", "parameters"):
@@ -29,8 +41,9 @@ def test_a_table_a_verdict_and_a_page(archscout, tiny, tmp_path):
     assert (tmp_path / "out" / "formulas.csv").exists()
 
 
-def test_json_resumed_is_the_same(archscout, tiny, tmp_path):
-    first = run(archscout, tiny, tmp_path, "--json")
+def test_json_resumed_is_the_same(archscout, whole, tiny, tmp_path):
+    first = whole[1]
+    shutil.copytree(whole[0], tmp_path / "out")
     refused = run(archscout, tiny, tmp_path)
     assert refused.code == 2
     assert "--resume" in refused.err
@@ -45,8 +58,7 @@ def test_json_resumed_is_the_same(archscout, tiny, tmp_path):
     assert document["metric"] in json.loads(scored.out)["scores"]
 
 
-def test_ctrl_c_says_how_to_go_on(archscout, tiny, tmp_path, monkeypatch):
-    whole = run(archscout, tiny, tmp_path / "whole", "--json")
+def test_ctrl_c_says_how_to_go_on(archscout, whole, tiny, tmp_path, monkeypatch):
     rate = breeding.rate
     rated = []
 
@@ -63,7 +75,7 @@ def test_ctrl_c_says_how_to_go_on(archscout, tiny, tmp_path, monkeypatch):
     assert "--resume" in stopped.err
     monkeypatch.undo()
     again = run(archscout, tiny, tmp_path, "--json", "--resume")
-    assert json.loads(again.out) == json.loads(whole.out)
+    assert json.loads(again.out) == json.loads(whole[1].out)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,5 @@
 """`archscout` with the FlexiBERT space."""
 
-import contextlib
 import csv
 import io
 import json
@@ -14,7 +13,6 @@ from typing import Any
 import pytest
 
 from archscout import score as score_directly
-from archscout.cli.main import main
 from archscout.metrics import available
 from archscout.runs import Run
 from archscout.spaces import EncoderGenotype, FlexibertSpace
@@ -379,27 +377,20 @@ def test_what_only_encoders_have_is_refused_for_recurrent_cells(
 # search, report and export
 
 
-def call(*arguments: object) -> str:
-    """What the program prints, where a fixture of a wider scope calls it."""
-    printed = io.StringIO()
-    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(printed):
-        patch.setattr(sys, "argv", ["archscout", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-    assert not ended.value.code
-    return printed.getvalue()
-
-
 def search_command(words: Path, out: Path, *more: object) -> list[object]:
     usual = ["-m", "head_confidence", "-m", "parameters", "--trials", 6, "--population-size", 3]
     return ["search", "flexibert", "--text", words, *TINY, *usual, "--out", out, *more]
 
 
 @pytest.fixture(scope="module")
-def finished(words: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+def finished(
+    called: Program, words: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, str]:
     """A run that tests only read, and what the program printed."""
     out = tmp_path_factory.mktemp("finished") / "run"
-    return out, call(*search_command(words, out))
+    result = called(*search_command(words, out))
+    assert result.code == 0
+    return out, result.out
 
 
 def test_a_search_for_encoders_leaves_a_run_with_report_and_model(

@@ -1,6 +1,7 @@
 """`archscout evaluate` as a user meets it."""
 
 import json
+import shutil
 
 import pytest
 
@@ -12,11 +13,22 @@ def data(tmp_path_factory):
     return str(made_up.recurrent_data(tmp_path_factory.mktemp("data"), count=8))
 
 
+pytestmark = pytest.mark.usefixtures("plain_pictures")
+SMALL = ("--batch-size", "4", "--sequence-length", "12")
+
+
 def run(archscout, data, tmp_path, *arguments):
     return archscout(
         *("evaluate", "nas-bench-nlp", "--data-dir", data, "--out", str(tmp_path / "out")),
-        *("--metrics", "hidden_covariance", "--resamples", "50", *arguments),
+        *("--metrics", "hidden_covariance", "--resamples", "50", *SMALL, *arguments),
     )
+
+
+@pytest.fixture(scope="module")
+def whole(called, data, tmp_path_factory):
+    """A folder that tests only read, and what was printed."""
+    folder = tmp_path_factory.mktemp("whole")
+    return folder / "out", run(called, data, folder, "--json")
 
 
 def test_a_table_a_page_and_what_the_data_is(archscout, data, tmp_path):
@@ -27,21 +39,22 @@ def test_a_table_a_page_and_what_the_data_is(archscout, data, tmp_path):
     assert (tmp_path / "out" / "index.html").exists()
 
 
-def test_json_has_every_statistic(archscout, data, tmp_path):
-    result = run(archscout, data, tmp_path, "--json")
-    rows = {row["metric"]: row for row in json.loads(result.out)}
+def test_json_has_every_statistic(whole):
+    rows = {row["metric"]: row for row in json.loads(whole[1].out)}
     assert rows["hidden_covariance[1]"]["n"] == 7
     low, value, high = (rows["parameters"][f"kendall{end}"] for end in ("_low", "", "_high"))
     assert low <= value <= high
 
 
-def test_resuming_scores_nothing_twice(archscout, data, tmp_path):
-    first = run(archscout, data, tmp_path, "--json")
+def test_resuming_scores_nothing_twice(archscout, data, whole, tmp_path):
+    shutil.copytree(whole[0], tmp_path / "out")
     refused = run(archscout, data, tmp_path)
     assert refused.code == 2
     assert "--resume" in refused.err
     again = run(archscout, data, tmp_path, "--json", "--resume")
-    assert json.loads(again.out) == json.loads(first.out)
+    assert json.loads(again.out) == json.loads(whole[1].out)
+    scores = [(folder / "scores.jsonl").read_bytes() for folder in (whole[0], tmp_path / "out")]
+    assert scores[0] == scores[1]
 
 
 def test_an_ablation_takes_ten_draws(archscout, data, tmp_path):

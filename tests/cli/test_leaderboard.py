@@ -9,6 +9,7 @@ import pytest
 from archscout.analysis.leaderboard import holding
 from archscout.cli.leaderboard import _blocks
 
+pytestmark = pytest.mark.usefixtures("plain_pictures")
 QUICK = (
     *("--metrics", "l2_norm,hidden_covariance[1]", "--limit", "8", "--timed", "1"),
     *("--orders", "20", "--resamples", "20"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from archscout.errors import InputError
 from archscout.metrics import registry
 from archscout.predictors import estimators
 
+FEW_TREES = {"n_estimators": 5, "min_samples_leaf": 3}
 FAST = ("--metrics", "parameters,l2_norm", "--text", "python-docs", "--resamples", 50)
 
 
@@ -25,21 +27,34 @@ def data(tmp_path_factory):
     return made_up.recurrent_data(tmp_path_factory.mktemp("data"), count=33)
 
 
+@pytest.fixture(scope="module")
+def whole(called, data, tmp_path_factory):
+    """A folder with a ranker and what it was fitted on, and what was printed."""
+    folder = tmp_path_factory.mktemp("fitted")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setattr(estimators, "_TREES", FEW_TREES)
+        command = ("fit", "nas-bench-nlp", *FAST, "--out", "a.ranker", "--data-dir", data)
+        done = called("ranker", *command)
+    assert done.code == 0, done.err
+    return folder, done
+
+
 @pytest.fixture
 def run(archscout, data, tmp_path, monkeypatch):
     """`archscout ranker` in a folder of its own, with few trees."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(estimators, "_TREES", {"n_estimators": 5, "min_samples_leaf": 3})
+    monkeypatch.setattr(estimators, "_TREES", FEW_TREES)
     return lambda command, *arguments: archscout(
         "ranker", command, *arguments, *(() if command == "score" else ("--data-dir", data))
     )
 
 
 @pytest.fixture
-def fitted(run, tmp_path):
-    done = run("fit", "nas-bench-nlp", *FAST, "--out", "a.ranker")
-    assert done.code == 0, done.err
-    return done
+def fitted(whole, tmp_path):
+    """What was printed; the folder's files are here, to be changed."""
+    shutil.copytree(whole[0], tmp_path, dirs_exist_ok=True)
+    return whole[1]
 
 
 def test_fit_judge_and_score(run, fitted, archscout, tmp_path):

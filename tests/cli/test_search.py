@@ -256,23 +256,27 @@ def test_several_objectives_have_a_front(
     assert [o.name for o in run.objectives] == ["hidden_covariance[1]", "parameters", "latency"]
 
 
+@pytest.fixture(scope="module")
+def limited(
+    called: Program, words: Path, tiny: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Any, ...]:
+    """The command of a run in which every cost has a limit, which has ended."""
+    limits = [f"--max-{c}={n}" for c, n in zip(COSTS, ("9G", "9G", "9000ms", "9GB"), strict=True)]
+    command = arguments(words, tiny, tmp_path_factory.mktemp("limited") / "run")
+    assert called(*command, *limits, "-m", "jacobian_cosine").code == 0
+    return (*command, *limits, "-m", "jacobian_cosine")
+
+
 @pytest.mark.parametrize("columns", [60, 80, 200])
 def test_no_number_of_the_ranking_is_cut(
-    columns: int,
-    archscout: Program,
-    words: Path,
-    tiny: tuple[str, ...],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    columns: int, archscout: Program, limited: tuple[Any, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(output.console, "width", columns)
-    limits = [f"--max-{c}={n}" for c, n in zip(COSTS, ("9G", "9G", "9000ms", "9GB"), strict=True)]
-    command = arguments(words, tiny, tmp_path / "run")
-    result = archscout(*command, *limits, "-m", "jacobian_cosine")
+    result = archscout(*limited, "--resume")
     assert result.code == 0
     assert all(len(line) <= columns for line in result.out.splitlines()[:-3])
     printed = result.out.replace("│", " ").split()
-    table = Run(tmp_path / "run").table
+    table = Run(limited[limited.index("--out") + 1]).table
     ranked = table[table["front"].notna()]
     assert len(ranked) > 1
     for _, row in ranked.iterrows():
@@ -496,13 +500,29 @@ def instant(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return done
 
 
+@pytest.fixture(scope="module")
+def proven(
+    called: Program, words: Path, tiny: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, Any]:
+    """A run whose best candidate and a random one are trained, and what was printed."""
+    out = tmp_path_factory.mktemp("proven") / "run"
+    return out, called(*arguments(words, tiny, out), "--train-top", 1, *PROVE)
+
+
 @pytest.mark.slow
 def test_the_best_and_random_ones_are_trained_and_the_winner_handed_over(
-    archscout: Program, words: Path, tiny: tuple[str, ...], tmp_path: Path, width: int
+    archscout: Program,
+    proven: tuple[Path, Any],
+    words: Path,
+    tiny: tuple[str, ...],
+    tmp_path: Path,
+    width: int,
 ) -> None:
-    out = tmp_path / "run"
+    out, result = tmp_path / "run", proven[1]
+    shutil.copytree(proven[0], out)
     command = (*arguments(words, tiny, out), "--train-top", 1, *PROVE)
-    result = archscout(*command)
+    if width != 80:
+        result = archscout(*command, "--resume")
     assert result.code == 0 and result.err == ""
     document = json.loads((out / "trained.json").read_text())
     assert document["top"][0]["fingerprint"] == Run(out).best.fingerprint

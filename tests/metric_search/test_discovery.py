@@ -171,26 +171,28 @@ def test_a_torn_line_is_bred_again_and_no_network_traced_twice(run, whole, tmp_p
 
 
 KILLED = """
-import sys, pathlib
+import sys
 from archscout.metric_search import discover
 from archscout.spaces import RecurrentSpace
 scale = RecurrentSpace.scales["fast"].resized(
     embedding_size=6, hidden_size=7, batch_size=3, sequence_length=5, num_layers=2
 )
-discover("archscout-mini-rnn", out=sys.argv[1], scale=scale, generations=int(sys.argv[2]),
-         population=8, resamples=50, quantities=["hidden_states", "parameters"],
-         resume=sys.argv[3] == "resume")
+discover("archscout-mini-rnn", out=sys.argv[1], scale=scale, generations=50, population=8,
+         resamples=50, quantities=["hidden_states", "parameters"])
 """
 
 
 @pytest.mark.slow
-def test_a_killed_run_goes_on(tmp_path):
-    def start(out: str, *arguments: str) -> subprocess.Popen[bytes]:
-        environment = os.environ | {"OMP_NUM_THREADS": "1"}
-        command = [sys.executable, "-c", KILLED, str(tmp_path / out), *arguments]
-        return subprocess.Popen(command, env=environment)
+def test_a_killed_run_goes_on(scale, tmp_path):
+    def here(out: str, generations: int, **more: bool) -> None:
+        quantities = ["hidden_states", "parameters"]
+        settings = {"population": 8, "resamples": 50, "quantities": quantities, "scale": scale}
+        out = tmp_path / out
+        discover("archscout-mini-rnn", out=out, generations=generations, **settings, **more)
 
-    killed = start("killed", "50", "begin")
+    command = [sys.executable, "-c", KILLED, str(tmp_path / "killed")]
+    environment = os.environ | {"OMP_NUM_THREADS": str(torch.get_num_threads())}
+    killed = subprocess.Popen(command, env=environment)
     path = tmp_path / "killed" / GENERATIONS
     deadline = time.monotonic() + 120
     while not path.exists() or path.read_bytes().count(b"\n") < 2:
@@ -199,9 +201,8 @@ def test_a_killed_run_goes_on(tmp_path):
     killed.send_signal(signal.SIGKILL)
     killed.wait()
     bred = path.read_bytes().count(b"\n")
-    generations_wanted = str(bred + 2)
-    assert start("killed", generations_wanted, "resume").wait() == 0
-    assert start("whole", generations_wanted, "begin").wait() == 0
+    here("killed", bred + 2, resume=True)
+    here("whole", bred + 2)
     assert path.read_bytes() == (tmp_path / "whole" / GENERATIONS).read_bytes()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import subprocess
 import sys
@@ -87,7 +88,7 @@ def test_every_process_draws_the_same():
             [sys.executable, "-c", padding + PROGRAM],
             capture_output=True,
             check=True,
-            env={"PYTHONHASHSEED": str(seed), "OMP_NUM_THREADS": "1"},
+            env=os.environ | {"PYTHONHASHSEED": str(seed), "OMP_NUM_THREADS": "1"},
         ).stdout
         for seed, padding in ((1, ""), (2, "kept = [object() for _ in range(99999)]\n"))
     ]

@@ -1,6 +1,7 @@
 """The proxies of AZ-NAS against numpy, on states written by hand and on small networks."""
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -183,10 +184,10 @@ def test_vanishing_gradients_are_far_from_best_and_exploding_ones_have_none() ->
 
 
 @pytest.mark.parametrize("name", ["rnn", "flexibert"])
-def test_all_four_of_a_space(name: str) -> None:
+def test_all_four_of_a_space(name: str, text: Path) -> None:
     space = archscout.spaces.get(name)
     names = ["az_expressivity", "az_progressivity", "az_trainability", "az_complexity", "flops"]
-    score = archscout.Scorer(space, metrics=names).score(space.sample(1))
+    score = archscout.Scorer(space, text, metrics=names).score(space.sample(1))
     assert score.problem is None
     assert score["az_complexity"] == score["flops"]
     assert score["az_trainability"] <= 0

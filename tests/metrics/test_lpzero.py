@@ -1,6 +1,7 @@
 """LPZero's proxy against transformers whose first projections are known."""
 
 import math
+from pathlib import Path
 
 import pytest
 import torch
@@ -76,9 +77,11 @@ def test_layers_that_share_their_weights_count_each() -> None:
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_of_an_encoder_it_reads_queries_and_the_inputs_of_linear_transforms(seed: int) -> None:
+def test_of_an_encoder_it_reads_queries_and_the_inputs_of_linear_transforms(
+    seed: int, text: Path
+) -> None:
     space = archscout.spaces.FlexibertSpace()
-    scorer = archscout.Scorer(space, metrics=["lpzero"])
+    scorer = archscout.Scorer(space, text, metrics=["lpzero"])
     genotype = space.sample(seed)
     network = space.build(genotype, len(scorer.vocabulary), scorer.scale, 0).eval()
     squares: list[float] = []

@@ -1,6 +1,7 @@
 """MeCo against numpy, on activations whose correlations are known and on small networks."""
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -90,9 +91,9 @@ def test_of_a_module() -> None:
 
 
 @pytest.mark.parametrize("name", ["rnn", "flexibert"])
-def test_of_a_space(name: str) -> None:
+def test_of_a_space(name: str, text: Path) -> None:
     space = archscout.spaces.get(name)
-    scorer = archscout.Scorer(space, metrics=["meco", "meco_opt"])
+    scorer = archscout.Scorer(space, text, metrics=["meco", "meco_opt"])
     score = scorer.score(space.sample(1))
     assert score.problem is None
     assert score["meco"] >= 0 and score["meco_opt"] > 0

@@ -1,6 +1,7 @@
 """NASWOT on codes written by hand and on networks whose activations are known."""
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -47,9 +48,9 @@ def test_only_signs_matter_and_the_order_of_units_does_not() -> None:
     assert naswot(of(outputs[..., torch.randperm(7)])) == pytest.approx(score)
 
 
-def test_of_a_recurrent_network_it_is_activation_distance() -> None:
+def test_of_a_recurrent_network_it_is_activation_distance(text: Path) -> None:
     space = archscout.spaces.RecurrentSpace()
-    scorer = archscout.Scorer(space, metrics=["naswot", "activation_distance"])
+    scorer = archscout.Scorer(space, text, metrics=["naswot", "activation_distance"])
     score = scorer.score(space.sample(3))
     assert score["naswot"] == score["activation_distance"]
 

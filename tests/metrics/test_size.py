@@ -1,5 +1,7 @@
 """Sizes: what a network's shape alone says."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from torch import nn
@@ -26,9 +28,9 @@ def test_they_are_the_traces_and_their_products() -> None:
     assert depth_squared_times_width(trace) == 4096
 
 
-def test_of_an_encoder_they_are_layers_and_hidden_size() -> None:
+def test_of_an_encoder_they_are_layers_and_hidden_size(text: Path) -> None:
     space = archscout.spaces.FlexibertSpace()
-    scorer = archscout.Scorer(space, metrics=NAMES)
+    scorer = archscout.Scorer(space, text, metrics=NAMES)
     for seed in range(4):
         genotype = space.sample(seed)
         score = scorer.score(genotype)
@@ -37,11 +39,11 @@ def test_of_an_encoder_they_are_layers_and_hidden_size() -> None:
         assert score["depth_squared_times_width"] == score["depth"] * score["depth_times_width"]
 
 
-def test_neither_weights_nor_text_matter() -> None:
+def test_neither_weights_nor_text_matter(text: Path) -> None:
     space = archscout.spaces.RecurrentSpace()
     cell = space.sample(2)
-    one = archscout.Scorer(space, metrics=NAMES, seed=0).score(cell)
-    other = archscout.Scorer(space, metrics=NAMES, seed=5, minibatch_index=1).score(cell)
+    one = archscout.Scorer(space, text, metrics=NAMES, seed=0).score(cell)
+    other = archscout.Scorer(space, text, metrics=NAMES, seed=5, minibatch_index=1).score(cell)
     assert one.scores == other.scores
     assert all(value > 0 for value in one.scores.values())
 

@@ -1,6 +1,7 @@
 """W-PCA against numpy, on activations of known rank and on small networks."""
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -91,9 +92,9 @@ def test_of_a_transformer_it_reads_what_feed_forward_activations_are_applied_to(
 
 
 @pytest.mark.parametrize("name", ["rnn", "flexibert"])
-def test_of_a_space(name: str) -> None:
+def test_of_a_space(name: str, text: Path) -> None:
     space = archscout.spaces.get(name)
-    score = archscout.Scorer(space, metrics=["w_pca", "vanilla_pca"]).score(space.sample(1))
+    score = archscout.Scorer(space, text, metrics=["w_pca", "vanilla_pca"]).score(space.sample(1))
     assert score.problem is None
     assert score["vanilla_pca"] >= 1 and score["w_pca"] > score["vanilla_pca"]
 

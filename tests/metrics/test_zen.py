@@ -1,6 +1,7 @@
 """Zen-score on outputs written by hand and on networks whose differences are known."""
 
 import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -88,9 +89,9 @@ def test_a_dead_network_has_none() -> None:
 
 
 @pytest.mark.parametrize("name", ["rnn", "flexibert"])
-def test_of_a_space(name: str) -> None:
+def test_of_a_space(name: str, text: Path) -> None:
     space = archscout.spaces.get(name)
-    scorer = archscout.Scorer(space, metrics=["zen_score"])
+    scorer = archscout.Scorer(space, text, metrics=["zen_score"])
     scores = [scorer.score(space.sample(seed))["zen_score"] for seed in range(3)]
     assert all(map(math.isfinite, scores)) and len(set(scores)) == 3
 

@@ -1,6 +1,7 @@
 """ZeroLM's capacities against numpy's singular values of a model's weights."""
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -44,9 +45,9 @@ def test_each_block_is_the_mean_of_its_squared_singular_values() -> None:
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_of_an_encoder(seed: int) -> None:
+def test_of_an_encoder(seed: int, text: Path) -> None:
     space = archscout.spaces.FlexibertSpace()
-    scorer = archscout.Scorer(space, metrics=NAMES)
+    scorer = archscout.Scorer(space, text, metrics=NAMES)
     genotype = space.sample(seed)
     network = space.build(genotype, len(scorer.vocabulary), scorer.scale, 0)
     # A depthwise or pointwise convolution is no linear map.

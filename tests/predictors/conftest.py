@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,9 +19,11 @@ from archscout.predictors import estimators
 Planted = Callable[..., Evaluation]
 
 
-@pytest.fixture(autouse=True)
-def _few_trees(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(estimators, "_TREES", {"n_estimators": 10, "min_samples_leaf": 3})
+@pytest.fixture(scope="module", autouse=True)
+def _few_trees() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(estimators, "_TREES", {"n_estimators": 10, "min_samples_leaf": 3})
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -33,12 +34,14 @@ def samples() -> Mapping[str, list[Any]]:
     }
 
 
-@pytest.fixture
-def planted(samples: Mapping[str, list[Any]], tmp_path: Path) -> Planted:
+@pytest.fixture(scope="session")
+def planted(samples: Mapping[str, list[Any]], tmp_path_factory: pytest.TempPathFactory) -> Planted:
     """An evaluation of `len(results)` architectures of a space, from the `first` of its sample.
 
     `scores` is a column each, or (n, draws) for several draws; changes are of the settings.
     """
+
+    folder = tmp_path_factory.mktemp("planted")
 
     def make(
         scores: Mapping[str, Any],
@@ -92,13 +95,13 @@ def planted(samples: Mapping[str, list[Any]], tmp_path: Path) -> Planted:
             EvaluationSettings(**(settings | changes)),
             pd.DataFrame(rows),
             dict.fromkeys(columns, True),
-            tmp_path,
+            folder,
         )
 
     return make
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def noisy(planted: Planted) -> Planted:
     """An evaluation whose losses follow the first two of three metrics, but for some noise."""
 

@@ -36,18 +36,22 @@ def rewrite(path, **changed):
             archive.writestr(name, content)
 
 
-def fitted(noisy, estimator):
+@pytest.fixture(scope="module")
+def information(noisy):
+    return fit(noisy(40)).information
+
+
+def fitted(noisy, information, estimator):
     """A ranker of that estimator, whichever was the best."""
     done = noisy(40)
-    information = fit(done).information
     found = examples([done], list(information.features.finite))
     model = fit_model(estimator, found, 0)
     return Ranker(information.model_copy(update={"estimator": estimator}), model.regressor)
 
 
 @pytest.mark.parametrize("estimator", CANDIDATES)
-def test_a_loaded_ranker_predicts_the_same(noisy, estimator, tmp_path):
-    ranker = fitted(noisy, estimator)
+def test_a_loaded_ranker_predicts_the_same(noisy, information, estimator, tmp_path):
+    ranker = fitted(noisy, information, estimator)
     ranker.save(tmp_path / "a.ranker")
     loaded = Ranker.load(tmp_path / "a.ranker")
     judged = noisy(40, seed=1, first=40)
@@ -78,9 +82,9 @@ def test_the_file_says_what_it_was_fitted_on(noisy, tmp_path):
 
 
 @pytest.fixture
-def saved(noisy, tmp_path):
+def saved(noisy, information, tmp_path):
     path = tmp_path / "a.ranker"
-    fitted(noisy, "ridge").save(path)
+    fitted(noisy, information, "ridge").save(path)
     return path
 
 
@@ -212,9 +216,9 @@ class _Runs:
 
 
 @pytest.mark.parametrize("name", ["random_forest", "extra_trees"])
-def test_trees_whose_links_lead_astray(noisy, name, tmp_path):
+def test_trees_whose_links_lead_astray(noisy, information, name, tmp_path):
     path = tmp_path / "a.ranker"
-    ranker = fitted(noisy, name)
+    ranker = fitted(noisy, information, name)
     tree = ranker._regressor.estimators_[3].tree_
     for array, value, message in (
         ("children_left", 10**6, "links lead out of it"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,7 @@ from archscout.training import Trained, train
 from training_runs import SCALE, SETTINGS, TrainSmall
 
 
-@pytest.fixture
-def train_small(words: Path, tmp_path: Path) -> TrainSmall:
-    """Train a small LSTM; settings may be changed by name."""
-
+def _trainer(words: Path, folder: Path) -> TrainSmall:
     def run(
         out: str = "training",
         architecture: str = "lstm",
@@ -29,7 +27,7 @@ def train_small(words: Path, tmp_path: Path) -> TrainSmall:
             architecture,
             text or words,
             SETTINGS.resized(**changes),
-            tmp_path / out,
+            folder / out,
             scale=SCALE,
             seed=seed,
             resume=resume,
@@ -38,3 +36,16 @@ def train_small(words: Path, tmp_path: Path) -> TrainSmall:
         )
 
     return run
+
+
+@pytest.fixture
+def train_small(words: Path, tmp_path: Path) -> TrainSmall:
+    """Train a small LSTM; settings may be changed by name."""
+    return _trainer(words, tmp_path)
+
+
+@pytest.fixture(scope="module")
+def whole_small(words: Path, tmp_path_factory: pytest.TempPathFactory) -> TrainSmall:
+    """The same, never interrupted, for tests that only read what it gives."""
+    folder = tmp_path_factory.mktemp
+    return cache(lambda **changes: _trainer(words, folder("whole"))(**changes))

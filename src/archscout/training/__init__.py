@@ -2,7 +2,7 @@
 
 >>> import tempfile
 >>> from archscout.training import preset, train
->>> settings = preset("quick").resized(epochs=1, batch_size=10, evaluation_batch_size=5)
+>>> settings = preset("quick").resized(epochs=1, batch_size=100, evaluation_batch_size=20)
 >>> with tempfile.TemporaryDirectory() as folder:
 ...     trained = train("rnn", "rnn", "python-docs", settings, folder, vocabulary_limit=50)
 >>> trained.best_epoch, sorted(trained.losses)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,7 @@ def pieces(words: Path) -> WordPiece:
     return WordPiece.train(load_corpus(words), 40)
 
 
-@pytest.fixture
-def pretrain_small(words: Path, tmp_path: Path) -> PretrainSmall:
-    """Pretrain a small encoder; settings may be changed by name."""
-
+def _pretrainer(words: Path, folder: Path) -> PretrainSmall:
     def run(
         out: str = "training",
         architecture: Any = ENCODER,
@@ -36,7 +34,7 @@ def pretrain_small(words: Path, tmp_path: Path) -> PretrainSmall:
             architecture,
             text or words,
             SETTINGS.resized(**changes),
-            tmp_path / out,
+            folder / out,
             scale=scale,
             seed=seed,
             vocabulary_limit=None if tokenizer else 40,
@@ -46,3 +44,16 @@ def pretrain_small(words: Path, tmp_path: Path) -> PretrainSmall:
         )
 
     return run
+
+
+@pytest.fixture
+def pretrain_small(words: Path, tmp_path: Path) -> PretrainSmall:
+    """Pretrain a small encoder; settings may be changed by name."""
+    return _pretrainer(words, tmp_path)
+
+
+@pytest.fixture(scope="module")
+def whole_small(words: Path, tmp_path_factory: pytest.TempPathFactory) -> PretrainSmall:
+    """The same, never interrupted, for tests that only read what it gives."""
+    folder = tmp_path_factory.mktemp
+    return cache(lambda **changes: _pretrainer(words, folder("whole"))(**changes))

@@ -251,8 +251,8 @@ def test_users_random_numbers_are_left_alone(pretrain_small: PretrainSmall) -> N
     assert torch.equal(before, torch.get_rng_state())
 
 
-def test_mixed_precision(pretrain_small: PretrainSmall) -> None:
-    mixed, whole = pretrain_small("mixed", precision="bfloat16"), pretrain_small("whole")
+def test_mixed_precision(pretrain_small: PretrainSmall, whole_small: PretrainSmall) -> None:
+    mixed, whole = pretrain_small("mixed", precision="bfloat16"), whole_small()
     assert all(p.dtype == torch.float32 for p in mixed.encoder.parameters())
     assert mixed.losses["valid"].nats == pytest.approx(whole.losses["valid"].nats, rel=0.05)
     assert mixed.losses["valid"].nats != whole.losses["valid"].nats
@@ -264,10 +264,10 @@ def test_mixed_precision(pretrain_small: PretrainSmall) -> None:
 @pytest.mark.parametrize("objective", ["replaced", "masked"])
 @pytest.mark.parametrize("step", [1, 4, 7, 11])
 def test_resumed_equals_uninterrupted(
-    pretrain_small: PretrainSmall, step: int, objective: str
+    pretrain_small: PretrainSmall, whole_small: PretrainSmall, step: int, objective: str
 ) -> None:
     changes = {"objective": objective, "milestones": 5}
-    whole = pretrain_small("whole", **changes)
+    whole = whole_small(**changes)
     with pytest.raises(Killed):
         pretrain_small("cut", callbacks=at(step, Killed()), **changes, **EVERY_STEP)
     resumed = pretrain_small("cut", resume=True, **changes)
@@ -297,13 +297,13 @@ train("flexibert", ENCODER, {text!r}, settings, {out!r}, scale=SCALE, vocabulary
 
 @pytest.mark.slow
 def test_killed_and_resumed_equals_uninterrupted(
-    pretrain_small: PretrainSmall, words: Path, tmp_path: Path
+    pretrain_small: PretrainSmall, whole_small: PretrainSmall, words: Path, tmp_path: Path
 ) -> None:
     here = str(Path(__file__).parents[2])
     code = KILLED.format(here=here, step=7, text=str(words), out=str(tmp_path / "cut"))
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
     assert done.returncode == -signal.SIGKILL, done.stderr
-    whole, resumed = pretrain_small("whole"), pretrain_small("cut", resume=True)
+    whole, resumed = whole_small(), pretrain_small("cut", resume=True)
     assert_same(encoder_weights(whole), encoder_weights(resumed))
     assert resumed.losses == whole.losses
 
@@ -326,7 +326,9 @@ def test_a_streamed_pretraining_resumes(
     assert resumed.losses == whole.losses and set(whole.losses) == {"valid"}
 
 
-def test_ctrl_c_stops_with_a_checkpoint(pretrain_small: PretrainSmall, tmp_path: Path) -> None:
+def test_ctrl_c_stops_with_a_checkpoint(
+    pretrain_small: PretrainSmall, whole_small: PretrainSmall, tmp_path: Path
+) -> None:
     def on_progress(progress: PretrainingProgress) -> None:
         if progress.step == 6:
             os.kill(os.getpid(), signal.SIGINT)
@@ -336,7 +338,7 @@ def test_ctrl_c_stops_with_a_checkpoint(pretrain_small: PretrainSmall, tmp_path:
     assert read_checkpoint(last_checkpoint(tmp_path / "cut")).state["progress"]["step"] == 6
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     resumed = pretrain_small("cut", resume=True)
-    assert_same(encoder_weights(resumed), encoder_weights(pretrain_small("whole")))
+    assert_same(encoder_weights(resumed), encoder_weights(whole_small()))
 
 
 def test_a_finished_pretraining_is_not_trained_again(pretrain_small: PretrainSmall) -> None:
@@ -348,9 +350,9 @@ def test_a_finished_pretraining_is_not_trained_again(pretrain_small: PretrainSma
 
 @pytest.mark.parametrize("damage", ["truncated", "flipped", "empty"])
 def test_a_damaged_checkpoint_falls_back(
-    pretrain_small: PretrainSmall, tmp_path: Path, damage: str
+    pretrain_small: PretrainSmall, whole_small: PretrainSmall, tmp_path: Path, damage: str
 ) -> None:
-    whole = pretrain_small("whole")
+    whole = whole_small()
     with pytest.raises(Killed):
         pretrain_small("cut", callbacks=at(7, Killed()), **EVERY_STEP)
     path = last_checkpoint(tmp_path / "cut")
@@ -508,7 +510,9 @@ def poisoned(patch: pytest.MonkeyPatch, at_step: int, poison: float) -> None:
     patch.setattr(loop_module.Pretraining, "_accumulate", accumulate)
 
 
-def test_divergence_is_recorded(pretrain_small: PretrainSmall, tmp_path: Path) -> None:
+def test_divergence_is_recorded(
+    pretrain_small: PretrainSmall, whole_small: PretrainSmall, tmp_path: Path
+) -> None:
     with pytest.MonkeyPatch.context() as patch:
         poisoned(patch, 7, math.nan)
         with pytest.raises(Diverged, match="diverged in step 7: the loss is nan") as info:
@@ -520,7 +524,7 @@ def test_divergence_is_recorded(pretrain_small: PretrainSmall, tmp_path: Path) -
     assert all(bool(t.isfinite().all()) for t in checkpoint.tensors.values())
     result = json.loads((tmp_path / "training" / "result.json").read_text())
     assert "diverged in step 7" in result["problem"]
-    resumed, whole = pretrain_small(resume=True), pretrain_small("whole")
+    resumed, whole = pretrain_small(resume=True), whole_small()
     assert_same(encoder_weights(resumed), encoder_weights(whole))
 
 
@@ -572,7 +576,10 @@ def test_a_large_weight_of_detection_is_no_divergence(pretrain_small: PretrainSm
 
 
 def test_a_full_disk_leaves_the_checkpoint_before(
-    pretrain_small: PretrainSmall, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    pretrain_small: PretrainSmall,
+    whole_small: PretrainSmall,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     calls: list[int] = []
     original = os.fsync
@@ -588,7 +595,7 @@ def test_a_full_disk_leaves_the_checkpoint_before(
         with pytest.raises(InputError, match=r"No space left on device\n.* is whole, and --resume"):
             pretrain_small("cut", **EVERY_STEP)
     assert not list((tmp_path / "cut").rglob("*.part"))
-    resumed, whole = pretrain_small("cut", resume=True), pretrain_small("whole")
+    resumed, whole = pretrain_small("cut", resume=True), whole_small()
     assert_same(encoder_weights(resumed), encoder_weights(whole))
 
 
@@ -655,12 +662,3 @@ def test_without_accelerate_it_says_what_to_install(
     monkeypatch.setitem(sys.modules, "accelerate", None)
     with pytest.raises(InputError, match=r"'archscout\[train\]', or 'archscout\[glue\]'"):
         pretrain_small()
-
-
-def test_importing_training_imports_nothing_heavy() -> None:
-    code = (
-        "import sys, archscout.training; "
-        "print(sorted({'accelerate', 'datasets', 'transformers'} & set(sys.modules)))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
-    assert done.stdout.strip() == "[]"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +30,7 @@ def glue_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_glue(tmp_path_factory.mktemp("glue"))
 
 
-@pytest.fixture
-def finetune_small(encoder: Encoder, glue_data: Path, tmp_path: Path) -> FinetuneSmall:
-    """Fine-tune the tiny encoder; settings may be changed by name."""
-
+def _tuner(encoder: Encoder, glue_data: Path, folder: Path) -> FinetuneSmall:
     def run(
         out: str = "out",
         tasks: tuple[str, ...] = ("cola",),
@@ -47,10 +45,26 @@ def finetune_small(encoder: Encoder, glue_data: Path, tmp_path: Path) -> Finetun
             data or glue_data,
             tasks,
             SETTINGS.resized(**changes),
-            tmp_path / out,
+            folder / out,
             seed=seed,
             resume=resume,
             callbacks=Callbacks(**(callbacks or {})),
         )
 
     return run
+
+
+@pytest.fixture
+def finetune_small(encoder: Encoder, glue_data: Path, tmp_path: Path) -> FinetuneSmall:
+    """Fine-tune the tiny encoder; settings may be changed by name."""
+    return _tuner(encoder, glue_data, tmp_path)
+
+
+@pytest.fixture(scope="module")
+def whole_small(
+    encoder: Encoder, glue_data: Path, tmp_path_factory: pytest.TempPathFactory
+) -> FinetuneSmall:
+    """The same, never interrupted, for tests that only read what it gives."""
+    folder = tmp_path_factory.mktemp
+    done = cache(lambda tasks: _tuner(encoder, glue_data, folder("whole"))(tasks=tasks))
+    return lambda tasks=("cola",): done(tasks)

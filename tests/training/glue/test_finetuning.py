@@ -210,8 +210,8 @@ def test_the_same_arguments_give_the_same_result(finetune_small: Any) -> None:
     assert outcome(finetune_small("other", seed=1)) != first
 
 
-def test_mixed_precision(finetune_small: Any) -> None:
-    whole = outcome(finetune_small("whole"))
+def test_mixed_precision(finetune_small: Any, whole_small: Any) -> None:
+    whole = outcome(whole_small())
     mixed = outcome(finetune_small("mixed", precision="bfloat16"))
     assert mixed != whole
     for a, b in zip(mixed["records"]["cola"], whole["records"]["cola"], strict=True):
@@ -223,8 +223,8 @@ def test_mixed_precision(finetune_small: Any) -> None:
 
 
 @pytest.mark.parametrize("step", [1, 5, 7, 14])
-def test_resumed_equals_uninterrupted(finetune_small: Any, step: int) -> None:
-    whole = finetune_small("whole", tasks=("cola", "rte"))
+def test_resumed_equals_uninterrupted(finetune_small: Any, whole_small: Any, step: int) -> None:
+    whole = whole_small(tasks=("cola", "rte"))
     with pytest.raises(Killed):
         callbacks = at(step, Killed())
         finetune_small("cut", tasks=("cola", "rte"), callbacks=callbacks, **EVERY_STEP)
@@ -250,7 +250,7 @@ finetune({encoder!r}, {data!r}, ["cola", "rte"], settings, {out!r},
 
 @pytest.mark.slow
 def test_killed_and_resumed_equals_uninterrupted(
-    finetune_small: Any, encoder: Encoder, glue_data: Path, tmp_path: Path
+    finetune_small: Any, whole_small: Any, encoder: Encoder, glue_data: Path, tmp_path: Path
 ) -> None:
     code = KILLED.format(
         here=str(Path(__file__).parents[2]),
@@ -262,11 +262,13 @@ def test_killed_and_resumed_equals_uninterrupted(
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
     assert done.returncode == -signal.SIGKILL, done.stderr
     tasks = ("cola", "rte")
-    whole, resumed = finetune_small("whole", tasks), finetune_small("cut", tasks, resume=True)
+    whole, resumed = whole_small(tasks), finetune_small("cut", tasks, resume=True)
     assert outcome(whole) == outcome(resumed)
 
 
-def test_ctrl_c_stops_with_a_checkpoint(finetune_small: Any, tmp_path: Path) -> None:
+def test_ctrl_c_stops_with_a_checkpoint(
+    finetune_small: Any, whole_small: Any, tmp_path: Path
+) -> None:
     steps: list[Progress] = []
 
     def on_progress(progress: Progress) -> None:
@@ -280,7 +282,7 @@ def test_ctrl_c_stops_with_a_checkpoint(finetune_small: Any, tmp_path: Path) -> 
     assert len(steps) == 3 and not damages
     assert checkpoint is not None and checkpoint.state["progress"]["step"] == 3
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    assert outcome(finetune_small("cut", resume=True)) == outcome(finetune_small("whole"))
+    assert outcome(finetune_small("cut", resume=True)) == outcome(whole_small())
 
 
 def test_finished_tasks_are_not_repeated(finetune_small: Any) -> None:
@@ -307,7 +309,9 @@ def test_checkpoints_of_a_finished_task_are_removed(finetune_small: Any, tmp_pat
 
 
 @pytest.mark.parametrize("damage", ["one", "all"])
-def test_a_damaged_checkpoint_falls_back(finetune_small: Any, tmp_path: Path, damage: str) -> None:
+def test_a_damaged_checkpoint_falls_back(
+    finetune_small: Any, whole_small: Any, tmp_path: Path, damage: str
+) -> None:
     with pytest.raises(Killed):
         finetune_small("cut", callbacks=at(4, Killed()), **EVERY_STEP)
     paths = Checkpoints(tmp_path / "cut" / "cola" / "checkpoints").paths()
@@ -318,7 +322,7 @@ def test_a_damaged_checkpoint_falls_back(finetune_small: Any, tmp_path: Path, da
     assert "is damaged" in warnings[0]
     anew = any("starting the task from the beginning" in warning for warning in warnings)
     assert anew == (damage == "all")
-    assert outcome(resumed) == outcome(finetune_small("whole"))
+    assert outcome(resumed) == outcome(whole_small())
 
 
 # What differs
@@ -449,7 +453,7 @@ def test_divergence_without_a_folder(
 
 
 def test_a_full_disk_leaves_what_was_there(
-    finetune_small: Any, monkeypatch: pytest.MonkeyPatch
+    finetune_small: Any, whole_small: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     full: list[bool] = []
     original = os.fsync
@@ -466,7 +470,7 @@ def test_a_full_disk_leaves_what_was_there(
         patch.setattr(os, "fsync", fsync)
         with pytest.raises(InputError, match=r"cannot write .*: No space left on device\n.* is w"):
             finetune_small("cut", callbacks={"on_progress": on_progress}, **EVERY_STEP)
-    assert outcome(finetune_small("cut", resume=True)) == outcome(finetune_small("whole"))
+    assert outcome(finetune_small("cut", resume=True)) == outcome(whole_small())
 
 
 def test_inputs_longer_than_the_encoder_takes(finetune_small: Any, tmp_path: Path) -> None:
@@ -496,12 +500,3 @@ def test_bad_arguments(finetune_small: Any, encoder: Encoder, glue_data: Path) -
         finetune(encoder, glue_data, ["cola"], SETTINGS, device="abacus")
     with pytest.raises(InputError, match="no examples of task rte; there are cola"):
         finetune_small(tasks=("rte",), data={"cola": None})
-
-
-def test_importing_is_quick() -> None:
-    code = (
-        "import sys, archscout.training.glue; "
-        "print({'transformers', 'accelerate', 'datasets', 'sklearn'} & set(sys.modules))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "set()"

@@ -139,8 +139,10 @@ def test_users_random_numbers_are_left_alone(train_small: TrainSmall) -> None:
 
 
 @pytest.mark.parametrize("step", [1, 5, 9, 17])
-def test_resumed_equals_uninterrupted(train_small: TrainSmall, step: int) -> None:
-    whole = train_small("whole", schedule="cosine", warm_up=0.1)
+def test_resumed_equals_uninterrupted(
+    train_small: TrainSmall, whole_small: TrainSmall, step: int
+) -> None:
+    whole = whole_small(schedule="cosine", warm_up=0.1)
     with pytest.raises(Killed):
         train_small(
             "cut", callbacks=at(step, Killed()), schedule="cosine", warm_up=0.1, **EVERY_STEP
@@ -172,18 +174,20 @@ train("rnn", "lstm", {text!r}, settings, {out!r}, scale=SCALE, on_progress=on_pr
 
 @pytest.mark.slow
 def test_killed_and_resumed_equals_uninterrupted(
-    train_small: TrainSmall, words: Path, tmp_path: Path
+    train_small: TrainSmall, whole_small: TrainSmall, words: Path, tmp_path: Path
 ) -> None:
     here = str(Path(__file__).parents[2])
     code = KILLED.format(here=here, step=12, text=str(words), out=str(tmp_path / "cut"))
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
     assert done.returncode == -signal.SIGKILL, done.stderr
-    whole, resumed = train_small("whole"), train_small("cut", resume=True)
+    whole, resumed = whole_small(), train_small("cut", resume=True)
     assert_same(weights(whole), weights(resumed))
     assert resumed.losses == whole.losses
 
 
-def test_ctrl_c_stops_with_a_checkpoint(train_small: TrainSmall, tmp_path: Path) -> None:
+def test_ctrl_c_stops_with_a_checkpoint(
+    train_small: TrainSmall, whole_small: TrainSmall, tmp_path: Path
+) -> None:
     steps: list[Progress] = []
 
     def on_progress(progress: Progress) -> None:
@@ -197,7 +201,7 @@ def test_ctrl_c_stops_with_a_checkpoint(train_small: TrainSmall, tmp_path: Path)
     assert len(steps) == 4 and checkpoint.state["progress"]["step"] == 4
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     resumed = train_small("cut", resume=True)
-    assert_same(weights(resumed), weights(train_small("whole")))
+    assert_same(weights(resumed), weights(whole_small()))
 
 
 def test_a_test_part_that_explodes_is_a_divergence(
@@ -219,9 +223,9 @@ def test_a_finished_training_is_not_trained_again(train_small: TrainSmall) -> No
 
 @pytest.mark.parametrize("damage", ["truncated", "flipped", "empty"])
 def test_a_damaged_checkpoint_falls_back(
-    train_small: TrainSmall, tmp_path: Path, damage: str
+    train_small: TrainSmall, whole_small: TrainSmall, tmp_path: Path, damage: str
 ) -> None:
-    whole = train_small("whole")
+    whole = whole_small()
     with pytest.raises(Killed):
         train_small("cut", callbacks=at(9, Killed()), **EVERY_STEP)
     path = last_checkpoint(tmp_path / "cut")
@@ -236,7 +240,9 @@ def test_a_damaged_checkpoint_falls_back(
     assert_same(weights(whole), weights(resumed))
 
 
-def test_without_a_whole_checkpoint_it_starts_anew(train_small: TrainSmall, tmp_path: Path) -> None:
+def test_without_a_whole_checkpoint_it_starts_anew(
+    train_small: TrainSmall, whole_small: TrainSmall, tmp_path: Path
+) -> None:
     with pytest.raises(Killed):
         train_small(callbacks=at(9, Killed()), **EVERY_STEP)
     for path in TrainingFolder(tmp_path / "training").checkpoints.paths():
@@ -244,7 +250,7 @@ def test_without_a_whole_checkpoint_it_starts_anew(train_small: TrainSmall, tmp_
     warnings: list[str] = []
     resumed = train_small(resume=True, callbacks={"on_warning": warnings.append})
     assert "starting from the beginning" in warnings[-1] and len(warnings) == 3
-    assert_same(weights(resumed), weights(train_small("whole")))
+    assert_same(weights(resumed), weights(whole_small()))
 
 
 # What differs
@@ -307,8 +313,10 @@ def test_a_folder_in_use_is_refused(train_small: TrainSmall, tmp_path: Path) -> 
 # What goes wrong
 
 
-def test_divergence_is_recorded(train_small: TrainSmall, tmp_path: Path) -> None:
-    whole = train_small("whole")
+def test_divergence_is_recorded(
+    train_small: TrainSmall, whole_small: TrainSmall, tmp_path: Path
+) -> None:
+    whole = whole_small()
 
     def poison(step: list[int]) -> Any:
         original = loop_module.training_loss
@@ -349,7 +357,10 @@ def test_an_infinite_gradient_is_divergence(
 
 
 def test_a_full_disk_leaves_the_checkpoint_before(
-    train_small: TrainSmall, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    train_small: TrainSmall,
+    whole_small: TrainSmall,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     calls: list[int] = []
     original = os.fsync
@@ -365,7 +376,7 @@ def test_a_full_disk_leaves_the_checkpoint_before(
         with pytest.raises(InputError, match=r"No space left on device\n.* is whole, and --resume"):
             train_small("cut", **EVERY_STEP)
     assert not list((tmp_path / "cut").rglob("*.part"))
-    assert_same(weights(train_small("cut", resume=True)), weights(train_small("whole")))
+    assert_same(weights(train_small("cut", resume=True)), weights(whole_small()))
 
 
 def test_best_weights_that_are_damaged(train_small: TrainSmall) -> None:
