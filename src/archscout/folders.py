@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import platform
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -136,33 +136,69 @@ def claimed(path: Path, mark: str, what: str, resume: bool) -> Iterator[None]:
         InputError: the folder holds such results and `resume` is false; it holds other files;
             another process writes to it; it cannot be written.
     """
+    check_free(path, mark, what, resume)
+    with locked(path, f"another process writes to {path}"):
+        yield
+
+
+@contextmanager
+def locked(path: Path, taken: str) -> Iterator[None]:
+    """Hold a folder while no other process does; it is made if it is not there.
+
+    Args:
+        path: the folder.
+        taken: what is said where another process holds it.
+
+    Raises:
+        InputError: another process does, or it cannot be written.
+    """
     try:
-        _check_free(path, mark, what, resume)
         path.mkdir(parents=True, exist_ok=True)
         with filelock.FileLock(path / ".lock", timeout=0):
             yield
     except filelock.Timeout as error:
-        raise InputError(f"another process writes to {path}") from error
+        raise InputError(taken) from error
     except OSError as error:
         reason = error.strerror or error
-        raise InputError(f"cannot write {path}: {reason}; name another folder") from error
+        raise InputError(f"cannot write in {path}: {reason}; name another folder") from error
 
 
-def _check_free(path: Path, mark: str, what: str, resume: bool) -> None:
-    if (path / mark).exists():
-        if not resume:
-            article = "an" if what[0] in "aeiou" else "a"
-            raise InputError(
-                f"{path} already holds {article} {what}; go on with it by --resume, or name "
-                "another folder with --out"
-            )
-    elif path.is_dir():
-        others = sorted(p.name for p in path.iterdir() if not p.name.startswith("."))
-        if others:
-            raise InputError(
-                f"{path} is not empty ({', '.join(others[:3])}) and holds no {what}; name another "
-                "folder with --out"
-            )
+def check_free(
+    path: Path, mark: str, what: str, resume: bool = False, besides: Collection[str] = ()
+) -> None:
+    """Make sure that a folder can be begun, or gone on with.
+
+    Args:
+        path: the folder, which need not be there.
+        mark: name of the file that tells that it holds such results.
+        what: these are, such as `evaluation`.
+        resume: whether results may be there.
+        besides: names of files that a beginning which was stopped may have left.
+
+    Raises:
+        InputError: it holds results or other files, is a file, or cannot be read.
+    """
+    article = "an" if what[0] in "aeiou" else "a"
+    try:
+        if (path / mark).exists():
+            if not resume:
+                raise InputError(
+                    f"{path} already holds {article} {what}; go on with it by --resume, or name "
+                    "another folder with --out"
+                )
+            return
+        names = {entry.name for entry in path.iterdir() if not entry.name.startswith(".")}
+    except FileNotFoundError:
+        return
+    except NotADirectoryError as error:
+        raise InputError(f"{path} is a file; --out takes a folder") from error
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}") from error
+    if others := sorted(names.difference(besides)):
+        raise InputError(
+            f"{path} is not empty ({', '.join(others[:3])}) and holds no {what}; name another "
+            "folder with --out"
+        )
 
 
 def drop_torn_line(path: Path) -> bool:

@@ -10,19 +10,18 @@ import json
 import os
 import platform
 import secrets
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import filelock
 import pandas as pd
 from pydantic import ValidationError
 
 from archscout.errors import InputError
 from archscout.files import write_by, write_json, write_whole
+from archscout.folders import check_free, locked
 from archscout.runs.search_settings import SearchSettings
 from archscout.runs.storage import JOURNAL, shown
 from archscout.text import Tokenizer
@@ -72,25 +71,7 @@ class RunFolder:
         Raises:
             InputError: the folder holds a run or other files.
         """
-        if self.exists:
-            raise InputError(
-                f"{self} already holds a run; go on with it by --resume, or name another folder "
-                "with --out"
-            )
-        try:
-            names = (p.name for p in self.path.iterdir() if not p.name.startswith("."))
-            others = sorted(set(names) - {VOCABULARY})
-        except FileNotFoundError:
-            return
-        except NotADirectoryError as error:
-            raise InputError(f"{self} is a file; --out takes a folder") from error
-        except OSError as error:
-            raise InputError(f"cannot read {self}: {error.strerror}") from error
-        if others:
-            raise InputError(
-                f"{self} is not empty ({', '.join(others[:3])}) and holds no run; "
-                "name another folder with --out"
-            )
+        check_free(self.path, RUN, "run", besides=(VOCABULARY,))
 
     def create(
         self,
@@ -174,21 +155,10 @@ class RunFolder:
         """
         write_whole(self.path / TABLE, table.to_parquet(index=False))
 
-    @contextmanager
-    def lock(self) -> Iterator[None]:
+    def lock(self) -> AbstractContextManager[None]:
         """Keep other processes from running in the same folder.
 
         Raises:
             InputError: one is, or the folder cannot be written.
         """
-        with ExitStack() as locks:
-            try:
-                self.path.mkdir(parents=True, exist_ok=True)
-                locks.enter_context(filelock.FileLock(self.path / ".lock", timeout=0))
-            except filelock.Timeout as error:
-                raise InputError(
-                    f"another process runs in {self}; wait for it, or stop it"
-                ) from error
-            except OSError as error:
-                raise InputError(f"cannot write in {self}: {error.strerror or error}") from error
-            yield
+        return locked(self.path, f"another process runs in {self}; wait for it, or stop it")
