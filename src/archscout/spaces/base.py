@@ -81,6 +81,8 @@ class Space(Protocol[Genotype]):
         scales: named scales.
         default_scale: the name of the scale for search.
         default_metric: the metric for search.
+        signature: a name that the JSON of its architectures has, and no other space's; empty where
+            there is none.
         named: architectures that have a name in the literature.
         published_sample: those of a published benchmark by their ids, where a sampler gives them.
     """
@@ -92,6 +94,7 @@ class Space(Protocol[Genotype]):
     scales: Mapping[str, Any]
     default_scale: str
     default_metric: str
+    signature: str
     named: Mapping[str, Genotype]
 
     @property

@@ -30,7 +30,7 @@ from archscout.training import (
 from archscout.training.checkpoints import Damaged, read_checkpoint
 from archscout.training.parts import splits
 from archscout.training.recurrent import loop as loop_module
-from archscout.training.recurrent import training as training_module
+from archscout.training.recurrent import language_model_training as training_module
 from archscout.training.recurrent.segments import columns
 from training_runs import (
     SCALE,
@@ -292,7 +292,7 @@ def test_a_checkpoint_from_elsewhere_is_refused(
         train_small(callbacks=at(3, Killed()), **EVERY_STEP)
     with monkeypatch.context() as patch:
         if other is None:
-            patch.setattr("archscout.training.recurrent.training.FORMAT", 0)
+            patch.setattr("archscout.training.recurrent.language_model_training.FORMAT", 0)
         train_small("other", other or "lstm", epochs=3)
     foreign = last_checkpoint(tmp_path / "other")
     os.replace(foreign, tmp_path / "training" / "checkpoints" / foreign.name)

@@ -74,6 +74,7 @@ class FlexibertSpace:
     }
     default_scale = "fast"
     default_metric = "deep_memory"
+    signature = "nas_config"
     named: Mapping[str, EncoderGenotype] = {}
 
     @property

@@ -19,14 +19,18 @@ from torch import Tensor, nn
 from archscout.files import write_json_lines
 from archscout.training.acceleration import accelerator
 from archscout.training.checkpoints import Checkpoint
-from archscout.training.electra.evaluation import PretrainingLoss, evaluate_encoder
+from archscout.training.electra.evaluation import (
+    PretrainingLoss,
+    evaluate_encoder,
+    objective_of,
+)
 from archscout.training.electra.masking import COVERED_SHARE, MaskedBatch, Masking
 from archscout.training.electra.objectives import MaskedTokens, ReplacedTokens, Sums
 from archscout.training.electra.pretraining_settings import PretrainingSettings
 from archscout.training.electra.sequences import PretrainingText
 from archscout.training.interrupts import postponed_interrupts
 from archscout.training.log import CurveLog, smoothed
-from archscout.training.outcome import Diverged, Loss, objective_of
+from archscout.training.outcome import Diverged, Loss
 from archscout.training.schedule import Clock, rate_factor
 from archscout.training.seeds import random_devices, seed_of, seeded
 from archscout.training.training_folder import EVENTS, METRICS, TrainingFolder

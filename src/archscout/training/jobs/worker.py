@@ -25,7 +25,7 @@ from archscout import spaces
 from archscout.errors import InputError
 from archscout.scoring import resolve_scale
 from archscout.text import Corpus, load_corpus
-from archscout.training import preset, train
+from archscout.training import find_trainer
 from archscout.training.jobs.queue import (
     BEAT_SECONDS,
     Claim,
@@ -81,14 +81,14 @@ def work(queue: Queue, warn: Warn, stop: threading.Event | None = None) -> None:
 
 def _train(queue: Queue, job: Job, corpus: Corpus, pulse: _Pulse, warn: Warn) -> Outcome:
     plan, start = queue.plan, time.monotonic()
-    space = spaces.get(plan.space)
+    space, trainer = spaces.get(plan.space), find_trainer(plan.space)
     problem = None
     try:
-        train(
+        trainer.train(
             space,
             space.parse(job.architecture),
             corpus,
-            type(preset("quick", plan.space))().resized(**plan.settings),
+            trainer.settings_type().resized(**plan.settings),
             queue.training(job),
             scale=dataclasses.replace(resolve_scale(space, None), **plan.scale),
             seed=job.seed,
@@ -96,7 +96,7 @@ def _train(queue: Queue, job: Job, corpus: Corpus, pulse: _Pulse, warn: Warn) ->
             device=plan.device,
             resume=True,
             keep_model=plan.keep_weights,
-            **({} if plan.tokenizer is None else {"tokenizer": plan.tokenizer}),
+            tokenizer=plan.tokenizer,
             on_progress=pulse.on_progress,
             on_warning=lambda message: warn(f"{job.name}: {message}"),
         )
