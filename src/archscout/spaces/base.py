@@ -73,6 +73,9 @@ class Trial(Protocol):
 class Space(Protocol[Genotype]):
     """A search space: which architectures there are, and the networks that they describe.
 
+    Two more members are optional: `signature`, a name that stands in the JSON of its architectures
+    and of no other space's, and `network_fingerprint`, see `spaces.network_fingerprint`.
+
     Attributes:
         name: as on the command line.
         kind: of the networks: which definitions of the metrics apply.
@@ -81,8 +84,6 @@ class Space(Protocol[Genotype]):
         scales: named scales.
         default_scale: the name of the scale for search.
         default_metric: the metric for search.
-        signature: a name that the JSON of its architectures has, and no other space's; empty where
-            there is none.
         named: architectures that have a name in the literature.
         published_sample: those of a published benchmark by their ids, where a sampler gives them.
     """
@@ -94,7 +95,6 @@ class Space(Protocol[Genotype]):
     scales: Mapping[str, Any]
     default_scale: str
     default_metric: str
-    signature: str
     named: Mapping[str, Genotype]
 
     @property

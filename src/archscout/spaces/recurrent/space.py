@@ -81,7 +81,6 @@ class RecurrentSpace:
     scales: Mapping[str, RecurrentScale] = SCALES
     default_scale = "fast"
     default_metric = "responsive_memory"
-    signature = ""
     named: Mapping[str, Recipe] = CELLS
 
     def __init__(self, states: int | None = None, steps: int | None = None) -> None:
