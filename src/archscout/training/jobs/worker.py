@@ -25,7 +25,7 @@ from archscout import spaces
 from archscout.errors import InputError
 from archscout.scoring import resolve_scale
 from archscout.text import Corpus, load_corpus
-from archscout.training import find_trainer
+from archscout.training import find_trainer, train
 from archscout.training.jobs.queue import (
     BEAT_SECONDS,
     Claim,
@@ -81,14 +81,14 @@ def work(queue: Queue, warn: Warn, stop: threading.Event | None = None) -> None:
 
 def _train(queue: Queue, job: Job, corpus: Corpus, pulse: _Pulse, warn: Warn) -> Outcome:
     plan, start = queue.plan, time.monotonic()
-    space, trainer = spaces.get(plan.space), find_trainer(plan.space)
+    space = spaces.get(plan.space)
     problem = None
     try:
-        trainer.train(
+        train(
             space,
             space.parse(job.architecture),
             corpus,
-            trainer.settings_type().resized(**plan.settings),
+            find_trainer(space.name).settings_type().resized(**plan.settings),
             queue.training(job),
             scale=dataclasses.replace(resolve_scale(space, None), **plan.scale),
             seed=job.seed,
