@@ -29,8 +29,8 @@ from archscout.training import (
 )
 from archscout.training.checkpoints import Damaged, read_checkpoint
 from archscout.training.parts import splits
-from archscout.training.recurrent import loop as loop_module
 from archscout.training.recurrent import language_model_training as training_module
+from archscout.training.recurrent import loop as loop_module
 from archscout.training.recurrent.segments import columns
 from training_runs import (
     SCALE,
