@@ -18,16 +18,16 @@ from archscout.training.by_space import (
     trainers,
 )
 from archscout.training.electra.evaluation import PretrainingLoss, evaluate_encoder
-from archscout.training.electra.loop import EvaluationRecord, PretrainingProgress
 from archscout.training.electra.pretraining import Pretrained, pretrain
+from archscout.training.electra.pretraining_loop import EvaluationRecord, PretrainingProgress
 from archscout.training.electra.pretraining_settings import PretrainingSettings
 from archscout.training.electra.streams import StreamedText
 from archscout.training.outcome import Diverged, Loss
 from archscout.training.recurrent.evaluation import evaluate
 from archscout.training.recurrent.generation import sample_text
+from archscout.training.recurrent.language_model_loop import EpochRecord, Progress
 from archscout.training.recurrent.language_model_settings import PRESETS, TrainingSettings
 from archscout.training.recurrent.language_model_training import Trained, train_language_model
-from archscout.training.recurrent.loop import EpochRecord, Progress
 from archscout.training.trainer import Measure, Summary, Trainer
 from archscout.training.training_folder import TrainingFolder
 

@@ -9,8 +9,8 @@ from typing import Any
 from archscout.spaces.base import Space
 from archscout.spaces.flexibert.space import FlexibertSpace
 from archscout.training.electra.evaluation import objective_of
-from archscout.training.electra.loop import EvaluationRecord, PretrainingProgress
 from archscout.training.electra.pretraining import Pretrained, pretrain
+from archscout.training.electra.pretraining_loop import EvaluationRecord, PretrainingProgress
 from archscout.training.electra.pretraining_settings import PRESETS, PretrainingSettings
 from archscout.training.outcome import written_perplexity
 from archscout.training.trainer import Measure, Summary, Trainer

@@ -23,8 +23,12 @@ from archscout.training.electra.streams import StreamedText
 from archscout.training.outcome import Diverged, Loss, check_finite, record_problem
 from archscout.training.parts import splits
 from archscout.training.recurrent.evaluation import evaluate
+from archscout.training.recurrent.language_model_loop import (
+    EpochRecord,
+    LanguageModelTraining,
+    Progress,
+)
 from archscout.training.recurrent.language_model_settings import PRESETS, TrainingSettings
-from archscout.training.recurrent.loop import EpochRecord, Progress, Training
 from archscout.training.recurrent.segments import columns
 from archscout.training.starting import begin
 from archscout.training.training_folder import FORMAT, MODEL, RESULT, TrainingFolder
@@ -155,12 +159,14 @@ def train_language_model(
     if settings.unigram_bias:
         _start_from_unigram(model, texts["train"])
     folder = TrainingFolder(out)
-    training = Training(model, texts, settings, seed, folder, identity, on_progress, on_epoch)
+    training = LanguageModelTraining(
+        model, texts, settings, seed, folder, identity, on_progress, on_epoch
+    )
     checkpoint = begin(folder, identity, vocabulary, resume, on_warning or (lambda _: None))
     if checkpoint is not None:
         training.restore(checkpoint)
     if on_start is not None:
-        on_start(training.tokens_done, training.tokens_per_epoch * settings.epochs)
+        on_start(training.done, training.total)
     try:
         training.run()
         losses: dict[str, Loss] = {

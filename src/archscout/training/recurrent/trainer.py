@@ -9,9 +9,9 @@ from archscout.spaces.base import Space
 from archscout.spaces.recurrent.space import RecurrentSpace
 from archscout.training.outcome import written_perplexity
 from archscout.training.recurrent.generation import sample_text
+from archscout.training.recurrent.language_model_loop import EpochRecord, Progress
 from archscout.training.recurrent.language_model_settings import PRESETS, TrainingSettings
 from archscout.training.recurrent.language_model_training import Trained, train_language_model
-from archscout.training.recurrent.loop import EpochRecord, Progress
 from archscout.training.trainer import Summary, Trainer
 
 _ENDED = {
