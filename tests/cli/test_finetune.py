@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from archscout.training.glue.loop import TaskTraining
+from archscout.training.glue.finetuning_loop import TaskTraining
 from archscout.training.training_folder import milestone_name
 from glue_runs import export_tiny, write_glue
 

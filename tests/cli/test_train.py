@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from archscout.text import WordPiece, load_corpus
-from archscout.training.electra import loop as encoder_loop
+from archscout.training.electra import pretraining_loop as encoder_loop
 from archscout.training.recurrent import loop
 from pretraining_runs import ENCODER
 
@@ -189,9 +189,9 @@ def test_ctrl_c_says_how_to_go_on_with_an_encoder(
 ) -> None:
     original = encoder_loop.Pretraining._step
 
-    def interrupted(self: Any) -> Any:
+    def interrupted(*arguments: Any) -> Any:
         os.kill(os.getpid(), signal.SIGINT)
-        return original(self)
+        return original(*arguments)
 
     arguments = ("train", encoder, "--text", words, "--out", tmp_path / "t", *SMALL_ENCODER)
     with monkeypatch.context() as patch:

@@ -6,10 +6,9 @@ from pathlib import Path
 import pytest
 
 from archscout.comparison import load_proof, to_document
-from archscout.comparison.proof import TRAINED, measure_of
+from archscout.comparison.proof import TRAINED
 from archscout.errors import InputError
-from archscout.training import preset
-from archscout.training.outcome import objective_of
+from archscout.training import find_trainer, preset
 from proofs import proof
 
 
@@ -47,11 +46,13 @@ def test_cells_are_judged_by_perplexity_and_encoders_by_what_they_are_trained_fo
     cells = preset("quick", "rnn").model_dump()
     replaced = preset("quick", "flexibert").model_dump()
     masked = replaced | {"objective": "masked"}
-    assert measure_of(cells) == "perplexity"
-    assert measure_of(masked) == "perplexity of masked tokens"
-    assert measure_of(replaced) == "pretraining loss"
-    assert objective_of({"nats": 2.0}, cells) == objective_of({"nats": 2.0}, masked) == 2.0
-    assert objective_of({"nats": 2.0, "detection_nats": 0.1}, replaced) == pytest.approx(7.0)
+    language_models, encoders = find_trainer("rnn"), find_trainer("flexibert")
+    assert language_models.measure(cells) == ("perplexity", True)
+    assert encoders.measure(masked) == ("perplexity of masked tokens", True)
+    assert encoders.measure(replaced) == ("pretraining loss", False)
+    assert language_models.loss({"nats": 2.0}, cells) == 2.0
+    assert encoders.loss({"nats": 2.0}, masked) == 2.0
+    assert encoders.loss({"nats": 2.0, "detection_nats": 0.1}, replaced) == pytest.approx(7.0)
 
 
 def test_a_perplexity_is_the_exponential_of_a_loss() -> None:

@@ -1,14 +1,15 @@
 """Benchmarks that archscout has built itself, and those that it ships.
 
 A folder holds `benchmark.json`, which says what was trained and how, and beside it the results in
-the layout of the published benchmark of the same space: `logs.zip` or `encoders.json`.
+the layout of the published benchmark of the same space, `logs.zip` or `encoders.json`; those of
+other spaces are in `trainings.jsonl`, a line each.
 """
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,12 @@ from archscout.benchmarks import nas_bench_bert, nas_bench_nlp
 from archscout.benchmarks.base import Benchmark
 from archscout.errors import InputError
 from archscout.spaces.base import Space
-from archscout.spaces.recurrent import RecurrentSpace
 
 FORMAT = 1
 INFORMATION = "benchmark.json"
 LOGS = "logs.zip"
 ENTRIES = "encoders.json"
+TRAININGS = "trainings.jsonl"
 TARGET = "test_loss"
 
 _NEEDED = (
@@ -54,7 +55,7 @@ def load(path: Path, dataset: str | None = None) -> Benchmark:
     """
     information = read_information(path)
     space = spaces.get(information["space"])
-    read = _recurrent if isinstance(space, RecurrentSpace) else _encoders
+    read = _READERS.get(space.name, _trainings)
     name = Path(information["text"][0]).stem
     if dataset not in (None, name):
         raise InputError(f"{information['name']} has no dataset {dataset!r}; accepted is {name}")
@@ -108,12 +109,15 @@ def read_information(path: Path) -> dict[str, Any]:
 Contents = tuple[Mapping[str, Any], pd.DataFrame, pd.DataFrame]
 
 
-def _recurrent(path: Path, space: Space[Any]) -> Contents:
-    place = path / LOGS
+def _read(place: Path) -> tuple[Path, bytes]:
     try:
-        content = place.read_bytes()
+        return place, place.read_bytes()
     except OSError as error:
         raise InputError(f"cannot read {place}: {error.strerror or error}") from error
+
+
+def _recurrent(path: Path, space: Space[Any]) -> Contents:
+    place, content = _read(path / LOGS)
     logs = list(nas_bench_nlp.read_log_archive(content, str(place)))
     if not logs:
         raise InputError(f"{place} holds no trained network")
@@ -126,11 +130,7 @@ def _recurrent(path: Path, space: Space[Any]) -> Contents:
 
 
 def _encoders(path: Path, space: Space[Any]) -> Contents:
-    place = path / ENTRIES
-    try:
-        content = place.read_bytes()
-    except OSError as error:
-        raise InputError(f"cannot read {place}: {error.strerror or error}") from error
+    place, content = _read(path / ENTRIES)
     rows, architectures, curves = [], {}, []
     for entry in nas_bench_bert.entries(content, str(place)):
         name = str(entry["id"])
@@ -152,3 +152,45 @@ def _encoder(entry: Mapping[str, Any]) -> tuple[dict[str, Any], list[dict[str, A
     counts = {"runs": len(runs), "failed_runs": failed, "seconds": entry.get("time_to_train")}
     curve = [{"seed": run["seed"], **record} for run in runs for record in run["curve"]]
     return {TARGET: math.nan, **entry["scores"], **counts}, curve
+
+
+def _trainings(path: Path, space: Space[Any]) -> Contents:
+    place, content = _read(path / TRAININGS)
+    architectures: dict[str, Any] = {}
+    rows, curves = [], []
+    for number, text in enumerate(content.splitlines(), start=1):
+        try:
+            line = json.loads(text)
+            name = line["id"]
+            if name not in architectures:
+                architectures[name] = space.parse(line["architecture"])
+            rows.append(
+                {
+                    "architecture": name,
+                    TARGET: math.nan,
+                    **line["losses"],
+                    "parameters": line["parameters"],
+                    "failed": line["status"] != "OK",
+                    "seconds": line["seconds"],
+                }
+            )
+            curves += [{"architecture": name, "seed": line["seed"], **at} for at in line["curve"]]
+        except (ValueError, KeyError, TypeError, InputError) as error:
+            raise InputError(f"{place}, line {number}: no training: {error}") from error
+    if not rows:
+        raise InputError(f"{place} holds no training")
+    groups = pd.DataFrame(rows).groupby("architecture", sort=False)
+    results = (
+        groups.mean()
+        .drop(columns="failed")
+        .assign(
+            seconds=groups["seconds"].sum(), runs=groups.size(), failed_runs=groups["failed"].sum()
+        )
+    )
+    return architectures, results.astype(float), pd.DataFrame(curves)
+
+
+_READERS: Mapping[str, Callable[[Path, Space[Any]], Contents]] = {
+    nas_bench_nlp.SPACE: _recurrent,
+    nas_bench_bert.SPACE: _encoders,
+}

@@ -21,6 +21,7 @@ from archscout.spaces.base import Space
 from archscout.spaces.flexibert import FlexibertSpace
 
 NAME = "nas-bench-bert"
+SPACE = FlexibertSpace.name
 _BENCHMARK = "BERT_benchmark.json"
 _SCORES = "BERT_results_activation.csv"
 _ABLATION = "BERT_benchmark_train_ablation.json"

@@ -32,6 +32,7 @@ from archscout.spaces.base import Space
 from archscout.spaces.recurrent import RecurrentSpace
 
 NAME = "nas-bench-nlp"
+SPACE = RecurrentSpace.name
 DATASETS = ("wikitext-2", "ptb")
 _ARCHIVES: Mapping[str, Sequence[str]] = {
     "wikitext-2": ["train_logs_wikitext-2/logs.zip"],

@@ -106,7 +106,8 @@ def build(
     """Train many architectures under the same budget, and write the results as a benchmark.
 
     Writes the results in the layout of the published benchmark of the space (logs.zip as
-    NAS-Bench-NLP, encoders.json as NAS-Bench-BERT); `archscout evaluate FOLDER` judges metrics on
+    NAS-Bench-NLP, encoders.json as NAS-Bench-BERT), those of other spaces in trainings.jsonl;
+    `archscout evaluate FOLDER` judges metrics on
     them. Trainings that fail are recorded as failures. The same command with --resume goes on;
     given in several shells, or on machines that share the folder, nothing is trained twice.
 
@@ -122,15 +123,14 @@ def build(
     from archscout.benchmarks.build import plan_jobs
     from archscout.scoring import check_device, check_seed
     from archscout.text import load_corpus
-    from archscout.training import comparison_preset
+    from archscout.training import comparison_preset, find_trainer
     from archscout.training.jobs import Plan, Queue
     from archscout.training.jobs.queue import PLAN
 
     found = spaces.get(space)
     chosen = comparison_preset(preset, found.name)
     settings = chosen.settings.resized(**options.parse_changes(changes or ()))
-    if "test_curve" in type(settings).model_fields:
-        settings = settings.resized(test_curve=True)
+    settings = find_trainer(found.name).for_benchmark(settings)
     sizes = options.resolve(
         found,
         scale or chosen.scale,

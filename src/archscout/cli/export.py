@@ -22,7 +22,9 @@ def export(
     ],
     out: Annotated[str, typer.Option("--out", "-o", help="Folder to write.")],
     rank: Annotated[int, typer.Option(help="Of a run: which of its ranking.")] = 1,
-    space: Annotated[str, typer.Option(help="Of an architecture: its space.")] = "rnn",
+    space: Annotated[
+        str | None, typer.Option(help="Of an architecture: its space; rnn by default.")
+    ] = None,
     text: options.Texts = None,
     vocabulary_size: options.VocabularySize = None,
     scale: options.ScaleName = None,
@@ -53,6 +55,7 @@ def export(
     from archscout.exports import export_candidate
     from archscout.runs import Run
 
+    space = space or spaces.DEFAULT
     if _is_run(source, space):
         sizes = (scale, embedding_size, hidden_size, num_layers, initialisation, reading)
         if text or vocabulary_size or tokenizer or any(sizes):

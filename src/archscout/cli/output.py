@@ -147,13 +147,6 @@ def warn(message: str) -> None:
     errors.print(message, style="yellow", markup=False, highlight=False, soft_wrap=True)
 
 
-def perplexity(nats: float) -> str:
-    """The exponential of a loss, as text."""
-    from archscout.training import Loss
-
-    return f"{Loss(nats, 1).perplexity:,.1f}"
-
-
 def number(value: object) -> str:
     """A number for a table: whole ones with separators, others to six digits."""
     if value is None:

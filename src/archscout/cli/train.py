@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,20 +13,13 @@ import typer
 from rich.table import Table
 
 from archscout.cli import options
-from archscout.cli.output import console, errors, perplexity, progress, stopped, warn
+from archscout.cli.output import console, errors, progress, stopped, warn
 from archscout.errors import InputError
 
 if TYPE_CHECKING:
-    from archscout.spaces import Recipe, RecurrentSpace, Scale, Space
+    from archscout.spaces import Scale, Space
     from archscout.text import Corpus
-    from archscout.training import (
-        EpochRecord,
-        PretrainingSettings,
-        Progress,
-        StreamedText,
-        Trained,
-        TrainingSettings,
-    )
+    from archscout.training import StreamedText, Summary, Trainer
 
 _RECIPE = "Recipe, by default the preset's"
 _RECURRENT = "Recipe of recurrent networks"
@@ -35,10 +28,9 @@ _DROPOUT = "Dropout of recurrent networks, by default the preset's"
 _SAMPLE = "Text from the trained model, of recurrent networks"
 _DATASET = "Data set in place of a text, for encoders"
 
-# Options of one kind of architecture that are no settings or sizes.
-_OF_RECURRENT = {"sample", "prompt", "temperature"}
-_OF_ENCODERS = {
-    "tokenizer",
+# Options of some spaces that are no settings or sizes.
+_OF_DRAWING = {"sample", "prompt", "temperature"}
+_OF_STREAMS = {
     "dataset",
     "dataset_files",
     "dataset_split",
@@ -297,15 +289,13 @@ def train(
     """
     from archscout import spaces
     from archscout.cli import architectures
-    from archscout.cli.encoder_training import train_encoder
-    from archscout.spaces import FlexibertSpace, RecurrentSpace
-    from archscout.text import Corpus
-    from archscout.training import PretrainingSettings, TrainingSettings
+    from archscout.training import find_trainer
 
     found = spaces.get(space or _recognise(architecture))
+    trainer = find_trainer(found.name)
     # The options are called as the settings and sizes that they are for.
     given = {name: value for name, value in context.params.items() if value not in (None, (), [])}
-    settings, sizes = _settings_and_sizes(found, preset, given, architecture)
+    settings, sizes = _settings_and_sizes(found, trainer, preset, given, architecture)
     genotypes = architectures.read(found, [architecture])
     if len(genotypes) > 1:
         errors.print(f"{architecture} holds {len(genotypes)} architectures; training the first")
@@ -314,76 +304,104 @@ def train(
     read = _text(text, given)
     name = read.name.rpartition("/")[2]
     out = out or f"trainings/{found.fingerprint(genotypes[0])}-{name}-{seed}"
-    arguments = {
-        "scale": sizes,
-        "seed": seed,
-        "vocabulary_limit": vocabulary_size,
-        "device": device,
-        "resume": resume,
-        "on_warning": warn,
-    }
-    with _stoppable(out, resume):
-        if isinstance(found, FlexibertSpace) and isinstance(settings, PretrainingSettings):
-            arguments["tokenizer"] = tokenizer
-            train_encoder(found, genotypes[0], read, settings, out, as_json, **arguments)
-        elif isinstance(found, RecurrentSpace) and isinstance(settings, TrainingSettings):
-            assert isinstance(read, Corpus)
-            drawing = (sample, prompt or "", 1.0 if temperature is None else temperature)
-            _train_recurrent(
-                found, genotypes[0], read, settings, out, drawing, as_json, **arguments
-            )
+
+    def on_progress(state: Any) -> None:
+        bar.advance_to(state.tokens, trainer.describe_progress(state))
+
+    with _stoppable(out, resume), progress("training, tokens", 1) as bar:
+        trained = trainer.train(
+            found,
+            genotypes[0],
+            read,
+            settings,
+            out,
+            scale=sizes,
+            seed=seed,
+            vocabulary_limit=vocabulary_size,
+            tokenizer=tokenizer,
+            device=device,
+            resume=resume,
+            on_start=bar.set,
+            on_progress=on_progress,
+            on_record=lambda record: _print_line(trainer.describe_record(record)),
+            on_warning=warn,
+        )
+    result = {"training": str(trained.folder), **trained.to_dict()}
+    if sample is not None:
+        result["sample"] = trainer.draw(
+            trained, prompt or "", sample, 1.0 if temperature is None else temperature, seed
+        )
+    if as_json:
+        typer.echo(json.dumps(result))
+        return
+    _print(trainer.summarise(trained), trained.folder.path)
+    if sample is not None:
+        console.print(result["sample"], markup=False, highlight=False, soft_wrap=True)
 
 
 def _recognise(architecture: str) -> str:
     """The name of the space that an architecture's source is of, so far as it tells."""
+    from archscout import spaces
+
     try:
-        text = Path(architecture).read_text(encoding="utf-8-sig")
+        return spaces.recognise(Path(architecture).read_text(encoding="utf-8-sig"))
     except (OSError, ValueError):  # a name, standard input, or what is complained of later
-        return "rnn"
-    return "flexibert" if '"nas_config"' in text else "rnn"
+        return spaces.DEFAULT
 
 
 def _settings_and_sizes(
-    space: Space[Any], preset: str, given: Mapping[str, Any], architecture: str
-) -> tuple[TrainingSettings | PretrainingSettings, Scale]:
+    space: Space[Any],
+    trainer: Trainer[Any],
+    preset: str,
+    given: Mapping[str, Any],
+    architecture: str,
+) -> tuple[Any, Scale]:
     """The preset of the space with what options change.
 
     Args:
         space: of the architecture.
+        trainer: of the space.
         preset: its name.
         given: the options that were given, by name.
         architecture: as given, for messages.
 
     Raises:
-        InputError: an option is for the other space, or a value cannot be used.
+        InputError: an option is for another space, or a value cannot be used.
     """
     from archscout import spaces
-    from archscout.training import PretrainingSettings, TrainingSettings, named_preset
+    from archscout.training import named_preset, trainers
 
-    of_space = {
-        "rnn": (_names(TrainingSettings.model_fields, spaces.RecurrentScale) | _OF_RECURRENT),
-        "flexibert": (_names(PretrainingSettings.model_fields, spaces.EncoderScale) | _OF_ENCODERS),
-    }
-    own = of_space.get(space.name, set())
+    own = _options_of(space, trainer)
+    others = {name: _options_of(spaces.get(name), other) for name, other in trainers().items()}
     for name in given:
-        if name not in own and any(name in names for names in of_space.values()):
-            other = next(other for other, names in of_space.items() if name in names)
+        if name in own:
+            continue
+        if other := next((other for other, names in others.items() if name in names), None):
             raise InputError(
                 f"--{name.replace('_', '-')} is for architectures of space {other}; "
                 f"{architecture} is taken as one of {space.name}"
             )
     chosen = named_preset(preset, space.name)
-    fields = type(chosen.settings).model_fields
+    fields = trainer.settings_type.model_fields
     settings = chosen.settings.resized(**{k: v for k, v in given.items() if k in fields})
-    scale_fields = _names((), type(space.scales[chosen.scale]))
-    sizes = {k: v for k, v in given.items() if k in scale_fields}
+    sizes = {k: v for k, v in given.items() if k in _sizes(space)}
     return settings, options.resolve(space, given.get("scale", chosen.scale), **sizes)
 
 
-def _names(settings: Iterable[str], scale: type[Scale]) -> set[str]:
-    """Settings, and the sizes of a network."""
-    sizes = {field.name for field in dataclasses.fields(scale)}
-    return {*settings, *sizes - {"batch_size", "sequence_length"}}
+def _options_of(space: Space[Any], trainer: Trainer[Any]) -> set[str]:
+    """The options that not all spaces have: settings, sizes, and what they can do."""
+    found = {*trainer.settings_type.model_fields, *_sizes(space)}
+    if trainer.draws_text:
+        found |= _OF_DRAWING
+    if trainer.reads_streams:
+        found |= _OF_STREAMS
+    return found | {"tokenizer"} if space.tokenization == "wordpiece" else found
+
+
+def _sizes(space: Space[Any]) -> set[str]:
+    """The sizes of a network."""
+    fields = dataclasses.fields(space.scales[space.default_scale])
+    return {field.name for field in fields} - {"batch_size", "sequence_length"}
 
 
 def _text(texts: list[str] | None, given: Mapping[str, Any]) -> Corpus | StreamedText:
@@ -392,7 +410,6 @@ def _text(texts: list[str] | None, given: Mapping[str, Any]) -> Corpus | Streame
     Raises:
         InputError: it cannot be read, or options contradict each other.
     """
-    from archscout.cli.encoder_training import streamed
     from archscout.text import load_corpus
 
     if "dataset" not in given:
@@ -401,7 +418,26 @@ def _text(texts: list[str] | None, given: Mapping[str, Any]) -> Corpus | Streame
         return load_corpus(texts or "python-docs")
     if texts:
         raise InputError("--text and --dataset are both given; accepted is one of them")
-    return streamed(given)
+    return _streamed(given)
+
+
+def _streamed(given: Mapping[str, Any]) -> StreamedText:
+    """The data set that `--dataset` and its options describe.
+
+    Raises:
+        InputError: NAME is empty, or a value cannot be used.
+    """
+    from archscout.training import StreamedText
+
+    name, _, config = given["dataset"].partition(":")
+    if not name:
+        raise InputError(f"--dataset {given['dataset']!r}; accepted is NAME or NAME:CONFIG")
+    chosen = {
+        key: given[f"dataset_{key}"]
+        for key in ("split", "column", "valid_split", "held_out", "buffer")
+        if f"dataset_{key}" in given
+    }
+    return StreamedText(name, config or None, tuple(given.get("dataset_files", ())), **chosen)
 
 
 @contextmanager
@@ -413,96 +449,17 @@ def _stoppable(out: str, resume: bool) -> Iterator[None]:
         raise stopped(f"Stopped; the training so far is in {out}", resume) from None
 
 
-def _train_recurrent(
-    space: RecurrentSpace,
-    architecture: Recipe,
-    corpus: Corpus,
-    settings: TrainingSettings,
-    out: str,
-    drawing: tuple[int | None, str, float],
-    as_json: bool,
-    **arguments: Any,
-) -> None:
-    """Train a language model, and print how it goes and what came of it.
-
-    Args:
-        space: of the architecture.
-        architecture: the genotype.
-        corpus: the text.
-        settings: the recipe.
-        out: the training folder.
-        drawing: number of words to draw afterwards, words to go on from, and temperature.
-        as_json: print JSON.
-        **arguments: further ones of `archscout.training.train_language_model`.
-    """
-    from archscout.training import sample_text, train_language_model
-
-    def on_progress(state: Progress) -> None:
-        note = f"epoch {state.epoch}/{state.epochs}, loss {state.loss:.3f}, perplexity "
-        bar.advance_to(state.tokens, f"{note}{perplexity(state.loss)}")
-
-    with progress("training, tokens", 1) as bar:
-        trained = train_language_model(
-            space,
-            architecture,
-            corpus,
-            settings,
-            out,
-            on_start=bar.set,
-            on_progress=on_progress,
-            on_epoch=_print_epoch,
-            **arguments,
-        )
-    drawn = None
-    number, prompt, temperature = drawing
-    if number is not None:
-        drawn = sample_text(
-            trained.model, trained.vocabulary, prompt, number, temperature, arguments["seed"]
-        )
-    if as_json:
-        result = {"training": str(trained.folder), **trained.to_dict()}
-        typer.echo(json.dumps(result | ({} if drawn is None else {"sample": drawn})))
-    else:
-        _print(trained)
-        if drawn is not None:
-            console.print(drawn, markup=False, highlight=False, soft_wrap=True)
+def _print_line(line: str) -> None:
+    errors.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
-def _print_epoch(record: EpochRecord) -> None:
-    errors.print(
-        f"epoch {record.epoch}: loss {record.train_loss:.3f}, validation {record.valid_loss:.3f} "
-        f"(perplexity {record.valid_perplexity:,.1f}), {record.tokens_per_second:,.0f} tokens/s",
-        markup=False,
-        highlight=False,
-        soft_wrap=True,
-    )
-
-
-_ENDED = {
-    "epochs": "all epochs done",
-    "patience": "no better validation loss in the last epochs",
-    "minutes": "time is up",
-}
-
-
-def _print(trained: Trained) -> None:
-    seconds = trained.records[-1].seconds
-    console.print(
-        f"{len(trained.records)} epochs in {seconds:.0f} s ({_ENDED[trained.ended]}), the best is "
-        f"epoch {trained.best_epoch}.",
-        highlight=False,
-    )
-    table = Table("part", title=f"At epoch {trained.best_epoch}")
-    for title in ("tokens", "loss", "perplexity", "bits per word"):
+def _print(summary: Summary, folder: Path) -> None:
+    console.print(summary.sentence, highlight=False)
+    first, *others = summary.columns
+    table = Table(first, title=summary.title)
+    for title in others:
         table.add_column(title, justify="right", no_wrap=True)
-    for part, loss in trained.losses.items():
-        table.add_row(
-            part,
-            f"{loss.tokens:,}",
-            f"{loss.nats:.4f}",
-            f"{loss.perplexity:,.2f}",
-            f"{loss.bits:.4f}",
-        )
+    for row in summary.rows:
+        table.add_row(*row)
     console.print(table)
-    folder = trained.folder.path
     console.print(f"Training  {folder}\nModel     {folder / 'model'}", highlight=False)

@@ -9,15 +9,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from archscout.errors import InputError
 
 FORMAT = 1
 TRAINED = "trained.json"
 TRAININGS = "trained"
-
-Measure = Literal["perplexity", "perplexity of masked tokens", "pretraining loss"]
 
 
 class Trainee(BaseModel):
@@ -63,6 +61,7 @@ class Proof(BaseModel):
         scoring_seconds: that their scoring took.
         directions: 1 for each objective of which larger is better, else -1.
         measure: what the trained results are.
+        is_exponential: whether that is e to the power of the loss, as a perplexity is.
         part: of the text on which they are compared, `test`, or `valid` of a text without a test
             part.
         pool: architectures from which the random ones were drawn.
@@ -80,13 +79,22 @@ class Proof(BaseModel):
     architectures: int
     scoring_seconds: float
     directions: dict[str, Literal[1, -1]]
-    measure: Measure
+    measure: str
+    is_exponential: bool = True
     part: Literal["test", "valid"]
     pool: int
     late: int
     plan: dict[str, Any]
     top: list[Trainee] = Field(min_length=1)
     random: list[Trainee] = Field(min_length=1)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_older(cls, document: Any) -> Any:
+        """Files of earlier versions do not say what is an exponential."""
+        if isinstance(document, Mapping) and document.get("measure") == "pretraining loss":
+            return {"is_exponential": False, **document}
+        return document
 
     @property
     def trainees(self) -> list[Trainee]:
@@ -100,7 +108,7 @@ class Proof(BaseModel):
 
     def result(self, loss: float) -> float:
         """A loss as the measure has it: perplexities are e to the power of it."""
-        if self.measure == "pretraining loss":
+        if not self.is_exponential:
             return loss
         try:
             return math.exp(loss)
@@ -115,15 +123,6 @@ def best_of(group: Sequence[Trainee]) -> Trainee | None:
     """
     finished = [trainee for trainee in group if trainee.problem is None]
     return min(finished, key=lambda trainee: trainee.loss("valid"), default=None)
-
-
-def measure_of(settings: Mapping[str, Any]) -> Measure:
-    """What a training with these settings is judged by."""
-    if "objective" not in settings:
-        return "perplexity"
-    if settings["objective"] == "masked":
-        return "perplexity of masked tokens"
-    return "pretraining loss"
 
 
 def load_proof(folder: str | os.PathLike[str]) -> Proof | None:

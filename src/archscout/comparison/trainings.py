@@ -16,17 +16,15 @@ from archscout.comparison.proof import (
     TRAININGS,
     Proof,
     Trainee,
-    measure_of,
 )
 from archscout.comparison.verdict import to_document
 from archscout.errors import InputError
 from archscout.files import write_json
 from archscout.runs import Run
 from archscout.text import load_corpus
-from archscout.training import comparison_preset
+from archscout.training import comparison_preset, find_trainer
 from archscout.training.jobs import Job, Outcome, Plan, Queue, Standing
 from archscout.training.jobs import run as train_all
-from archscout.training.outcome import objective_of
 
 
 def check_count(k: int, trials: int) -> int:
@@ -71,8 +69,9 @@ def prove(
     """
     chosen = choose(run, k)
     if isinstance(settings, str):
-        settings = comparison_preset(settings, run.space.name).settings
-    plan = _plan(run, settings)
+        plan = _plan(run, comparison_preset(settings, run.space.name).settings)
+    else:
+        plan = _plan(run, settings)
     with run.folder.lock():
         rows = pd.concat([chosen.top, chosen.random])
         queue = _queue(run, plan, [_job(run, row) for _, row in rows.iterrows()])
@@ -84,6 +83,7 @@ def prove(
                 for _, row in group.iterrows()
             ]
 
+        measure = find_trainer(run.space.name).measure(plan.settings)
         within = run.table[run.table["within_limits"]]
         proof = Proof(
             asked=k,
@@ -92,7 +92,8 @@ def prove(
             architectures=len(within),
             scoring_seconds=float(within["seconds"].sum()),
             directions={o.name: 1 if o.sign > 0 else -1 for o in run.objectives},
-            measure=measure_of(plan.settings),
+            measure=measure.name,
+            is_exponential=measure.is_exponential,
             part="test" if _has_test(outcomes) else "valid",
             pool=chosen.pool,
             late=chosen.late,
@@ -142,7 +143,7 @@ def _queue(run: Run, plan: Plan, jobs: list[Job]) -> Queue:
 
 
 def _trainee(run: Run, row: pd.Series[Any], outcome: Outcome, plan: Plan) -> Trainee:
-    losses = outcome.result.get("losses", {})
+    loss, losses = find_trainer(plan.space).loss, outcome.result.get("losses", {})
     return Trainee(
         rank=int(row["rank"]),
         fingerprint=row["fingerprint"],
@@ -151,7 +152,7 @@ def _trainee(run: Run, row: pd.Series[Any], outcome: Outcome, plan: Plan) -> Tra
         scores={objective.name: float(row[objective.name]) for objective in run.objectives},
         seconds=outcome.seconds,
         problem=outcome.problem,
-        losses={part: objective_of(found, plan.settings) for part, found in losses.items()},
+        losses={part: loss(found, plan.settings) for part, found in losses.items()},
     )
 
 

@@ -11,8 +11,10 @@ from archscout.report.drawing import Drawing, Kind
 from archscout.report.numbers import count
 from archscout.report.tables import Column, Table
 from archscout.report.templates import render
-from archscout.spaces.flexibert import EncoderGenotype, EncoderScale
+from archscout.spaces.flexibert import EncoderGenotype, EncoderScale, FlexibertSpace
 from archscout.spaces.flexibert.readings import LayerPlan, Plan, Reading, plan
+
+SPACE = FlexibertSpace.name
 
 # Okabe and Ito's colours, each with the ink that is readable on it; the operations of a type are
 # neighbours in hue. What all layers have is grey or white.

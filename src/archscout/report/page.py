@@ -31,8 +31,8 @@ from archscout.runs import Run
 REPORT = "report.html"
 # By space: what draws an architecture as it is built at a scale.
 DRAWINGS: Mapping[str, Callable[[Any, Any], Drawing]] = {
-    "rnn": recurrent.draw,
-    "flexibert": encoder.draw,
+    recurrent.SPACE: recurrent.draw,
+    encoder.SPACE: encoder.draw,
 }
 _SHOWN = 20
 

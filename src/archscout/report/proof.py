@@ -125,7 +125,7 @@ def _means(proof: Proof, found: Comparison) -> str:
     top, random = (
         number(proof.result(mean), _DIGITS) for mean in (found.mean_top, found.mean_random)
     )
-    kind = "mean" if proof.measure == "pretraining loss" else "geometric mean"
+    kind = "geometric mean" if proof.is_exponential else "mean"
     chance = ""
     if found.p_value is not None:
         chance = f" (p = {found.p_value:.2g}, by exchanging networks between the groups)"

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from archscout.report.drawing import Arrow, Box, Drawing, Kind, draw_graph
 from archscout.report.numbers import count
-from archscout.spaces.recurrent import Recipe, RecurrentScale
+from archscout.spaces.recurrent import Recipe, RecurrentScale, RecurrentSpace
+
+SPACE = RecurrentSpace.name
 
 # Okabe and Ito's colours, each with the ink that is readable on it.
 _SOURCE = Kind("input x and previous states h", "#ffffff", round=True)

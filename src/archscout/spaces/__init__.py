@@ -15,6 +15,7 @@ from archscout.spaces.identity import network_fingerprint
 from archscout.spaces.recurrent import Recipe, RecurrentScale, RecurrentSpace
 
 __all__ = [
+    "DEFAULT",
     "EncoderGenotype",
     "EncoderScale",
     "FlexibertSpace",
@@ -26,7 +27,12 @@ __all__ = [
     "available",
     "get",
     "network_fingerprint",
+    "recognise",
 ]
+
+
+DEFAULT = RecurrentSpace.name
+"""The name of the space where none is given."""
 
 
 @cache
@@ -51,3 +57,18 @@ def get(name: str) -> Space[Any]:
         hint = f" (did you mean {near[0]}?)" if near else ""
         raise InputError(f"unknown space {name!r}{hint}; known: {', '.join(sorted(known))}")
     return known[name]()
+
+
+def recognise(text: str) -> str:
+    """The name of the space that a genotype's JSON is of, so far as it tells.
+
+    Args:
+        text: a file's content.
+
+    Returns:
+        The name of the space whose `signature` stands in it, else the default's.
+    """
+    for name, make in available().items():
+        if (signature := getattr(make, "signature", "")) and f'"{signature}"' in text:
+            return name
+    return DEFAULT

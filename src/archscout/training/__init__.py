@@ -9,19 +9,26 @@
 (1, ['test', 'valid'])
 """
 
+from archscout.training.by_space import (
+    comparison_preset,
+    find_trainer,
+    named_preset,
+    preset,
+    train,
+    trainers,
+)
 from archscout.training.electra.evaluation import PretrainingLoss, evaluate_encoder
-from archscout.training.electra.loop import EvaluationRecord, PretrainingProgress
+from archscout.training.electra.pretraining import Pretrained, pretrain
+from archscout.training.electra.pretraining_loop import EvaluationRecord, PretrainingProgress
 from archscout.training.electra.pretraining_settings import PretrainingSettings
 from archscout.training.electra.streams import StreamedText
-from archscout.training.electra.training import Pretrained, pretrain
 from archscout.training.outcome import Diverged, Loss
-from archscout.training.presets import comparison_preset, named_preset, preset
 from archscout.training.recurrent.evaluation import evaluate
 from archscout.training.recurrent.generation import sample_text
+from archscout.training.recurrent.language_model_loop import EpochRecord, Progress
 from archscout.training.recurrent.language_model_settings import PRESETS, TrainingSettings
-from archscout.training.recurrent.loop import EpochRecord, Progress
-from archscout.training.recurrent.training import Trained, train_language_model
-from archscout.training.training import train
+from archscout.training.recurrent.language_model_training import Trained, train_language_model
+from archscout.training.trainer import Measure, Summary, Trainer
 from archscout.training.training_folder import TrainingFolder
 
 __all__ = [
@@ -30,22 +37,27 @@ __all__ = [
     "EpochRecord",
     "EvaluationRecord",
     "Loss",
+    "Measure",
     "Pretrained",
     "PretrainingLoss",
     "PretrainingProgress",
     "PretrainingSettings",
     "Progress",
     "StreamedText",
+    "Summary",
     "Trained",
+    "Trainer",
     "TrainingFolder",
     "TrainingSettings",
     "comparison_preset",
     "evaluate",
     "evaluate_encoder",
+    "find_trainer",
     "named_preset",
     "preset",
     "pretrain",
     "sample_text",
     "train",
     "train_language_model",
+    "trainers",
 ]

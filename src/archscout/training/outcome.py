@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from archscout.errors import InputError
 from archscout.files import write_json
@@ -72,14 +72,6 @@ def forget_problem(folder: Path) -> None:
             path.unlink()
 
 
-def objective_of(losses: Mapping[str, float], settings: Mapping[str, Any]) -> float:
-    """What a training minimised, nats, from an entry of result.json's losses.
-
-    Where an encoder tells replaced tokens, `nats` is its generator's alone.
-
-    Args:
-        losses: by name, of one part of the text.
-        settings: the recipe, as JSON.
-    """
-    weight = float(settings.get("discriminator_weight", 0.0))
-    return losses["nats"] + weight * losses.get("detection_nats", 0.0)
+def written_perplexity(nats: float) -> str:
+    """The exponential of a loss, as text."""
+    return f"{Loss(nats, 1).perplexity:,.1f}"

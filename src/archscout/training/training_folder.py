@@ -27,6 +27,7 @@ METRICS = "metrics.jsonl"
 RESULT = "result.json"
 VOCABULARY = "vocabulary.json"
 EVENTS = "events"
+CHECKPOINTS = "checkpoints"
 MODEL = "model"
 MILESTONES = "milestones"
 
@@ -130,7 +131,7 @@ class TrainingFolder(ResumableFolder):
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         super().__init__(path)
-        self.checkpoints = Checkpoints(self.path / "checkpoints")
+        self.checkpoints = Checkpoints(self.path / CHECKPOINTS)
 
     def best(self, epoch: int) -> Path:
         """The file of the weights after an epoch that was the best so far."""

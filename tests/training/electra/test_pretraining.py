@@ -30,11 +30,11 @@ from archscout.training import (
     train,
 )
 from archscout.training.checkpoints import read_checkpoint
-from archscout.training.electra import loop as loop_module
+from archscout.training.electra import pretraining_loop as loop_module
 from archscout.training.electra.evaluation import evaluate_encoder
-from archscout.training.electra.loop import parameter_groups
 from archscout.training.electra.masking import MaskedBatch, Masking
 from archscout.training.electra.objectives import ReplacedTokens, build_objective
+from archscout.training.electra.pretraining_loop import parameter_groups
 from archscout.training.electra.sequences import Shuffled, corpus_text
 from pretraining_runs import SCALE, SETTINGS, PretrainSmall, encoder_weights, genotype
 from training_runs import Killed, assert_same, at, last_checkpoint
@@ -488,7 +488,7 @@ def test_a_checkpoint_from_elsewhere_is_refused(
     other.write_text(words.read_text())
     with monkeypatch.context() as patch:
         if named == "format":
-            patch.setattr("archscout.training.electra.training.FORMAT", 0)
+            patch.setattr("archscout.training.electra.pretraining.FORMAT", 0)
         pretrain_small("other", text=other if named == "text" else None)
     foreign = last_checkpoint(tmp_path / "other")
     os.replace(foreign, tmp_path / "training" / "checkpoints" / foreign.name)

@@ -11,7 +11,7 @@ from archscout.benchmarks import DataFolder
 from archscout.benchmarks.nas_bench_bert import load
 from archscout.errors import InputError
 from archscout.training.glue import Callbacks, Finetuned, finetune_milestones, milestones
-from archscout.training.glue.loop import Progress
+from archscout.training.glue.finetuning_loop import Progress
 from archscout.training.training_folder import milestone_name
 from glue_runs import GENOTYPE, SETTINGS, SPACE, export_tiny
 from made_up import encoder_data

@@ -34,7 +34,7 @@ from archscout.training.glue import (
     finetuning,
 )
 from archscout.training.glue.data import load_tasks
-from archscout.training.glue.loop import TaskTraining, examples_to_read
+from archscout.training.glue.finetuning_loop import TaskTraining, examples_to_read
 from glue_runs import GENOTYPE, SCALE, SETTINGS, single_rows, write_glue
 from training_runs import Killed, at
 

@@ -29,9 +29,10 @@ from archscout.training import (
 )
 from archscout.training.checkpoints import Damaged, read_checkpoint
 from archscout.training.parts import splits
-from archscout.training.recurrent import loop as loop_module
-from archscout.training.recurrent import training as training_module
+from archscout.training.recurrent import language_model_loop as loop_module
+from archscout.training.recurrent import language_model_training as training_module
 from archscout.training.recurrent.segments import columns
+from archscout.training.schedule import rate_factor
 from training_runs import (
     SCALE,
     SETTINGS,
@@ -120,7 +121,7 @@ def test_events_for_tensorboard(train_small: TrainSmall) -> None:
 @pytest.mark.parametrize("changes", [{}, {"schedule": "cosine", "warm_up": 0.2}])
 def test_learning_rate_schedule(changes: dict[str, Any]) -> None:
     settings = SETTINGS.resized(**changes)
-    factors = [loop_module.rate_factor(settings, i / 10) for i in range(11)]
+    factors = [rate_factor(settings, i / 10) for i in range(11)]
     if changes:
         assert factors[:3] == pytest.approx([0.01, 0.505, 1.0])
         assert factors[6] == pytest.approx(0.505) and factors[10] == pytest.approx(0.01)
@@ -292,7 +293,7 @@ def test_a_checkpoint_from_elsewhere_is_refused(
         train_small(callbacks=at(3, Killed()), **EVERY_STEP)
     with monkeypatch.context() as patch:
         if other is None:
-            patch.setattr("archscout.training.recurrent.training.FORMAT", 0)
+            patch.setattr("archscout.training.recurrent.language_model_training.FORMAT", 0)
         train_small("other", other or "lstm", epochs=3)
     foreign = last_checkpoint(tmp_path / "other")
     os.replace(foreign, tmp_path / "training" / "checkpoints" / foreign.name)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import os
 import platform
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from itertools import combinations
 from typing import Any
@@ -14,16 +13,13 @@ from typing import Any
 import numpy as np
 from scipy.stats import kendalltau
 
-from archscout import spaces
-from archscout.benchmarks.build.layouts import architecture_of, encoder_entries, log_archive
-from archscout.benchmarks.built import ENTRIES, FORMAT, INFORMATION, LOGS, TARGET
+from archscout.benchmarks.build.layouts import architecture_of, write_runs
+from archscout.benchmarks.built import FORMAT, INFORMATION, TARGET
 from archscout.errors import InputError
 from archscout.execution import check_workers
-from archscout.files import write_json, write_whole
-from archscout.scoring import resolve_scale
-from archscout.spaces.recurrent import RecurrentSpace
+from archscout.files import write_json
+from archscout.training import find_trainer
 from archscout.training.jobs import Job, Outcome, Plan, Queue, Standing, run
-from archscout.training.outcome import objective_of
 
 _LIBRARIES = ("archscout", "torch", "numpy")
 
@@ -81,7 +77,7 @@ def standing(out: str | os.PathLike[str]) -> Standing:
 
 
 def write(queue: Queue, name: str) -> None:
-    """Write what is finished in the published layout; nothing if nothing is.
+    """Write what is finished in the layout of the space; nothing if nothing is.
 
     Raises:
         InputError: a file cannot be written.
@@ -97,15 +93,12 @@ def _write(queue: Queue, name: str) -> None:
     if not runs:
         return
     runs.sort(key=lambda pair: (architecture_of(pair[0]), pair[0].seed))
-    plan, space, folder = queue.plan, spaces.get(queue.plan.space), queue.path
-    if isinstance(space, RecurrentSpace):
-        write_whole(folder / LOGS, log_archive(plan, runs, _parameters(queue, outcomes)))
-    else:
-        write_json(folder / ENTRIES, encoder_entries(space, plan, runs))
+    plan, folder = queue.plan, queue.path
+    write_runs(folder, plan, runs)
     information = {
         "format": FORMAT,
         "name": name,
-        "space": space.name,
+        "space": plan.space,
         "text": list(plan.text),
         "text_sha256": plan.sha256,
         "target": TARGET,
@@ -140,10 +133,11 @@ def seed_agreement(plan: Plan, runs: Sequence[tuple[Job, Outcome]]) -> dict[str,
     """
     seeds = sorted({job.seed for job, _ in runs})
     losses: dict[str, dict[int, float]] = {}
+    trainer = find_trainer(plan.space)
     for job, outcome in runs:
         loss = math.nan
         if outcome.problem is None:
-            loss = objective_of(outcome.result["losses"]["test"], plan.settings)
+            loss = trainer.loss(outcome.result["losses"]["test"], plan.settings)
         losses.setdefault(architecture_of(job), {})[job.seed] = loss
     repeated = [found for found in losses.values() if len(found) == len(seeds)]
     common = [found for found in repeated if all(map(math.isfinite, found.values()))]
@@ -162,18 +156,3 @@ def seed_agreement(plan: Plan, runs: Sequence[tuple[Job, Outcome]]) -> dict[str,
         "mean": float(np.mean(taus)),
         "least": min(taus),
     }
-
-
-def _parameters(queue: Queue, outcomes: Mapping[str, Outcome]) -> dict[str, int]:
-    """The number of parameters by the architecture's name."""
-    plan, space = queue.plan, spaces.get(queue.plan.space)
-    scale = dataclasses.replace(resolve_scale(space, None), **plan.scale)
-    found: dict[str, int] = {}
-    for job in queue.jobs:
-        outcome = outcomes.get(job.name)
-        if outcome is not None and "parameters" in outcome.result:
-            found[architecture_of(job)] = int(outcome.result["parameters"])
-        elif architecture_of(job) not in found:
-            network = space.skeleton(space.parse(job.architecture), plan.vocabulary_size, scale)
-            found[architecture_of(job)] = sum(p.numel() for p in network.parameters())
-    return found

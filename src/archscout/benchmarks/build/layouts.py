@@ -1,23 +1,32 @@
-"""Finished trainings in the layouts of the published benchmarks.
+"""Finished trainings as files of a benchmark.
 
-Recurrent cells: a zip archive of training logs, as NAS-Bench-NLP has it. Encoders: a list of JSON
-entries, as NAS-Bench-BERT has it, each with its `runs` beside. Both lie next to `benchmark.json`,
-which says what the numbers are.
+Those of a space with a published benchmark are in its layout: recurrent cells as a zip archive of
+training logs, as NAS-Bench-NLP has it; encoders as a list of JSON entries, as NAS-Bench-BERT has
+it, each with its `runs` beside. Those of other spaces are JSON lines, one a training. All lie next
+to `benchmark.json`, which says what the numbers are.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from archscout.spaces.base import Space
+from archscout import spaces
+from archscout.benchmarks import nas_bench_bert, nas_bench_nlp
+from archscout.benchmarks.built import ENTRIES, LOGS, TRAININGS
+from archscout.files import write_json, write_json_lines, write_whole
+from archscout.scoring import resolve_scale
+from archscout.training import find_trainer
 from archscout.training.jobs import Job, Outcome, Plan
-from archscout.training.outcome import objective_of
+
+Runs = Sequence[tuple[Job, Outcome]]
 
 # Of every member of an archive, so that the same logs make the same bytes.
 _DATE = (1980, 1, 1, 0, 0, 0)
@@ -28,16 +37,68 @@ def architecture_of(job: Job) -> str:
     return job.name.rpartition("-")[0]
 
 
-def log_archive(
-    plan: Plan, runs: Iterable[tuple[Job, Outcome]], parameters: Mapping[str, int]
-) -> bytes:
-    """The archive of training logs, in the layout of NAS-Bench-NLP.
+def write_runs(folder: Path, plan: Plan, runs: Runs) -> None:
+    """Write trainings in the layout of their space.
 
     Args:
+        folder: of the benchmark.
         plan: of the trainings.
         runs: jobs and how they ended.
-        parameters: number of them, by the architecture's name.
+
+    Raises:
+        InputError: a file cannot be written.
     """
+    _WRITERS.get(plan.space, _write_trainings)(folder, plan, runs)
+
+
+def _write_logs(folder: Path, plan: Plan, runs: Runs) -> None:
+    write_whole(folder / LOGS, _log_archive(plan, runs, _parameters(plan, runs)))
+
+
+def _write_entries(folder: Path, plan: Plan, runs: Runs) -> None:
+    write_json(folder / ENTRIES, _encoder_entries(plan, runs))
+
+
+def _write_trainings(folder: Path, plan: Plan, runs: Runs) -> None:
+    parameters = _parameters(plan, runs)
+    lines = [
+        {
+            "id": architecture_of(job),
+            "architecture": dict(job.architecture),
+            "seed": job.seed,
+            "status": outcome.problem or "OK",
+            "seconds": round(outcome.seconds, 2),
+            "parameters": parameters[architecture_of(job)],
+            "losses": _scores(plan, outcome),
+            "curve": list(outcome.epochs),
+        }
+        for job, outcome in runs
+    ]
+    write_json_lines(folder / TRAININGS, lines)
+
+
+_WRITERS: Mapping[str, Callable[[Path, Plan, Runs], None]] = {
+    nas_bench_nlp.SPACE: _write_logs,
+    nas_bench_bert.SPACE: _write_entries,
+}
+
+
+def _parameters(plan: Plan, runs: Runs) -> dict[str, int]:
+    """The number of parameters by the architecture's name."""
+    space = spaces.get(plan.space)
+    scale = dataclasses.replace(resolve_scale(space, None), **plan.scale)
+    found: dict[str, int] = {}
+    for job, outcome in runs:
+        if "parameters" in outcome.result:
+            found[architecture_of(job)] = int(outcome.result["parameters"])
+        elif architecture_of(job) not in found:
+            network = space.skeleton(space.parse(job.architecture), plan.vocabulary_size, scale)
+            found[architecture_of(job)] = sum(p.numel() for p in network.parameters())
+    return found
+
+
+def _log_archive(plan: Plan, runs: Runs, parameters: Mapping[str, int]) -> bytes:
+    """The archive of training logs, in the layout of NAS-Bench-NLP."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
         for job, outcome in runs:
@@ -85,17 +146,10 @@ def _log(plan: Plan, job: Job, outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def encoder_entries(
-    space: Space[Any], plan: Plan, runs: Iterable[tuple[Job, Outcome]]
-) -> list[dict[str, Any]]:
+def _encoder_entries(plan: Plan, runs: Runs) -> list[dict[str, Any]]:
     """The list of encoders, in the layout of NAS-Bench-BERT.
 
     An entry's scores are the mean over its runs that did not fail; there are none where all did.
-
-    Args:
-        space: of the encoders.
-        plan: of the trainings.
-        runs: jobs and how they ended.
     """
     entries: dict[str, dict[str, Any]] = {}
     for job, outcome in runs:
@@ -130,9 +184,9 @@ def encoder_entries(
 
 def _scores(plan: Plan, outcome: Outcome) -> dict[str, float]:
     """A training's losses as columns: `test_loss` is what was minimised."""
-    found = {}
+    found, loss = {}, find_trainer(plan.space).loss
     for part, values in outcome.result.get("losses", {}).items():
-        found[f"{part}_loss"] = objective_of(values, plan.settings)
+        found[f"{part}_loss"] = loss(values, plan.settings)
         for name in ("accuracy", "detection_nats", "detection_accuracy"):
             if name in values:
                 found[f"{part}_{name}"] = values[name]

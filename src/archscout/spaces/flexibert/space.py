@@ -17,6 +17,7 @@ from archscout.errors import InputError
 from archscout.recording import Kind
 from archscout.spaces.base import Scale, Trial
 from archscout.spaces.flexibert import genotype as genotypes
+from archscout.spaces.flexibert import readings
 from archscout.spaces.flexibert.genotype import EncoderGenotype
 from archscout.spaces.flexibert.initialisation import fill
 from archscout.spaces.flexibert.network import FlexibertNetwork, MaskedTokenHead
@@ -74,6 +75,7 @@ class FlexibertSpace:
     }
     default_scale = "fast"
     default_metric = "deep_memory"
+    signature = "nas_config"
     named: Mapping[str, EncoderGenotype] = {}
 
     @property
@@ -125,6 +127,10 @@ class FlexibertSpace:
     def fingerprint(self, architecture: EncoderGenotype) -> str:
         """Sixteen hexadecimal digits."""
         return genotypes.fingerprint(architecture)
+
+    def network_fingerprint(self, architecture: EncoderGenotype, scale: EncoderScale) -> str:
+        """Of the network: a reading may throw away some of what a genotype says."""
+        return readings.network_fingerprint(architecture, scale.reading)
 
     def describe(self, architecture: EncoderGenotype) -> str:
         """The genotype in a few words."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -120,3 +121,16 @@ def evaluate_encoder(
         detection_accuracy=found.detected / tokens,
         original=1 - found.replaced / tokens,
     )
+
+
+def objective_of(losses: Mapping[str, float], settings: Mapping[str, Any]) -> float:
+    """What a pretraining minimised, nats, from an entry of result.json's losses.
+
+    Where an encoder tells replaced tokens, `nats` is its generator's alone.
+
+    Args:
+        losses: by name, of one part of the text.
+        settings: the recipe, as JSON.
+    """
+    weight = float(settings.get("discriminator_weight", 0.0))
+    return losses["nats"] + weight * losses.get("detection_nats", 0.0)

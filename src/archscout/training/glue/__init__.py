@@ -9,8 +9,8 @@ from archscout.training.glue.curve import Curve, finetune_milestones, milestones
 from archscout.training.glue.encoder import Encoder, load_encoder
 from archscout.training.glue.examples import Examples, TaskData, majority_baseline
 from archscout.training.glue.finetuning import Callbacks, finetune, finetune_task
+from archscout.training.glue.finetuning_loop import EpochRecord, Progress
 from archscout.training.glue.finetuning_settings import FinetuningSettings
-from archscout.training.glue.loop import EpochRecord, Progress
 from archscout.training.glue.metrics import measure
 from archscout.training.glue.results import Finetuned, TaskResult
 from archscout.training.glue.tasks import TASKS, Task, named_tasks

@@ -21,8 +21,8 @@ from archscout.training.glue.finetuning import (
     identity_of,
 )
 from archscout.training.glue.finetuning_folder import FinetuningFolder
+from archscout.training.glue.finetuning_loop import Progress
 from archscout.training.glue.finetuning_settings import FinetuningSettings
-from archscout.training.glue.loop import Progress
 from archscout.training.glue.results import Finetuned
 from archscout.training.glue.tasks import named_tasks
 from archscout.training.training_folder import MILESTONES, milestone_name, milestone_step

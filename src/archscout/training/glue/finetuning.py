@@ -18,18 +18,17 @@ from archscout.training.glue.data import DataSource, load_tasks
 from archscout.training.glue.encoder import Encoder, load_encoder
 from archscout.training.glue.examples import TaskData, majority_baseline
 from archscout.training.glue.finetuning_folder import RESULTS, FinetuningFolder
-from archscout.training.glue.finetuning_settings import FinetuningSettings
-from archscout.training.glue.loop import (
-    CHECKPOINTS,
+from archscout.training.glue.finetuning_loop import (
     EpochRecord,
     Progress,
     TaskTraining,
     examples_to_read,
 )
+from archscout.training.glue.finetuning_settings import FinetuningSettings
 from archscout.training.glue.results import Finetuned, TaskResult
 from archscout.training.glue.tasks import Task, named_tasks
 from archscout.training.outcome import Diverged
-from archscout.training.training_folder import FORMAT, MODEL, RESULT, check_identity
+from archscout.training.training_folder import CHECKPOINTS, FORMAT, MODEL, RESULT, check_identity
 
 
 @dataclasses.dataclass(frozen=True)
@@ -233,7 +232,7 @@ def _run(
         training.restore(checkpoint)
     elif damages:
         tell.on_warning(f"{place} holds no whole checkpoint; starting the task from the beginning")
-    tell.on_start(training.examples_done, training.examples_per_epoch * training.epochs)
+    tell.on_start(training.done, training.examples_per_epoch * training.epochs)
     result = _finish(training)
     for note in result.notes[len(training.data.notes) :]:
         tell.on_warning(f"{training.task.title}: {note}")

@@ -25,7 +25,7 @@ from archscout import spaces
 from archscout.errors import InputError
 from archscout.scoring import resolve_scale
 from archscout.text import Corpus, load_corpus
-from archscout.training import preset, train
+from archscout.training import find_trainer, train
 from archscout.training.jobs.queue import (
     BEAT_SECONDS,
     Claim,
@@ -88,7 +88,7 @@ def _train(queue: Queue, job: Job, corpus: Corpus, pulse: _Pulse, warn: Warn) ->
             space,
             space.parse(job.architecture),
             corpus,
-            type(preset("quick", plan.space))().resized(**plan.settings),
+            find_trainer(space.name).settings_type().resized(**plan.settings),
             queue.training(job),
             scale=dataclasses.replace(resolve_scale(space, None), **plan.scale),
             seed=job.seed,
@@ -96,7 +96,7 @@ def _train(queue: Queue, job: Job, corpus: Corpus, pulse: _Pulse, warn: Warn) ->
             device=plan.device,
             resume=True,
             keep_model=plan.keep_weights,
-            **({} if plan.tokenizer is None else {"tokenizer": plan.tokenizer}),
+            tokenizer=plan.tokenizer,
             on_progress=pulse.on_progress,
             on_warning=lambda message: warn(f"{job.name}: {message}"),
         )

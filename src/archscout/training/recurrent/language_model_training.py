@@ -18,12 +18,17 @@ from archscout.scoring import TextSource, check_device, check_seed, resolve_scal
 from archscout.spaces.base import Scale, Space
 from archscout.spaces.recurrent.language_model import RecurrentLanguageModel
 from archscout.spaces.recurrent.space import RecurrentScale, RecurrentSpace
-from archscout.text import Corpus, Vocabulary, load_corpus
+from archscout.text import Corpus, Vocabulary, load_corpus, tokenizer_for
+from archscout.training.electra.streams import StreamedText
 from archscout.training.outcome import Diverged, Loss, check_finite, record_problem
 from archscout.training.parts import splits
 from archscout.training.recurrent.evaluation import evaluate
+from archscout.training.recurrent.language_model_loop import (
+    EpochRecord,
+    LanguageModelTraining,
+    Progress,
+)
 from archscout.training.recurrent.language_model_settings import PRESETS, TrainingSettings
-from archscout.training.recurrent.loop import EpochRecord, Progress, Training
 from archscout.training.recurrent.segments import columns
 from archscout.training.starting import begin
 from archscout.training.training_folder import FORMAT, MODEL, RESULT, TrainingFolder
@@ -80,13 +85,14 @@ class Trained:
 def train_language_model(
     space: str | Space[Any],
     architecture: Any,
-    text: TextSource,
+    text: TextSource | StreamedText,
     settings: TrainingSettings | str = "quick",
     out: str | os.PathLike[str] = "training",
     *,
     scale: str | Scale | None = None,
     seed: int = 0,
     vocabulary_limit: int | None = None,
+    tokenizer: None = None,
     device: str = "cpu",
     resume: bool = False,
     keep_model: bool = True,
@@ -111,6 +117,7 @@ def train_language_model(
         scale: sizes of the network, or their name; by default the preset's, or else the space's.
         seed: of the weights and of all that is random in training.
         vocabulary_limit: size limit of the vocabulary.
+        tokenizer: none: these networks read words.
         device: where it is trained, such as `cpu` or `cuda`.
         resume: go on with the training that lies in the folder, if there is one.
         keep_model: write the model as transformers loads it, to `model/`.
@@ -128,6 +135,8 @@ def train_language_model(
         KeyboardInterrupt: Ctrl-C; a checkpoint was written.
     """
     found = _recurrent(space)
+    if isinstance(text, StreamedText):
+        raise InputError(f"the data set {str(text)!r}: recurrent networks read a text whole")
     if isinstance(settings, str):
         chosen = find_preset(PRESETS, settings)
         settings, scale = chosen.settings, scale or chosen.scale
@@ -136,7 +145,8 @@ def train_language_model(
     check_device(device)
     check_seed(seed)
     corpus = text if isinstance(text, Corpus) else load_corpus(text)
-    vocabulary = corpus.vocabulary(vocabulary_limit)
+    vocabulary = tokenizer_for("words", corpus, vocabulary_limit, tokenizer)
+    assert isinstance(vocabulary, Vocabulary)
     texts = {
         part: columns(
             ids, settings.batch_size if part == "train" else settings.evaluation_batch_size, part
@@ -149,12 +159,14 @@ def train_language_model(
     if settings.unigram_bias:
         _start_from_unigram(model, texts["train"])
     folder = TrainingFolder(out)
-    training = Training(model, texts, settings, seed, folder, identity, on_progress, on_epoch)
+    training = LanguageModelTraining(
+        model, texts, settings, seed, folder, identity, on_progress, on_epoch
+    )
     checkpoint = begin(folder, identity, vocabulary, resume, on_warning or (lambda _: None))
     if checkpoint is not None:
         training.restore(checkpoint)
     if on_start is not None:
-        on_start(training.tokens_done, training.tokens_per_epoch * settings.epochs)
+        on_start(training.done, training.total)
     try:
         training.run()
         losses: dict[str, Loss] = {

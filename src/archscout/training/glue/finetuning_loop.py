@@ -1,25 +1,17 @@
-"""Fine-tuning on one task: epochs, steps, evaluation.
-
-Whatever is random in a step follows from the seed, the epoch and the step's number; so the state
-of a fine-tuning is its weights, the optimizer's averages, and a few numbers.
-"""
+"""Fine-tuning on one task: epochs, each with its steps and its evaluation."""
 
 from __future__ import annotations
 
 import dataclasses
-import math
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from archscout.files import write_json_lines
 from archscout.training.acceleration import accelerator
-from archscout.training.checkpoints import Checkpoint, Checkpoints
 from archscout.training.glue.batches import Encoded, by_length, encode, shuffled
 from archscout.training.glue.encoder import Encoder
 from archscout.training.glue.examples import TaskData, measure_parts
@@ -27,15 +19,9 @@ from archscout.training.glue.finetuning_settings import FinetuningSettings
 from archscout.training.glue.metrics import Numbers
 from archscout.training.glue.optimization import adamw
 from archscout.training.glue.tasks import Task
-from archscout.training.interrupts import postponed_interrupts
-from archscout.training.outcome import Diverged
-from archscout.training.schedule import Clock, rate_factor
-from archscout.training.seeds import random_devices, seeded
-from archscout.training.training_folder import METRICS
-from archscout.training.weights import restore_tensors, training_tensors
-
-_SMOOTHING = 0.98
-CHECKPOINTS = "checkpoints"
+from archscout.training.log import smoothed
+from archscout.training.loop import TrainingLoop
+from archscout.training.seeds import seeded
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,7 +102,7 @@ def examples_to_read(task: Task, data: TaskData, settings: FinetuningSettings) -
     return count * (2 if doubled else 1) * settings.epochs_of(task)
 
 
-class TaskTraining:
+class TaskTraining(TrainingLoop[NDArray[np.int64], float]):
     """A classifier on its way.
 
     Args:
@@ -132,6 +118,12 @@ class TaskTraining:
         on_epoch: called after every epoch.
     """
 
+    state: State
+    settings: FinetuningSettings
+    _logs_curves = False
+    _has_followers = True
+    _no_checkpoint = "there is no good checkpoint"
+
     def __init__(
         self,
         encoder: Encoder,
@@ -145,12 +137,17 @@ class TaskTraining:
         on_progress: Callable[[Progress], None] | None = None,
         on_epoch: Callable[[EpochRecord], None] | None = None,
     ) -> None:
-        self.task, self.data, self.settings, self.seed = task, data, settings, seed
-        self.encoder, self.folder, self.identity = encoder, folder, identity or {}
+        self._accelerator = accelerator(device, settings.precision)
+        classifier = encoder.classifier(len(task.labels) or 1, settings.dropout, seed)
+        num_layers = len(classifier.config.layers)
+        self.model: torch.nn.Module = self._accelerator.prepare_model(classifier)
+        super().__init__(
+            *(self.model, adamw(self.model, num_layers, settings), State(), settings, seed),
+            *(folder, identity or {}, self._accelerator.device, on_progress, on_epoch),
+        )
+        self.task, self.data, self.encoder = task, data, encoder
         self.epochs = settings.epochs_of(task)
-        self.state = State()
-        self._on_progress = on_progress or (lambda _: None)
-        self._on_epoch = on_epoch or (lambda _: None)
+        self._what = f"fine-tuning on {task.name}"
         train = data.train.head(settings.limit)
         if task.symmetric and settings.both_orders:
             train = train.in_both_orders()
@@ -158,11 +155,6 @@ class TaskTraining:
         self._evaluation = {
             part: self._encoded(examples) for part, examples in data.evaluation.items()
         }
-        self._accelerator = accelerator(device, settings.precision)
-        classifier = encoder.classifier(len(task.labels) or 1, settings.dropout, seed)
-        num_layers = len(classifier.config.layers)
-        self.model: torch.nn.Module = self._accelerator.prepare_model(classifier)
-        self.optimizer = adamw(self.model, num_layers, settings)
         self._recent: float | None = None
 
     def _encoded(self, examples: Any) -> Encoded:
@@ -179,57 +171,26 @@ class TaskTraining:
         return len(self._train)
 
     @property
-    def is_done(self) -> bool:
+    def is_over(self) -> bool:
         """Whether all epochs are over."""
         return len(self.state.records) == self.epochs
 
     @property
-    def _examples_done(self) -> int:
-        """Examples of this epoch that are trained on."""
-        return min(self.state.step * self.settings.batch_size, len(self._train))
-
-    @property
-    def examples_done(self) -> int:
+    def done(self) -> int:
         """Examples that are trained on, of all epochs."""
-        return len(self.state.records) * len(self._train) + self._examples_done
+        of_epoch = min(self.state.step * self.settings.batch_size, len(self._train))
+        return len(self.state.records) * len(self._train) + of_epoch
 
-    # Running
+    # Steps
 
-    def run(self) -> None:
-        """Train until the end.
-
-        Raises:
-            KeyboardInterrupt: Ctrl-C; a checkpoint was written, if there is a folder.
-            Diverged: the loss is no number any more.
-            InputError: a file cannot be written.
-        """
-        with torch.random.fork_rng(devices=random_devices(self._accelerator.device)):
-            while not self.is_done:
-                self._run_epoch()
-
-    def _run_epoch(self) -> None:
-        """The steps of the current epoch that are left, and its evaluation."""
-        state, settings = self.state, self.settings
-        batches = shuffled(len(self._train), settings.batch_size, self.seed, state.epoch)
-        clock = Clock(state.seconds, self._examples_done)
-        saved = time.monotonic()
-        self.model.train()
-        with postponed_interrupts() as interrupt:
-            for chosen in batches[state.step :]:
-                self._tell(self._step(chosen))
-                state.seconds = clock.seconds()
-                if interrupt.asked:
-                    self.save()
-                    raise KeyboardInterrupt
-                if time.monotonic() - saved > 60 * settings.checkpoint_minutes:
-                    self.save()
-                    saved = time.monotonic()
-            self._finish_epoch(clock)
-            if interrupt.asked:
-                raise KeyboardInterrupt
+    def _batches(self) -> Sequence[NDArray[np.int64]]:
+        """Which examples make each of the batches of the epoch that are left."""
+        state = self.state
+        batches = shuffled(len(self._train), self.settings.batch_size, self.seed, state.epoch)
+        return batches[state.step :]
 
     def _step(self, chosen: NDArray[np.int64]) -> float:
-        """One update; returns the mean loss of its examples."""
+        """Make one update; returns the mean loss of its examples."""
         state = self.state
         for group in self.optimizer.param_groups:
             group["lr"] = self._rate() * group["factor"]
@@ -239,10 +200,7 @@ class TaskTraining:
         self._accelerator.backward(objective)
         norm = self._accelerator.clip_grad_norm_(self.model.parameters(), self.settings.clip)
         loss = float(objective.detach())
-        if not math.isfinite(loss):
-            self._diverge(state.step + 1, f"the loss is {loss}")
-        if not math.isfinite(float(norm)):
-            self._diverge(state.step + 1, f"its gradient is {float(norm)}")
+        self._check(loss, float(norm))
         self.optimizer.step()
         state.step += 1
         state.loss += loss * len(chosen)
@@ -250,42 +208,28 @@ class TaskTraining:
 
     def _rate(self) -> float:
         """The head's learning rate."""
-        done = self.examples_done / (len(self._train) * self.epochs)
-        return self.settings.learning_rate * rate_factor(self.settings, done)
+        return self._scheduled_rate(self.done / (len(self._train) * self.epochs))
 
-    def _tell(self, loss: float) -> None:
-        before = loss if self._recent is None else self._recent
-        self._recent = _SMOOTHING * before + (1 - _SMOOTHING) * loss
+    def _tell(self, loss: float, speed: float) -> None:
+        self._recent = smoothed(self._recent, loss)
         self._on_progress(
             Progress(
                 self.task.name,
                 self.state.epoch,
                 self.epochs,
-                self.examples_done,
+                self.done,
                 len(self._train) * self.epochs,
                 self._recent,
             )
         )
 
-    def _diverge(self, step: int, what: str) -> NoReturn:
-        """Stop, and name the checkpoint that is kept, where there is a folder for one."""
-        kept = ""
-        if self.folder is not None:
-            # One that was written right after the last update holds what diverged.
-            bad = 2 * self.examples_done
-            paths = Checkpoints(self.folder / CHECKPOINTS).paths()
-            good = [path for path in paths if int(path.stem.rpartition("-")[2]) != bad]
-            last = f"the last good checkpoint is {good[-1]}" if good else ""
-            kept = f"; {last or 'there is no good checkpoint'}"
-        raise Diverged(
-            f"fine-tuning on {self.task.name} diverged in epoch {self.state.epoch}, step {step}: "
-            f"{what}{kept}\na smaller --learning-rate or --clip may help, in another folder"
-        )
-
     # Epochs
 
-    def _finish_epoch(self, clock: Clock) -> None:
-        """Evaluate, and write it down."""
+    def _is_evaluated(self) -> bool:
+        return self.state.step * self.settings.batch_size >= len(self._train)
+
+    def _evaluate(self, speed: float) -> EpochRecord:
+        """Evaluate, and go to the next epoch."""
         state = self.state
         predictions = {part: self.predict(encoded) for part, encoded in self._evaluation.items()}
         measured = measure_parts(self.task, self.data, predictions)
@@ -297,15 +241,12 @@ class TaskTraining:
             notes=list(measured.notes),
             learning_rate=self._rate(),
             seconds=state.seconds,
-            examples_per_second=clock.rate(self._examples_done),
+            examples_per_second=speed,
         )
         state.records.append(record)
         state.epoch += 1
         state.step, state.loss = 0, 0.0
-        if self.folder is not None:
-            write_json_lines(self.folder / METRICS, map(dataclasses.asdict, state.records))
-        self.save()
-        self._on_epoch(record)
+        return record
 
     def predict(self, encoded: Encoded) -> Numbers:
         """Answers to examples, in their order: numbers of classes, or numbers, (N,)."""
@@ -324,21 +265,6 @@ class TaskTraining:
         self.model.train(mode)
         return answers
 
-    # Checkpoints
-
-    def save(self) -> None:
-        """Write a checkpoint, if there is a folder."""
-        if self.folder is None:
-            return
-        state = {"identity": self.identity, "progress": dataclasses.asdict(self.state)}
+    def _number(self) -> int:
         # The end of an epoch comes after its last step, and has as many examples.
-        number = 2 * self.examples_done + (self.state.step == 0)
-        tensors = training_tensors(self.model, self.optimizer)
-        Checkpoints(self.folder / CHECKPOINTS).save(number, Checkpoint(tensors, state))
-
-    def restore(self, checkpoint: Checkpoint) -> None:
-        """Go on from a checkpoint."""
-        device = self._accelerator.device
-        tensors = {name: tensor.to(device) for name, tensor in checkpoint.tensors.items()}
-        restore_tensors(self.model, self.optimizer, tensors)
-        self.state = State.from_dict(checkpoint.state["progress"])
+        return 2 * self.done + (self.state.step == 0)

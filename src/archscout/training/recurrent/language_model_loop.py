@@ -1,40 +1,26 @@
-"""The training loop: epochs, steps, evaluation, and where to stop.
-
-Whatever is random in a step follows from the seed, the epoch and the step's number; so the state
-of a training is its weights, the optimizer's averages, the hidden states, and a few numbers.
-"""
+"""A language model's training: epochs, each with its steps, its evaluation and where to stop."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
-import time
-from collections.abc import Callable, Mapping
-from typing import Any, NoReturn
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from archscout.files import write_json_lines
 from archscout.spaces.recurrent.language_model import RecurrentLanguageModel
-from archscout.training.checkpoints import Checkpoint
-from archscout.training.interrupts import postponed_interrupts
-from archscout.training.log import CurveLog, smoothed
-from archscout.training.outcome import Diverged, Loss
+from archscout.training.log import smoothed
+from archscout.training.loop import TrainingLoop
+from archscout.training.outcome import Loss
 from archscout.training.recurrent.evaluation import evaluate
 from archscout.training.recurrent.language_model_settings import TrainingSettings
 from archscout.training.recurrent.network import States, training_loss
 from archscout.training.recurrent.segments import Segment, epoch_segments, read
-from archscout.training.schedule import Clock, rate_factor
-from archscout.training.seeds import random_devices, seeded
-from archscout.training.training_folder import METRICS, TrainingFolder
-from archscout.training.weights import (
-    load_best,
-    remove_superseded,
-    restore_tensors,
-    save_weights,
-    training_tensors,
-)
+from archscout.training.seeds import seeded
+from archscout.training.training_folder import TrainingFolder
+from archscout.training.weights import load_best, save_weights
 
 _LOG_STEPS = 50
 
@@ -117,7 +103,7 @@ class State:
         return cls(**{**values, "records": [EpochRecord(**r) for r in values["records"]]})
 
 
-class Training:
+class LanguageModelTraining(TrainingLoop[Segment, float]):
     """One language model on its way.
 
     Args:
@@ -132,6 +118,9 @@ class Training:
         on_epoch: called after every epoch.
     """
 
+    state: State
+    settings: TrainingSettings
+
     def __init__(
         self,
         model: RecurrentLanguageModel,
@@ -143,19 +132,18 @@ class Training:
         on_progress: Callable[[Progress], None] | None = None,
         on_epoch: Callable[[EpochRecord], None] | None = None,
     ) -> None:
-        self.model, self.texts, self.settings, self.seed = model, texts, settings, seed
-        self.folder, self.identity = folder, identity
-        self.state = State()
-        self.hidden: States = model.initial_state(settings.batch_size)
-        self.optimizer = torch.optim.Adam(
+        optimizer = torch.optim.Adam(
             model.parameters(),
             lr=settings.learning_rate,
             weight_decay=settings.weight_decay,
             fused=True,
         )
-        self._on_progress = on_progress or (lambda _: None)
-        self._on_epoch = on_epoch or (lambda _: None)
-        self._device = model.embedding.device
+        super().__init__(
+            *(model, optimizer, State(), settings, seed, folder.path, identity),
+            *(model.embedding.device, on_progress, on_epoch),
+        )
+        self.model, self.texts, self.folder = model, texts, folder
+        self.hidden: States = model.initial_state(settings.batch_size)
         self._recent: float | None = None
 
     @property
@@ -165,60 +153,37 @@ class Training:
         return (rows - 1) * batch_size
 
     @property
-    def tokens_done(self) -> int:
+    def done(self) -> int:
         """Tokens that were predicted so far."""
         return (self.state.epoch - 1) * self.tokens_per_epoch + self.state.tokens
 
-    # Running
+    @property
+    def total(self) -> int:
+        """Tokens that are predicted in all epochs."""
+        return self.tokens_per_epoch * self.settings.epochs
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the training ended."""
+        return self.state.ended is not None
 
     def run(self) -> None:
-        """Train until the end; the model then has the weights after the best epoch.
+        """Train until the end; the model then has the weights after the best epoch."""
+        super().run()
+        load_best(self.model, self.folder.best(self.state.best_epoch), "epoch")
 
-        Raises:
-            KeyboardInterrupt: Ctrl-C; a checkpoint was written.
-            Diverged: the loss is no number any more.
-            InputError: a file cannot be written.
-        """
-        curves = CurveLog(self.folder.path / "events", self.tokens_done)
-        try:
-            with torch.random.fork_rng(devices=random_devices(self._device)):
-                self.model.train()
-                while self.state.ended is None:
-                    self._run_epoch(curves)
-        finally:
-            curves.close()
-        self._load_best()
+    # Steps
 
-    def _run_epoch(self, curves: CurveLog) -> None:
-        """The steps of the current epoch that are left, and its evaluation."""
-        state, settings = self.state, self.settings
-        rows = len(self.texts["train"])
+    def _batches(self) -> Sequence[Segment]:
+        """The segments of the epoch that are left."""
+        settings, rows = self.settings, len(self.texts["train"])
         segments = epoch_segments(
-            rows, settings.sequence_length, settings.jitter, self.seed, state.epoch
+            rows, settings.sequence_length, settings.jitter, self.seed, self.state.epoch
         )
-        clock = Clock(state.seconds, state.tokens)
-        saved = time.monotonic()
-        with postponed_interrupts() as interrupt:
-            for segment in segments[state.step :]:
-                loss = self._step(segment)
-                state.seconds = clock.seconds()
-                if state.step % _LOG_STEPS == 0:
-                    curves.add(self.tokens_done, {"loss/train": loss, "rate": self._rate()})
-                self._tell(loss, clock)
-                if interrupt.asked:
-                    self.save()
-                    raise KeyboardInterrupt
-                if self._is_out_of_time():
-                    break
-                if time.monotonic() - saved > 60 * settings.checkpoint_minutes:
-                    self.save()
-                    saved = time.monotonic()
-            self._finish_epoch(clock, curves)
-            if interrupt.asked and self.state.ended is None:
-                raise KeyboardInterrupt
+        return segments[self.state.step :]
 
     def _step(self, segment: Segment) -> float:
-        """One update; returns the segment's loss, nats a token."""
+        """Make one update; returns the segment's loss, nats a token."""
         state, settings = self.state, self.settings
         tokens, targets = read(self.texts["train"], segment)
         for group in self.optimizer.param_groups:
@@ -226,7 +191,7 @@ class Training:
         seeded(self.seed, state.epoch, state.step)
         self.optimizer.zero_grad()
         with torch.autocast(
-            self._device.type, torch.bfloat16, enabled=settings.precision == "bfloat16"
+            self.device.type, torch.bfloat16, enabled=settings.precision == "bfloat16"
         ):
             objective, entropy, hidden = training_loss(
                 self.model,
@@ -239,10 +204,7 @@ class Training:
         objective.backward()
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), settings.clip)
         loss = float(entropy)
-        if not math.isfinite(loss):
-            self._diverge(f"the loss is {loss}")
-        if not math.isfinite(float(norm)):
-            self._diverge(f"its gradient is {float(norm)}")
+        self._check(loss, float(norm))
         self.optimizer.step()
         self.hidden = hidden
         state.step += 1
@@ -252,70 +214,44 @@ class Training:
 
     def _rate(self) -> float:
         """The learning rate before its scaling by the segment's length."""
-        settings = self.settings
-        done = self.tokens_done / (self.tokens_per_epoch * settings.epochs)
-        if settings.minutes is not None:
-            done = max(done, self.state.seconds / 60 / settings.minutes)
-        return settings.learning_rate * rate_factor(settings, done)
+        return self._scheduled_rate(self.done / self.total)
 
-    def _tell(self, loss: float, clock: Clock) -> None:
-        self._recent = smoothed(self._recent, loss)
-        progress = Progress(
-            self.state.epoch,
-            self.settings.epochs,
-            self.tokens_done,
-            self.tokens_per_epoch * self.settings.epochs,
-            self._recent,
-            clock.rate(self.state.tokens),
-        )
-        self._on_progress(progress)
-
-    def _is_out_of_time(self) -> bool:
-        minutes = self.settings.minutes
-        return minutes is not None and self.state.seconds >= 60 * minutes
-
-    def _diverge(self, what: str) -> NoReturn:
+    def _tell(self, loss: float, speed: float) -> None:
         state = self.state
-        kept = self.folder.checkpoints.paths()
-        raise Diverged(
-            f"training diverged in epoch {state.epoch}, step {state.step + 1}: {what}; "
-            f"{f'the last good checkpoint is {kept[-1]}' if kept else 'there is no checkpoint yet'}"
-            "\na smaller --learning-rate or --clip may help, in another folder"
+        if state.step % _LOG_STEPS == 0:
+            self._curves.add(self.done, {"loss/train": loss, "rate": self._rate()})
+        self._recent = smoothed(self._recent, loss)
+        self._on_progress(
+            Progress(state.epoch, self.settings.epochs, self.done, self.total, self._recent, speed)
         )
 
     # Epochs
 
-    def _finish_epoch(self, clock: Clock, curves: CurveLog) -> None:
-        """Evaluate, remember the best weights, decide whether to stop, and write it all down."""
+    def _is_evaluated(self) -> bool:
+        return self.state.tokens == self.tokens_per_epoch or self._is_out_of_time()
+
+    def _evaluate(self, speed: float) -> EpochRecord:
+        """Evaluate, remember the best weights, and decide whether to stop."""
         state, settings = self.state, self.settings
-        speed = clock.rate(state.tokens)
         valid = evaluate(self.model, self.texts["valid"], settings.sequence_length)
         if not math.isfinite(valid.perplexity):
-            self._diverge(f"the validation loss is {valid.nats}")
+            self._diverge(state.step + 1, f"the validation loss is {valid.nats}")
         record = self._record(valid, speed)
-        best = state.records[state.best_epoch - 1].valid_loss if state.best_epoch else math.inf
-        state.records.append(record)
-        if record.valid_loss < best:
+        if record.valid_loss < min((r.valid_loss for r in state.records), default=math.inf):
             state.best_epoch = state.epoch
             save_weights(self.model, self.folder.best(state.epoch))
-        curves.add(
-            self.tokens_done,
+        state.records.append(record)
+        self._curves.add(
+            self.done,
             {"loss/valid": valid.nats, "perplexity/valid": valid.perplexity, "speed": speed},
         )
-        since_best = state.epoch - state.best_epoch
-        if self._is_out_of_time():
-            state.ended = "minutes"
-        elif state.epoch == settings.epochs:
-            state.ended = "epochs"
-        elif settings.patience is not None and since_best >= settings.patience:
-            state.ended = "patience"
-        else:
+        is_last = state.epoch == settings.epochs
+        state.ended = self._why_over(is_last, "epochs", state.epoch - state.best_epoch)
+        if state.ended is None:
             state.epoch += 1
             state.step, state.tokens, state.loss = 0, 0, 0.0
             self.hidden = self.model.initial_state(settings.batch_size)
-        write_json_lines(self.folder.path / METRICS, map(dataclasses.asdict, state.records))
-        self.save()
-        self._on_epoch(record)
+        return record
 
     def _record(self, valid: Loss, speed: float) -> EpochRecord:
         state = self.state
@@ -340,26 +276,22 @@ class Training:
 
     # Checkpoints
 
-    def save(self) -> None:
-        """Write a checkpoint, and remove what no checkpoint needs any more."""
-        tensors = training_tensors(self.model, self.optimizer)
-        for i, layer in enumerate(self.hidden):
-            tensors |= {f"hidden/{i}/{k}": state.clone() for k, state in enumerate(layer)}
-        state = {"identity": self.identity, "progress": dataclasses.asdict(self.state)}
-        number = self.tokens_done + (self.state.ended is not None)
-        self.folder.checkpoints.save(number, Checkpoint(tensors, state))
-        losses = ((record.epoch, record.valid_loss) for record in self.state.records)
-        remove_superseded(self.folder.path, losses)
+    def _number(self) -> int:
+        return self.done + self.is_over
 
-    def restore(self, checkpoint: Checkpoint) -> None:
-        """Go on from a checkpoint."""
-        tensors = {name: tensor.to(self._device) for name, tensor in checkpoint.tensors.items()}
-        restore_tensors(self.model, self.optimizer, tensors)
+    def _losses(self) -> list[tuple[int, float]]:
+        return [(record.epoch, record.valid_loss) for record in self.state.records]
+
+    def _more_tensors(self) -> dict[str, Tensor]:
+        """The hidden states."""
+        return {
+            f"hidden/{i}/{k}": state.clone()
+            for i, layer in enumerate(self.hidden)
+            for k, state in enumerate(layer)
+        }
+
+    def _restore_more(self, tensors: Mapping[str, Tensor], state: Mapping[str, Any]) -> None:
         self.hidden = [
             tuple(tensors[f"hidden/{i}/{k}"] for k in range(len(layer)))
             for i, layer in enumerate(self.hidden)
         ]
-        self.state = State.from_dict(checkpoint.state["progress"])
-
-    def _load_best(self) -> None:
-        load_best(self.model, self.folder.best(self.state.best_epoch), "epoch")

@@ -1,43 +1,32 @@
-"""The pretraining loop: steps, evaluations, milestones, and where to stop.
-
-Whatever is random in a step follows from the seed and the step's number; so the state of a
-pretraining is its weights, the optimizer's averages, the place in the text, and a few numbers.
-"""
+"""An encoder's pretraining: steps, evaluations, milestones, and where to stop."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
-from typing import Any, NamedTuple, NoReturn, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from archscout.files import write_json_lines
 from archscout.training.acceleration import accelerator
-from archscout.training.checkpoints import Checkpoint
-from archscout.training.electra.evaluation import PretrainingLoss, evaluate_encoder
+from archscout.training.electra.evaluation import (
+    PretrainingLoss,
+    evaluate_encoder,
+    objective_of,
+)
 from archscout.training.electra.masking import COVERED_SHARE, MaskedBatch, Masking
 from archscout.training.electra.objectives import MaskedTokens, ReplacedTokens, Sums
 from archscout.training.electra.pretraining_settings import PretrainingSettings
 from archscout.training.electra.sequences import PretrainingText
-from archscout.training.interrupts import postponed_interrupts
-from archscout.training.log import CurveLog, smoothed
-from archscout.training.outcome import Diverged, Loss, objective_of
-from archscout.training.schedule import Clock, rate_factor
-from archscout.training.seeds import random_devices, seed_of, seeded
-from archscout.training.training_folder import EVENTS, METRICS, TrainingFolder
-from archscout.training.weights import (
-    is_decayed,
-    load_best,
-    remove_superseded,
-    restore_tensors,
-    save_weights,
-    training_tensors,
-)
+from archscout.training.log import smoothed
+from archscout.training.loop import TrainingLoop
+from archscout.training.outcome import Loss
+from archscout.training.seeds import seed_of, seeded
+from archscout.training.training_folder import TrainingFolder
+from archscout.training.weights import is_decayed, load_best, save_weights
 
 T = TypeVar("T")
 
@@ -154,7 +143,7 @@ class StepLosses(NamedTuple):
     detection_accuracy: float
 
 
-class Pretraining:
+class Pretraining(TrainingLoop[Tensor, "StepLosses"]):
     """One encoder on its way.
 
     Args:
@@ -171,6 +160,9 @@ class Pretraining:
         on_milestone: called with the number of steps at every milestone, before its checkpoint.
     """
 
+    state: PretrainingState
+    settings: PretrainingSettings
+
     def __init__(
         self,
         model: MaskedTokens | ReplacedTokens,
@@ -185,9 +177,6 @@ class Pretraining:
         on_evaluation: Callable[[EvaluationRecord], None] | None = None,
         on_milestone: Callable[[int], None] | None = None,
     ) -> None:
-        self.text, self.masking, self.settings, self.seed = text, masking, settings, seed
-        self.folder, self.identity = folder, identity
-        self.state = PretrainingState()
         self.accelerator = accelerator(device, settings.precision)
         self.model = model.to(self.accelerator.device)
         optimizer = torch.optim.AdamW(
@@ -196,65 +185,38 @@ class Pretraining:
             eps=_EPSILON,
             fused=True,
         )
-        self._trained, self.optimizer = self.accelerator.prepare(self.model, optimizer)
+        self._trained, self._accelerated = self.accelerator.prepare(self.model, optimizer)
+        super().__init__(
+            *(self.model, self._accelerated.optimizer, PretrainingState(), settings, seed),
+            *(folder.path, identity, self.accelerator.device, on_progress, on_evaluation),
+            is_main=self.accelerator.is_main_process,
+        )
+        self.text, self.masking, self.folder = text, masking, folder
         self._replaces = isinstance(model, ReplacedTokens)
-        self._on_progress = on_progress or (lambda _: None)
-        self._on_evaluation = on_evaluation or (lambda _: None)
         self._on_milestone = on_milestone or (lambda _: None)
         self._recent: tuple[float, float] | None = None
 
     @property
-    def tokens_done(self) -> int:
+    def done(self) -> int:
         """Tokens that were read so far."""
         return self.state.step * self.settings.step_tokens
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the pretraining ended."""
+        return self.state.ended is not None
 
     # Running
 
     def run(self) -> None:
-        """Train until the end; the model then has the weights after the best evaluation.
-
-        Raises:
-            KeyboardInterrupt: Ctrl-C; a checkpoint was written.
-            Diverged: the loss is no number any more.
-            InputError: a file cannot be written, or the text cannot be read.
-        """
-        is_main = self.accelerator.is_main_process
-        curves = CurveLog(self.folder.path / EVENTS if is_main else None, self.tokens_done)
-        try:
-            with torch.random.fork_rng(devices=random_devices(self.accelerator.device)):
-                self.model.train()
-                if self.state.step == 0:
-                    self._keep_milestone()  # what pretraining is worth is seen from here
-                while self.state.ended is None:
-                    self._run_to_evaluation(curves)
-        finally:
-            curves.close()
+        """Train until the end; the model then has the weights after the best evaluation."""
+        super().run()
         self.accelerator.wait_for_everyone()  # until the main process has written it
         load_best(self.model, self.folder.best(self.state.best_step), "evaluation")
 
-    def _run_to_evaluation(self, curves: CurveLog) -> None:
-        """The steps that are left up to the next evaluation, and the evaluation."""
-        state, settings = self.state, self.settings
-        clock = Clock(state.seconds, self.tokens_done)
-        saved = time.monotonic()
-        with postponed_interrupts() as interrupt:
-            while True:
-                losses = self._step()
-                seconds = clock.seconds()
-                self._tell(losses, clock, curves)
-                state.seconds, is_stopped = self._agreed((seconds, interrupt.asked))
-                if self._is_evaluated():
-                    break
-                is_milestone = self._keep_milestone()
-                is_due = time.monotonic() - saved > 60 * settings.checkpoint_minutes
-                if is_stopped or is_milestone or is_due:
-                    self.save()
-                    saved = time.monotonic()
-                if is_stopped:
-                    raise KeyboardInterrupt
-            self._evaluate(clock, curves)
-            if self._agreed(interrupt.asked) and state.ended is None:
-                raise KeyboardInterrupt
+    def _begin(self) -> None:
+        if self.state.step == 0:
+            self._keep_milestone()  # what pretraining is worth is seen from here
 
     def _agreed(self, value: T) -> T:
         """The main process's value: what ends a training or sets its rate must be one for all."""
@@ -266,25 +228,26 @@ class Pretraining:
         broadcast_object_list(values)
         return values[0]
 
-    def _step(self) -> StepLosses:
-        """One update; returns its losses."""
+    def _batches(self) -> Iterator[Tensor]:
+        """Sequences (N, T) of a step each, without end."""
+        while True:
+            yield self.text.train.read(self.settings.batch_size * self.settings.accumulation)
+
+    def _step(self, sequences: Tensor) -> StepLosses:
+        """Make one update; returns its losses."""
         state, settings = self.state, self.settings
         process = self.accelerator.process_index
         for group in self.optimizer.param_groups:
             group["lr"] = self._rate()
-        sequences = self.text.train.read(settings.batch_size * settings.accumulation)
         masks = seed_of(self.seed, _MASKS, state.step)
         whole = self.masking.mask(sequences, masks, COVERED_SHARE)
         seeded(self.seed, process, state.step)
-        self.optimizer.zero_grad()
+        self._accelerated.zero_grad()
         sums = self._accumulate(whole)
         norm = self.accelerator.clip_grad_norm_(self.model.parameters(), settings.clip)
-        losses = self._losses(sums, whole)
-        if not math.isfinite(losses.masked + losses.detection):
-            self._diverge(state.step + 1, f"the loss is {losses.masked + losses.detection}")
-        if not math.isfinite(float(norm)):
-            self._diverge(state.step + 1, f"its gradient is {float(norm)}")
-        self.optimizer.step()
+        losses = self._step_losses(sums, whole)
+        self._check(losses.masked + losses.detection, float(norm))
+        self._accelerated.step()
         state.step += 1
         state.loss += losses.masked
         state.detection += losses.detection
@@ -315,25 +278,21 @@ class Pretraining:
             sums += torch.stack([value.detach().float() for value in found])
         return sums
 
-    def _losses(self, sums: Tensor, whole: MaskedBatch) -> StepLosses:
+    def _step_losses(self, sums: Tensor, whole: MaskedBatch) -> StepLosses:
         total: Sums[float] = Sums(*self.accelerator.reduce(sums, "sum").tolist())
         masked, tokens = whole.num_chosen, whole.num_tokens
         return StepLosses(total.nats / masked, total.detection / tokens, total.detected / tokens)
 
     def _rate(self) -> float:
         """The learning rate of the next step."""
-        settings = self.settings
-        done = self.state.step / settings.steps
-        if settings.minutes is not None:
-            done = max(done, self.state.seconds / 60 / settings.minutes)
-        return settings.learning_rate * rate_factor(settings, done)
+        return self._scheduled_rate(self.state.step / self.settings.steps)
 
     @property
     def _last_rate(self) -> float:
         """The learning rate of the last step."""
         return float(self.optimizer.param_groups[0]["lr"])
 
-    def _tell(self, losses: StepLosses, clock: Clock, curves: CurveLog) -> None:
+    def _tell(self, losses: StepLosses, speed: float) -> None:
         state = self.state
         before = self._recent or (None, None)
         self._recent = (
@@ -344,22 +303,18 @@ class Pretraining:
             values = {"loss/train": losses.masked, "rate": self._last_rate}
             if self._replaces:
                 values["detection/train"] = losses.detection
-            curves.add(self.tokens_done, values)
+            self._curves.add(self.done, values)
         self._on_progress(
             PretrainingProgress(
                 state.step,
                 self.settings.steps,
-                self.tokens_done,
+                self.done,
                 self.settings.steps * self.settings.step_tokens,
                 self._recent[0],
                 self._recent[1] if self._replaces else None,
-                clock.rate(self.tokens_done),
+                speed,
             )
         )
-
-    def _is_out_of_time(self) -> bool:
-        minutes = self.settings.minutes
-        return minutes is not None and self.state.seconds >= 60 * minutes
 
     def _is_evaluated(self) -> bool:
         """Whether an evaluation follows this step."""
@@ -367,20 +322,12 @@ class Pretraining:
         is_due = step % settings.evaluate_every == 0
         return is_due or step == settings.steps or self._is_out_of_time()
 
-    def _diverge(self, step: int, what: str) -> NoReturn:
-        kept = self.folder.checkpoints.paths()
-        raise Diverged(
-            f"training diverged in step {step}: {what}; "
-            f"{f'the last good checkpoint is {kept[-1]}' if kept else 'there is no checkpoint yet'}"
-            "\na smaller --learning-rate or --clip may help, in another folder"
-        )
-
     def _keep_milestone(self) -> bool:
         """Whether there is a milestone at this step; then it is kept."""
         every = self.settings.milestones
         if every is None or self.state.step % every:
             return False
-        if self.accelerator.is_main_process:
+        if self.is_main:
             self._on_milestone(self.state.step)
         return True
 
@@ -390,46 +337,31 @@ class Pretraining:
         """The losses on sequences (N, T)."""
         return evaluate_encoder(self.model, sequences, self.masking, self.text.counts, self.seed)
 
-    def _evaluate(self, clock: Clock, curves: CurveLog) -> None:
-        """Evaluate, remember the best weights, decide whether to stop, and write it all down."""
+    def _evaluate(self, speed: float) -> EvaluationRecord:
+        """Evaluate, remember the best weights, and decide whether to stop."""
         state = self.state
-        speed = clock.rate(self.tokens_done)
         valid = self._agreed(self.evaluate(self.text.valid))
         record = self._record(valid, speed)
         if not (math.isfinite(record.valid_objective) and math.isfinite(record.valid_perplexity)):
             self._diverge(state.step, f"the validation loss is {record.valid_objective}")
-        by_step = {found.step: found.valid_objective for found in state.records}
-        if record.valid_objective < by_step.get(state.best_step, math.inf):
+        before = (found.valid_objective for found in state.records)
+        if record.valid_objective < min(before, default=math.inf):
             state.best_step = state.step
-            if self.accelerator.is_main_process:
+            if self.is_main:
                 save_weights(self.model, self.folder.best(state.step))
         state.records.append(record)
         state.loss, state.detection, state.losses = 0.0, 0.0, 0
-        self._log(record, curves)
-        self._end()
-        self._keep_milestone()
-        if self.accelerator.is_main_process:
-            lines = map(dataclasses.asdict, state.records)
-            write_json_lines(self.folder.path / METRICS, lines)
-        self.save()
-        self._on_evaluation(record)
-
-    def _end(self) -> None:
-        """Set why the training is over, if it is."""
-        state, settings = self.state, self.settings
+        self._log(record)
         since_best = sum(record.step > state.best_step for record in state.records)
-        if self._is_out_of_time():
-            state.ended = "minutes"
-        elif state.step == settings.steps:
-            state.ended = "steps"
-        elif settings.patience is not None and since_best >= settings.patience:
-            state.ended = "patience"
+        state.ended = self._why_over(state.step == self.settings.steps, "steps", since_best)
+        self._keep_milestone()
+        return record
 
     def _record(self, valid: PretrainingLoss, speed: float) -> EvaluationRecord:
         state = self.state
         return EvaluationRecord(
             step=state.step,
-            tokens=self.tokens_done,
+            tokens=self.done,
             train_loss=state.loss / state.losses,
             train_detection=state.detection / state.losses if self._replaces else None,
             valid_loss=valid.nats,
@@ -446,7 +378,7 @@ class Pretraining:
             tokens_per_second=speed,
         )
 
-    def _log(self, record: EvaluationRecord, curves: CurveLog) -> None:
+    def _log(self, record: EvaluationRecord) -> None:
         values = {
             "loss/valid": record.valid_loss,
             "perplexity/valid": record.valid_perplexity,
@@ -455,31 +387,22 @@ class Pretraining:
             "detection accuracy/valid": record.valid_detection_accuracy,
             "speed": record.tokens_per_second,
         }
-        curves.add(record.tokens, {k: v for k, v in values.items() if v is not None})
+        self._curves.add(record.tokens, {k: v for k, v in values.items() if v is not None})
 
     # Checkpoints
 
-    def save(self) -> None:
-        """Write a checkpoint, and remove what no checkpoint needs any more."""
-        if not self.accelerator.is_main_process:
-            return
-        state = {
-            "identity": self.identity,
-            "progress": dataclasses.asdict(self.state),
-            "text": self.text.train.state(),
-        }
-        tensors = training_tensors(self.model, self.optimizer.optimizer)
-        self.folder.checkpoints.save(self.state.step, Checkpoint(tensors, state))
-        losses = ((record.step, record.valid_objective) for record in self.state.records)
-        remove_superseded(self.folder.path, losses)
+    def _number(self) -> int:
+        return self.state.step
 
-    def restore(self, checkpoint: Checkpoint) -> None:
-        """Go on from a checkpoint."""
-        device = self.accelerator.device
-        tensors = {name: tensor.to(device) for name, tensor in checkpoint.tensors.items()}
-        restore_tensors(self.model, self.optimizer.optimizer, tensors)
-        self.state = PretrainingState.from_dict(checkpoint.state["progress"])
-        self.text.train.restore(checkpoint.state["text"])
+    def _losses(self) -> list[tuple[int, float]]:
+        return [(record.step, record.valid_objective) for record in self.state.records]
+
+    def _more_state(self) -> dict[str, Any]:
+        """The place in the text."""
+        return {"text": self.text.train.state()}
+
+    def _restore_more(self, tensors: Mapping[str, Tensor], state: Mapping[str, Any]) -> None:
+        self.text.train.restore(state["text"])
 
 
 def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:

@@ -20,13 +20,13 @@ from archscout.spaces.flexibert.network import FlexibertNetwork
 from archscout.spaces.flexibert.space import EncoderScale, FlexibertSpace
 from archscout.text import Corpus, WordPiece, load_corpus, tokenizer_for
 from archscout.training.electra.evaluation import PretrainingLoss
-from archscout.training.electra.loop import (
+from archscout.training.electra.masking import Masking
+from archscout.training.electra.objectives import build_objective, start_from_unigram
+from archscout.training.electra.pretraining_loop import (
     EvaluationRecord,
     Pretraining,
     PretrainingProgress,
 )
-from archscout.training.electra.masking import Masking
-from archscout.training.electra.objectives import build_objective, start_from_unigram
 from archscout.training.electra.pretraining_settings import PRESETS, PretrainingSettings
 from archscout.training.electra.sequences import PretrainingText, corpus_text
 from archscout.training.electra.streams import StreamedText, streamed_text
@@ -185,7 +185,7 @@ def pretrain(
     if checkpoint is not None:
         training.restore(checkpoint)
     if on_start is not None:
-        on_start(training.tokens_done, settings.steps * settings.step_tokens)
+        on_start(training.done, settings.steps * settings.step_tokens)
     return _finish(training, hand_over, keep_model)
 
 

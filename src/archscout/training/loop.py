@@ -1,0 +1,260 @@
+"""The training loop: steps up to an evaluation, checkpoints between them, and where to stop.
+
+Whatever is random in a step follows from the seed and the step's number; so the state of a training
+is its tensors and a few numbers.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any, ClassVar, Generic, NoReturn, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from archscout.files import write_json_lines
+from archscout.training.checkpoints import Checkpoint, Checkpoints
+from archscout.training.interrupts import postponed_interrupts
+from archscout.training.log import CurveLog
+from archscout.training.outcome import Diverged
+from archscout.training.schedule import Clock, rate_factor
+from archscout.training.seeds import random_devices
+from archscout.training.training_folder import CHECKPOINTS, EVENTS, METRICS
+from archscout.training.weights import remove_superseded, restore_tensors, training_tensors
+
+Batch = TypeVar("Batch")
+Losses = TypeVar("Losses")
+T = TypeVar("T")
+
+
+class TrainingLoop(ABC, Generic[Batch, Losses]):
+    """A training on its way; what is trained gives its steps, its evaluation and its tensors.
+
+    Args:
+        model: that is trained, on its device.
+        optimizer: of its parameters, of Adam's kind.
+        state: where it is: a dataclass of plain JSON types, with `seconds` of training so far,
+            `records` of evaluations, and `from_dict`.
+        settings: the recipe.
+        seed: of all that is random.
+        folder: that is written to; None for no files.
+        identity: what is trained, kept in every checkpoint.
+        device: where it is trained.
+        on_progress: called after every step.
+        on_record: called after every evaluation.
+        is_main: whether this process is the one that writes.
+    """
+
+    _logs_curves: ClassVar[bool] = True
+    """Whether curves are written for TensorBoard."""
+    _has_followers: ClassVar[bool] = False
+    """Whether other trainings follow, so that Ctrl-C stops even where this one is over."""
+    _no_checkpoint: ClassVar[str] = "there is no checkpoint yet"
+    _what: str = "training"
+    """What diverges, for the message."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        state: Any,
+        settings: Any,
+        seed: int,
+        folder: Path | None,
+        identity: dict[str, Any],
+        device: torch.device,
+        on_progress: Callable[[Any], None] | None,
+        on_record: Callable[[Any], None] | None,
+        is_main: bool = True,
+    ) -> None:
+        self.optimizer, self.state, self.settings, self.seed = optimizer, state, settings, seed
+        self.identity, self.device, self.is_main = identity, device, is_main
+        self._network, self._path = model, folder
+        self._checkpoints = None if folder is None else Checkpoints(folder / CHECKPOINTS)
+        self._on_progress = on_progress or (lambda _: None)
+        self._on_record = on_record or (lambda _: None)
+        self._curves = CurveLog(None, 0)
+
+    # What a training gives
+
+    @property
+    @abstractmethod
+    def done(self) -> int:
+        """Tokens (or examples) that were trained on so far."""
+
+    @property
+    @abstractmethod
+    def is_over(self) -> bool:
+        """Whether nothing is left to do."""
+
+    @abstractmethod
+    def _batches(self) -> Iterable[Batch]:
+        """What is left up to the next evaluation, or more; each is asked for when it is needed."""
+
+    @abstractmethod
+    def _step(self, batch: Batch) -> Losses:
+        """Make one update; returns its losses."""
+
+    @abstractmethod
+    def _tell(self, losses: Losses, speed: float) -> None:
+        """Log a step and call `on_progress`; the speed is in tokens (or examples) a second."""
+
+    @abstractmethod
+    def _is_evaluated(self) -> bool:
+        """Whether an evaluation follows the step that was made."""
+
+    @abstractmethod
+    def _evaluate(self, speed: float) -> Any:
+        """Evaluate, add a record to the state, and decide whether that was all; returns it."""
+
+    @abstractmethod
+    def _number(self) -> int:
+        """The number of a checkpoint made now, which grows."""
+
+    def _begin(self) -> None:
+        """Do what comes before the first step, or the first after going on."""
+
+    def _keep_milestone(self) -> bool:
+        """Keep what is kept after this step; returns whether a checkpoint goes with it."""
+        return False
+
+    def _agreed(self, value: T) -> T:
+        """The main process's value, where there are several."""
+        return value
+
+    def _more_tensors(self) -> dict[str, Tensor]:
+        """What a checkpoint holds beside weights and the optimizer's averages."""
+        return {}
+
+    def _more_state(self) -> dict[str, Any]:
+        """What a checkpoint holds beside the identity and the state."""
+        return {}
+
+    def _restore_more(self, tensors: Mapping[str, Tensor], state: Mapping[str, Any]) -> None:
+        """Take what `_more_tensors` and `_more_state` gave."""
+
+    def _losses(self) -> Iterable[tuple[int, float]]:
+        """N of `best-N.safetensors` and the validation loss of each evaluation, in their order."""
+        return ()
+
+    # Running
+
+    def run(self) -> None:
+        """Train until the end.
+
+        Raises:
+            KeyboardInterrupt: Ctrl-C; a checkpoint was written, if there is a folder.
+            Diverged: the loss is no number any more.
+            InputError: a file cannot be written, or the text cannot be read.
+        """
+        if self._path is not None and self.is_main and self._logs_curves:
+            self._curves = CurveLog(self._path / EVENTS, self.done)
+        try:
+            with torch.random.fork_rng(devices=random_devices(self.device)):
+                self._network.train()
+                self._begin()
+                while not self.is_over:
+                    self._run_to_evaluation()
+        finally:
+            self._curves.close()
+
+    def _run_to_evaluation(self) -> None:
+        """The steps that are left up to the next evaluation, and the evaluation."""
+        clock, saved = Clock(self.state.seconds, self.done), time.monotonic()
+        with postponed_interrupts() as interrupt:
+            for batch in self._batches():
+                losses = self._step(batch)
+                self.state.seconds = clock.seconds()
+                self._tell(losses, clock.rate(self.done))
+                asked = (self.state.seconds, interrupt.asked)
+                self.state.seconds, is_stopped = self._agreed(asked)
+                if self._is_evaluated():
+                    break
+                is_due = time.monotonic() - saved > 60 * self.settings.checkpoint_minutes
+                if self._keep_milestone() or is_stopped or is_due:
+                    self.save()
+                    saved = time.monotonic()
+                if is_stopped:
+                    raise KeyboardInterrupt
+            record = self._evaluate(clock.rate(self.done))
+            if self._path is not None and self.is_main:
+                lines = map(dataclasses.asdict, self.state.records)
+                write_json_lines(self._path / METRICS, lines)
+            self.save()
+            self._on_record(record)
+            is_left = self._has_followers or not self.is_over
+            if self._agreed(interrupt.asked) and is_left:
+                raise KeyboardInterrupt
+
+    def _scheduled_rate(self, done: float) -> float:
+        """The learning rate when a part of the steps, 0 to 1, is done.
+
+        Where the time is limited, what counts is the part of the time, if that is more.
+        """
+        minutes = getattr(self.settings, "minutes", None)
+        if minutes is not None:
+            done = max(done, self.state.seconds / 60 / minutes)
+        rate: float = self.settings.learning_rate * rate_factor(self.settings, done)
+        return rate
+
+    def _why_over(self, is_last: bool, whole: str, since_best: int) -> str | None:
+        """Why a training is over after an evaluation; None where it is not.
+
+        Args:
+            is_last: whether no step is left.
+            whole: what is said then.
+            since_best: evaluations since the best one.
+        """
+        if self._is_out_of_time():
+            return "minutes"
+        if is_last:
+            return whole
+        patience = self.settings.patience
+        return "patience" if patience is not None and since_best >= patience else None
+
+    def _is_out_of_time(self) -> bool:
+        minutes = self.settings.minutes
+        return minutes is not None and self.state.seconds >= 60 * minutes
+
+    def _check(self, loss: float, norm: float) -> None:
+        """Make sure of a step, before the weights are touched."""
+        for what, value in (("the loss", loss), ("its gradient", norm)):
+            if not math.isfinite(value):
+                self._diverge(self.state.step + 1, f"{what} is {value}")
+
+    def _diverge(self, step: int, what: str) -> NoReturn:
+        """Stop, and name the checkpoint that is kept, where there is a folder for one."""
+        kept = ""
+        if self._checkpoints is not None:
+            paths = self._checkpoints.paths()
+            last = f"the last good checkpoint is {paths[-1]}" if paths else self._no_checkpoint
+            kept = f"; {last}"
+        epoch = f"epoch {self.state.epoch}, " if hasattr(self.state, "epoch") else ""
+        raise Diverged(
+            f"{self._what} diverged in {epoch}step {step}: {what}{kept}\n"
+            "a smaller --learning-rate or --clip may help, in another folder"
+        )
+
+    # Checkpoints
+
+    def save(self) -> None:
+        """Write a checkpoint, if there is a folder, and remove what none needs any more."""
+        if self._path is None or self._checkpoints is None or not self.is_main:
+            return
+        tensors = training_tensors(self._network, self.optimizer) | self._more_tensors()
+        progress = dataclasses.asdict(self.state)
+        state = {"identity": self.identity, "progress": progress, **self._more_state()}
+        self._checkpoints.save(self._number(), Checkpoint(tensors, state))
+        remove_superseded(self._path, self._losses())
+
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Go on from a checkpoint."""
+        tensors = {name: tensor.to(self.device) for name, tensor in checkpoint.tensors.items()}
+        restore_tensors(self._network, self.optimizer, tensors)
+        self.state = type(self.state).from_dict(checkpoint.state["progress"])
+        self._restore_more(tensors, checkpoint.state)

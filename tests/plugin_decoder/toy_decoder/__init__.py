@@ -1,0 +1,1 @@
+"""A toy space of causal decoders, as another package would offer it."""
