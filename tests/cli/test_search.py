@@ -22,7 +22,7 @@ from archscout.cli.output import number, print_abreast
 from archscout.runs import Progress, Run
 from archscout.runs.search_settings import parse_objective
 from archscout.spaces import RecurrentSpace
-from archscout.training.jobs import Outcome, Queue
+from archscout.training.jobs import JobFolder, Outcome
 from journals import proposals_in
 
 SPACE = RecurrentSpace()
@@ -490,11 +490,11 @@ def instant(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Trainings that take no time and fail; the names of those that are done."""
     done: list[str] = []
 
-    def train_all(queue: Queue, *_: Any) -> dict[str, Outcome]:
-        while taken := queue.take():
+    def train_all(folder: JobFolder, *_: Any) -> dict[str, Outcome]:
+        while taken := folder.take():
             done.append(taken[0].name)
-            queue.finish(taken[1], Outcome(taken[0].name, "the loss is no number", 1.0))
-        return queue.outcomes()
+            folder.finish(taken[1], Outcome(taken[0].name, "the loss is no number", 1.0))
+        return folder.outcomes()
 
     monkeypatch.setattr("archscout.comparison.trainings.train_all", train_all)
     return done

@@ -15,8 +15,8 @@ from archscout.errors import InputError
 from archscout.runs import Run
 from archscout.spaces import FlexibertSpace
 from archscout.training import preset, train
-from archscout.training.jobs import Outcome, Queue, Standing
-from archscout.training.jobs.queue import PLAN
+from archscout.training.jobs import JobFolder, Outcome, Standing
+from archscout.training.jobs.job_folder import PLAN
 
 Hunt = Callable[..., Run]
 SETTINGS = preset("quick").resized(
@@ -50,13 +50,13 @@ def finish_all(monkeypatch: pytest.MonkeyPatch, loss: float = 4.0) -> list[str]:
     """Trainings take no time from now on; gives the names of those that are done."""
     done: list[str] = []
 
-    def train_all(queue: Queue, *_: Any) -> dict[str, Outcome]:
-        while taken := queue.take():
+    def train_all(folder: JobFolder, *_: Any) -> dict[str, Outcome]:
+        while taken := folder.take():
             job, _claim = taken
             done.append(job.name)
             nats = {part: {"nats": loss} for part in ("valid", "test")}
-            queue.record(Outcome(job.name, None, 1.0, {"losses": nats}))
-        return queue.outcomes()
+            folder.record(Outcome(job.name, None, 1.0, {"losses": nats}))
+        return folder.outcomes()
 
     monkeypatch.setattr("archscout.comparison.trainings.train_all", train_all)
     return done
@@ -152,10 +152,10 @@ def test_another_recipe_or_text_is_refused(
 def test_a_failure_is_kept_as_one(hunt: Hunt, monkeypatch: pytest.MonkeyPatch) -> None:
     run = hunt()
 
-    def fail_all(queue: Queue, *_: Any) -> dict[str, Outcome]:
-        while taken := queue.take():
-            queue.finish(taken[1], Outcome(taken[0].name, "the loss is no number", 2.0))
-        return queue.outcomes()
+    def fail_all(folder: JobFolder, *_: Any) -> dict[str, Outcome]:
+        while taken := folder.take():
+            folder.finish(taken[1], Outcome(taken[0].name, "the loss is no number", 2.0))
+        return folder.outcomes()
 
     monkeypatch.setattr("archscout.comparison.trainings.train_all", fail_all)
     proof = prove(run, 2, SETTINGS)

@@ -124,8 +124,8 @@ def build(
     from archscout.scoring import check_device, check_seed
     from archscout.text import load_corpus
     from archscout.training import comparison_preset, find_trainer
-    from archscout.training.jobs import Plan, Queue
-    from archscout.training.jobs.queue import PLAN
+    from archscout.training.jobs import JobFolder, Plan
+    from archscout.training.jobs.job_folder import PLAN
 
     found = spaces.get(space)
     chosen = comparison_preset(preset, found.name)
@@ -164,7 +164,7 @@ def build(
     )
 
     if retry_failed and resume and (folder / PLAN).exists():
-        Queue(folder).retry_failed()
+        JobFolder(folder).retry_failed()
 
     def on_progress(now: Standing) -> None:
         bar.advance_to(now.done, f"{now.failed} failed" if now.failed else "")
@@ -215,10 +215,7 @@ def _report(folder: Path, now: Standing, as_json: bool) -> None:
             "trainings": now.total,
             "finished": len(now.outcomes),
             "failed": now.failed,
-            "running": [
-                {"training": claim.job, "host": claim.host, "done": claim.done}
-                for claim in now.claims
-            ],
+            "running": [{"training": job.job, "done": job.done} for job in now.running],
             "seconds_each": now.seconds_each,
             "seconds_left": left,
             "seed_agreement": agreement,
@@ -231,10 +228,10 @@ def _report(folder: Path, now: Standing, as_json: bool) -> None:
     )
     for problem, count in _problems(now).items():
         console.print(f"  {count} x {problem}", markup=False, highlight=False)
-    if now.claims:
-        table = Table("training", "machine", "part done", "speed", title="At work")
-        for claim in now.claims:
-            table.add_row(claim.job, f"{claim.host}, {claim.pid}", f"{claim.done:.0%}", claim.note)
+    if now.running:
+        table = Table("training", "part done", "speed", title="At work")
+        for job in now.running:
+            table.add_row(job.job, f"{job.done:.0%}", job.note)
         console.print(table)
     if now.seconds_each is not None and len(now.outcomes) < now.total:
         rest = "nobody is at it"

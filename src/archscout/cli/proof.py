@@ -72,7 +72,7 @@ def read_recipe(
         InputError: an option cannot be used, or stands without `--train-top`.
     """
     if train_top is None:
-        given = {"train-preset": preset, "train-set": changes, "workers": workers}
+        given = {"train-preset": preset, "train-set": changes}
         if alone := [name for name, value in given.items() if value not in (None, [])]:
             raise InputError(f"--{alone[0]} says how to train, but --train-top not how many")
         return None

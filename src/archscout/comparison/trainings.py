@@ -23,7 +23,7 @@ from archscout.files import write_json
 from archscout.runs import Run
 from archscout.text import load_corpus
 from archscout.training import comparison_preset, find_trainer
-from archscout.training.jobs import Job, Outcome, Plan, Queue, Standing
+from archscout.training.jobs import Job, JobFolder, Outcome, Plan, Standing
 from archscout.training.jobs import run as train_all
 
 
@@ -74,8 +74,8 @@ def prove(
         plan = _plan(run, settings)
     with run.folder.lock():
         rows = pd.concat([chosen.top, chosen.random])
-        queue = _queue(run, plan, [_job(run, row) for _, row in rows.iterrows()])
-        outcomes = train_all(queue, workers, on_progress, on_warning)
+        folder = _folder(run, plan, [_job(run, row) for _, row in rows.iterrows()])
+        outcomes = train_all(folder, workers, on_progress, on_warning)
 
         def trainees(group: pd.DataFrame) -> list[Trainee]:
             return [
@@ -130,12 +130,12 @@ def _job(run: Run, row: pd.Series[Any]) -> Job:
     return Job(row["fingerprint"], json.loads(row["architecture"]), run.settings.seed)
 
 
-def _queue(run: Run, plan: Plan, jobs: list[Job]) -> Queue:
+def _folder(run: Run, plan: Plan, jobs: list[Job]) -> JobFolder:
     path = run.folder.path / TRAININGS
     try:
-        return Queue.create(path, plan, jobs, change_jobs=True)
+        return JobFolder.create(path, plan, jobs, change_jobs=True)
     except InputError as error:
-        if Queue(path).plan == plan:  # then it is something else
+        if JobFolder(path).plan == plan:  # then it is something else
             raise
         raise InputError(
             f"{error};\ntrain as it was begun, or remove {path} to begin anew"

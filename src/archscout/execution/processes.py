@@ -6,36 +6,66 @@ and says when one has died.
 
 from __future__ import annotations
 
+import os
 import pickle
 import signal
 from collections.abc import Callable
-from concurrent.futures import Executor
+from concurrent.futures import Future
 from typing import Any
 
 import cloudpickle
 from loky import ProcessPoolExecutor
+from loky.backend import get_context
 
 from archscout.errors import InputError
 
 
-def start(count: int, state: Any, before: Callable[[], None] | None) -> Executor:
-    """So many processes that hold a state.
+class Processes:
+    """Processes that hold a state.
 
     Args:
-        count: of processes, each with one thread of torch.
-        state: that tasks of `run_task` are given.
+        count: of processes.
+        threads: of each, in torch's operations.
+        state: that tasks are given.
         before: called in each process before the state is unpickled, such as to load the files that
             its classes come from.
     """
-    payload = cloudpickle.dumps((before, cloudpickle.dumps(state)))
-    return ProcessPoolExecutor(  # type: ignore[no-any-return]
-        count, initializer=_begin, initargs=(payload,), env={"OMP_NUM_THREADS": "1"}
-    )
+
+    def __init__(
+        self, count: int, threads: int, state: Any, before: Callable[[], None] | None
+    ) -> None:
+        self._stop = get_context("loky").Event()
+        payload = cloudpickle.dumps((before, cloudpickle.dumps(state)))
+        self._executor = ProcessPoolExecutor(
+            count,
+            initializer=_begin,
+            initargs=(payload, self._stop),
+            env={"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)},
+        )
+
+    def submit(self, task: Callable[[Any, Any], Any], item: Any) -> Future[Any]:
+        """The future of a task on the state and an item."""
+        future: Future[Any] = self._executor.submit(_run, task, item)
+        return future
+
+    def stop(self) -> None:
+        """End the processes when what they do is done, which is soon where it asks `stopping`."""
+        self._stop.set()
+        try:
+            self._executor.shutdown(wait=True)
+        except BaseException:  # whoever asks for a second time does not want to wait
+            self._executor.shutdown(kill_workers=True)
+            raise
+
+    def kill(self) -> None:
+        """End the processes at once."""
+        self._executor.shutdown(kill_workers=True)
 
 
-def stop(executor: Executor, kill: bool) -> None:
-    """End the processes, at once or when they are through with what they do."""
-    executor.shutdown(kill_workers=kill)  # type: ignore[call-arg]
+def stopping() -> bool:
+    """Whether this is a worker process whose driver stops, or is gone."""
+    asked = _Worker.stop is not None and _Worker.stop.is_set()
+    return asked or (_Worker.driver is not None and os.getppid() != _Worker.driver)
 
 
 class _Worker:
@@ -43,11 +73,14 @@ class _Worker:
 
     state: Any
     failure: Exception | None = None
+    stop: Any = None
+    driver: int | None = None
 
 
-def _begin(payload: bytes) -> None:
+def _begin(payload: bytes, stop: Any) -> None:
     # Ctrl-C goes to the whole group of processes; the driver stops the others.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _Worker.stop, _Worker.driver = stop, os.getppid()
     try:
         before, state = pickle.loads(payload)
         if before is not None:
@@ -59,12 +92,7 @@ def _begin(payload: bytes) -> None:
         )
 
 
-def run_task(task: Callable[[Any, Any], Any], item: Any) -> Any:
-    """A task's result on the state that the process holds.
-
-    Raises:
-        InputError: the process has no state.
-    """
+def _run(task: Callable[[Any, Any], Any], item: Any) -> Any:
     if _Worker.failure is not None:
         raise _Worker.failure
     return task(_Worker.state, item)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
-from concurrent.futures import BrokenExecutor, Executor, Future
+from concurrent.futures import BrokenExecutor, Future
+from contextlib import suppress
 from typing import Any, Generic, TypeVar
 
 from archscout.errors import InputError
-from archscout.execution import processes
+from archscout.execution.processes import Processes
 from archscout.execution.serial import SerialExecutor
 
 State = TypeVar("State")
@@ -23,6 +24,7 @@ _AHEAD = 2
 # Seconds of work for which others are started: each takes some five to be there.
 WORTH_SECONDS = 30.0
 _TIMED = 3
+_TICK_SECONDS = 2.0
 
 
 class Workers(Generic[State]):
@@ -36,6 +38,7 @@ class Workers(Generic[State]):
         total: items that are to be worked on in all, as far as known.
         before: called in each process before the state is there.
         worth: seconds of work left for which processes are started; `WORTH_SECONDS` if None.
+        threads: of each process, in torch's operations.
     """
 
     def __init__(
@@ -45,24 +48,28 @@ class Workers(Generic[State]):
         total: int = 0,
         before: Callable[[], None] | None = None,
         worth: float | None = None,
+        threads: int = 1,
     ) -> None:
         self._state, self._count, self._left, self._before = state, count, total, before
         self._worth = WORTH_SECONDS if worth is None else worth
+        self._threads = threads
         self._serial = SerialExecutor()
-        self._processes: Executor | None = None
+        self._processes: Processes | None = None
         self._seconds: list[float] = []
 
     def __enter__(self) -> Workers[State]:
         return self
 
-    def __exit__(self, kind: object, *_: object) -> None:
-        self._stop(kill=kind is not None)
+    def __exit__(self, *_: object) -> None:
+        if self._processes is not None:
+            self._processes.stop()
 
     def map(
         self,
         task: Callable[[State, Item], Result],
         items: Iterable[Item],
         lost: Callable[[Item, str], Result],
+        tick: Callable[[], None] | None = None,
     ) -> Generator[Result, None, None]:
         """Results in the order of the items, as they come.
 
@@ -70,6 +77,7 @@ class Workers(Generic[State]):
             task: a function of the state and an item; importable by its name.
             items: plain values.
             lost: the result of an item at which processes died, and the reason in words.
+            tick: called every few seconds while other processes are waited for.
 
         Raises:
             Exception: whatever a task raises.
@@ -80,19 +88,19 @@ class Workers(Generic[State]):
         apart = deaths = 0
         try:
             while waiting or flying:
-                executor = self._executor()
-                ahead = 1 if executor is self._serial or apart else _AHEAD * self._count
+                pool = self._pool()
+                ahead = 1 if pool is None or apart else _AHEAD * self._count
                 while waiting and len(flying) < ahead:
                     item = waiting.popleft()
-                    flying.append((item, self._submit(executor, task, item)))
+                    flying.append((item, self._submit(pool, task, item)))
                 item, future = flying[0]
                 try:
-                    result = future.result()
+                    result = _wait(future, tick)
                 except BrokenExecutor as error:
                     alone, apart = len(flying) == 1, max(apart, len(flying))
                     waiting.extendleft(reversed([item for item, _ in flying]))
                     flying.clear()
-                    self._stop(kill=True)
+                    self._give_up()
                     deaths += alone
                     if deaths < MAX_DEATHS:
                         continue
@@ -107,30 +115,38 @@ class Workers(Generic[State]):
                 future.cancel()
 
     def _submit(
-        self, executor: Executor, task: Callable[[State, Item], Result], item: Item
+        self, pool: Processes | None, task: Callable[[State, Item], Result], item: Item
     ) -> Future[Result]:
-        if executor is not self._serial:
-            return executor.submit(processes.run_task, task, item)
+        if pool is not None:
+            return pool.submit(task, item)
         start = time.perf_counter()
-        future = executor.submit(task, self._state, item)
+        future = self._serial.submit(task, self._state, item)
         self._seconds.append(time.perf_counter() - start)
         return future
 
-    def _executor(self) -> Executor:
-        """This process, until the work left is worth starting others."""
+    def _pool(self) -> Processes | None:
+        """Other processes, once the work left is worth their start."""
         if self._processes is None and self._count > 1 and self._is_worth_it():
-            self._processes = processes.start(self._count, self._state, self._before)
-        return self._processes or self._serial
+            self._processes = Processes(self._count, self._threads, self._state, self._before)
+        return self._processes
 
     def _is_worth_it(self) -> bool:
         timed = self._seconds[-_TIMED:]
         enough = not self._worth or len(timed) == _TIMED
         return enough and self._left * sum(timed) / _TIMED >= self._worth
 
-    def _stop(self, kill: bool) -> None:
+    def _give_up(self) -> None:
         if self._processes is not None:
-            processes.stop(self._processes, kill)
+            self._processes.kill()
             self._processes = None
+
+
+def _wait(future: Future[Result], tick: Callable[[], None] | None) -> Result:
+    while tick is not None and not future.done():
+        with suppress(TimeoutError):
+            return future.result(_TICK_SECONDS)
+        tick()
+    return future.result()
 
 
 def check_workers(count: int) -> int:

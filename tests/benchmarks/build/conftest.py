@@ -13,7 +13,7 @@ from archscout.benchmarks.build import plan_jobs
 from archscout.benchmarks.build.plan import choose
 from archscout.text import load_corpus
 from archscout.training import PretrainingSettings, TrainingSettings
-from archscout.training.jobs import Job, Outcome, Plan, Queue
+from archscout.training.jobs import Job, JobFolder, Outcome, Plan
 
 
 def recurrent_outcome(job: Job, loss: float) -> Outcome:
@@ -32,25 +32,27 @@ def encoder_outcome(job: Job, loss: float) -> Outcome:
 
 
 @pytest.fixture
-def make_queue(words: Path, tmp_path: Path) -> Callable[..., Queue]:
-    """A queue in which every job has ended; `losses` by name, None for a failure."""
+def make_jobs(words: Path, tmp_path: Path) -> Callable[..., JobFolder]:
+    """A folder in which every job has ended; `losses` by name, None for a failure."""
 
-    def make(space_name: str, losses: dict[str, float | None], n: int, repeated: int = 0) -> Queue:
+    def make(
+        space_name: str, losses: dict[str, float | None], n: int, repeated: int = 0
+    ) -> JobFolder:
         space = spaces.get(space_name)
         settings: Any = TrainingSettings() if space_name == "rnn" else PretrainingSettings()
         limit = None if space_name == "rnn" else 40
         plan = Plan.of(space, load_corpus(words), settings, space.scales["fast"], limit)
         jobs = plan_jobs(space, choose(space, n, seed=5), 0, repeated)
-        queue = Queue.create(tmp_path / "benchmark", plan, jobs)
+        folder = JobFolder.create(tmp_path / "benchmark", plan, jobs)
         for job in jobs:
             if job.name not in losses:
                 continue
             loss = losses[job.name]
             if loss is None:
-                queue.record(Outcome(job.name, "training diverged in epoch 1", 1.0))
+                folder.record(Outcome(job.name, "training diverged in epoch 1", 1.0))
             else:
                 made = recurrent_outcome if space_name == "rnn" else encoder_outcome
-                queue.record(made(job, loss))
-        return queue
+                folder.record(made(job, loss))
+        return folder
 
     return make

@@ -19,7 +19,7 @@ from archscout.errors import InputError
 from archscout.execution import check_workers
 from archscout.files import write_json
 from archscout.training import find_trainer
-from archscout.training.jobs import Job, Outcome, Plan, Queue, Standing, run
+from archscout.training.jobs import Job, JobFolder, Outcome, Plan, Standing, run
 
 _LIBRARIES = ("archscout", "torch", "numpy")
 
@@ -35,9 +35,8 @@ def build(
 ) -> Standing:
     """Train every job, and write the benchmark that `archscout.benchmarks.load` reads.
 
-    Called again with the same plan it goes on; called in several processes or on several machines
-    that share the folder, each training is done once. The benchmark is written anew whenever a
-    call ends, from all that is finished by then.
+    Called again with the same plan it goes on. The benchmark is written anew whenever a call ends,
+    from all that is finished by then.
 
     Args:
         out: the benchmark's folder.
@@ -59,12 +58,12 @@ def build(
             "the benchmark's target is the loss on it"
         )
     check_workers(workers)
-    queue = Queue.create(out, plan, jobs)
+    folder = JobFolder.create(out, plan, jobs)
     try:
-        run(queue, workers, on_progress, on_warning)
+        run(folder, workers, on_progress, on_warning)
     finally:
-        write(queue, name)
-    return Standing.of(queue)
+        write(folder, name)
+    return Standing.of(folder)
 
 
 def standing(out: str | os.PathLike[str]) -> Standing:
@@ -73,27 +72,21 @@ def standing(out: str | os.PathLike[str]) -> Standing:
     Raises:
         InputError: none is built in that folder.
     """
-    return Standing.of(Queue(out))
+    return Standing.of(JobFolder(out))
 
 
-def write(queue: Queue, name: str) -> None:
+def write(jobs: JobFolder, name: str) -> None:
     """Write what is finished in the layout of the space; nothing if nothing is.
 
     Raises:
         InputError: a file cannot be written.
     """
-    # Of two crews that write, the later one has read all that the earlier one has.
-    with queue.locked():
-        _write(queue, name)
-
-
-def _write(queue: Queue, name: str) -> None:
-    outcomes = queue.outcomes()
-    runs = [(job, outcomes[job.name]) for job in queue.jobs if job.name in outcomes]
+    outcomes = jobs.outcomes()
+    runs = [(job, outcomes[job.name]) for job in jobs.jobs if job.name in outcomes]
     if not runs:
         return
     runs.sort(key=lambda pair: (architecture_of(pair[0]), pair[0].seed))
-    plan, folder = queue.plan, queue.path
+    plan, folder = jobs.plan, jobs.path
     write_runs(folder, plan, runs)
     information = {
         "format": FORMAT,
@@ -108,7 +101,7 @@ def _write(queue: Queue, name: str) -> None:
         "vocabulary_size": plan.vocabulary_size,
         "vocabulary_limit": plan.vocabulary_limit,
         "threads": plan.threads,
-        "trainings": len(queue.jobs),
+        "trainings": len(jobs.jobs),
         "finished": len(runs),
         "failed": sum(outcome.problem is not None for _, outcome in runs),
         "seed_agreement": seed_agreement(plan, runs),

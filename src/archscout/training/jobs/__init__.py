@@ -1,6 +1,7 @@
-"""Many trainings in one folder, done by workers that share it."""
+"""Many trainings in one folder, done by workers."""
 
-from archscout.training.jobs.crew import Standing, run
-from archscout.training.jobs.queue import Job, Outcome, Plan, Queue
+from archscout.training.jobs.job_folder import JobFolder
+from archscout.training.jobs.plan import Job, Outcome, Plan
+from archscout.training.jobs.running import Standing, run
 
-__all__ = ["Job", "Outcome", "Plan", "Queue", "Standing", "run"]
+__all__ = ["Job", "JobFolder", "Outcome", "Plan", "Standing", "run"]
