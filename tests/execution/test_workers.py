@@ -1,7 +1,9 @@
 """Tasks in this process and in others: the same results, in order, whatever dies."""
 
 import os
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -67,6 +69,34 @@ def test_a_stop_does_not_wait_for_what_is_not_begun() -> None:
         results = workers.map(tasks.scaled, range(3), lost)
         assert next(results)[0] == 0
         results.close()
+
+
+PROGRAM = """
+import sys, time, pathlib
+sys.path.insert(0, sys.argv[2])
+import tasks
+from archscout.execution import Workers
+with Workers(pathlib.Path(sys.argv[1]), 1 + 1, 2, worth=0) as workers:
+    list(workers.map(tasks.place_of, [0, 1], print))
+    time.sleep(60)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="no /proc")
+def test_no_process_outlives_a_driver_that_was_killed(tmp_path: Path) -> None:
+    here = str(Path(tasks.__file__).parent)
+    driver = subprocess.Popen([sys.executable, "-c", PROGRAM, str(tmp_path), here])
+    end = time.monotonic() + 60
+    while len(list(tmp_path.iterdir())) < 2 and time.monotonic() < end:
+        time.sleep(0.05)
+    driver.kill()
+    driver.wait()
+    workers = {Path("/proc", path.read_text()) for path in tmp_path.iterdir()}
+    assert workers
+    while any(map(Path.exists, workers)):
+        assert time.monotonic() < end
+        time.sleep(0.2)
 
 
 def test_a_number_of_workers_is_positive() -> None:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 import pickle
 import signal
+import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any
@@ -18,6 +20,8 @@ from loky import ProcessPoolExecutor
 from loky.backend import get_context
 
 from archscout.errors import InputError
+
+_GRACE_SECONDS = 10.0
 
 
 class Processes:
@@ -81,6 +85,7 @@ def _begin(payload: bytes, stop: Any) -> None:
     # Ctrl-C goes to the whole group of processes; the driver stops the others.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _Worker.stop, _Worker.driver = stop, os.getppid()
+    threading.Thread(target=_end_with_driver, daemon=True).start()
     try:
         before, state = pickle.loads(payload)
         if before is not None:
@@ -90,6 +95,14 @@ def _begin(payload: bytes, stop: Any) -> None:
         _Worker.failure = InputError(
             f"a worker process lacks something that this one has: {type(error).__name__}: {error}"
         )
+
+
+def _end_with_driver() -> None:
+    """Leave no process behind a driver that was killed; what asks `stopping` has time to end."""
+    while os.getppid() == _Worker.driver:
+        time.sleep(1)
+    time.sleep(_GRACE_SECONDS)
+    os._exit(1)
 
 
 def _run(task: Callable[[Any, Any], Any], item: Any) -> Any:
