@@ -23,7 +23,7 @@ from archscout import spaces, tracing
 from archscout.errors import InputError
 from archscout.metrics.registry import LAST_LAYER, MissingLayer, Request
 from archscout.recorders.transformers import module_recorder
-from archscout.recording import Kind, Recorder
+from archscout.recording import Kind, Recorder, kind_of
 from archscout.rounding import rounding
 from archscout.spaces.base import Scale, Space
 from archscout.text import Corpus, Tokenizer, load_corpus, tokenizer_for
@@ -265,8 +265,9 @@ def score_module(
     """
     start = time.perf_counter()
     with module_recorder(module, batch, batch_first) as recorder:
-        objective = resolve_objective(objective, recorder.kind)
-        requests = parse_requests(metrics, recorder.kind)
+        kind = kind_of(recorder)
+        objective = resolve_objective(objective, kind)
+        requests = parse_requests(metrics, kind)
         attempt = _Attempt(recorder, recorder.minibatch, seed, objective)
         applicable = [asked for asked in requests if attempt.applies(asked)]
         if metrics is not None:

@@ -481,7 +481,7 @@ def test_a_block_that_is_used_again_and_again_is_recorded_at_every_use() -> None
 )
 def test_other_modules_get_the_other_recorder(make: Callable[[], nn.Module]) -> None:
     recorder = module_recorder(make(), torch.randn(T, B, H))
-    assert type(recorder) is ModuleRecorder and recorder.kind == "other"
+    assert type(recorder) is ModuleRecorder and not recorder.has_attention
     assert {"loss", "projections", "softmaxes", "position_embedding"} <= recorder.recordable.keys()
 
 

@@ -18,7 +18,7 @@ from typing import Any
 from deap import gp
 
 from archscout.metrics.formula import Formula
-from archscout.metrics.formula_operations import OPERATIONS, TERMINALS, Operation, ValueType
+from archscout.metrics.formula.operations import OPERATIONS, TERMINALS, Operation, ValueType
 
 HEIGHT = 7
 """How many operations of a bred formula may stand within one another."""

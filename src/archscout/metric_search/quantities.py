@@ -18,7 +18,7 @@ from archscout.errors import InputError
 from archscout.files import write_whole
 from archscout.metric_search.candidates import Floats
 from archscout.metrics.formula import Formula
-from archscout.metrics.formula_operations import TERMINALS, Values, quantities
+from archscout.metrics.formula.operations import TERMINALS, Values, quantities
 from archscout.recording import Recorder
 from archscout.scoring import Scorer
 from archscout.threads import one_thread

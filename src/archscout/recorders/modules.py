@@ -16,7 +16,7 @@ from archscout import counting
 from archscout.errors import InputError
 from archscout.linearising import linearised
 from archscout.recorders.stepwise import Keeper, stepwise
-from archscout.recording import Kind, Linear, Recording
+from archscout.recording import Linear, Recording
 from archscout.tracing.steps import stacked
 
 _NOT_ACTIVATIONS = (nn.MultiheadAttention, nn.Softmax, nn.LogSoftmax, nn.Softmin, nn.Softmax2d)
@@ -39,7 +39,8 @@ class ModuleRecorder(AbstractContextManager["ModuleRecorder"]):
         InputError: the batch holds no tensor, or has fewer than two dimensions.
     """
 
-    kind: Kind = "other"
+    has_attention = False
+    states_enter_steps = True
 
     def __init__(
         self,

@@ -37,7 +37,7 @@ from archscout.recorders.structure import (
     weight_of,
 )
 from archscout.recorders.survey import ATTENTION_ROLES, Look, RoleMap, Survey
-from archscout.recording import Kind, Linear, Recording
+from archscout.recording import Linear, Recording
 
 
 def module_recorder(
@@ -79,7 +79,8 @@ class TransformerRecorder(ModuleRecorder):
         InputError: the module has no such blocks, or the batch cannot be its input.
     """
 
-    kind: Kind = "transformer"
+    has_attention = True
+    states_enter_steps = False
 
     def __init__(
         self,

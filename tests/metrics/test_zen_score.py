@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 import archscout
 from archscout import InputError
-from archscout.metrics.zen import zen_score
+from archscout.metrics.zen_score import zen_score
 from archscout.recorders.modules import ModuleRecorder
 from archscout.recording import Recording
 from archscout.tracing import Trace, trace

@@ -19,7 +19,7 @@ from functools import cached_property
 import torch
 
 from archscout.errors import InputError
-from archscout.metrics.formula_operations import (
+from archscout.metrics.formula.operations import (
     OPERATIONS,
     TERMINALS,
     Operation,
