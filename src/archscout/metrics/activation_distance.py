@@ -36,7 +36,7 @@ def activation_distance(trace: Trace) -> float | list[float]:
     Where the network has attention, x are the codes of the positions of the minibatch's first
     input, (T, F), and the terms are the sums of all entries of K, one a feed-forward activation.
 
-    Example:
+    Examples:
         Two inputs of which one switches on both units, the other none: K is 2 I.
 
         >>> import torch
@@ -63,7 +63,7 @@ def activation_distance_released(trace: Trace) -> float:
 
     The released code's hooks see two passes; the published numbers come from one.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from archscout.tracing import Trace
         >>> outputs = torch.tensor([[[1.0, 1.0], [-1.0, -1.0]]])  # (T, B, H) of 1, 2, 2

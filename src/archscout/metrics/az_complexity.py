@@ -10,7 +10,7 @@ from archscout.tracing.quantities import Trace
 def az_complexity(trace: Trace) -> float:
     """Floating-point operations per token, `flops` by its name in the paper.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from archscout.tracing import Trace
         >>> az_complexity(Trace(0, torch.zeros(1, 1), flops=1000))

@@ -43,7 +43,7 @@ def az_expressivity(trace: Trace) -> float:
 
     In nats; one observation a position (or step) and input of the states (T, B, H).
 
-    Example:
+    Examples:
         Two components of equal variance have an entropy of log 2.
 
         >>> import torch

@@ -21,7 +21,7 @@ def az_progressivity(trace: Trace) -> float:
 
     In nats.
 
-    Example:
+    Examples:
         The first layer's states have one component, the second's two of equal variance: log 2.
 
         >>> import torch

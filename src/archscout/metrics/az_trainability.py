@@ -48,7 +48,7 @@ def az_trainability(trace: Trace) -> float:
     Where states are those that enter a step, what the first layer reads at a step first acts on the
     state of the next, so there each step's input is taken with the next step's state.
 
-    Example:
+    Examples:
         A layer that halves its gradients: 2 - ½ - 1 / ½.
 
         >>> import torch

@@ -25,7 +25,7 @@ def deep_memory(trace: Trace) -> float:
     Memory is that of the token at a position itself, `linear_memory_lag_0`: what mixing leaves of
     it. Depth and `l2_norm` say how much there is to train.
 
-    Example:
+    Examples:
         A layer that returns what it reads, with a weight of norm 5: (1 - (10 / 11)²)² · 5.
 
         >>> import torch

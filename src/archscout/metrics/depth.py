@@ -12,7 +12,7 @@ def depth(trace: Trace) -> float:
 
     Of a recurrent network it is layers times the nodes on the longest path through a step.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from archscout.tracing import Trace
         >>> depth(Trace(0, torch.zeros(1, 1), depth=4))

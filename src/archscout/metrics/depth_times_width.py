@@ -16,7 +16,7 @@ _SOURCE = "White et al. 2022, as a baseline"
 def depth_times_width(trace: Trace) -> float:
     """Depth times width.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from archscout.tracing import Trace
         >>> depth_times_width(Trace(0, torch.zeros(1, 1), depth=4, width=256))
@@ -29,7 +29,7 @@ def depth_times_width(trace: Trace) -> float:
 def depth_squared_times_width(trace: Trace) -> float:
     """Depth squared times width.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from archscout.tracing import Trace
         >>> depth_squared_times_width(Trace(0, torch.zeros(1, 1), depth=4, width=256))

@@ -25,7 +25,7 @@ def fisher(trace: Trace) -> float:
     Of activations and their gradients (T, B, H). The papers take half the mean over inputs, which
     differs by a constant.
 
-    Example:
+    Examples:
         One unit, one input, two steps: (1 · 2 + 3 · 4)².
 
         >>> from archscout.tracing import Trace

@@ -10,7 +10,7 @@ from archscout.tracing.quantities import Trace
 def flops(trace: Trace) -> float:
     """Floating-point operations per token of one forward pass.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from archscout.tracing import Trace
         >>> flops(Trace(0, torch.zeros(1, 1), flops=1000))

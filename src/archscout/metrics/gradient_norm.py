@@ -15,7 +15,7 @@ from archscout.tracing.quantities import Trace
 def gradient_norm(trace: Trace) -> float:
     """Σ ‖∂W‖₂ over the weights of all linear maps, the Frobenius norm of each gradient.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from archscout.tracing import Trace, WeightGradient
         >>> weight, gradient = torch.tensor([[1.0, -2.0]]), torch.tensor([[3.0, 4.0]])

@@ -31,7 +31,7 @@ def grasp(trace: Trace) -> float:
     Where H g vanishes for every weight there is nothing to compare, and no value: a zero would rank
     a dead network before all that have a negative one.
 
-    Example:
+    Examples:
         >>> from archscout.tracing import Trace, WeightGradient
         >>> weight, product = torch.tensor([[1.0, -2.0]]), torch.tensor([[3.0, 4.0]])
         >>> map_ = WeightGradient(weight, product)

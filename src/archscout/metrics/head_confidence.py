@@ -23,7 +23,7 @@ def head_confidence(trace: Trace) -> list[float]:
 
     Of the projections' outputs (T, B, columns), by layer.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from archscout.tracing import Trace
         >>> query = torch.tensor([[1.0, 2.0], [3.0, 0.0]])[:, None]  # (T, B, columns) of 2, 1, 2

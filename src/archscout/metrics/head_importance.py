@@ -28,7 +28,7 @@ def head_importance(trace: Trace) -> list[float]:
     These are the projections and a convolution's input layer, neither its kernel layer nor the
     output projection.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from archscout.tracing import Trace, WeightGradient
         >>> weight, gradient = torch.tensor([[1.0, -2.0]]), torch.tensor([[3.0, 4.0]])

@@ -23,7 +23,7 @@ def hidden_covariance(trace: Trace) -> list[float]:
     The first hidden state entering each step (the zero state is in, the last state is not), one
     row a hidden unit, (H, B * T), of states (T, B, H). This is what the published numbers are.
 
-    Example:
+    Examples:
         Two units that do not correlate score about -2, as many as there are.
 
         >>> import torch
@@ -48,7 +48,7 @@ def hidden_covariance_of_inputs(trace: Trace) -> list[float]:
 
     The states of `hidden_covariance` with one row an input, (B, T * H).
 
-    Example:
+    Examples:
         Two inputs that do not correlate.
 
         >>> import torch

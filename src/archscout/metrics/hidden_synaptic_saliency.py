@@ -22,7 +22,7 @@ def hidden_synaptic_saliency(trace: Trace) -> float:
 
     Of states and gradients (T, B, H). The states of a transformer's layer are its outputs.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from archscout.tracing import Trace
         >>> states, gradients = torch.tensor([[[1.0, -2.0]]]), torch.tensor([[[3.0, 4.0]]])

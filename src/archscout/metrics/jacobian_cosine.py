@@ -28,7 +28,7 @@ def jacobian_cosine(trace: Trace) -> float:
     Of the rows of `jacobian_covariance`: 1 where they stand at right angles, ½ where they are
     parallel.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from archscout.tracing import Trace
         >>> gradient = torch.eye(2)[:, :, None]  # (T, B, E) of 2, 2, 1

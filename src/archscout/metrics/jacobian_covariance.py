@@ -34,7 +34,7 @@ def jacobian_covariance(trace: Trace) -> float:
     scored as they were trained with gradients of a cotangent, it falls with the GLUE score, so
     smaller is better there; with those of the loss it rises.
 
-    Example:
+    Examples:
         Two inputs whose gradients do not correlate score about -2, as many as there are.
 
         >>> import torch

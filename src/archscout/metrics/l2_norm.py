@@ -17,7 +17,7 @@ from archscout.tracing.quantities import Trace
 def l2_norm(trace: Trace) -> float:
     """Σ ‖W‖₂ over the weights of all linear maps, the Frobenius norm of each.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from archscout.tracing import Trace
         >>> l2_norm(Trace(0, torch.zeros(1, 1), weights=[torch.tensor([[3.0, 4.0]]), torch.eye(1)]))

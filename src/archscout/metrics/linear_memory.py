@@ -42,7 +42,7 @@ def explained_variance(states: Tensor, targets: Tensor, ridge: float = RIDGE) ->
         From 0 (nothing) to 1; 0 where the targets do not vary, NaN where states are not finite or
         there are fewer than two.
 
-    Example:
+    Examples:
         A unit that is the target: the penalty leaves 1 - (10 / 11)² of the variance.
 
         >>> values = torch.tensor([[-1.0], [1.0]])
@@ -115,7 +115,7 @@ def linear_memory(trace: Trace) -> list[float]:
 
     A share from 0 to 1 a layer, of states (T, B, H) and embeddings (T, B, E).
 
-    Example:
+    Examples:
         States that tell a token's sign, of tokens that alternate: 1 - (10 / 11)², as above.
 
         >>> import torch
@@ -134,7 +134,7 @@ def linear_memory_lag_0(trace: Trace) -> list[float]:
 
     As `linear_memory`.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from archscout.tracing import Trace
         >>> tokens = torch.tensor([-1.0, 1.0])[:, None].repeat(6, 1, 1)  # (T, B, E) of 12, 1, 1
@@ -151,7 +151,7 @@ def linear_memory_lag_2(trace: Trace) -> list[float]:
 
     As `linear_memory`.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from archscout.tracing import Trace
         >>> tokens = torch.tensor([-1.0, 1.0])[:, None].repeat(6, 1, 1)  # (T, B, E) of 12, 1, 1
@@ -168,7 +168,7 @@ def linear_memory_lag_4(trace: Trace) -> list[float]:
 
     As `linear_memory`.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from archscout.tracing import Trace
         >>> tokens = torch.tensor([-1.0, 1.0])[:, None].repeat(6, 1, 1)  # (T, B, E) of 12, 1, 1
@@ -185,7 +185,7 @@ def linear_memory_total(trace: Trace) -> list[float]:
 
     As `linear_memory`, up to the number of lags.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from archscout.tracing import Trace
         >>> tokens = torch.tensor([-1.0, 1.0])[:, None].repeat(6, 1, 1)  # (T, B, E) of 12, 1, 1

@@ -46,7 +46,7 @@ def lpzero(trace: Trace) -> float:
     reads (-h)² + log softmax(‖a‖), a the output of a feed-forward activation; the norm is a single
     number, whose softmax is 1, so the second term is zero.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from archscout.tracing import Trace
         >>> roles = ["query", "key", "output", "feed_forward"]

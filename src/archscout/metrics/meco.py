@@ -54,7 +54,7 @@ def meco(trace: Trace) -> float:
 
     Zero for an activation of which a unit does not vary, or with as many units as positions.
 
-    Example:
+    Examples:
         Two units that do not correlate.
 
         >>> from archscout.tracing import Trace
@@ -71,7 +71,7 @@ def meco_opt(trace: Trace) -> float:
 
     Activations of one width have the same units chosen.
 
-    Example:
+    Examples:
         >>> from archscout.tracing import Trace
         >>> outputs = torch.tensor([[1.0, 1.0], [1.0, -1.0], [-1.0, 1.0], [-1.0, -1.0]])[:, None]
         >>> round(meco_opt(Trace(0, torch.zeros(4, 1), activations=[outputs])), 4)

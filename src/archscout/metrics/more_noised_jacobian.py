@@ -24,7 +24,7 @@ def more_noised_jacobian(trace: Trace) -> float:
 
     A product of four negative numbers, so smaller is better.
 
-    Example:
+    Examples:
         The noise changes nothing: (-2)⁴.
 
         >>> import torch
@@ -47,7 +47,7 @@ def more_noised_jacobian(trace: Trace) -> float:
 def more_noised_jacobian_cosine(trace: Trace) -> float:
     """Product of the cosine scores without noise and at amplitudes 0.1, 10 and 100.
 
-    Example:
+    Examples:
         All gradients at right angles, but for parallel ones at the largest amplitude.
 
         >>> import torch

@@ -23,7 +23,7 @@ def naswot(trace: Trace) -> float:
     An input's code is (output > 0) of all N activations: those of every activation, position or
     step, and unit.
 
-    Example:
+    Examples:
         Three units; two inputs that differ in one: log det [[3, 2], [2, 3]] = log 5.
 
         >>> import torch

@@ -29,7 +29,7 @@ def ntk_condition_number(trace: Trace) -> float:
     small condition number says that all inputs can be learnt at one rate. A kernel that is singular
     but for rounding has an infinite one, and ranks last. One input by itself has none.
 
-    Example:
+    Examples:
         >>> from archscout.tracing import Trace
         >>> kernel = torch.diag(torch.tensor([8.0, 2.0]))
         >>> ntk_condition_number(Trace(0, torch.zeros(1, 2), tangent_kernel=kernel))

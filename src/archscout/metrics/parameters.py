@@ -10,7 +10,7 @@ from archscout.tracing.quantities import Trace
 def parameters(trace: Trace) -> float:
     """Number of trainable parameters, tied ones once.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from archscout.tracing import Trace
         >>> parameters(Trace(1000, torch.zeros(1, 1)))

@@ -25,7 +25,7 @@ def plain(trace: Trace) -> float:
 
     As `snip`, but terms of different signs cancel.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from archscout.tracing import Trace, WeightGradient
         >>> weight, gradient = torch.tensor([[1.0, -2.0]]), torch.tensor([[3.0, 4.0]])

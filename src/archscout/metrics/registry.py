@@ -194,7 +194,7 @@ def metric(
     Raises:
         InputError: a quantity is unknown, or the name is taken by another function.
 
-    Example:
+    Examples:
         >>> import archscout
         >>> @archscout.metric(needs={"hidden_states"}, larger_is_better=True)
         ... def mean_magnitude(trace):

@@ -34,7 +34,7 @@ def responsive_memory(trace: Trace) -> float:
     Memory is that of the token before the last, `linear_memory`: a network must hold what it read,
     and its output must answer to it. Sensitivity counts up to 1: chaotic networks have more.
 
-    Example:
+    Examples:
         The states of `linear_memory`'s example, and an output that moves as embeddings do: 1.
 
         >>> import torch

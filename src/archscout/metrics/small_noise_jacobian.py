@@ -25,7 +25,7 @@ def small_noise_jacobian(trace: Trace) -> float:
     J has one row an input, (B, T * E). Among the published networks a larger value goes with a
     smaller loss.
 
-    Example:
+    Examples:
         The noise changes nothing.
 
         >>> import torch
@@ -50,7 +50,7 @@ def small_noise_jacobian_cosine(trace: Trace) -> float:
 
     Near 1 where all inputs act alike, so among the published networks smaller is better.
 
-    Example:
+    Examples:
         Gradients at right angles become parallel: from 1 to ½.
 
         >>> import torch

@@ -24,7 +24,7 @@ def snip(trace: Trace) -> float:
     published labels; here it is that of the paper. With attention `synaptic_saliency` counts the
     feed-forward blocks only.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from archscout.tracing import Trace, WeightGradient
         >>> weight, gradient = torch.tensor([[1.0, -2.0]]), torch.tensor([[3.0, 4.0]])

@@ -20,7 +20,7 @@ def softmax_confidence(trace: Trace) -> list[float]:
     Of attention's probabilities (B, heads, T, T), or, for a linear transform, of the softmax of its
     output over the features of a head.
 
-    Example:
+    Examples:
         Two heads, of which the first is sure of one position each, the second of none.
 
         >>> import torch

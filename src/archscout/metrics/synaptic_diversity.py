@@ -30,7 +30,7 @@ def synaptic_diversity(trace: Trace) -> list[float]:
     These are the operation's projections, a convolution's kernel and input layers, and the output
     projection.
 
-    Example:
+    Examples:
         A weight of singular values 1 and 1, a gradient of 2 and 1.
 
         >>> from archscout.tracing import Trace, WeightGradient

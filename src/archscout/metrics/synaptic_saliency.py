@@ -42,7 +42,7 @@ def synaptic_saliency(trace: Trace) -> float | list[float]:
     Where the network has attention, the terms are those of the linear maps of the feed-forward
     blocks, one a map.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from archscout.tracing import Trace, WeightGradient
         >>> weight, gradient = torch.tensor([[1.0, -2.0]]), torch.tensor([[3.0, 4.0]])
@@ -76,7 +76,7 @@ def synaptic_saliency_published(trace: Trace) -> float:
     That is, without the weight of each linear node's first-listed input, and with the matrix that
     embedding and decoder share.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from archscout.tracing import Trace, WeightGradient
         >>> first = WeightGradient(torch.ones(1, 1), torch.ones(1, 1), first_input=True)
@@ -100,7 +100,7 @@ def synaptic_saliency_released(trace: Trace) -> float:
 
     This is what the released code computes; the published numbers take the sum's gradient.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from archscout.tracing import Trace, WeightGradient
         >>> second = WeightGradient(torch.ones(1, 1), torch.full((1, 1), 5.0))

@@ -40,7 +40,7 @@ def token_sensitivity(trace: Trace) -> float:
     an output that drifts far off, little moves it. A chaotic network, whose gradients explode, has
     a large one: beyond 1, more says nothing good.
 
-    Example:
+    Examples:
         Embeddings and outputs (T, B, E) vary alike, and a gradient of 1 and 4 at both lags.
 
         >>> from archscout.tracing import Trace

@@ -43,7 +43,7 @@ def vanilla_pca(trace: Trace) -> float:
     attention, of what its feed-forward activations are applied to, as in the paper, which is about
     transformers. Features that do not vary need no component.
 
-    Example:
+    Examples:
         Two features, of which one does not vary.
 
         >>> import torch

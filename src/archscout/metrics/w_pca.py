@@ -17,7 +17,7 @@ from archscout.tracing.quantities import Trace
 def w_pca(trace: Trace) -> float:
     """Number of parameters times `vanilla_pca`.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from archscout.tracing import Trace
         >>> features = torch.tensor([[1.0, 5.0], [-1.0, 5.0]])[:, None]

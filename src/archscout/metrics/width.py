@@ -12,7 +12,7 @@ def width(trace: Trace) -> float:
 
     Of a recurrent network it is hidden states times the units of the widest layer.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from archscout.tracing import Trace
         >>> width(Trace(0, torch.zeros(1, 1), width=256))

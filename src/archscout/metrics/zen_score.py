@@ -23,7 +23,7 @@ def zen_score(trace: Trace) -> float:
     what they scale away: networks without them lack it. Layer norms scale as much, and nothing
     undoes that.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from archscout.tracing import Trace
         >>> before, after = torch.zeros(1, 1, 4), torch.ones(1, 1, 4)

@@ -29,7 +29,7 @@ def _capacity(trace: Trace, feed_forward: bool) -> float:
 def zerolm_attention(trace: Trace) -> float:
     """Σ over the linear maps of the mixing blocks of the mean of their squared singular values.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from archscout.tracing import Trace
         >>> weights = [2 * torch.eye(2), torch.eye(3)]  # mean squared singular values of 4 and 1
@@ -44,7 +44,7 @@ def zerolm_attention(trace: Trace) -> float:
 def zerolm_feed_forward(trace: Trace) -> float:
     """Σ over the linear maps of the feed-forward blocks of the mean squared singular value.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from archscout.tracing import Trace
         >>> weights = [2 * torch.eye(2), torch.eye(3)]  # mean squared singular values of 4 and 1
@@ -61,7 +61,7 @@ def zerolm(trace: Trace) -> float:
 
     The paper chooses α for a whole benchmark; both parts are metrics of their own for that.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from archscout.tracing import Trace
         >>> weights = [2 * torch.eye(2), torch.eye(3)]  # mean squared singular values of 4 and 1

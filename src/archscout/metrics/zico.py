@@ -25,7 +25,7 @@ def zico(trace: Trace) -> float:
     maps without any other, are left out, as there. It is a ratio, so a network whose gradients
     hardly depend on the input scores higher than one that tells its inputs apart.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from archscout.tracing import Trace
         >>> from archscout.tracing.quantities import GradientStatistics

@@ -26,7 +26,7 @@ def cosine_score(rows: Tensor) -> float:
     Returns:
         NaN for a single row, and where a row is zero or not finite.
 
-    Example:
+    Examples:
         >>> cosine_score(torch.eye(3)), cosine_score(torch.ones(3, 3))
         (1.0, 0.5)
     """
