@@ -126,7 +126,11 @@ def of_module(module: nn.Module, batch: Tensor) -> Small:
         if "weight" in name and "embedding" not in name
     ]
     return Small(
-        module, weights, lambda: module(batch), lambda: module_recorder(module, batch, False), batch
+        module,
+        weights,
+        lambda: module(batch),
+        lambda: module_recorder(module, False).given(batch),
+        batch,
     )
 
 

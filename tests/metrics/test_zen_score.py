@@ -165,7 +165,7 @@ def test_a_recorder_that_changes_its_embeddings_is_given_copies() -> None:
 
     found = []
     for kind in (ModuleRecorder, Spoiling, Spoiling):
-        with kind(linear(), TOKENS) as recorder:
+        with kind(linear()).given(TOKENS) as recorder:
             found.append(trace(recorder, TOKENS.t(), {"gaussian_outputs"}).gaussian_outputs)
     for pair in found[1:]:
         assert all(torch.equal(a, b) for a, b in zip(found[0], pair, strict=True))
