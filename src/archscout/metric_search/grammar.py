@@ -58,7 +58,7 @@ class Grammar:
     """The formulas of some quantities that are one number.
 
     Args:
-        names: of quantities, of `formula_operations.TERMINALS`.
+        names: of quantities, of `formula.operations.TERMINALS`.
     """
 
     def __init__(self, names: Iterable[str]) -> None:

@@ -34,7 +34,7 @@ class TracedQuantities:
         folder: one file a network; what is in it must come from the same settings.
         benchmark: whose networks they are.
         scorer: that says how networks are built, and on which minibatch.
-        names: of the quantities, of `formula_operations.TERMINALS`; by default all that the
+        names: of the quantities, of `formula.operations.TERMINALS`; by default all that the
             networks have.
 
     Attributes:

@@ -20,7 +20,7 @@ from archscout.tracing.quantities import Trace
     with_attention={
         "needs": {"position_gradient"},
         "larger_is_better": False,
-        "undefined": "the gradient of a feature does not vary, or is not finite",
+        "undefined": "the gradients of a feature do not vary, or are not finite",
     },
 )
 def jacobian_covariance(trace: Trace) -> float:

@@ -133,7 +133,7 @@ class Formula:
         """Its value, if it is a number.
 
         Args:
-            found: the quantities that it needs, as `formula_operations.quantities` gives them.
+            found: the quantities that it needs, as `operations.quantities` gives them.
             memory: of one network: small values of parts of formulas, for other formulas.
 
         Returns:
