@@ -40,7 +40,16 @@ from archscout.tracing import Trace, trace
 BATCH_SIZE, LENGTH, VOCABULARY_SIZE, SEED = 16, 128, 30_522, 0
 OPERATIONS = {"SA-SDP", "SA-WMA", "LT-DFT", "LT-DCT", "DSC-5", "DSC-9"}
 # The paper's own set.
-FILES = {"activation_distance", "heads", "jacobian", "saliency", "synaptic_diversity"}
+FILES = {
+    "activation_distance",
+    "head_confidence",
+    "head_importance",
+    "jacobian_cosine",
+    "jacobian_covariance",
+    "softmax_confidence",
+    "synaptic_diversity",
+    "synaptic_saliency",
+}
 OWN = [
     name
     for name, metric in available("transformer").items()

@@ -22,10 +22,15 @@ from archscout.spaces import RecurrentSpace
 FILES = {
     "activation_distance",
     "hidden_covariance",
-    "jacobian",
+    "hidden_synaptic_saliency",
+    "jacobian_cosine",
+    "jacobian_covariance",
     "l2_norm",
+    "large_noise_jacobian",
+    "more_noised_jacobian",
     "parameters",
-    "saliency",
+    "small_noise_jacobian",
+    "synaptic_saliency",
 }
 
 

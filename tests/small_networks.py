@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from archscout.metrics import request
 from archscout.recorders.transformers import module_recorder
-from archscout.recording import Recorder
+from archscout.recording import Recorder, kind_of
 from archscout.spaces import RecurrentScale, RecurrentSpace
 from archscout.spaces.flexibert.network import FlexibertNetwork
 from archscout.spaces.flexibert.recorder import FlexibertRecorder
@@ -92,7 +92,7 @@ class Small:
 
     def measure(self, name: str, **settings: object) -> float:
         with self.recorder() as recorder:
-            asked = request(name, recorder.kind)
+            asked = request(name, kind_of(recorder))
         return asked.values(self.trace(*asked.metric.needs, **settings))[name]
 
     def loss(self, inputs: slice = slice(None)) -> Tensor:
@@ -126,7 +126,11 @@ def of_module(module: nn.Module, batch: Tensor) -> Small:
         if "weight" in name and "embedding" not in name
     ]
     return Small(
-        module, weights, lambda: module(batch), lambda: module_recorder(module, batch, False), batch
+        module,
+        weights,
+        lambda: module(batch),
+        lambda: module_recorder(module, False).given(batch),
+        batch,
     )
 
 

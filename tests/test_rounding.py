@@ -14,6 +14,7 @@ from torch import Tensor
 
 from archscout import Scorer
 from archscout.metrics import request
+from archscout.recording import kind_of
 from archscout.rounding import reproducible
 from archscout.spaces import RecurrentScale
 from archscout.text import Corpus
@@ -158,7 +159,7 @@ def _scaled(found: Trace, factor: float) -> Trace:
 def test_units_of_measure_do_not_matter(name: str, network: str, factor: float) -> None:
     small = NETWORKS[network]()
     with small.recorder() as recorder:
-        kind = recorder.kind
+        kind = kind_of(recorder)
         if kind == "transformer" and name == "token_sensitivity":
             return
         asked = request(name, kind)

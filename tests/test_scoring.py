@@ -7,16 +7,17 @@ import random
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import torch
+from torch import nn
 
 import archscout
 from archscout import InputError, Score, Scorer, metric, score
 from archscout.metrics import available, registry
 from archscout.scoring import parse_requests
-from archscout.spaces import Recipe, RecurrentScale, RecurrentSpace
+from archscout.spaces import Recipe, RecurrentScale, RecurrentSpace, Scale
 from archscout.spaces.recurrent import RecurrentRecorder
 from archscout.text import Corpus
 from archscout.tracing import Trace, trace
@@ -170,6 +171,65 @@ def test_parameters_at_the_papers_scale_are_those_of_the_published_lstm() -> Non
     text = Corpus("w", {"all": tuple(f"w{i % 60}" for i in range(3500))}, "0" * 64, ("w",))
     result = score("rnn", "lstm", text=text, metrics=["parameters"], scale="paper")
     assert isinstance(result, Score) and result.scores == {"parameters": expected}
+
+
+# A space that has no recorder of its own
+
+
+class Widths:
+    """Networks of one width; what a search needs besides is left out."""
+
+    name = "widths"
+    kind = "other"
+    tokenization = "words"
+    scales: ClassVar = {"fast": Scale(batch_size=4, sequence_length=12)}
+    default_scale = "fast"
+
+    def __init__(self, recurrent: bool) -> None:
+        self._recurrent = recurrent
+
+    def parse(self, document: int) -> int:
+        return document
+
+    def fingerprint(self, architecture: int) -> str:
+        return f"{architecture:016x}"
+
+    def build(self, architecture: int, vocabulary_size: int, scale: Scale, seed: int) -> nn.Module:
+        torch.manual_seed(seed)
+        embedding = nn.Embedding(vocabulary_size, architecture)
+        if self._recurrent:
+            return nn.Sequential(embedding, nn.RNN(architecture, architecture))
+        return nn.Sequential(embedding, nn.Linear(architecture, 8), nn.ReLU(), nn.Linear(8, 3))
+
+
+@pytest.mark.parametrize(
+    ("recurrent", "metric"), [(True, "hidden_covariance"), (False, "activation_distance")]
+)
+def test_a_space_without_a_recorder_has_its_plain_networks_recorded(
+    recurrent: bool, metric: str, corpus: Corpus
+) -> None:
+    names = [metric, "parameters", "jacobian_cosine", "flops"]
+    space = Widths(recurrent)
+    scorer = Scorer(space, corpus, names)
+    narrow, wide = scorer.score_all([5, 6])
+    module = space.build(5, len(scorer.vocabulary), scorer.scale, scorer.seed)
+    # Only recurrent modules take time first.
+    batch = scorer.minibatch if recurrent else scorer.minibatch.t()
+    assert narrow.scores == archscout.score_module(module, batch, names).scores
+    assert narrow["parameters"] < wide["parameters"]
+    assert narrow.fingerprint == "0000000000000005"
+
+
+def test_a_kind_that_its_networks_do_not_show_is_refused(corpus: Corpus) -> None:
+    space = Widths(True)
+    space.kind = "transformer"
+    with pytest.raises(InputError, match=r"widths is of kind 'transformer'.* recorded as 'other'"):
+        score(space, 5, text=corpus, metrics=["parameters"])
+
+
+def test_what_its_networks_lack_is_said(corpus: Corpus) -> None:
+    with pytest.raises(InputError, match="does not apply to space widths: it has no activation"):
+        score(Widths(True), 5, text=corpus, metrics=["activation_distance"])
 
 
 # What a score depends on

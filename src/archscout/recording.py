@@ -12,7 +12,7 @@ from typing import Literal, Protocol
 
 from torch import Tensor
 
-# Metrics of one name are defined differently for transformers and for all other networks.
+# Networks with layers that hold attention, and all others: some metrics are for one kind only.
 Kind = Literal["transformer", "other"]
 
 
@@ -96,8 +96,12 @@ class Recorder(Protocol):
     """A network as the trace sees it."""
 
     @property
-    def kind(self) -> Kind:
-        """Which definitions of the metrics apply to it."""
+    def has_attention(self) -> bool:
+        """Whether it is made of layers with attention: a transformer, as metrics see it."""
+
+    @property
+    def states_enter_steps(self) -> bool:
+        """Whether its hidden states are those that enter each step, not what a layer returns."""
 
     @property
     def parameters(self) -> int:
@@ -105,11 +109,11 @@ class Recorder(Protocol):
 
     @property
     def depth(self) -> int:
-        """How deep it is, see `metrics.trace.Trace`."""
+        """How deep it is, see `tracing.Trace`."""
 
     @property
     def width(self) -> float:
-        """How wide it is, see `metrics.trace.Trace`."""
+        """How wide it is, see `tracing.Trace`."""
 
     def flops(self, minibatch: Tensor) -> int:
         """Floating-point operations per token of a forward pass over T tokens; (T, B) is given."""
@@ -168,3 +172,8 @@ class Recorder(Protocol):
             since: the first step whose gradients matter; a network that reads one step after
                 another need not keep those of the steps before.
         """
+
+
+def kind_of(network: Recorder) -> Kind:
+    """Whether metrics take a network for a transformer."""
+    return "transformer" if network.has_attention else "other"

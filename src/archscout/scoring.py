@@ -23,9 +23,9 @@ from archscout import spaces, tracing
 from archscout.errors import InputError
 from archscout.metrics.registry import LAST_LAYER, MissingLayer, Request
 from archscout.recorders.transformers import module_recorder
-from archscout.recording import Kind, Recorder
+from archscout.recording import Kind, Recorder, kind_of
 from archscout.rounding import rounding
-from archscout.spaces.base import Scale, Space
+from archscout.spaces.base import RecordingSpace, Scale, Space
 from archscout.text import Corpus, Tokenizer, load_corpus, tokenizer_for
 from archscout.tracing.quantities import (
     OBJECTIVES,
@@ -174,19 +174,39 @@ class Scorer:
             depth = max(depth, layer)
         return depth
 
+    @contextmanager
+    def recorder(self, architecture: Any, depth: int | None = None) -> Iterator[Recorder]:
+        """The network for the trace: the space's own recorder, or one of the plain network.
+
+        Args:
+            architecture: a genotype of the space.
+            depth: number of layers that matter; all by default.
+        """
+        size = len(self.vocabulary)
+        if isinstance(self.space, RecordingSpace):
+            mask = self.vocabulary.mask_token if self.objective == "loss" else None
+            yield self.space.recorder(
+                architecture, size, self.scale, self.seed, depth, self.device, mask
+            )
+            return
+        network = self.space.build(architecture, size, self.scale, self.seed).to(self.device)
+        plain = module_recorder(network)
+        if kind_of(plain) != self.space.kind:
+            raise InputError(
+                f"space {self.space.name} is of kind {self.space.kind!r}, and what it builds is "
+                f"recorded as {kind_of(plain)!r}; say so, or give the space a recorder"
+            )
+        batch = self.minibatch.t() if plain.batch_first else self.minibatch
+        with plain.given(batch) as recorder:
+            yield recorder
+
     def score(self, architecture: Any) -> Score:
         """Scores of one architecture (a genotype of the space)."""
         start = time.perf_counter()
-        with _threads(1 if self.scale.is_small else None):
-            recorder = self.space.recorder(
-                architecture,
-                len(self.vocabulary),
-                self.scale,
-                self.seed,
-                self.depth,
-                self.device,
-                self.vocabulary.mask_token if self.objective == "loss" else None,
-            )
+        with (
+            _threads(1 if self.scale.is_small else None),
+            self.recorder(architecture, self.depth) as recorder,
+        ):
             for asked in self.requests:
                 if reason := _why_not(recorder, asked, self.objective):
                     raise InputError(
@@ -264,9 +284,10 @@ def score_module(
         Exception: whatever the module itself raises on this batch.
     """
     start = time.perf_counter()
-    with module_recorder(module, batch, batch_first) as recorder:
-        objective = resolve_objective(objective, recorder.kind)
-        requests = parse_requests(metrics, recorder.kind)
+    with module_recorder(module, batch_first).given(batch) as recorder:
+        kind = kind_of(recorder)
+        objective = resolve_objective(objective, kind)
+        requests = parse_requests(metrics, kind)
         attempt = _Attempt(recorder, recorder.minibatch, seed, objective)
         applicable = [asked for asked in requests if attempt.applies(asked)]
         if metrics is not None:

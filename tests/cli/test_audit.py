@@ -66,7 +66,7 @@ def test_ctrl_c_says_how_to_go_on(
     def stop(_: Any) -> Any:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(room, "POINTS", [*room.POINTS[4:6], ("stop", stop)])
+    monkeypatch.setattr(room, "POINTS", [*room.POINTS[5:7], ("stop", stop)])
     result = archscout("audit", "--data-dir", data, "--out", tmp_path / "out")
     assert result.code == 130
     assert "after 2 of 3 points" in result.err

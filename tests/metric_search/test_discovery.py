@@ -31,7 +31,7 @@ from archscout.metric_search.discovery_folder import (
 from archscout.metric_search.grammar import Grammar, seeded
 from archscout.metric_search.page import judgement, verdict
 from archscout.metric_search.parts import divide
-from archscout.metrics.formula_operations import TERMINALS
+from archscout.metrics.formula.operations import TERMINALS
 from archscout.scoring import Scorer
 
 

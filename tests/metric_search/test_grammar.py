@@ -13,7 +13,7 @@ from archscout.metric_search.candidates import Candidate
 from archscout.metric_search.evolution import first_generation, next_generation
 from archscout.metric_search.grammar import HEIGHT, SIZE, Grammar, is_small, seeded
 from archscout.metrics.formula import Formula, parse
-from archscout.metrics.formula_operations import OPERATIONS, TERMINALS
+from archscout.metrics.formula.operations import OPERATIONS, TERMINALS
 
 PROGRAM = """
 from archscout.metric_search.grammar import Grammar, seeded

@@ -11,13 +11,10 @@ from transformers import BertConfig, BertModel
 
 import archscout
 from archscout import InputError
-from archscout.metrics.az_nas import (
-    az_complexity,
-    az_expressivity,
-    az_progressivity,
-    az_trainability,
-    az_trainability_of_recurrent,
-)
+from archscout.metrics.az_complexity import az_complexity
+from archscout.metrics.az_expressivity import az_expressivity
+from archscout.metrics.az_progressivity import az_progressivity
+from archscout.metrics.az_trainability import az_trainability
 from archscout.tracing import Trace
 
 
@@ -26,8 +23,10 @@ def of(*hidden_states: Tensor) -> Trace:
     return Trace(0, torch.zeros(hidden_states[0].shape[:2]), hidden_states=list(hidden_states))
 
 
-def probed(*probes: tuple[Tensor, Tensor]) -> Trace:
-    return Trace(0, torch.zeros(6, 4), layer_probes=list(probes))
+def probed(*probes: tuple[Tensor, Tensor], entering: bool = False) -> Trace:
+    """A trace whose hidden states leave their layers, or enter the steps of recurrent ones."""
+    minibatch = torch.zeros(6, 4)
+    return Trace(0, minibatch, states_enter_steps=entering, layer_probes=list(probes))
 
 
 def states(*sizes: int) -> list[Tensor]:
@@ -217,6 +216,6 @@ def test_of_a_recurrent_network_the_first_layers_input_acts_a_step_later() -> No
     after, before = signs(4), torch.randn(6, 4, 3)
     later = signs(4, 1), torch.randn(6, 4, 4)
     aligned = probed((after[1:], before[:-1]), later)
-    found = az_trainability_of_recurrent(probed((after, before), later))
+    found = az_trainability(probed((after, before), later, entering=True))
     assert found == az_trainability(aligned)
-    assert math.isnan(az_trainability_of_recurrent(probed((after[:1], before[:1]))))
+    assert math.isnan(az_trainability(probed((after[:1], before[:1]), entering=True)))

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import archscout
 from archscout.errors import InputError
 from archscout.metrics.formula import PREFIX, Formula, parse
-from archscout.metrics.formula_operations import (
+from archscout.metrics.formula.operations import (
     OPERATIONS,
     TERMINALS,
     ValueType,

@@ -18,7 +18,16 @@ from archscout.spaces.flexibert.recorder import FlexibertRecorder
 from archscout.tracing import trace
 
 CASES = ("SA-SDP", "SA-WMA", "LT-DFT", "LT-DCT", "DSC-5", "DSC-9", "mixed")
-FILES = {"activation_distance", "heads", "jacobian", "saliency", "synaptic_diversity"}
+FILES = {
+    "activation_distance",
+    "head_confidence",
+    "head_importance",
+    "jacobian_cosine",
+    "jacobian_covariance",
+    "softmax_confidence",
+    "synaptic_diversity",
+    "synaptic_saliency",
+}
 NAMES = {"num_parameters": "parameters"}
 
 

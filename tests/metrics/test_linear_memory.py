@@ -14,8 +14,7 @@ from archscout.metrics import request
 from archscout.metrics.linear_memory import (
     RIDGE,
     explained_variance,
-    memory_of_recurrent,
-    memory_of_transformer,
+    memory_by_layer,
 )
 from archscout.spaces import RecurrentSpace
 from archscout.tracing import Trace
@@ -51,7 +50,7 @@ def test_it_is_what_ridge_regression_explains() -> None:
 
 @pytest.mark.parametrize("lag", [0, 1, 2, 4])
 def test_a_layer_that_keeps_one_token_is_best_at_its_lag(lag: int) -> None:
-    values = {each: memory_of_recurrent(of(shifted(lag)), each)[0] for each in (0, 1, 2, 4)}
+    values = {each: memory_by_layer(of(shifted(lag)), each)[0] for each in (0, 1, 2, 4)}
     assert max(values, key=values.__getitem__) == lag
     # Each unit keeps one feature: with a penalty of ρ variances, 1 - (ρ / (1 + ρ))² is explained.
     assert values[lag] == pytest.approx(1 - (RIDGE / (1 + RIDGE)) ** 2, rel=0.25)
@@ -66,49 +65,50 @@ def test_noise_explains_a_share_that_grows_with_its_width(width: int, steps: int
 
 def test_a_transformers_state_has_read_the_token_at_its_own_position() -> None:
     trace = of(embeddings())
-    assert memory_of_transformer(trace, 0)[0] > 4 * memory_of_transformer(trace, 1)[0]
+    trace.states_enter_steps = False
+    assert memory_by_layer(trace, 0)[0] > 4 * memory_by_layer(trace, 1)[0]
 
 
 def test_the_beginning_of_a_recurrent_pass_is_left_out() -> None:
     states = shifted(1)
     changed = states.clone()
     changed[: T // 3] = 100.0
-    assert memory_of_recurrent(of(states), 1) == memory_of_recurrent(of(changed), 1)
+    assert memory_by_layer(of(states), 1) == memory_by_layer(of(changed), 1)
 
 
 def test_scale_offset_and_order_of_units_do_not_matter() -> None:
     states = shifted(1) + 0.3 * torch.randn(T, B, E, generator=torch.Generator().manual_seed(2))
     factors = torch.tensor([0.01, 3.0, -2.0, 50.0, 1.0])
     other = (states * factors + 7.0)[..., [3, 1, 4, 0, 2]]
-    first, second = memory_of_recurrent(of(states, other), 1)
+    first, second = memory_by_layer(of(states, other), 1)
     assert second == pytest.approx(first, rel=1e-4)
 
 
 def test_silent_units_add_nothing_and_a_silent_layer_has_no_memory() -> None:
     states = shifted(1)
     padded = torch.cat([states, torch.full((T, B, 3), 4.0)], -1)
-    first, second = memory_of_recurrent(of(states, padded), 1)
+    first, second = memory_by_layer(of(states, padded), 1)
     assert second == pytest.approx(first, rel=1e-12)
-    assert memory_of_recurrent(of(torch.full((T, B, 4), 2.5)), 1) == [0.0]
+    assert memory_by_layer(of(torch.full((T, B, 4), 2.5)), 1) == [0.0]
 
 
 def test_embeddings_that_do_not_vary_leave_nothing_to_explain() -> None:
     trace = Trace(0, torch.zeros(T, B), hidden_states=[shifted(1)], embeddings=torch.ones(T, B, E))
-    assert memory_of_recurrent(trace, 1) == [0.0]
+    assert memory_by_layer(trace, 1) == [0.0]
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 def test_states_that_are_not_finite_have_no_value(value: float) -> None:
     states = shifted(1)
     states[20, 3, 2] = value
-    assert math.isnan(memory_of_recurrent(of(states), 1)[0])
+    assert math.isnan(memory_by_layer(of(states), 1)[0])
 
 
 def test_too_few_steps_for_a_lag_have_no_value() -> None:
     trace = Trace(
         0, torch.zeros(3, B), hidden_states=[torch.rand(3, B, 4)], embeddings=embeddings()[:3]
     )
-    assert math.isnan(memory_of_recurrent(trace, 4)[0])
+    assert math.isnan(memory_by_layer(trace, 4)[0])
 
 
 def test_the_bare_name_stands_for_the_last_layer() -> None:

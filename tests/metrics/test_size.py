@@ -8,13 +8,10 @@ from torch import nn
 
 import archscout
 from archscout import InputError, counting
-from archscout.metrics.size import (
-    depth,
-    depth_squared_times_width,
-    depth_times_width,
-    flops,
-    width,
-)
+from archscout.metrics.depth import depth
+from archscout.metrics.depth_times_width import depth_squared_times_width, depth_times_width
+from archscout.metrics.flops import flops
+from archscout.metrics.width import width
 from archscout.runs.search_settings import parse_objective
 from archscout.tracing import Trace
 

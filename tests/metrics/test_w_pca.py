@@ -11,7 +11,8 @@ from transformers import BertConfig, BertModel
 
 import archscout
 from archscout import InputError
-from archscout.metrics.w_pca import vanilla_pca, w_pca
+from archscout.metrics.vanilla_pca import vanilla_pca
+from archscout.metrics.w_pca import w_pca
 from archscout.tracing import Trace
 
 

@@ -2,9 +2,10 @@
 
 import csv
 import io
+import itertools
 import json
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from archscout.paper.audit import (
     audit,
     ceilings,
     corrupt_column,
+    equal_sizes,
     gradient,
     malformed_file,
     operations,
@@ -62,10 +64,17 @@ def encoders(
     folder: Path, count: int, glue: Number, seconds: Number, parameters: Number
 ) -> Material:
     """Encoders whose results and published parameters are what these functions say."""
+    drawn = list(islice(FlexibertSpace().samples(2), count))
+    return benchmark_of(folder, drawn, glue, seconds, parameters)
+
+
+def benchmark_of(
+    folder: Path, genotypes: Sequence[Any], glue: Number, seconds: Number, parameters: Number
+) -> Material:
     space = FlexibertSpace()
     rng = np.random.default_rng(1)
     entries, rows = [], []
-    for i, genotype in enumerate(islice(space.samples(2), count)):
+    for i, genotype in enumerate(genotypes):
         score = glue(genotype, rng)
         entry: dict[str, Any] = {"id": i, "time_to_train": seconds(genotype, rng)}
         entry["hparams"] = {"model_hparam_overrides": space.to_dict(genotype)}
@@ -188,6 +197,68 @@ def test_an_effect_of_operations_is_found(
     found = operations.check(encoders(tmp_path, 150, glue, seconds, noise))
     assert found.standing == standing
     assert "Operation types show" in found.verdict
+
+
+def twins() -> list[Any]:
+    """Twenty encoders, each of them twice, and each with Fourier transforms throughout."""
+    space = FlexibertSpace()
+    found = []
+    others = (g for g in space.samples(5) if any(x.operation_type != "LT" for x in g.layers))
+    for genotype in islice(others, 20):
+        document = space.to_dict(genotype)
+        for layer in document["nas_config"]["encoder_layers"]:
+            layer |= {"operation_type": "LT", "operation_parameter": "DFT"}
+        found += [genotype, genotype, space.parse(document)]
+    return found
+
+
+def test_types_that_change_nothing_leave_pairs_at_the_noise_floor(tmp_path: Path) -> None:
+    found = equal_sizes.check(benchmark_of(tmp_path, twins(), size, size, noise))
+    assert found.standing == "confirmed"
+    assert "60 of 60 encoders share every size" in found.verdict
+    table = items(found)["equal_sizes"]
+    assert table.loc["exact repeats", "pairs"] == 20
+    assert table.loc["other types", "pairs"] == 40
+    assert table.loc["other sizes", "median"] > 2 * table.loc["exact repeats", "median"]
+
+
+def test_types_that_count_drive_pairs_apart(tmp_path: Path) -> None:
+    found = equal_sizes.check(benchmark_of(tmp_path, twins(), fourier, size, noise))
+    assert found.standing == "not confirmed"
+
+
+def test_without_a_repeat_there_is_no_noise_floor(tmp_path: Path) -> None:
+    apart = [genotype for i, genotype in enumerate(twins()) if i % 3 != 1]
+    with pytest.raises(InputError, match="no two encoders at hand were trained twice"):
+        equal_sizes.check(benchmark_of(tmp_path, apart, size, size, noise))
+
+
+def test_pairs_are_told_apart_by_what_differs() -> None:
+    base = FlexibertSpace().to_dict(FlexibertSpace().sample(0))
+    first, *others = base["nas_config"]["encoder_layers"]
+    changes = [
+        {"operation_type": "SA", "operation_parameter": "SDP"},
+        {"operation_type": "SA", "operation_parameter": "WMA"},
+        {"operation_type": "DSC", "operation_parameter": 5},
+        {"operation_type": "SA", "operation_parameter": "SDP"},
+        {"operation_type": "SA", "operation_parameter": "SDP"},
+    ]
+    changes[-1]["num_feed_forward"] = 4 - first["num_feed_forward"]
+    layers = [[first | change, *others] for change in changes]
+    architectures = {
+        str(i): FlexibertSpace().parse({**base, "nas_config": {"encoder_layers": each}})
+        for i, each in enumerate(layers)
+    }
+    found = equal_sizes.pairs(architectures, pd.Series(range(5), index=list(architectures)))
+    assert found.set_index(["first", "second"])["pair"].to_dict() == {
+        ("0", "1"): "same types, other parameters",
+        ("0", "2"): "other types",
+        ("0", "3"): "exact repeats",
+        ("1", "2"): "other types",
+        ("1", "3"): "same types, other parameters",
+        ("2", "3"): "other types",
+        **{(name, "4"): "other sizes" for name in "0123"},
+    }
 
 
 def norms(change: Callable[[Any], None]) -> pd.DataFrame:
@@ -516,6 +587,32 @@ def test_the_regression_agrees_with_the_normal_equations(upstream: Material, sha
     np.testing.assert_allclose(
         table["p"], 2 * stats.t.sf(np.abs(coefficients / errors), degrees), rtol=1e-3, atol=1e-12
     )
+
+
+def test_pairs_of_equal_sizes_are_those_that_a_dictionary_finds(
+    upstream: Material, shared: Path
+) -> None:
+    entries = json.loads((shared / "upstream" / made_up.SCORES / "BERT_benchmark.json").read_text())
+    by_sizes: dict[str, list[Any]] = {}
+    for entry in entries:
+        genotype = entry["hparams"]["model_hparam_overrides"]
+        layers = genotype["nas_config"]["encoder_layers"]
+        names = ("num_operation_heads", "feed_forward_dimension", "num_feed_forward")
+        sizes = [genotype["hidden_size"], *([x[name] for name in names] for x in layers)]
+        glue = (8 * entry["scores"]["glue"] - entry["scores"]["cola"]) / 7
+        by_sizes.setdefault(str(sizes), []).append(([x["operation_type"] for x in layers], glue))
+    distances = [
+        abs(first[1] - second[1])
+        for group in by_sizes.values()
+        for first, second in itertools.combinations(group, 2)
+        if first[0] != second[0]
+    ]
+    found = equal_sizes.check(upstream)
+    shared_by = sum(len(group) for group in by_sizes.values() if len(group) > 1)
+    assert found.standing == "confirmed"
+    assert f"{shared_by} of {len(entries)} encoders share every size" in found.verdict
+    row = items(found)["equal_sizes"].loc["other types"]
+    assert (row["pairs"], row["median"]) == (len(distances), pytest.approx(np.median(distances)))
 
 
 def test_the_recurrent_columns_are_as_found(upstream: Material, shared: Path) -> None:

@@ -35,7 +35,7 @@ def _the_same_weights_every_time() -> None:
 
 
 def record(module: nn.Module, batch: Any, *wanted: str, **options: Any) -> Recording:
-    with ModuleRecorder(module, batch, **options) as recorder, torch.no_grad():
+    with ModuleRecorder(module, **options).given(batch) as recorder, torch.no_grad():
         return recorder.record(recorder.minibatch, frozenset(wanted))
 
 

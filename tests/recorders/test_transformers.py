@@ -130,13 +130,13 @@ def tokens(seed: int = 0) -> Tensor:
 
 
 def traced(model: nn.Module, batch: Any, *needs: str, **options: Any) -> Trace:
-    with module_recorder(model, batch) as recorder:
+    with module_recorder(model).given(batch) as recorder:
         assert isinstance(recorder, TransformerRecorder)
         return trace(recorder, recorder.minibatch, needs or NEEDS, **options)
 
 
 def reasons(model: nn.Module, batch: Any) -> dict[str, str]:
-    with module_recorder(model, batch) as recorder:
+    with module_recorder(model).given(batch) as recorder:
         return {name: why for name, why in recorder.recordable.items() if why is not None}
 
 
@@ -381,12 +381,12 @@ def test_activations_that_are_functions_are_said_so() -> None:
 
 def test_batches_that_are_not_batch_first_are_refused() -> None:
     with pytest.raises(InputError, match=r"take batches \(B, T\)"):
-        module_recorder(build("Bert"), tokens().t(), batch_first=False)
+        module_recorder(build("Bert"), batch_first=False)
 
 
 def test_a_module_without_blocks_of_attention_is_refused_by_the_class_itself() -> None:
     with pytest.raises(InputError, match="Linear has no repeated blocks with attention"):
-        TransformerRecorder(nn.Linear(2, 2), torch.randn(3, 2))
+        TransformerRecorder(nn.Linear(2, 2))
 
 
 # Modules of any origin
@@ -480,9 +480,11 @@ def test_a_block_that_is_used_again_and_again_is_recorded_at_every_use() -> None
     ],
 )
 def test_other_modules_get_the_other_recorder(make: Callable[[], nn.Module]) -> None:
-    recorder = module_recorder(make(), torch.randn(T, B, H))
-    assert type(recorder) is ModuleRecorder and recorder.kind == "other"
-    assert {"loss", "projections", "softmaxes", "position_embedding"} <= recorder.recordable.keys()
+    recorder = module_recorder(make())
+    assert type(recorder) is ModuleRecorder and not recorder.has_attention
+    with recorder.given(torch.randn(T, B, H)):
+        missing = {"loss", "projections", "softmaxes", "position_embedding"}
+        assert missing <= recorder.recordable.keys()
 
 
 # Batches
@@ -532,7 +534,7 @@ def test_dropout_acts_in_training_mode_only() -> None:
 
 def test_shared_parameters_count_once() -> None:
     model = build("GPT2LMHeadModel")
-    with module_recorder(model, tokens()) as recorder:
+    with module_recorder(model).given(tokens()) as recorder:
         assert recorder.parameters == sum(p.numel() for p in model.parameters())
         assert recorder.tied_embedding is None
 

@@ -47,10 +47,15 @@ OWN = tuple(n for n, m in metrics.available().items() if m.source)
 FILES = {
     "activation_distance",
     "hidden_covariance",
-    "jacobian",
+    "hidden_synaptic_saliency",
+    "jacobian_cosine",
+    "jacobian_covariance",
     "l2_norm",
+    "large_noise_jacobian",
+    "more_noised_jacobian",
     "parameters",
-    "saliency",
+    "small_noise_jacobian",
+    "synaptic_saliency",
 }
 PAPER = tuple(
     n for n, m in metrics.available().items() if m.function.__module__.rpartition(".")[2] in FILES

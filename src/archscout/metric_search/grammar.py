@@ -18,7 +18,7 @@ from typing import Any
 from deap import gp
 
 from archscout.metrics.formula import Formula
-from archscout.metrics.formula_operations import OPERATIONS, TERMINALS, Operation, ValueType
+from archscout.metrics.formula.operations import OPERATIONS, TERMINALS, Operation, ValueType
 
 HEIGHT = 7
 """How many operations of a bred formula may stand within one another."""
@@ -58,7 +58,7 @@ class Grammar:
     """The formulas of some quantities that are one number.
 
     Args:
-        names: of quantities, of `formula_operations.TERMINALS`.
+        names: of quantities, of `formula.operations.TERMINALS`.
     """
 
     def __init__(self, names: Iterable[str]) -> None:

@@ -18,7 +18,7 @@ from archscout.errors import InputError
 from archscout.files import write_whole
 from archscout.metric_search.candidates import Floats
 from archscout.metrics.formula import Formula
-from archscout.metrics.formula_operations import TERMINALS, Values, quantities
+from archscout.metrics.formula.operations import TERMINALS, Values, quantities
 from archscout.recording import Recorder
 from archscout.scoring import Scorer
 from archscout.threads import one_thread
@@ -34,7 +34,7 @@ class TracedQuantities:
         folder: one file a network; what is in it must come from the same settings.
         benchmark: whose networks they are.
         scorer: that says how networks are built, and on which minibatch.
-        names: of the quantities, of `formula_operations.TERMINALS`; by default all that the
+        names: of the quantities, of `formula.operations.TERMINALS`; by default all that the
             networks have.
 
     Attributes:
@@ -53,8 +53,9 @@ class TracedQuantities:
         self.names = self._checked(names)
 
     def _checked(self, names: Sequence[str] | None) -> tuple[str, ...]:
-        recorder = self._recorder(next(iter(self._benchmark.architectures)))
-        reasons = {name: _why_not(recorder, name, self._scorer.objective) for name in TERMINALS}
+        first = next(iter(self._benchmark.architectures.values()))
+        with self._scorer.recorder(first) as recorder:
+            reasons = {name: _why_not(recorder, name, self._scorer.objective) for name in TERMINALS}
         if names is None:
             return tuple(name for name, reason in reasons.items() if reason is None)
         known = ", ".join(name for name, reason in reasons.items() if reason is None)
@@ -66,18 +67,6 @@ class TracedQuantities:
             if reason := reasons[name]:
                 raise InputError(f"quantity {name}: {reason}")
         return tuple(name for name in TERMINALS if name in names)
-
-    def _recorder(self, name: str) -> Recorder:
-        scorer = self._scorer
-        return scorer.space.recorder(
-            self._benchmark.architectures[name],
-            len(scorer.vocabulary),
-            scorer.scale,
-            scorer.seed,
-            None,
-            scorer.device,
-            scorer.vocabulary.mask_token if scorer.objective == "loss" else None,
-        )
 
     def values(
         self, formulas: Sequence[Formula], architectures: Sequence[str], tick: Callable[[], None]
@@ -120,9 +109,10 @@ class TracedQuantities:
 
     def _traced(self, architecture: str) -> bytes:
         scorer = self._scorer
-        with one_thread():
+        genotype = self._benchmark.architectures[architecture]
+        with one_thread(), scorer.recorder(genotype) as recorder:
             trace = tracing.trace(
-                self._recorder(architecture),
+                recorder,
                 scorer.minibatch,
                 self.names,
                 seed=scorer.seed,

@@ -1,34 +1,11 @@
-"""Training-free metrics: the registry, and one file for each idea."""
+"""Training-free metrics: the registry, and one file for each method, under its own name.
 
-from archscout.metrics import (  # noqa: F401  (importing a metric's file registers it)
-    activation_distance,
-    az_nas,
-    combined_memory,
-    fisher,
-    gradient_norm,
-    grasp,
-    heads,
-    hidden_covariance,
-    jacobian,
-    l2_norm,
-    linear_memory,
-    lpzero,
-    meco,
-    naswot,
-    ntk,
-    parameters,
-    plain,
-    saliency,
-    size,
-    snip,
-    synaptic_diversity,
-    synflow,
-    token_sensitivity,
-    w_pca,
-    zen,
-    zerolm,
-    zico,
-)
+What methods share is in `shared`, metrics that are written as text in `formula`.
+"""
+
+from importlib import import_module
+from pkgutil import iter_modules
+
 from archscout.metrics.registry import (
     Metric,
     Request,
@@ -48,3 +25,6 @@ __all__ = [
     "registered",
     "request",
 ]
+
+for _file in iter_modules(__path__):
+    import_module(f"{__name__}.{_file.name}")  # which registers its metric

@@ -1,89 +1,74 @@
-"""Activation distance (Mellor et al. 2021): how differently inputs switch the activations."""
+"""Activation distance: how differently inputs, or positions, switch the activations.
+
+Sources: Mellor et al. 2021, "Neural architecture search without training", equation 2; Serianni
+and Kalita 2023, sections 4.1 (recurrent networks) and 5.1 (encoders).
+"""
 
 from __future__ import annotations
 
 import math
 
-import torch
-from torch import Tensor
-
 from archscout.metrics.registry import metric
-from archscout.rounding import rounding
+from archscout.metrics.shared.activation_codes import agreement_of_positions, log_determinant
 from archscout.tracing.quantities import Trace
 
 _SOURCE = "Mellor et al. 2021, equation 2; Serianni and Kalita 2023, section 4.1"
 _UNDEFINED = "two inputs switch every activation alike, or activations are not finite"
 
 
-def _agreement(trace: Trace) -> Tensor:
-    """K (B, B): on how many activations two inputs agree, over all steps, layers and nodes."""
-    batch_size = trace.minibatch.shape[1]
-    agreement = torch.zeros(batch_size, batch_size, dtype=torch.float64)
-    for outputs in trace.activations:
-        if not bool(torch.isfinite(outputs).all()):
-            return agreement.fill_(math.nan)
-        signs = (outputs > 0).transpose(0, 1).flatten(1).float() * 2 - 1
-        # With codes x of n bits, x xT + (1-x)(1-x)T = (n + s sT) / 2 for signs s = 2x - 1;
-        # counts below 2^24 are exact in float32.
-        agreement += ((signs @ signs.t() + signs.shape[1]) / 2).double().cpu()
-    return agreement
+@metric(
+    needs={"activations"},
+    larger_is_better=True,
+    source=_SOURCE,
+    undefined=_UNDEFINED,
+    with_attention={
+        "source": "Mellor et al. 2021, equation 2; Serianni and Kalita 2023, section 5.1",
+        "undefined": "activations are not finite",
+        "normalized": True,
+    },
+)
+def activation_distance(trace: Trace) -> float | list[float]:
+    """Agreement of activation codes: of inputs log |det K|; with attention, of positions its sum.
 
+    K += x xT + (1 - x)(1 - x)T over every activation node, step and layer, x the code
+    (output > 0) of the B inputs, in one forward pass.
 
-def log_determinant(trace: Trace) -> float:
-    """Log |det K|, K the agreement between the codes of the inputs; -inf where two are alike."""
-    return trace.once(_log_determinant, "", trace)
+    Where the network has attention, x are the codes of the positions of the minibatch's first
+    input, (T, F), and the terms are the sums of all entries of K, one a feed-forward activation.
 
+    Examples:
+        Two inputs of which one switches on both units, the other none: K is 2 I.
 
-def _log_determinant(trace: Trace) -> float:
-    agreement = _agreement(trace)
-    if not bool(torch.isfinite(agreement).all()):
-        return math.nan
-    # Counts are exact, but of a singular matrix the decomposition's rounding would be left.
-    eigenvalues = torch.linalg.eigvalsh(agreement)
-    least = rounding(float(eigenvalues[-1]), agreement.dtype, len(agreement))
-    return float(eigenvalues.log().sum()) if float(eigenvalues[0]) > least else -math.inf
-
-
-def _agreement_of_positions(outputs: Tensor) -> float:
-    """Sum over pairs of positions of the features that agree, from one input's outputs (T, F)."""
-    if not bool(torch.isfinite(outputs).all()):
-        return math.nan
-    # With c of T positions on, a feature's codes agree on c * c + (T - c) * (T - c) pairs.
-    on = (outputs > 0).sum(0)
-    return float((on * on + (len(outputs) - on) ** 2).sum())
+        >>> import torch
+        >>> from archscout.tracing import Trace
+        >>> outputs = torch.tensor([[[1.0, 1.0], [-1.0, -1.0]]])  # (T, B, H) of 1, 2, 2
+        >>> trace = Trace(0, torch.zeros(1, 2), activations=[outputs])
+        >>> round(activation_distance(trace), 4)  # log 4
+        1.3863
+    """
+    if trace.has_attention:
+        return [agreement_of_positions(outputs[:, 0]) for outputs in trace.activations]
+    return log_determinant(trace)
 
 
 @metric(
     needs={"activations"},
     larger_is_better=True,
-    name="activation_distance",
-    source="Mellor et al. 2021, equation 2; Serianni and Kalita 2023, section 5.1",
-    undefined="activations are not finite",
-    kind="transformer",
-    normalized=True,
+    source=_SOURCE,
+    undefined=_UNDEFINED,
+    kind="other",
 )
-def agreement_of_positions(trace: Trace) -> list[float]:
-    """Sum of all entries of x xT + (1 - x)(1 - x)T for each feed-forward activation.
-
-    x are the binary codes (output > 0) of the positions of the minibatch's first input, (T, F).
-    """
-    return [_agreement_of_positions(outputs[:, 0]) for outputs in trace.activations]
-
-
-@metric(needs={"activations"}, larger_is_better=True, source=_SOURCE, undefined=_UNDEFINED)
-def activation_distance(trace: Trace) -> float:
-    """Logarithm of the determinant of the agreement between binary activation codes.
-
-    K += x xT + (1 - x)(1 - x)T over every activation node, step and layer, x the code
-    (output > 0) of the B inputs, in one forward pass; then log |det K|.
-    """
-    return log_determinant(trace)
-
-
-@metric(needs={"activations"}, larger_is_better=True, source=_SOURCE, undefined=_UNDEFINED)
 def activation_distance_released(trace: Trace) -> float:
     """As `activation_distance` over two identical forward passes, which adds B log 2.
 
     The released code's hooks see two passes; the published numbers come from one.
+
+    Examples:
+        >>> import torch
+        >>> from archscout.tracing import Trace
+        >>> outputs = torch.tensor([[[1.0, 1.0], [-1.0, -1.0]]])  # (T, B, H) of 1, 2, 2
+        >>> trace = Trace(0, torch.zeros(1, 2), activations=[outputs])
+        >>> round(activation_distance_released(trace), 4)  # log 16
+        2.7726
     """
     return log_determinant(trace) + trace.minibatch.shape[1] * math.log(2)

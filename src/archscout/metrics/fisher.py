@@ -22,7 +22,18 @@ from archscout.tracing.quantities import Trace
 def fisher(trace: Trace) -> float:
     """Σ over activations, inputs and channels of (Σ over steps of activation * gradient)².
 
-    The papers take half the mean over inputs, which differs by a constant.
+    Of activations and their gradients (T, B, H). The papers take half the mean over inputs, which
+    differs by a constant.
+
+    Examples:
+        One unit, one input, two steps: (1 · 2 + 3 · 4)².
+
+        >>> from archscout.tracing import Trace
+        >>> values, gradients = torch.tensor([1.0, 3.0]), torch.tensor([2.0, 4.0])
+        >>> trace = Trace(0, torch.zeros(2, 1), activations=[values[:, None, None]])
+        >>> trace.activation_gradients = [gradients[:, None, None]]
+        >>> fisher(trace)
+        196.0
     """
     pairs = zip(trace.activations, trace.activation_gradients, strict=True)
     return sum(

@@ -30,6 +30,13 @@ def grasp(trace: Trace) -> float:
 
     Where H g vanishes for every weight there is nothing to compare, and no value: a zero would rank
     a dead network before all that have a negative one.
+
+    Examples:
+        >>> from archscout.tracing import Trace, WeightGradient
+        >>> weight, product = torch.tensor([[1.0, -2.0]]), torch.tensor([[3.0, 4.0]])
+        >>> map_ = WeightGradient(weight, product)
+        >>> grasp(Trace(0, torch.zeros(1, 1), hessian_gradient_products=[map_]))
+        5.0
     """
     products = trace.hessian_gradient_products
     if not any(bool(product.gradient.any()) for product in products):

@@ -45,6 +45,14 @@ def lpzero(trace: Trace) -> float:
     The first projection is the query's, or a linear transform's input. The proxy that was found
     reads (-h)² + log softmax(‖a‖), a the output of a feed-forward activation; the norm is a single
     number, whose softmax is 1, so the second term is zero.
+
+    Examples:
+        >>> import torch
+        >>> from archscout.tracing import Trace
+        >>> roles = ["query", "key", "output", "feed_forward"]
+        >>> projections = [torch.full((1, 1, 2), 3.0), torch.ones(1, 1, 2)]  # of a query and a key
+        >>> lpzero(Trace(0, torch.zeros(1, 1), projections=projections, weight_roles=roles))
+        9.0
     """
     means = [float(outputs.square().mean()) for outputs in _first_projections(trace)]
     return sum(means) / max(1, len(means))

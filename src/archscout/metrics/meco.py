@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from archscout.metrics.registry import metric
-from archscout.metrics.spectral import correlation
+from archscout.metrics.shared.spectral_score import correlation
 from archscout.rounding import rounding
 from archscout.tracing.quantities import Trace
 
@@ -53,6 +53,14 @@ def meco(trace: Trace) -> float:
     """Σ over activations of the smallest eigenvalue of the correlations between their units.
 
     Zero for an activation of which a unit does not vary, or with as many units as positions.
+
+    Examples:
+        Two units that do not correlate.
+
+        >>> from archscout.tracing import Trace
+        >>> outputs = torch.tensor([[1.0, 1.0], [1.0, -1.0], [-1.0, 1.0], [-1.0, -1.0]])[:, None]
+        >>> round(meco(Trace(0, torch.zeros(4, 1), activations=[outputs])), 4)
+        1.0
     """
     return sum(_smallest_eigenvalue(units) for units in _feature_maps(trace))
 
@@ -62,6 +70,12 @@ def meco_opt(trace: Trace) -> float:
     """As `meco` from 8 units of each activation, chosen at random, times (units / 8).
 
     Activations of one width have the same units chosen.
+
+    Examples:
+        >>> from archscout.tracing import Trace
+        >>> outputs = torch.tensor([[1.0, 1.0], [1.0, -1.0], [-1.0, 1.0], [-1.0, -1.0]])[:, None]
+        >>> round(meco_opt(Trace(0, torch.zeros(4, 1), activations=[outputs])), 4)
+        1.0
     """
     total = 0.0
     for units in _feature_maps(trace):

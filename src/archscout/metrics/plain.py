@@ -24,6 +24,14 @@ def plain(trace: Trace) -> float:
     """Σ weight * gradient over the weights of all linear maps.
 
     As `snip`, but terms of different signs cancel.
+
+    Examples:
+        >>> import torch
+        >>> from archscout.tracing import Trace, WeightGradient
+        >>> weight, gradient = torch.tensor([[1.0, -2.0]]), torch.tensor([[3.0, 4.0]])
+        >>> map_ = WeightGradient(weight, gradient)
+        >>> plain(Trace(0, torch.zeros(1, 1), weight_gradients=[map_]))
+        -5.0
     """
     return math.fsum(
         float((w.weight * w.gradient).sum(dtype=torch.float64)) for w in trace.weight_gradients

@@ -6,7 +6,8 @@ where they do not differ, these names mean the metric itself, so every published
 asked for by the same rule. Of transformers every published figure was taken of the network in
 training mode and from the gradient of its output's sum: there both names mean just that.
 
-Some names have a definition for transformers and another for all other networks.
+Of networks with attention some metrics read other quantities, or the other way is better: such a
+metric says so, and its function asks the trace.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Literal, TypedDict, TypeVar
 
 from archscout.errors import InputError
 from archscout.metrics import formula
@@ -58,10 +59,11 @@ class Metric:
         main_layer: of a per-layer metric, the layer that its bare name stands for, from 1, or
             `LAST_LAYER`.
         undefined: why the value may not be finite, for the user.
-        kind: the networks that the definition is for; None for any without one of their own.
+        kind: the networks that the metric is for; None for all.
         terms: whether the function's values are terms, and the metric their `sum` or their `mean`.
         as_published: whether it is read off a network in training mode, with gradients of the
             sum of its output.
+        with_attention: the metric of networks with attention, where it differs.
     """
 
     name: str
@@ -74,11 +76,22 @@ class Metric:
     kind: Kind | None = None
     terms: Literal["sum", "mean"] | None = None
     as_published: bool = False
+    with_attention: Metric | None = None
 
     @property
     def summary(self) -> str:
         """The first line of the function's docstring."""
         return (self.function.__doc__ or "").strip().partition("\n")[0]
+
+
+class WithAttention(TypedDict, total=False):
+    """What differs of networks with attention; as of `metric`."""
+
+    needs: Iterable[str]
+    larger_is_better: bool
+    source: str
+    undefined: str
+    normalized: bool
 
 
 @dataclass(frozen=True)
@@ -160,6 +173,7 @@ def metric(
     undefined: str = "the metric is not finite",
     kind: Kind | None = None,
     normalized: bool = False,
+    with_attention: WithAttention | None = None,
 ) -> Callable[[Function], Function]:
     """Register a function of a trace as a metric; it is returned unchanged.
 
@@ -171,14 +185,16 @@ def metric(
         main_layer: makes the metric per layer: the function returns one value a layer, and the
             bare name stands for this layer, from 1, or for the last one, `LAST_LAYER`.
         undefined: why a value may not be finite, shown beside it.
-        kind: `transformer` or `other` where the definition is for these networks only.
+        kind: `transformer` or `other` where the metric is for these networks only.
         normalized: the function returns a list of terms; the metric is their sum, and a second
             one, named `<name>_normalized`, is their mean.
+        with_attention: what of this differs of networks with attention, where the function does
+            something else by `trace.has_attention`.
 
     Raises:
         InputError: a quantity is unknown, or the name is taken by another function.
 
-    Example:
+    Examples:
         >>> import archscout
         >>> @archscout.metric(needs={"hidden_states"}, larger_is_better=True)
         ... def mean_magnitude(trace):
@@ -186,9 +202,7 @@ def metric(
         >>> "mean_magnitude" in archscout.metrics.available()
         True
     """
-    needs = frozenset(needs)
-    if unknown := sorted(needs - QUANTITIES.keys()):
-        raise InputError(f"metric needs {', '.join(unknown)}; a trace has {', '.join(QUANTITIES)}")
+    needs = _checked(needs)
 
     def register(function: Function) -> Function:
         entry = Metric(
@@ -202,12 +216,35 @@ def metric(
             kind,
             "sum" if normalized else None,
         )
+        if with_attention is not None:
+            entry = replace(entry, with_attention=_changed(entry, with_attention))
         _add(entry)
-        if normalized:
-            _add(replace(entry, name=entry.name + NORMALIZED, terms="mean"))
+        for form in (entry, entry.with_attention):
+            if form is not None and form.terms == "sum":
+                _add(replace(form, name=form.name + NORMALIZED, terms="mean", with_attention=None))
         return function
 
     return register
+
+
+def _checked(needs: Iterable[str]) -> frozenset[str]:
+    needs = frozenset(needs)
+    if unknown := sorted(needs - QUANTITIES.keys()):
+        raise InputError(f"metric needs {', '.join(unknown)}; a trace has {', '.join(QUANTITIES)}")
+    return needs
+
+
+def _changed(entry: Metric, changes: WithAttention) -> Metric:
+    """The metric of networks with attention."""
+    return replace(
+        entry,
+        kind="transformer",
+        needs=_checked(changes.get("needs", entry.needs)),
+        larger_is_better=changes.get("larger_is_better", entry.larger_is_better),
+        source=changes.get("source", entry.source),
+        undefined=changes.get("undefined", entry.undefined),
+        terms="sum" if changes.get("normalized", entry.terms == "sum") else None,
+    )
 
 
 def _add(entry: Metric) -> None:
@@ -258,21 +295,18 @@ def _run(path: str) -> None:
 
 
 def registered() -> list[Metric]:
-    """Every metric, by name; a name with two definitions stands twice."""
+    """Every metric, by name; one that differs of networks with attention stands twice."""
     _load_entry_points()
-    return sorted(_METRICS.values(), key=lambda entry: (entry.name, entry.kind or ""))
+    found = [form for e in _METRICS.values() for form in (e, e.with_attention) if form is not None]
+    return sorted(found, key=lambda entry: (entry.name, entry.kind or ""))
 
 
 def available(kind: Kind = "other") -> Mapping[str, Metric]:
     """The metrics of these networks by canonical name, those of other packages among them."""
     entries = registered()
     own = {entry.name: entry for entry in entries if entry.kind == kind}
-    shared = {
-        entry.name: entry
-        for entry in entries
-        if entry.kind is None and entry.name not in own and _base(entry.name) not in own
-    }
-    return dict(sorted((own | shared).items()))
+    shared = {entry.name: entry for entry in entries if entry.kind is None}
+    return dict(sorted((shared | own).items()))
 
 
 def _base(name: str) -> str | None:

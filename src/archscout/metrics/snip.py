@@ -7,7 +7,7 @@ equation 4; as a metric of architectures Abdelfattah et al. 2021.
 from __future__ import annotations
 
 from archscout.metrics.registry import metric
-from archscout.metrics.saliency import saliency_of_weights
+from archscout.metrics.shared.absolute_product import saliency_of_weights
 from archscout.tracing.quantities import Trace
 
 
@@ -20,8 +20,16 @@ from archscout.tracing.quantities import Trace
 def snip(trace: Trace) -> float:
     """Σ |weight * gradient| over the weights of all linear maps.
 
-    Of networks that are no transformers this is `synaptic_saliency`, whose direction was read off
-    published labels; here it is that of the paper. Of transformers `synaptic_saliency` counts the
+    Of networks without attention this is `synaptic_saliency`, whose direction was read off
+    published labels; here it is that of the paper. With attention `synaptic_saliency` counts the
     feed-forward blocks only.
+
+    Examples:
+        >>> import torch
+        >>> from archscout.tracing import Trace, WeightGradient
+        >>> weight, gradient = torch.tensor([[1.0, -2.0]]), torch.tensor([[3.0, 4.0]])
+        >>> map_ = WeightGradient(weight, gradient)
+        >>> snip(Trace(0, torch.zeros(1, 1), weight_gradients=[map_]))
+        11.0
     """
     return trace.once(saliency_of_weights, "weights", trace.weight_gradients)

@@ -29,6 +29,15 @@ def synaptic_diversity(trace: Trace) -> list[float]:
 
     These are the operation's projections, a convolution's kernel and input layers, and the output
     projection.
+
+    Examples:
+        A weight of singular values 1 and 1, a gradient of 2 and 1.
+
+        >>> from archscout.tracing import Trace, WeightGradient
+        >>> gradient = torch.diag(torch.tensor([2.0, 1.0]))
+        >>> query = WeightGradient(torch.eye(2), gradient, role="query")
+        >>> synaptic_diversity(Trace(0, torch.zeros(1, 1), weight_gradients=[query]))
+        [6.0]
     """
     return [
         nuclear_norm(w.weight) * nuclear_norm(w.gradient)

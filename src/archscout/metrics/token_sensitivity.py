@@ -39,6 +39,16 @@ def token_sensitivity(trace: Trace) -> float:
     lags. The deviations are taken over all steps, the way from the zero state among them: next to
     an output that drifts far off, little moves it. A chaotic network, whose gradients explode, has
     a large one: beyond 1, more says nothing good.
+
+    Examples:
+        Embeddings and outputs (T, B, E) vary alike, and a gradient of 1 and 4 at both lags.
+
+        >>> from archscout.tracing import Trace
+        >>> values = torch.tensor([-1.0, 1.0, -1.0, 1.0])[:, None, None]
+        >>> trace = Trace(0, torch.zeros(4, 1), embeddings=values, output=values)
+        >>> trace.last_step_gradient = torch.tensor([4.0, 1.0, 9.0])[:, None, None]
+        >>> token_sensitivity(trace)
+        2.0
     """
     gradient, embeddings, output = trace.last_step_gradient, trace.embeddings, trace.output
     assert gradient is not None and embeddings is not None and output is not None

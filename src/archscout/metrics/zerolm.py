@@ -27,13 +27,31 @@ def _capacity(trace: Trace, feed_forward: bool) -> float:
 
 @_of_weights
 def zerolm_attention(trace: Trace) -> float:
-    """Σ over the linear maps of the mixing blocks of the mean of their squared singular values."""
+    """Σ over the linear maps of the mixing blocks of the mean of their squared singular values.
+
+    Examples:
+        >>> import torch
+        >>> from archscout.tracing import Trace
+        >>> weights = [2 * torch.eye(2), torch.eye(3)]  # mean squared singular values of 4 and 1
+        >>> roles = ["query", "feed_forward"]
+        >>> zerolm_attention(Trace(0, torch.zeros(1, 1), weights=weights, weight_roles=roles))
+        4.0
+    """
     return _capacity(trace, feed_forward=False)
 
 
 @_of_weights
 def zerolm_feed_forward(trace: Trace) -> float:
-    """Σ over the linear maps of the feed-forward blocks of the mean squared singular value."""
+    """Σ over the linear maps of the feed-forward blocks of the mean squared singular value.
+
+    Examples:
+        >>> import torch
+        >>> from archscout.tracing import Trace
+        >>> weights = [2 * torch.eye(2), torch.eye(3)]  # mean squared singular values of 4 and 1
+        >>> roles = ["query", "feed_forward"]
+        >>> zerolm_feed_forward(Trace(0, torch.zeros(1, 1), weights=weights, weight_roles=roles))
+        1.0
+    """
     return _capacity(trace, feed_forward=True)
 
 
@@ -42,6 +60,14 @@ def zerolm(trace: Trace) -> float:
     """α `zerolm_attention` + (1 - α) `zerolm_feed_forward`, α = 1/2.
 
     The paper chooses α for a whole benchmark; both parts are metrics of their own for that.
+
+    Examples:
+        >>> import torch
+        >>> from archscout.tracing import Trace
+        >>> weights = [2 * torch.eye(2), torch.eye(3)]  # mean squared singular values of 4 and 1
+        >>> roles = ["query", "feed_forward"]
+        >>> zerolm(Trace(0, torch.zeros(1, 1), weights=weights, weight_roles=roles))
+        2.5
     """
     attention, feed_forward = (_capacity(trace, block) for block in (False, True))
     return BALANCE * attention + (1 - BALANCE) * feed_forward

@@ -24,6 +24,14 @@ def zico(trace: Trace) -> float:
     The deviation is that of g, as in the released code. Weights whose gradient does not vary, and
     maps without any other, are left out, as there. It is a ratio, so a network whose gradients
     hardly depend on the input scores higher than one that tells its inputs apart.
+
+    Examples:
+        >>> import torch
+        >>> from archscout.tracing import Trace
+        >>> from archscout.tracing.quantities import GradientStatistics
+        >>> maps = [GradientStatistics(signal_to_noise=math.e)] * 2
+        >>> zico(Trace(0, torch.zeros(1, 2), gradient_statistics=maps))
+        2.0
     """
     if trace.minibatch.shape[1] < 2:
         return math.nan

@@ -2,90 +2,83 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from functools import partial
-from types import TracebackType
 from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules import activation as activation_modules
 
 from archscout import counting
 from archscout.errors import InputError
 from archscout.linearising import linearised
+from archscout.recorders import batch as batches
+from archscout.recorders.batch import Batch, Given, doubled, first_tensor
+from archscout.recorders.parts import entering_state, is_activation, stored_weights, used_weights
+from archscout.recorders.reasons import Reasons, why_no_axis, why_no_weights, why_not_by_step
 from archscout.recorders.stepwise import Keeper, stepwise
-from archscout.recording import Kind, Linear, Recording
+from archscout.recorders.untouched import keeping_buffers, untouched
+from archscout.recording import Linear, Recording
 from archscout.tracing.steps import stacked
 
-_NOT_ACTIVATIONS = (nn.MultiheadAttention, nn.Softmax, nn.LogSoftmax, nn.Softmin, nn.Softmax2d)
 
-
-class ModuleRecorder(AbstractContextManager["ModuleRecorder"]):
-    """A module and one batch of input, for the trace.
-
-    Used in a `with` statement, within which the module is in evaluation mode and every parameter
-    requires a gradient; afterwards both are as before.
+class ModuleRecorder:
+    """A module, for the trace. It records while it is `given` a batch.
 
     Args:
         module: any module.
-        batch: its input: a tensor, a mapping of keyword arguments, or a sequence of arguments;
-            the first of them is the minibatch.
-        batch_first: whether the minibatch is (B, T, ...) and not (T, B, ...); by default as its
+        batch_first: whether its minibatches are (B, T, ...) and not (T, B, ...); by default as its
             recurrent modules say, and True where it has none.
 
-    Raises:
-        InputError: the batch holds no tensor, or has fewer than two dimensions.
+    Attributes:
+        batch_first: the same.
+        minibatch: that of the batch, (T, B, ...).
     """
 
-    kind: Kind = "other"
+    has_attention = False
+    states_enter_steps = True
 
-    def __init__(
-        self,
-        module: nn.Module,
-        batch: Tensor | Mapping[str, Tensor] | Sequence[Any],
-        batch_first: bool | None = None,
-    ) -> None:
+    _input_name = ""
+
+    def __init__(self, module: nn.Module, batch_first: bool | None = None) -> None:
         self._module = module
-        self._arguments: tuple[Any, ...] = ()
-        self._keywords: dict[str, Any] = {}
-        if isinstance(batch, Tensor):
-            self._arguments = (batch,)
-        elif isinstance(batch, Mapping):
-            self._keywords = dict(batch)
-        else:
-            self._arguments = tuple(batch)
-        first = self._choose_input()
-        if first is None or first.dim() < 2:
-            shape = "no tensor" if first is None else f"a tensor of shape {tuple(first.shape)}"
-            raise InputError(f"batch holds {shape}; expected one of (T, B), (B, T) or more axes")
-        recurrent = [m for m in module.modules() if isinstance(m, nn.RNNBase)]
+        self._recurrent = [m for m in module.modules() if isinstance(m, nn.RNNBase)]
         if batch_first is None:
-            batch_first = not any(not m.batch_first for m in recurrent)
-        self._batch_first = batch_first
-        self._input = first
-        self.minibatch = self._time_first(first)
+            batch_first = all(m.batch_first for m in self._recurrent)
+        self.batch_first = batch_first
+        self._batch = batches.NONE
+        self.minibatch = self._batch.input
         self._embeddings = [m for m in module.modules() if isinstance(m, nn.Embedding)][:1]
         self._activations = [m for m in module.modules() if is_activation(m)]
         self._cells = [m for m in module.modules() if isinstance(m, nn.RNNCellBase)]
-        self._recurrent = recurrent
         self._seen_reasons: dict[str, str | None] = {}
         self._in_double = False
         self._training = ExitStack()
-        self._exit = ExitStack()
 
-    def __enter__(self) -> Self:
-        self._exit.enter_context(_untouched(self._module))
-        return self
+    @contextmanager
+    def given(self, batch: Given) -> Iterator[Self]:
+        """Record this batch for a while.
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._exit.close()
+        Meanwhile the module is in evaluation mode and every parameter requires a gradient;
+        afterwards both are as before.
+
+        Args:
+            batch: a tensor, a mapping of keyword arguments, or a sequence of arguments; the first
+                tensor among them is the minibatch.
+
+        Raises:
+            InputError: the batch holds no tensor, or one of fewer than two dimensions.
+        """
+        self._batch = Batch.of(batch, self._input_name)
+        self.minibatch = self._time_first(self._batch.input)
+        self._seen_reasons = {}
+        with untouched(self._module), self._prepared():
+            yield self
+
+    def _prepared(self) -> AbstractContextManager[None]:
+        """What else a module needs while it is recorded."""
+        return nullcontext()
 
     @property
     def parameters(self) -> int:
@@ -95,18 +88,22 @@ class ModuleRecorder(AbstractContextManager["ModuleRecorder"]):
     @property
     def depth(self) -> int:
         """Number of linear maps."""
-        return len(list(self._weights()))
+        return len(stored_weights(self._module))
 
     @property
     def width(self) -> float:
         """Mean number of outputs of the linear maps."""
-        outputs = [len(weight) for weight in self._weights()]
+        outputs = [len(weight) for weight in stored_weights(self._module)]
         return sum(outputs) / max(1, len(outputs))
 
     def flops(self, minibatch: Tensor) -> int:
         """Floating-point operations per token (or vector) of the batch."""
         total = counting.flops(self._run)
-        vectors = self._input.shape[:-1] if self._input.is_floating_point() else self._input.shape
+        vectors = (
+            self._batch.input.shape[:-1]
+            if self._batch.input.is_floating_point()
+            else self._batch.input.shape
+        )
         return total // max(1, vectors.numel())
 
     @property
@@ -128,11 +125,11 @@ class ModuleRecorder(AbstractContextManager["ModuleRecorder"]):
                 reasons["hidden_states"] = f"states of {kind} recurrent modules are not supported"
         if not self._activations:
             reasons["activations"] = "it has no activation modules"
-        if not self._embeddings and not self._input.is_floating_point():
+        if not self._embeddings and not self._batch.input.is_floating_point():
             reasons["embedding"] = "it has no torch.nn.Embedding, and its input is of integers"
-        if not any(True for _ in self._weights()):
+        if not stored_weights(self._module):
             reasons["linears"] = "it has no torch.nn.Linear and no recurrent module"
-        reasons["linears"] = reasons["linears"] or why_no_weights(self._used_weights())
+        reasons["linears"] = reasons["linears"] or why_no_weights(used_weights(self._module))
         of_steps = partial(self._why_not_by_step, reasons)
         return Reasons(
             reasons,
@@ -157,7 +154,7 @@ class ModuleRecorder(AbstractContextManager["ModuleRecorder"]):
         """Switch dropout on or off; what training changes in buffers is undone with it."""
         self._training.close()
         if mode:
-            self._training.enter_context(_keeping_buffers(self._module))
+            self._training.enter_context(keeping_buffers(self._module))
         self._module.train(mode)
 
     def inputs_at_once(
@@ -182,7 +179,7 @@ class ModuleRecorder(AbstractContextManager["ModuleRecorder"]):
 
     def linear_parameters(self) -> list[Tensor]:
         """The weights of linear maps and recurrent modules."""
-        return list(self._weights())
+        return stored_weights(self._module)
 
     @contextmanager
     def linearised(self) -> Iterator[None]:
@@ -228,13 +225,8 @@ class ModuleRecorder(AbstractContextManager["ModuleRecorder"]):
         if "layer_input" in wanted:
             recording.layer_input = embeddings
         if "linears" in wanted:
-            recording.linears = [Linear(weight) for weight in self._weights()]
+            recording.linears = [Linear(w) for w in stored_weights(self._module)]
         return recording
-
-    def _choose_input(self) -> Tensor | None:
-        """Which tensor of the batch is the minibatch."""
-        given = (*self._arguments, *self._keywords.values())
-        return next((value for value in given if isinstance(value, Tensor)), None)
 
     def _replace_embeddings(self, stack: ExitStack, embeddings: Tensor | None) -> Tensor | None:
         """Put these (T, B, E) in place of the batch's own; returned where they are the input."""
@@ -272,7 +264,7 @@ class ModuleRecorder(AbstractContextManager["ModuleRecorder"]):
             stack.enter_context(
                 cell.register_forward_pre_hook(
                     lambda module, inputs, keywords, steps=steps: steps.append(
-                        _entering(module, *inputs, **keywords)
+                        entering_state(module, *inputs, **keywords)
                     ),
                     with_kwargs=True,
                 )
@@ -282,7 +274,9 @@ class ModuleRecorder(AbstractContextManager["ModuleRecorder"]):
         self, recording: Recording, stack: ExitStack, modules: Iterable[nn.Module]
     ) -> None:
         """Every application of these linear maps, their outputs made to depend on one leaf."""
-        tap = torch.zeros((), device=self._input.device, requires_grad=torch.is_grad_enabled())
+        tap = torch.zeros(
+            (), device=self._batch.input.device, requires_grad=torch.is_grad_enabled()
+        )
         recording.taps.append(tap)
 
         def keep(
@@ -307,7 +301,10 @@ class ModuleRecorder(AbstractContextManager["ModuleRecorder"]):
 
     def _axis_of_inputs(self, tensor: Tensor) -> int | None:
         """Which axis of what a linear map reads or returns counts the inputs of the batch."""
-        axis, size = 0 if self._batch_first else 1, self._input.shape[0 if self._batch_first else 1]
+        axis, size = (
+            0 if self.batch_first else 1,
+            self._batch.input.shape[0 if self.batch_first else 1],
+        )
         axis = 0 if tensor.dim() == 2 else axis  # nothing but inputs and features
         return axis if tensor.dim() > 1 and tensor.shape[axis] == size else None
 
@@ -373,179 +370,27 @@ class ModuleRecorder(AbstractContextManager["ModuleRecorder"]):
 
     def _run(self, replacement: Tensor | None = None) -> Any:
         def place(value: Any) -> Any:
-            if value is self._input and (replacement is not None or value.is_floating_point()):
+            if value is self._batch.input and (
+                replacement is not None or value.is_floating_point()
+            ):
                 value = self._replacement(self.minibatch if replacement is None else replacement)
-            return _doubled(value) if self._in_double else value
+            return doubled(value) if self._in_double else value
 
-        arguments = [place(value) for value in self._arguments]
-        keywords = {name: place(value) for name, value in self._keywords.items()}
         # cuDNN's recurrent kernels have no gradient in evaluation mode.
         fused = not (self._recurrent and torch.is_grad_enabled())
         with nullcontext() if fused else torch.backends.cudnn.flags(enabled=False):
-            return self._module(*arguments, **keywords)
+            return self._batch.call(self._module, place)
 
     def _time_first(self, tensor: Tensor) -> Tensor:
         """(B, T, ...) to (T, B, ...) and back where the batch comes first."""
-        return tensor.transpose(0, 1) if self._batch_first else tensor
+        return tensor.transpose(0, 1) if self.batch_first else tensor
 
     def _activation(self, output: Tensor) -> Tensor:
-        axis = 0 if self._batch_first else 1
-        if output.dim() <= axis or output.shape[axis] != self._input.shape[axis]:
+        axis = 0 if self.batch_first else 1
+        if output.dim() <= axis or output.shape[axis] != self._batch.input.shape[axis]:
             raise InputError(
                 f"an activation module's output has shape {tuple(output.shape)}; activations are "
-                f"compared between the {self._input.shape[axis]} inputs of the batch, which must "
-                f"be axis {axis}"
+                f"compared between the {self._batch.input.shape[axis]} inputs of the batch, which "
+                f"must be axis {axis}"
             )
         return self._time_first(output) if output.dim() > 1 else output[None]
-
-    def _used_weights(self) -> Iterator[object]:
-        """What linear maps and recurrent modules multiply with, stored or computed."""
-        for module in self._module.modules():
-            if isinstance(module, nn.Linear):
-                yield module.weight
-            elif isinstance(module, nn.RNNBase):
-                yield from (weight for layer in module.all_weights for weight in layer)
-            elif isinstance(module, nn.RNNCellBase):
-                yield from (module.weight_ih, module.weight_hh)
-
-    def _weights(self) -> Iterator[Tensor]:
-        seen = set()
-        for module in self._module.modules():
-            if isinstance(module, nn.Linear):
-                weights = [module.weight]
-            elif isinstance(module, nn.RNNBase | nn.RNNCellBase):
-                weights = [p for name, p in module.named_parameters() if name.startswith("weight")]
-            else:
-                continue
-            for weight in weights:
-                if id(weight) not in seen:
-                    seen.add(id(weight))
-                    yield weight
-
-
-class Reasons(dict[str, str | None]):
-    """For each field of a recording None, or why it cannot be had.
-
-    Some take a run, so they are there only after they were asked for.
-    """
-
-    def __init__(
-        self,
-        reasons: Mapping[str, str | None],
-        of_runs: Mapping[str, Callable[[], str | None]],
-    ) -> None:
-        super().__init__(reasons)
-        self._of_runs = of_runs
-
-    def __missing__(self, name: str) -> str | None:
-        reason = self[name] = self._of_runs[name]()
-        return reason
-
-
-def why_no_axis(shape: tuple[int, ...]) -> str:
-    """Why the gradients of inputs cannot be told apart in a linear map's tensor."""
-    return f"a linear map reads or returns a tensor of shape {shape}, in which inputs have no axis"
-
-
-def why_no_weights(weights: Iterable[object]) -> str | None:
-    """Why the weights of linear maps, as the maps use them, have no gradients of their own."""
-    if all(isinstance(weight, nn.Parameter) for weight in weights):
-        return None
-    return (
-        "the weight of one of its linear maps is computed from other parameters (as by weight "
-        "normalisation), and is none itself"
-    )
-
-
-def why_not_by_step(what: str, shape: tuple[int, ...], embedded: tuple[int, ...]) -> str | None:
-    """Why something of this shape does not have the steps and inputs of the embeddings.
-
-    Args:
-        what: its name.
-        shape: (T, B, ...) at best.
-        embedded: (T, B, ...).
-    """
-    if len(shape) < 3 or shape[:2] != embedded[:2]:
-        return (
-            f"the steps and inputs of its {what}, of shape {shape}, are not those of its "
-            f"embeddings, of shape {embedded}"
-        )
-    return None
-
-
-def is_activation(module: nn.Module) -> bool:
-    """Whether a module is one of torch's or transformers' activation functions."""
-    home = type(module).__module__
-    known = home == activation_modules.__name__ or home == "transformers.activations"
-    return known and not isinstance(module, _NOT_ACTIVATIONS)
-
-
-def _entering(cell: nn.RNNCellBase, input: Tensor, hx: Any = None) -> Tensor:
-    """The hidden state that a call of a cell was given; zero where it was given none."""
-    if hx is None:
-        return input.new_zeros(len(input), cell.hidden_size)
-    state: Tensor = hx[0] if isinstance(hx, tuple) else hx
-    return state
-
-
-def first_tensor(output: Any) -> Tensor:
-    """The first tensor of what a module returned.
-
-    Raises:
-        InputError: it holds none.
-    """
-    if isinstance(output, Tensor):
-        return output
-    values = output.values() if isinstance(output, Mapping) else output
-    for value in values if isinstance(values, Iterable) else ():
-        if isinstance(value, Tensor):
-            return value
-    raise InputError(f"the module returned {type(output).__name__}, which holds no tensor")
-
-
-@contextmanager
-def _untouched(module: nn.Module) -> Iterator[None]:
-    """Evaluation mode, gradients for every parameter and buffers that stay, for a while."""
-    training = {m: m.training for m in module.modules()}
-    required = {p: p.requires_grad for p in module.parameters()}
-    module.eval()
-    try:
-        for parameter in required:
-            parameter.requires_grad_(True)
-        with _keeping_buffers(module):
-            yield
-    finally:
-        for m, mode in training.items():
-            m.training = mode
-        for parameter, before in required.items():
-            parameter.requires_grad_(before)
-
-
-@contextmanager
-def _keeping_buffers(module: nn.Module) -> Iterator[None]:
-    """Undo afterwards what runs change in buffers, such as a batch normalisation's statistics."""
-    before = [
-        (m, name, buffer, buffer.clone())
-        for m in module.modules()
-        for name, buffer in m.named_buffers(recurse=False)
-    ]
-    try:
-        yield
-    finally:
-        for m, name, buffer, value in before:
-            setattr(m, name, buffer)
-            # Only what changed: a buffer may be a view that cannot be written to.
-            if not torch.equal(buffer, value):
-                with torch.no_grad():
-                    buffer.copy_(value)
-
-
-def _doubled(value: Any) -> Any:
-    """The same with every tensor of numbers in it in float64."""
-    if isinstance(value, Tensor):
-        return value.double() if value.is_floating_point() else value
-    if type(value) in (list, tuple):
-        return type(value)(map(_doubled, value))
-    if isinstance(value, dict):
-        return {name: _doubled(v) for name, v in value.items()}
-    return value

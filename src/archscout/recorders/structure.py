@@ -13,7 +13,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from archscout.recorders.modules import is_activation
+from archscout.recorders.parts import is_activation
 
 
 @dataclass(frozen=True)

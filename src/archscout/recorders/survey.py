@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from archscout.recorders.modules import first_tensor
+from archscout.recorders.batch import first_tensor
 from archscout.recorders.structure import Attention, Layer, hook_all, is_transposed
 
 ATTENTION_ROLES = ("query", "key", "value")

@@ -11,22 +11,18 @@ value in this order).
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from functools import partial
-from typing import Any, Self
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from archscout.errors import InputError
-from archscout.recorders.modules import (
-    ModuleRecorder,
-    Reasons,
-    first_tensor,
-    why_no_weights,
-    why_not_by_step,
-)
+from archscout.recorders.batch import first_tensor
+from archscout.recorders.modules import ModuleRecorder
+from archscout.recorders.reasons import Reasons, why_no_weights, why_not_by_step
 from archscout.recorders.structure import (
     attention_layers,
     configured,
@@ -37,58 +33,48 @@ from archscout.recorders.structure import (
     weight_of,
 )
 from archscout.recorders.survey import ATTENTION_ROLES, Look, RoleMap, Survey
-from archscout.recording import Kind, Linear, Recording
+from archscout.recording import Linear, Recording
 
 
-def module_recorder(
-    module: nn.Module,
-    batch: Tensor | Mapping[str, Any] | Sequence[Any],
-    batch_first: bool | None = None,
-) -> ModuleRecorder:
+def module_recorder(module: nn.Module, batch_first: bool | None = None) -> ModuleRecorder:
     """The recorder that fits a module: of transformers if it has repeated blocks with attention.
 
     Args:
         module: any module.
-        batch: its input, see `ModuleRecorder`.
-        batch_first: whether the minibatch is (B, T, ...) and not (T, B, ...).
+        batch_first: whether its minibatches are (B, T, ...) and not (T, B, ...).
 
     Raises:
-        InputError: the batch cannot be the module's input.
+        InputError: the module takes its batches in the other order.
     """
     recurrent = any(isinstance(m, nn.RNNBase | nn.RNNCellBase) for m in module.modules())
     if not recurrent and attention_layers(module):
-        return TransformerRecorder(module, batch, batch_first)
-    return ModuleRecorder(module, batch, batch_first)
+        return TransformerRecorder(module, batch_first)
+    return ModuleRecorder(module, batch_first)
 
 
 class TransformerRecorder(ModuleRecorder):
-    """A transformer and one batch of input, for the trace.
+    """A transformer, for the trace. It records while it is `given` a batch.
 
-    Used in a `with` statement, within which the module is in evaluation mode, every parameter
-    requires a gradient, and a model of the transformers library computes attention eagerly and
-    keeps no cache, so that a score does not depend on what else is asked for; afterwards all are
-    as before. On entering, the module is run once to see what its parts do.
+    Meanwhile a model of the transformers library computes attention eagerly and keeps no cache, so
+    that a score does not depend on what else is asked for; afterwards both are as before. Given a
+    batch, the module is run once to see what its parts do. The minibatch is `input_ids`, or else
+    the first tensor.
 
     Args:
         module: with repeated blocks that hold attention.
-        batch: its input: a tensor, a mapping of keyword arguments, or a sequence of arguments;
-            the minibatch is `input_ids`, or else the first tensor.
-        batch_first: whether the minibatch is (B, T, ...), as by default, and not (T, B, ...).
+        batch_first: whether its minibatches are (B, T, ...), as by default, and not (T, B, ...).
 
     Raises:
-        InputError: the module has no such blocks, or the batch cannot be its input.
+        InputError: the module has no such blocks, or takes its batches in the other order.
     """
 
-    kind: Kind = "transformer"
+    has_attention = True
+    states_enter_steps = False
+    _input_name = "input_ids"
 
-    def __init__(
-        self,
-        module: nn.Module,
-        batch: Tensor | Mapping[str, Any] | Sequence[Any],
-        batch_first: bool | None = None,
-    ) -> None:
-        super().__init__(module, batch, batch_first is None or batch_first)
-        if not self._batch_first and descends(module, "modeling_utils", "PreTrainedModel"):
+    def __init__(self, module: nn.Module, batch_first: bool | None = None) -> None:
+        super().__init__(module, batch_first is None or batch_first)
+        if not self.batch_first and descends(module, "modeling_utils", "PreTrainedModel"):
             raise InputError(
                 "batch_first=False, but models of the transformers library take batches (B, T)"
             )
@@ -100,16 +86,12 @@ class TransformerRecorder(ModuleRecorder):
         self._survey = Survey()
         self._output_shape: tuple[int, ...] = ()
 
-    def __enter__(self) -> Self:
-        try:
-            super().__enter__()
-            self._exit.enter_context(configured(self._module))
+    @contextmanager
+    def _prepared(self) -> Iterator[None]:
+        with configured(self._module):
             self._survey = self._look()
-        except BaseException:
-            self._exit.close()
-            raise
-        self._embeddings = self._survey.embeddings
-        return self
+            self._embeddings = self._survey.embeddings
+            yield
 
     @property
     def recordable(self) -> Mapping[str, str | None]:
@@ -285,15 +267,11 @@ class TransformerRecorder(ModuleRecorder):
     @property
     def _inputs(self) -> tuple[int, int]:
         """The axis of the inputs of the batch, and their number."""
-        axis = 0 if self._batch_first else 1
-        return axis, self._input.shape[axis]
+        axis = 0 if self.batch_first else 1
+        return axis, self._batch.input.shape[axis]
 
     def _linear_modules(self) -> Iterable[nn.Module]:
         return [part.module for part in self._survey.maps]
-
-    def _choose_input(self) -> Tensor | None:
-        named = self._keywords.get("input_ids")
-        return named if isinstance(named, Tensor) else super()._choose_input()
 
     def _output(self, result: Any) -> Tensor:
         values = result if isinstance(result, Sequence) else [result]
@@ -325,7 +303,7 @@ class TransformerRecorder(ModuleRecorder):
         return survey
 
     def _why_no_embedding(self) -> str | None:
-        if self._survey.embeddings or self._input.is_floating_point():
+        if self._survey.embeddings or self._batch.input.is_floating_point():
             return None
         if not self._embedding_candidates:
             return "it has no torch.nn.Embedding, and its input is of integers"
@@ -339,7 +317,7 @@ class TransformerRecorder(ModuleRecorder):
     def _why_no_embedding_by_step(self) -> str | None:
         for _, shape in self._survey.states:
             if len(shape) == 3:
-                by_step = (shape[1], shape[0], shape[2]) if self._batch_first else shape
+                by_step = (shape[1], shape[0], shape[2]) if self.batch_first else shape
                 if reason := why_not_by_step("hidden states", by_step, self._embedded_shape):
                     return reason
         return None
@@ -347,7 +325,7 @@ class TransformerRecorder(ModuleRecorder):
     def _why_no_common_length(self) -> str | None:
         """Why steps of a layer cannot be told to be those of the one before."""
         shapes = [shape for _, shape in self._survey.states]
-        lengths = sorted({shape[1 if self._batch_first else 0] for shape in shapes})
+        lengths = sorted({shape[1 if self.batch_first else 0] for shape in shapes})
         if len(lengths) > 1:
             return f"its blocks return {' or '.join(map(str, lengths))} positions"
         return None

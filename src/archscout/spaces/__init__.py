@@ -9,7 +9,7 @@ from importlib.metadata import entry_points
 from typing import Any
 
 from archscout.errors import InputError
-from archscout.spaces.base import Scale, Space
+from archscout.spaces.base import RecordingSpace, Scale, Space
 from archscout.spaces.flexibert import EncoderGenotype, EncoderScale, FlexibertSpace
 from archscout.spaces.identity import network_fingerprint
 from archscout.spaces.recurrent import Recipe, RecurrentScale, RecurrentSpace
@@ -20,6 +20,7 @@ __all__ = [
     "EncoderScale",
     "FlexibertSpace",
     "Recipe",
+    "RecordingSpace",
     "RecurrentScale",
     "RecurrentSpace",
     "Scale",

@@ -5,7 +5,16 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, Protocol, Self, TypeVar, get_args, get_type_hints
+from typing import (
+    Any,
+    Literal,
+    Protocol,
+    Self,
+    TypeVar,
+    get_args,
+    get_type_hints,
+    runtime_checkable,
+)
 
 from torch import Tensor, nn
 
@@ -136,9 +145,23 @@ class Space(Protocol[Genotype]):
     def skeleton(self, architecture: Genotype, vocabulary_size: int, scale: Any) -> nn.Module:
         """The network on the meta device: shapes without weights."""
 
+    def save_pretrained(self, network: Any, architecture: Genotype, folder: Path) -> None:
+        """Write configuration, weights and code, for transformers to load."""
+
+    def step(self, network: Any, scale: Any, batch_size: int) -> Tensor:
+        """Run the network on the next `scale.step_tokens` tokens of each of B sequences."""
+
+
+@runtime_checkable
+class RecordingSpace(Protocol):
+    """A space that records its networks itself, to be faster, or to say more of them.
+
+    Of another the network that it builds is recorded, as any module is.
+    """
+
     def recorder(
         self,
-        architecture: Genotype,
+        architecture: Any,
         vocabulary_size: int,
         scale: Any,
         seed: int,
@@ -151,9 +174,3 @@ class Space(Protocol[Genotype]):
         With a mask token it can record the loss of predicting masked tokens, where it is an
         encoder.
         """
-
-    def save_pretrained(self, network: Any, architecture: Genotype, folder: Path) -> None:
-        """Write configuration, weights and code, for transformers to load."""
-
-    def step(self, network: Any, scale: Any, batch_size: int) -> Tensor:
-        """Run the network on the next `scale.step_tokens` tokens of each of B sequences."""

@@ -118,7 +118,13 @@ def _trace(
     seed: int,
     objective: Objective,
 ) -> Trace:
-    found = Trace(recorder.parameters, minibatch, objective)
+    found = Trace(
+        recorder.parameters,
+        minibatch,
+        objective,
+        recorder.has_attention,
+        recorder.states_enter_steps,
+    )
     wanted = Differentiated(objective, seed, minibatch.shape[1])
     _measure(found, recorder, needs)
     # First, while nothing else is held: what these passes leave behind is small.

@@ -130,6 +130,9 @@ class Trace:
         parameters: number of trainable parameters, tied ones once.
         minibatch: token ids (T, B).
         objective: what gradients are taken of.
+        has_attention: whether the network is made of layers with attention.
+        states_enter_steps: whether hidden states are those that enter a recurrent layer's steps,
+            and not what a layer returns.
         flops: floating-point operations per token of one forward pass, see `counting.flops`.
         depth: of a recurrent network, layers times the nodes on the longest path through one step
             of its cell; of a transformer, layers; of any other module, linear maps.
@@ -180,6 +183,8 @@ class Trace:
     parameters: int
     minibatch: Tensor
     objective: Objective = "sum"
+    has_attention: bool = False
+    states_enter_steps: bool = True
     flops: int = 0
     depth: int = 0
     width: float = 0.0

@@ -171,7 +171,8 @@ class ToySpace:
 class ToyRecorder:
     """A decoder as the trace sees it; time comes first there, and the batch first here."""
 
-    kind = "transformer"
+    has_attention = True
+    states_enter_steps = False
     tied_embedding = None
     recordable: Mapping[str, str | None] = {
         **dict.fromkeys(("output", "hidden_states", "softmaxes", "embedding")),

@@ -14,6 +14,7 @@ from archscout.errors import InputError
 from archscout.paper.audit import (
     ceilings,
     corrupt_column,
+    equal_sizes,
     gradient,
     malformed_file,
     operations,
@@ -30,6 +31,7 @@ __all__ = ["POINTS", "Point", "audit"]
 POINTS: Sequence[tuple[str, Callable[[Material], Point]]] = (
     (parameter_column.TITLE, parameter_column.check),
     (operations.TITLE, operations.check),
+    (equal_sizes.TITLE, equal_sizes.check),
     (gradient.TITLE, gradient.check),
     (readings.TITLE, readings.check),
     (corrupt_column.TITLE, corrupt_column.check),

@@ -15,7 +15,7 @@ from torch.func import functional_call
 from archscout import counting
 from archscout.errors import InputError
 from archscout.linearising import linearised
-from archscout.recording import PROJECTIONS, Kind, Linear, Recording
+from archscout.recording import PROJECTIONS, Linear, Recording
 from archscout.spaces.flexibert.network import FlexibertNetwork, Layer, MaskedTokenHead
 
 MASKED_SHARE = 0.15
@@ -59,7 +59,8 @@ class FlexibertRecorder:
         seed: of the choice of tokens.
     """
 
-    kind: Kind = "transformer"
+    has_attention = True
+    states_enter_steps = False
     recordable: Mapping[str, str | None] = dict.fromkeys(_FIELDS)
     tied_embedding: Tensor | None = None
 

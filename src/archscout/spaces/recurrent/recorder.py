@@ -14,7 +14,7 @@ from torch.func import functional_call
 from archscout import counting
 from archscout.errors import InputError
 from archscout.linearising import linearised
-from archscout.recording import DECODER, Kind, Linear, Recording
+from archscout.recording import DECODER, Linear, Recording
 from archscout.spaces.recurrent.language_model import (
     RecurrentLanguageModel,
     RecurrentLayer,
@@ -39,7 +39,8 @@ class RecurrentRecorder:
         model: with at least as many layers filled as will be recorded.
     """
 
-    kind: Kind = "other"
+    has_attention = False
+    states_enter_steps = True
     recordable: Mapping[str, str | None] = {
         **dict.fromkeys(("output", "hidden_states", "activations", "embedding", "loss")),
         **dict.fromkeys(("layer_input", "linears", "linear_uses")),

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from archscout.metrics.spectral import STABILISER, correlation, spectral_score
+from archscout.metrics.shared.spectral_score import STABILISER, correlation, spectral_score
 
 
 def by_eigenvalues(rows: Tensor) -> float:

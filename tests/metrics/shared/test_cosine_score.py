@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from archscout import Scorer
-from archscout.metrics.jacobian import cosine_score
+from archscout.metrics.shared.cosine_score import cosine_score
 from archscout.spaces import Recipe, RecurrentScale
 from archscout.text import Corpus
 

@@ -49,7 +49,7 @@ def test_of_models_of_transformers(model: type[nn.Module], config: type) -> None
     )  # fmt: skip
     network = model(config(vocab_size=20, **names)).double()
     tokens = torch.randint(0, 20, (3, 5))
-    with module_recorder(network, tokens) as recorder:
+    with module_recorder(network).given(tokens) as recorder:
         found = trace(recorder, recorder.minibatch, {"tangent_kernel"}).tangent_kernel
         weights = recorder.linear_parameters()
         rows = []

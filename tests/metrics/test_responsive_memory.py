@@ -1,4 +1,4 @@
-"""The products of linear memory with what it needs to be of use."""
+"""Linear memory times the root of what it needs to be of use."""
 
 import math
 
@@ -6,15 +6,13 @@ import pytest
 import torch
 
 import archscout
-from archscout.metrics import available
-from archscout.metrics.combined_memory import responsive_memory
-from archscout.metrics.linear_memory import memory_of_recurrent
+from archscout.metrics.linear_memory import memory_by_layer
+from archscout.metrics.responsive_memory import responsive_memory
 from archscout.metrics.token_sensitivity import token_sensitivity
-from archscout.spaces import FlexibertSpace, RecurrentSpace
+from archscout.spaces import RecurrentSpace
 from archscout.tracing import Trace
 
 RNN = ["responsive_memory", "linear_memory", "token_sensitivity"]
-ENCODER = ["deep_memory", "linear_memory_lag_0", "l2_norm", "depth"]
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -41,7 +39,7 @@ def test_sensitivity_counts_up_to_one() -> None:
         return (
             responsive_memory(trace),
             token_sensitivity(trace),
-            memory_of_recurrent(trace, 1)[-1],
+            memory_by_layer(trace, 1)[-1],
         )
 
     scored, sensitivity, memory = scores(0.1)
@@ -50,13 +48,6 @@ def test_sensitivity_counts_up_to_one() -> None:
     scored, sensitivity, memory = scores(50.0)
     assert sensitivity > 40
     assert scored == pytest.approx(memory)
-
-
-def test_deep_memory_is_made_of_depth_memory_and_weights() -> None:
-    space = FlexibertSpace()
-    scores = archscout.score(space, space.sample(2), metrics=ENCODER).scores
-    expected = (scores["depth"] * scores["linear_memory_lag_0"]) ** 2 * scores["l2_norm"]
-    assert scores["deep_memory"] == pytest.approx(expected, rel=1e-9)
 
 
 def test_a_cell_that_ignores_its_input_has_neither() -> None:
@@ -85,6 +76,5 @@ def test_a_cell_that_explodes_ranks_last_and_says_so() -> None:
     assert result.problem is not None and "overflow" in result.problem
 
 
-def test_they_are_what_a_search_takes_by_default() -> None:
-    assert RecurrentSpace().default_metric in available("other")
-    assert FlexibertSpace().default_metric in available("transformer")
+def test_it_is_what_a_search_for_cells_takes_by_default() -> None:
+    assert RecurrentSpace().default_metric == "responsive_memory"

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 import archscout
 from archscout import InputError
-from archscout.metrics.zen import zen_score
+from archscout.metrics.zen_score import zen_score
 from archscout.recorders.modules import ModuleRecorder
 from archscout.recording import Recording
 from archscout.tracing import Trace, trace
@@ -165,7 +165,7 @@ def test_a_recorder_that_changes_its_embeddings_is_given_copies() -> None:
 
     found = []
     for kind in (ModuleRecorder, Spoiling, Spoiling):
-        with kind(linear(), TOKENS) as recorder:
+        with kind(linear()).given(TOKENS) as recorder:
             found.append(trace(recorder, TOKENS.t(), {"gaussian_outputs"}).gaussian_outputs)
     for pair in found[1:]:
         assert all(torch.equal(a, b) for a, b in zip(found[0], pair, strict=True))

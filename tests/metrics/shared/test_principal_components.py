@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from archscout.metrics.principal_components import principal_variances
+from archscout.metrics.shared.principal_components import principal_variances
 
 
 def features(width: int, seed: int = 0) -> Tensor:

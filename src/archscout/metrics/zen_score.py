@@ -22,6 +22,13 @@ def zen_score(trace: Trace) -> float:
     writes the Euclidean one). The score's second term, Σ log √(variance) over batch norms, undoes
     what they scale away: networks without them lack it. Layer norms scale as much, and nothing
     undoes that.
+
+    Examples:
+        >>> import torch
+        >>> from archscout.tracing import Trace
+        >>> before, after = torch.zeros(1, 1, 4), torch.ones(1, 1, 4)
+        >>> zen_score(Trace(0, torch.zeros(1, 1), gaussian_outputs=(before, after))) == math.log(4)
+        True
     """
     assert trace.gaussian_outputs is not None
     outputs, moved = trace.gaussian_outputs

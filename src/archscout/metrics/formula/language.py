@@ -19,7 +19,7 @@ from functools import cached_property
 import torch
 
 from archscout.errors import InputError
-from archscout.metrics.formula_operations import (
+from archscout.metrics.formula.operations import (
     OPERATIONS,
     TERMINALS,
     Operation,
@@ -133,7 +133,7 @@ class Formula:
         """Its value, if it is a number.
 
         Args:
-            found: the quantities that it needs, as `formula_operations.quantities` gives them.
+            found: the quantities that it needs, as `operations.quantities` gives them.
             memory: of one network: small values of parts of formulas, for other formulas.
 
         Returns:

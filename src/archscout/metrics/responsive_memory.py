@@ -1,15 +1,14 @@
-"""Linear memory together with what it needs to be of use: archscout's default metrics of a search.
+"""Responsive memory: archscout's default metric of a search for recurrent networks.
 
-Products, so that each is a function of one network alone, and what is nearly zero cannot be made up
-for. docs/contest.md tells how their exponents were chosen, and on which architectures.
+A product, so that it is a function of one network alone, and what is nearly zero cannot be made up
+for. docs/contest.md tells how its exponent was chosen, and on which architectures.
 """
 
 from __future__ import annotations
 
 import math
 
-from archscout.metrics.l2_norm import l2_norm
-from archscout.metrics.linear_memory import memory_of_recurrent, memory_of_transformer
+from archscout.metrics.linear_memory import memory_by_layer
 from archscout.metrics.registry import metric
 from archscout.metrics.token_sensitivity import token_sensitivity
 from archscout.tracing.quantities import Trace
@@ -34,27 +33,21 @@ def responsive_memory(trace: Trace) -> float:
 
     Memory is that of the token before the last, `linear_memory`: a network must hold what it read,
     and its output must answer to it. Sensitivity counts up to 1: chaotic networks have more.
+
+    Examples:
+        The states of `linear_memory`'s example, and an output that moves as embeddings do: 1.
+
+        >>> import torch
+        >>> from archscout.tracing import Trace
+        >>> tokens = torch.tensor([-1.0, 1.0])[:, None].repeat(6, 1, 1)  # (T, B, E) of 12, 1, 1
+        >>> trace = Trace(0, torch.zeros(12, 1), embeddings=tokens, hidden_states=[tokens])
+        >>> trace.output, trace.last_step_gradient = tokens, torch.ones(3, 1, 1)
+        >>> round(responsive_memory(trace), 4)
+        0.1736
     """
     sensitivity = token_sensitivity(trace)
     if not math.isfinite(sensitivity):
         return math.nan
-    memory = memory_of_recurrent(trace, 1)[-1]
+    memory = memory_by_layer(trace, 1)[-1]
     counted = min(max(sensitivity, _LEAST_SENSITIVITY), _MOST_SENSITIVITY)
     return memory * math.pow(counted, SENSITIVITY_EXPONENT)
-
-
-@metric(
-    needs={"depth", "weights", "hidden_states", "embeddings"},
-    larger_is_better=True,
-    source="archscout, 2026",
-    undefined="states or weights are not finite",
-    kind="transformer",
-)
-def deep_memory(trace: Trace) -> float:
-    """Squared depth times squared linear memory of the last layer, times the norm of the weights.
-
-    Memory is that of the token at a position itself, `linear_memory_lag_0`: what mixing leaves of
-    it. Depth and `l2_norm` say how much there is to train.
-    """
-    memory = memory_of_transformer(trace, 0)[-1]
-    return (trace.depth * memory) ** 2 * l2_norm(trace)

@@ -28,6 +28,12 @@ def ntk_condition_number(trace: Trace) -> float:
     K[b, c] is the product of the gradients of inputs b and c with respect to all linear weights: a
     small condition number says that all inputs can be learnt at one rate. A kernel that is singular
     but for rounding has an infinite one, and ranks last. One input by itself has none.
+
+    Examples:
+        >>> from archscout.tracing import Trace
+        >>> kernel = torch.diag(torch.tensor([8.0, 2.0]))
+        >>> ntk_condition_number(Trace(0, torch.zeros(1, 2), tangent_kernel=kernel))
+        4.0
     """
     kernel = trace.tangent_kernel
     assert kernel is not None

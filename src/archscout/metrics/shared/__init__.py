@@ -1,0 +1,1 @@
+"""What several metrics share: scores of a matrix's rows, codes of activations, products."""

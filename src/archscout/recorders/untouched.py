@@ -1,0 +1,46 @@
+"""Modules that are left as they were found."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import nn
+
+
+@contextmanager
+def untouched(module: nn.Module) -> Iterator[None]:
+    """Evaluation mode, gradients for every parameter and buffers that stay, for a while."""
+    training = {m: m.training for m in module.modules()}
+    required = {p: p.requires_grad for p in module.parameters()}
+    module.eval()
+    try:
+        for parameter in required:
+            parameter.requires_grad_(True)
+        with keeping_buffers(module):
+            yield
+    finally:
+        for m, mode in training.items():
+            m.training = mode
+        for parameter, before in required.items():
+            parameter.requires_grad_(before)
+
+
+@contextmanager
+def keeping_buffers(module: nn.Module) -> Iterator[None]:
+    """Undo afterwards what runs change in buffers, such as a batch normalisation's statistics."""
+    before = [
+        (m, name, buffer, buffer.clone())
+        for m in module.modules()
+        for name, buffer in m.named_buffers(recurse=False)
+    ]
+    try:
+        yield
+    finally:
+        for m, name, buffer, value in before:
+            setattr(m, name, buffer)
+            # Only what changed: a buffer may be a view that cannot be written to.
+            if not torch.equal(buffer, value):
+                with torch.no_grad():
+                    buffer.copy_(value)
