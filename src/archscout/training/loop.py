@@ -87,11 +87,6 @@ class TrainingLoop(ABC, Generic[Batch, Losses]):
     def done(self) -> int:
         """Tokens (or examples) that were trained on so far."""
 
-    @property
-    @abstractmethod
-    def is_over(self) -> bool:
-        """Whether nothing is left to do."""
-
     @abstractmethod
     def _batches(self) -> Iterable[Batch]:
         """What is left up to the next evaluation, or more; each is asked for when it is needed."""
@@ -115,6 +110,11 @@ class TrainingLoop(ABC, Generic[Batch, Losses]):
     @abstractmethod
     def _number(self) -> int:
         """The number of a checkpoint made now, which grows."""
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing is left to do: the state says why it ended."""
+        return self.state.ended is not None
 
     def _begin(self) -> None:
         """Do what comes before the first step, or the first after going on."""

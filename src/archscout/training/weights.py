@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -107,3 +108,15 @@ def is_decayed(name: str) -> bool:
         name: of the parameter.
     """
     return not (name.endswith("bias") or "LayerNorm" in name)
+
+
+def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """Two groups of an encoder for AdamW: what decays, and biases and layer norms, which do not."""
+    decayed: list[Tensor] = []
+    undecayed: list[Tensor] = []
+    for name, parameter in model.named_parameters():
+        (decayed if is_decayed(name) else undecayed).append(parameter)
+    return [
+        {"params": decayed, "weight_decay": weight_decay},
+        {"params": undecayed, "weight_decay": 0.0},
+    ]

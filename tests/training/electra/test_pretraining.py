@@ -34,8 +34,8 @@ from archscout.training.electra import pretraining_loop as loop_module
 from archscout.training.electra.evaluation import evaluate_encoder
 from archscout.training.electra.masking import MaskedBatch, Masking
 from archscout.training.electra.objectives import ReplacedTokens, build_objective
-from archscout.training.electra.pretraining_loop import parameter_groups
 from archscout.training.electra.sequences import Shuffled, corpus_text
+from archscout.training.weights import parameter_groups
 from pretraining_runs import SCALE, SETTINGS, PretrainSmall, encoder_weights, genotype
 from training_runs import Killed, assert_same, at, last_checkpoint
 

@@ -6,10 +6,10 @@ import dataclasses
 import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from archscout.training.acceleration import accelerator
 from archscout.training.electra.evaluation import (
@@ -22,13 +22,11 @@ from archscout.training.electra.objectives import MaskedTokens, ReplacedTokens, 
 from archscout.training.electra.pretraining_settings import PretrainingSettings
 from archscout.training.electra.sequences import PretrainingText
 from archscout.training.log import smoothed
-from archscout.training.loop import TrainingLoop
+from archscout.training.loop import T, TrainingLoop
 from archscout.training.outcome import Loss
 from archscout.training.seeds import seed_of, seeded
 from archscout.training.training_folder import TrainingFolder
-from archscout.training.weights import is_decayed, load_best, save_weights
-
-T = TypeVar("T")
+from archscout.training.weights import load_best, parameter_groups, save_weights
 
 _MASKS = 1
 _LOG_STEPS = 50
@@ -200,11 +198,6 @@ class Pretraining(TrainingLoop[Tensor, "StepLosses"]):
     def done(self) -> int:
         """Tokens that were read so far."""
         return self.state.step * self.settings.step_tokens
-
-    @property
-    def is_over(self) -> bool:
-        """Whether the pretraining ended."""
-        return self.state.ended is not None
 
     # Running
 
@@ -403,15 +396,3 @@ class Pretraining(TrainingLoop[Tensor, "StepLosses"]):
 
     def _restore_more(self, tensors: Mapping[str, Tensor], state: Mapping[str, Any]) -> None:
         self.text.train.restore(state["text"])
-
-
-def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Two groups for AdamW: what decays, and biases and layer norms, which do not."""
-    decayed: list[Tensor] = []
-    undecayed: list[Tensor] = []
-    for name, parameter in model.named_parameters():
-        (decayed if is_decayed(name) else undecayed).append(parameter)
-    return [
-        {"params": decayed, "weight_decay": weight_decay},
-        {"params": undecayed, "weight_decay": 0.0},
-    ]

@@ -162,11 +162,6 @@ class LanguageModelTraining(TrainingLoop[Segment, float]):
         """Tokens that are predicted in all epochs."""
         return self.tokens_per_epoch * self.settings.epochs
 
-    @property
-    def is_over(self) -> bool:
-        """Whether the training ended."""
-        return self.state.ended is not None
-
     def run(self) -> None:
         """Train until the end; the model then has the weights after the best epoch."""
         super().run()

@@ -147,12 +147,7 @@ def train_language_model(
     corpus = text if isinstance(text, Corpus) else load_corpus(text)
     vocabulary = tokenizer_for("words", corpus, vocabulary_limit, tokenizer)
     assert isinstance(vocabulary, Vocabulary)
-    texts = {
-        part: columns(
-            ids, settings.batch_size if part == "train" else settings.evaluation_batch_size, part
-        ).to(device)
-        for part, ids in splits(corpus, vocabulary).items()
-    }
+    texts = _texts(corpus, vocabulary, settings, device)
     identity = _identity(found, architecture, sized, corpus, vocabulary, settings, seed)
     model = found.build(architecture, len(vocabulary), sized, seed).to(device)
     model.dropout = settings.dropout
@@ -167,17 +162,7 @@ def train_language_model(
         training.restore(checkpoint)
     if on_start is not None:
         on_start(training.done, training.total)
-    try:
-        training.run()
-        losses: dict[str, Loss] = {
-            part: evaluate(model.eval(), texts[part], settings.sequence_length)
-            for part in ("valid", "test")
-            if part in texts
-        }
-        check_finite({part: loss.nats for part, loss in losses.items()})
-    except Diverged as error:
-        record_problem(folder.path, error)
-        raise
+    losses = _losses_at_end(training)
     state = training.state
     assert state.ended is not None
     trained = Trained(
@@ -197,6 +182,34 @@ def train_language_model(
         export(found, architecture, model, vocabulary, place, origin, replace=True)
     write_json(folder.path / RESULT, trained.to_dict())
     return trained
+
+
+def _texts(
+    corpus: Corpus, vocabulary: Vocabulary, settings: TrainingSettings, device: str
+) -> dict[str, Tensor]:
+    """The parts of the text in columns, (rows, B) each."""
+    sizes = {"train": settings.batch_size}
+    return {
+        part: columns(ids, sizes.get(part, settings.evaluation_batch_size), part).to(device)
+        for part, ids in splits(corpus, vocabulary).items()
+    }
+
+
+def _losses_at_end(training: LanguageModelTraining) -> dict[str, Loss]:
+    """Train to the end; returns the losses on the parts of the text, with the best weights."""
+    texts, length = training.texts, training.settings.sequence_length
+    try:
+        training.run()
+        losses: dict[str, Loss] = {
+            part: evaluate(training.model.eval(), texts[part], length)
+            for part in ("valid", "test")
+            if part in texts
+        }
+        check_finite({part: loss.nats for part, loss in losses.items()})
+    except Diverged as error:
+        record_problem(training.folder.path, error)
+        raise
+    return losses
 
 
 def _recurrent(space: str | Space[Any]) -> RecurrentSpace:
