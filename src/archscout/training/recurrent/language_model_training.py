@@ -162,22 +162,10 @@ def train_language_model(
         training.restore(checkpoint)
     if on_start is not None:
         on_start(training.done, training.total)
-    losses = _losses_at_end(training)
-    state = training.state
-    assert state.ended is not None
-    trained = Trained(
-        folder,
-        found,
-        architecture,
-        model,
-        vocabulary,
-        losses,
-        state.best_epoch,
-        state.records,
-        state.ended,
-    )
+    trained = _trained(training, found, architecture, vocabulary)
     if keep_model:
-        origin = f"trained on {corpus.name}, validation perplexity {losses['valid'].perplexity:.1f}"
+        quality = f"validation perplexity {trained.losses['valid'].perplexity:.1f}"
+        origin = f"trained on {corpus.name}, {quality}"
         place = folder.path / MODEL
         export(found, architecture, model, vocabulary, place, origin, replace=True)
     write_json(folder.path / RESULT, trained.to_dict())
@@ -195,8 +183,13 @@ def _texts(
     }
 
 
-def _losses_at_end(training: LanguageModelTraining) -> dict[str, Loss]:
-    """Train to the end; returns the losses on the parts of the text, with the best weights."""
+def _trained(
+    training: LanguageModelTraining,
+    space: RecurrentSpace,
+    architecture: Any,
+    vocabulary: Vocabulary,
+) -> Trained:
+    """Train to the end, and evaluate with the best weights."""
     texts, length = training.texts, training.settings.sequence_length
     try:
         training.run()
@@ -209,7 +202,19 @@ def _losses_at_end(training: LanguageModelTraining) -> dict[str, Loss]:
     except Diverged as error:
         record_problem(training.folder.path, error)
         raise
-    return losses
+    state = training.state
+    assert state.ended is not None
+    return Trained(
+        training.folder,
+        space,
+        architecture,
+        training.model,
+        vocabulary,
+        losses,
+        state.best_epoch,
+        state.records,
+        state.ended,
+    )
 
 
 def _recurrent(space: str | Space[Any]) -> RecurrentSpace:
