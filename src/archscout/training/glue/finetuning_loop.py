@@ -145,7 +145,7 @@ class TaskTraining(TrainingLoop[NDArray[np.int64], float]):
             *(self.model, adamw(self.model, num_layers, settings), State(), settings, seed),
             *(folder, identity or {}, self._accelerator.device, on_progress, on_epoch),
         )
-        self.task, self.data, self.encoder = task, data, encoder
+        self.task, self.data, self.encoder, self.folder = task, data, encoder, folder
         self.epochs = settings.epochs_of(task)
         self._what = f"fine-tuning on {task.name}"
         train = data.train.head(settings.limit)
