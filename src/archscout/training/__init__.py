@@ -22,6 +22,7 @@ from archscout.training.electra.pretraining import Pretrained, pretrain
 from archscout.training.electra.pretraining_loop import EvaluationRecord, PretrainingProgress
 from archscout.training.electra.pretraining_settings import PretrainingSettings
 from archscout.training.electra.streams import StreamedText
+from archscout.training.loop import TrainingLoop
 from archscout.training.outcome import Diverged, Loss
 from archscout.training.recurrent.evaluation import evaluate
 from archscout.training.recurrent.generation import sample_text
@@ -48,6 +49,7 @@ __all__ = [
     "Trained",
     "Trainer",
     "TrainingFolder",
+    "TrainingLoop",
     "TrainingSettings",
     "comparison_preset",
     "evaluate",

@@ -51,12 +51,6 @@ def find_trainer(space: str, lacks: str = "trainer") -> Trainer[Any]:
     return trainers()[space]
 
 
-@overload
-def named_preset(name: str, space: Literal["rnn"] = ...) -> Preset[TrainingSettings]: ...
-@overload
-def named_preset(name: str, space: Literal["flexibert"]) -> Preset[PretrainingSettings]: ...
-@overload
-def named_preset(name: str, space: str) -> Preset[Any]: ...
 def named_preset(name: str, space: str = spaces.DEFAULT) -> Preset[Any]:
     """The preset of that name, with the scale that it is for.
 

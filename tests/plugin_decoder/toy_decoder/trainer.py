@@ -1,11 +1,11 @@
-"""The trainer: a language model by Adam, resumable after every evaluation."""
+"""The trainer: a language model by Adam, in archscout's loop."""
 
 from __future__ import annotations
 
 import dataclasses
 import os
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
@@ -14,18 +14,16 @@ from pydantic import Field
 from torch import Tensor
 
 from archscout.exports import export
-from archscout.files import write_json, write_json_lines
+from archscout.files import write_json
 from archscout.scoring import resolve_scale
 from archscout.spaces import Space
 from archscout.text import Corpus, load_corpus, tokenizer_for
-from archscout.training import Summary, Trainer, TrainingFolder
-from archscout.training.checkpoints import Checkpoint
+from archscout.training import Summary, Trainer, TrainingFolder, TrainingLoop
 from archscout.training.parts import splits
 from archscout.training.seeds import seeded
 from archscout.training.starting import begin
-from archscout.training.training_folder import FORMAT, METRICS, MODEL, RESULT
+from archscout.training.training_folder import FORMAT, MODEL, RESULT
 from archscout.training.training_settings import Preset, Settings, find_preset
-from archscout.training.weights import restore_tensors, training_tensors
 
 from .network import ToyDecoder
 
@@ -38,6 +36,12 @@ class ToySettings(Settings):
     sequence_length: int = Field(8, ge=2)
     learning_rate: float = Field(1e-2, gt=0)
     evaluate_every: int = Field(5, ge=1)
+    checkpoint_minutes: float = Field(10.0, ge=0)
+
+    @property
+    def step_tokens(self) -> int:
+        """Tokens that a step reads."""
+        return self.batch_size * self.sequence_length
 
 
 class Progress(NamedTuple):
@@ -48,13 +52,115 @@ class Progress(NamedTuple):
     tokens_per_second: float
 
 
+@dataclasses.dataclass(frozen=True)
+class Record:
+    """What an evaluation found, nats a token."""
+
+    step: int
+    train_loss: float
+    valid_loss: float
+
+
+@dataclasses.dataclass
+class State:
+    """Where a training is, apart from its tensors."""
+
+    step: int = 0
+    loss: float = 0.0
+    seconds: float = 0.0
+    records: list[Record] = dataclasses.field(default_factory=list)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> State:
+        """From what `dataclasses.asdict` gave."""
+        return cls(**{**values, "records": [Record(**record) for record in values["records"]]})
+
+
+class ToyTraining(TrainingLoop[Tensor, float]):
+    """One decoder on its way."""
+
+    state: State
+    settings: ToySettings
+
+    def __init__(
+        self,
+        model: ToyDecoder,
+        parts: Mapping[str, Tensor],
+        settings: ToySettings,
+        seed: int,
+        folder: Path,
+        identity: dict[str, Any],
+        device: str,
+        on_progress: Callable[[Progress], None] | None,
+        on_record: Callable[[Record], None] | None,
+    ) -> None:
+        optimizer = torch.optim.Adam(model.parameters(), settings.learning_rate)
+        super().__init__(
+            *(model, optimizer, State(), settings, seed, folder, identity),
+            *(torch.device(device), on_progress, on_record),
+        )
+        self.model, self.parts = model, parts
+
+    @property
+    def done(self) -> int:
+        """Tokens that were read so far."""
+        return self.state.step * self.settings.step_tokens
+
+    @property
+    def is_over(self) -> bool:
+        """Whether all steps are done."""
+        return self.state.step == self.settings.steps
+
+    def _batches(self) -> Iterator[Tensor]:
+        """Sequences (B, T) from anywhere in the text."""
+        ids, length = self.parts["train"], self.settings.sequence_length
+        while True:
+            seeded(self.seed, 0, self.state.step)
+            starts = torch.randint(len(ids) - length, (self.settings.batch_size,))
+            yield torch.stack([ids[i : i + length] for i in starts.tolist()])
+
+    def _step(self, batch: Tensor) -> float:
+        loss = loss_of(self.model, batch)
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+        self.state.step += 1
+        self.state.loss = loss.item()
+        return self.state.loss
+
+    def _tell(self, losses: float, speed: float) -> None:
+        total = self.settings.steps * self.settings.step_tokens
+        self._on_progress(Progress(self.done, total, speed))
+
+    def _is_evaluated(self) -> bool:
+        return self.is_over or self.state.step % self.settings.evaluate_every == 0
+
+    def _evaluate(self, speed: float) -> Record:
+        self.state.records.append(Record(self.state.step, self.state.loss, self.loss("valid")))
+        return self.state.records[-1]
+
+    def _number(self) -> int:
+        return self.state.step
+
+    @torch.no_grad()
+    def loss(self, part: str) -> float:
+        """Nats a token of a part of the text."""
+        ids, length = self.parts[part], self.settings.sequence_length
+        return loss_of(self.model, ids[: len(ids) // length * length].view(-1, length)).item()
+
+
+def loss_of(model: ToyDecoder, tokens: Tensor) -> Tensor:
+    """Nats a token of sequences (B, T)."""
+    logits = model(tokens[:, :-1])
+    return F.cross_entropy(logits.flatten(0, 1), tokens[:, 1:].flatten())
+
+
 @dataclasses.dataclass
 class ToyTrained:
     """A trained decoder."""
 
     folder: TrainingFolder
     model: ToyDecoder
-    records: list[dict[str, float]]
     result: dict[str, Any]
 
     def to_dict(self) -> dict[str, Any]:
@@ -88,7 +194,7 @@ class ToyTrainer(Trainer[ToySettings]):
         keep_model: bool = True,
         on_start: Callable[[int, int], None] | None = None,
         on_progress: Callable[[Progress], None] | None = None,
-        on_record: Callable[[dict[str, float]], None] | None = None,
+        on_record: Callable[[Record], None] | None = None,
         on_warning: Callable[[str], None] | None = None,
     ) -> ToyTrained:
         """Train one decoder; see `Trainer.train`."""
@@ -100,7 +206,6 @@ class ToyTrainer(Trainer[ToySettings]):
         parts = {name: ids.to(device) for name, ids in splits(corpus, words).items()}
         model = space.build(architecture, len(words), sizes, seed).to(device)
         assert isinstance(model, ToyDecoder)
-        optimizer = torch.optim.Adam(model.parameters(), settings.learning_rate)
         identity = {
             "format": FORMAT,
             "space": space.name,
@@ -111,75 +216,36 @@ class ToyTrainer(Trainer[ToySettings]):
             "settings": settings.model_dump(),
             "seed": seed,
         }
-        folder, start = TrainingFolder(out), time.monotonic()
-        records: list[dict[str, float]] = []
-        step, tokens = 0, settings.batch_size * settings.sequence_length
+        folder = TrainingFolder(out)
+        training = ToyTraining(
+            model, parts, settings, seed, folder.path, identity, device, on_progress, on_record
+        )
         checkpoint = begin(folder, identity, words, resume, on_warning or (lambda _: None))
         if checkpoint is not None:
-            restore_tensors(model, optimizer, checkpoint.tensors)
-            step, records = checkpoint.state["step"], checkpoint.state["records"]
+            training.restore(checkpoint)
         if on_start is not None:
-            on_start(step * tokens, settings.steps * tokens)
-        while step < settings.steps:
-            seeded(seed, 0, step)
-            loss = loss_of(model, drawn(parts["train"], settings))
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            step += 1
-            if on_progress is not None:
-                rate = step * tokens / (time.monotonic() - start)
-                on_progress(Progress(step * tokens, settings.steps * tokens, rate))
-            if step % settings.evaluate_every == 0 or step == settings.steps:
-                valid = evaluated(model, parts["valid"], settings)
-                records.append({"step": step, "train_loss": loss.item(), "valid_loss": valid})
-                write_json_lines(folder.path / METRICS, records)
-                state = {"identity": identity, "step": step, "records": records}
-                tensors = training_tensors(model, optimizer)
-                folder.checkpoints.save(step, Checkpoint(tensors, state))
-                if on_record is not None:
-                    on_record(records[-1])
+            on_start(training.done, settings.steps * settings.step_tokens)
+        training.run()
         losses = {
-            part: {"nats": evaluated(model, parts[part], settings)}
-            for part in ("valid", "test")
-            if part in parts
+            part: {"nats": training.loss(part)} for part in ("valid", "test") if part in parts
         }
-        result = {"steps": step, "seconds": time.monotonic() - start, "losses": losses}
+        state = training.state
+        result = {"steps": state.step, "seconds": state.seconds, "losses": losses}
         if keep_model:
             place = folder.path / MODEL
             export(space, architecture, model, words, place, "trained for tests", replace=True)
         write_json(folder.path / RESULT, result)
-        return ToyTrained(folder, model, records, result)
+        return ToyTrained(folder, model, result)
 
     def describe_progress(self, progress: Progress) -> str:
         """In a few words."""
         return f"{progress.tokens} tokens"
 
-    def describe_record(self, record: dict[str, float]) -> str:
+    def describe_record(self, record: Record) -> str:
         """In a line."""
-        return f"step {record['step']}: validation {record['valid_loss']:.3f}"
+        return f"step {record.step}: validation {record.valid_loss:.3f}"
 
     def summarise(self, trained: ToyTrained) -> Summary:
         """A row for each part."""
         rows = [[part, f"{loss['nats']:.4f}"] for part, loss in trained.result["losses"].items()]
         return Summary(f"{trained.result['steps']} steps.", "Losses", ("part", "nats"), rows)
-
-
-def drawn(ids: Tensor, settings: ToySettings) -> Tensor:
-    """Sequences (B, T) from anywhere in the text."""
-    starts = torch.randint(len(ids) - settings.sequence_length, (settings.batch_size,))
-    return torch.stack([ids[i : i + settings.sequence_length] for i in starts.tolist()])
-
-
-def loss_of(model: ToyDecoder, tokens: Tensor) -> Tensor:
-    """Nats a token of sequences (B, T)."""
-    logits = model(tokens[:, :-1])
-    return F.cross_entropy(logits.flatten(0, 1), tokens[:, 1:].flatten())
-
-
-@torch.no_grad()
-def evaluated(model: ToyDecoder, ids: Tensor, settings: ToySettings) -> float:
-    """Nats a token of a text."""
-    length = settings.sequence_length
-    rows = ids[: len(ids) // length * length].view(-1, length)
-    return loss_of(model, rows).item()
