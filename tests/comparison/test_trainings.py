@@ -51,8 +51,7 @@ def finish_all(monkeypatch: pytest.MonkeyPatch, loss: float = 4.0) -> list[str]:
     done: list[str] = []
 
     def train_all(folder: JobFolder, *_: Any) -> dict[str, Outcome]:
-        while taken := folder.take():
-            job, _claim = taken
+        for job in [job for job in folder.jobs if folder.outcome(job) is None]:
             done.append(job.name)
             nats = {part: {"nats": loss} for part in ("valid", "test")}
             folder.record(Outcome(job.name, None, 1.0, {"losses": nats}))
@@ -153,8 +152,8 @@ def test_a_failure_is_kept_as_one(hunt: Hunt, monkeypatch: pytest.MonkeyPatch) -
     run = hunt()
 
     def fail_all(folder: JobFolder, *_: Any) -> dict[str, Outcome]:
-        while taken := folder.take():
-            folder.finish(taken[1], Outcome(taken[0].name, "the loss is no number", 2.0))
+        for job in [job for job in folder.jobs if folder.outcome(job) is None]:
+            folder.record(Outcome(job.name, "the loss is no number", 2.0))
         return folder.outcomes()
 
     monkeypatch.setattr("archscout.comparison.trainings.train_all", fail_all)
