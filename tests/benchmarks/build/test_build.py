@@ -149,16 +149,16 @@ def test_built_from_end_to_end(make_jobs: MakeJobs) -> None:
         epochs=1, batch_size=4, evaluation_batch_size=3, sequence_length=12, test_curve=True
     )
     plan = dataclasses.replace(folder.plan, settings=small.model_dump())
-    folder = folder.path.with_name("whole")
-    done = build(folder, "mine", plan, folder.jobs, workers=2)
+    out = folder.path.with_name("whole")
+    done = build(out, "mine", plan, folder.jobs, workers=2)
     assert (len(done.outcomes), done.failed) == (3, 0)
-    found = benchmarks.load(str(folder))
+    found = benchmarks.load(str(out))
     assert found.results["test_loss"].notna().all()
-    with zipfile.ZipFile(folder / "logs.zip") as archive:
+    with zipfile.ZipFile(out / "logs.zip") as archive:
         log = json.loads(archive.read("log_stats_model_0000_0.json"))
     assert log["status"] == "OK" and len(log["test_losses"]) == 1
     with pytest.raises(InputError, match="holds another plan"):
-        build(folder, "mine", folder.plan, folder.jobs)
+        build(out, "mine", folder.plan, folder.jobs)
     assert plan_jobs(found.space, list(found.architectures.values()))
 
 
