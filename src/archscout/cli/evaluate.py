@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -11,7 +10,6 @@ import typer
 from rich.table import Table
 
 from archscout.cli import options
-from archscout.cli.leaderboard import contest
 from archscout.cli.output import Stopped, console, errors, progress
 from archscout.errors import InputError
 
@@ -23,50 +21,17 @@ if TYPE_CHECKING:
 _ABLATION_DRAWS = 10
 _JUDGED = "What is judged"
 _DRAWS = "Draws"
-_ALL = "With --all"
 
 
 def evaluate(
     benchmark: Annotated[
-        str | None,
+        str,
         typer.Argument(
             metavar="BENCHMARK",
             help="nas-bench-nlp or nas-bench-bert (whose files are needed), archscout-mini-rnn or "
-            "archscout-mini-flexibert (always there), or the folder of one that you built; none "
-            "with --all.",
-            show_default=False,
+            "archscout-mini-flexibert (always there), or the folder of one that you built.",
         ),
-    ] = None,
-    every: Annotated[
-        bool,
-        typer.Option(
-            "--all",
-            help="Every benchmark that is at hand, with what metrics cost, which say the same, and "
-            "what searches by them find.",
-            rich_help_panel=_ALL,
-        ),
-    ] = False,
-    searches: Annotated[
-        str | None,
-        typer.Option(
-            help="Metrics, comma-separated, whose searches are compared, beside those by the "
-            "number of parameters, the paper's metric and the space's default one.",
-            rich_help_panel=_ALL,
-        ),
-    ] = None,
-    orders: Annotated[
-        int | None,
-        typer.Option(
-            help="Random orders in which searches meet the architectures; 1000 by default.",
-            rich_help_panel=_ALL,
-        ),
-    ] = None,
-    timed: Annotated[
-        int | None,
-        typer.Option(
-            help="Architectures on which each metric is timed; 5 by default.", rich_help_panel=_ALL
-        ),
-    ] = None,
+    ],
     dataset: Annotated[
         str | None,
         typer.Option(
@@ -144,10 +109,7 @@ def evaluate(
     data_dir: options.DataDir = None,
     out: Annotated[
         Path | None,
-        typer.Option(
-            help="Folder of the evaluation; evaluations/BENCHMARK-DATASET by default, and "
-            "evaluations/contest with --all."
-        ),
+        typer.Option(help="Folder of the evaluation; evaluations/BENCHMARK-DATASET by default."),
     ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the evaluation that the folder holds.")
@@ -168,50 +130,7 @@ def evaluate(
         archscout evaluate nas-bench-nlp --metric-file mine.py --metrics my_metric,parameters
 
         archscout evaluate archscout-mini-rnn --combine linear_memory+hidden_covariance[3]
-
-        archscout evaluate --all --limit 100
     """
-    for_one = {
-        "--dataset": dataset,
-        "--combine": combine,
-        "--combine-by": combine_by,
-        "--ablate": ablate,
-        "--tokenizer": tokenizer,
-        "--scale": scale,
-        "--embedding-size": embedding_size,
-        "--hidden-size": hidden_size,
-        "--num-layers": num_layers,
-        "--batch-size": batch_size,
-        "--sequence-length": sequence_length,
-        "--initialisation": initialisation,
-        "--reading": reading,
-        "--objective": objective,
-    }
-    for_all = {"--searches": searches, "--orders": orders, "--timed": timed}
-    benchmark = _check(benchmark, every, for_one, for_all)
-    if benchmark is None:
-        contest(
-            searches=searches,
-            timed=5 if timed is None else timed,
-            orders=1000 if orders is None else orders,
-            data_dir=data_dir,
-            text=text,
-            metrics=metrics,
-            metric_files=metric_file or (),
-            seeds=1 if seeds is None else seeds,
-            minibatches=1 if minibatches is None else minibatches,
-            split=split,
-            vocabulary_limit=vocabulary_size,
-            device=device,
-            limit=limit,
-            workers=workers,
-            resamples=resamples,
-            seed=seed,
-            out=out,
-            resume=resume,
-            as_json=as_json,
-        )
-        return
     if combine_by is not None and not combine:
         raise InputError("--combine-by says how; say with --combine which metrics")
     from archscout import benchmarks
@@ -278,31 +197,6 @@ def evaluate(
     else:
         _print(done, table)
     errors.print(f"Page: {page}", markup=False, highlight=False, soft_wrap=True)
-
-
-def _check(
-    benchmark: str | None,
-    every: bool,
-    for_one: Mapping[str, object],
-    for_all: Mapping[str, object],
-) -> str | None:
-    """The benchmark, None for all.
-
-    Raises:
-        InputError: there is none, or both; or an option is given that is for the other case.
-    """
-    if every and benchmark is not None:
-        raise InputError(f"BENCHMARK {benchmark!r} and --all are given; accepted is one of both")
-    if not every and benchmark is None:
-        raise InputError(
-            "no BENCHMARK is given, nor --all; name one, such as archscout-mini-rnn "
-            "('archscout evaluate --help' lists them), or take --all"
-        )
-    given = [name for name, value in (for_one if every else for_all).items() if value is not None]
-    if given:
-        rule = "is for one benchmark, and not" if every else "is"
-        raise InputError(f"{given[0]} {rule} accepted with --all{'' if every else ' only'}")
-    return benchmark
 
 
 def _print(done: Evaluation, table: pd.DataFrame) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -88,6 +89,26 @@ GradientOf = Annotated[
         "token, or masked tokens for encoders).",
     ),
 ]
+Metrics = Annotated[
+    str | None,
+    typer.Option(
+        help="Names, comma-separated, such as hidden_covariance (all layers) or "
+        "hidden_covariance[1] (one, and faster); every metric by default."
+    ),
+]
+MetricFiles = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--metric-file", help="A file of Python that defines metrics with archscout.metric."
+    ),
+]
+Limit = Annotated[
+    int | None, typer.Option(help="So many architectures, drawn at random; all by default.")
+]
+Seeds = Annotated[int, typer.Option(help="How many initialisations.")]
+Minibatches = Annotated[int, typer.Option(help="How many minibatches.")]
+ScoringWorkers = Annotated[int, typer.Option("--workers", help="Processes that score.")]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on with what the folder holds.")]
 Resamples = Annotated[
     int, typer.Option(help="How often architectures are drawn again for the 95 % intervals.")
 ]
@@ -133,6 +154,11 @@ def parse_changes(given: Iterable[str]) -> dict[str, str]:
             raise InputError(f"setting {name!r} is given twice: {found[name]} and {value}")
         found[name] = value
     return found
+
+
+def listed(names: str | None) -> list[str] | None:
+    """Names from a text with commas between them."""
+    return None if names is None else [name.strip() for name in names.split(",")]
 
 
 def resolve(space: Space[Any], scale: str | None, **sizes: int | str | None) -> Scale:
