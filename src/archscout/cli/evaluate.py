@@ -11,109 +11,58 @@ from rich.table import Table
 
 from archscout.cli import options
 from archscout.cli.output import Stopped, console, errors, progress
-from archscout.errors import InputError
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from archscout.analysis.evaluation import Evaluation
+    from archscout.analysis.evaluation_results import Evaluation
+    from archscout.analysis.statistics import Comparison
 
 _ABLATION_DRAWS = 10
-_JUDGED = "What is judged"
-_DRAWS = "Draws"
+
+
+Combine = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Metrics joined by +, such as linear_memory+token_sensitivity, whose ranks are "
+        "made into one score by their mean; 'median(a+b)' and 'log(a+b)' (as AZ-NAS does) say "
+        "otherwise. A formula's own + stands in brackets. Repeat the option for more.",
+    ),
+]
+Seeds = Annotated[int | None, typer.Option(help="How many initialisations; 1 by default.")]
+Minibatches = Annotated[int | None, typer.Option(help="How many minibatches; 1 by default.")]
+Ablate = Annotated[
+    Literal["minibatch", "initialisation"] | None,
+    typer.Option(
+        help=f"Ask how reliable one draw is: {_ABLATION_DRAWS} minibatches or initialisations."
+    ),
+]
+Out = Annotated[
+    Path | None,
+    typer.Option(help="Folder of the evaluation; evaluations/BENCHMARK-DATASET by default."),
+]
 
 
 def evaluate(
-    benchmark: Annotated[
-        str,
-        typer.Argument(
-            metavar="BENCHMARK",
-            help="nas-bench-nlp or nas-bench-bert (whose files are needed), archscout-mini-rnn or "
-            "archscout-mini-flexibert (always there), or the folder of one that you built.",
-        ),
-    ],
-    dataset: Annotated[
-        str | None,
-        typer.Option(
-            help="What the networks were trained on: of nas-bench-nlp wikitext-2 (default) or ptb.",
-            rich_help_panel=_JUDGED,
-        ),
-    ] = None,
-    metrics: Annotated[
-        str | None,
-        typer.Option(
-            help="Names, comma-separated; every metric by default.", rich_help_panel=_JUDGED
-        ),
-    ] = None,
-    metric_file: Annotated[
-        list[Path] | None,
-        typer.Option(
-            help="A file of Python that defines metrics with archscout.metric.",
-            rich_help_panel=_JUDGED,
-        ),
-    ] = None,
-    combine: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Metrics joined by +, such as linear_memory+token_sensitivity: their ranks are "
-            "made into one score; a formula's own + stands in brackets. May be given several "
-            "times.",
-            rich_help_panel=_JUDGED,
-        ),
-    ] = None,
-    combine_by: Annotated[
-        Literal["mean", "median", "log"] | None,
-        typer.Option(
-            help="What is made of the ranks; mean by default, log as AZ-NAS does.",
-            rich_help_panel=_JUDGED,
-        ),
-    ] = None,
-    limit: Annotated[
-        int | None,
-        typer.Option(
-            help="So many architectures, drawn at random; all by default.", rich_help_panel=_JUDGED
-        ),
-    ] = None,
-    seeds: Annotated[
-        int | None,
-        typer.Option(help="How many initialisations; 1 by default.", rich_help_panel=_DRAWS),
-    ] = None,
-    minibatches: Annotated[
-        int | None,
-        typer.Option(help="How many minibatches; 1 by default.", rich_help_panel=_DRAWS),
-    ] = None,
-    ablate: Annotated[
-        Literal["minibatch", "initialisation"] | None,
-        typer.Option(
-            help=f"Ask how reliable one draw is: {_ABLATION_DRAWS} minibatches or initialisations.",
-            rich_help_panel=_DRAWS,
-        ),
-    ] = None,
+    benchmark: options.BenchmarkName,
+    dataset: options.Dataset = None,
+    metrics: options.Metrics = None,
+    metric_file: options.MetricFiles = None,
+    combine: Combine = None,
+    limit: options.Limit = None,
+    seeds: Seeds = None,
+    minibatches: Minibatches = None,
+    ablate: Ablate = None,
     text: options.Texts = None,
-    split: options.Split = None,
-    vocabulary_size: options.VocabularySize = None,
-    tokenizer: options.TokenizerSource = None,
-    scale: options.ScaleName = None,
-    embedding_size: options.EmbeddingSize = None,
-    hidden_size: options.HiddenSize = None,
-    num_layers: options.NumLayers = None,
-    batch_size: options.BatchSize = None,
-    sequence_length: options.SequenceLength = None,
-    initialisation: options.Initialisation = None,
-    reading: options.Reading = None,
-    objective: options.GradientOf = None,
+    size: options.Sizes = None,
+    scoring: options.ScoringChanges = None,
     resamples: options.Resamples = 1000,
     seed: options.Seed = 0,
     device: options.Device = "cpu",
-    workers: Annotated[int, typer.Option(help="Processes that score.")] = 1,
+    workers: options.ScoringWorkers = 1,
     data_dir: options.DataDir = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(help="Folder of the evaluation; evaluations/BENCHMARK-DATASET by default."),
-    ] = None,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with the evaluation that the folder holds.")
-    ] = False,
+    out: Out = None,
+    resume: options.Resume = False,
     as_json: options.Json = False,
 ) -> None:
     """Recompute metrics for a benchmark's architectures and correlate them with its results.
@@ -123,7 +72,7 @@ def evaluate(
 
         archscout evaluate nas-bench-nlp --metrics hidden_covariance --text wikitext-2
 
-        archscout evaluate nas-bench-bert --reading trained --seeds 3 --minibatches 2
+        archscout evaluate nas-bench-bert --size reading=trained --seeds 3 --minibatches 2
 
         archscout evaluate nas-bench-nlp --ablate minibatch
 
@@ -131,25 +80,17 @@ def evaluate(
 
         archscout evaluate archscout-mini-rnn --combine linear_memory+hidden_covariance[3]
     """
-    if combine_by is not None and not combine:
-        raise InputError("--combine-by says how; say with --combine which metrics")
     from archscout import benchmarks
     from archscout.analysis import evaluation as room
     from archscout.analysis.checks import check_count
     from archscout.analysis.combination import parse_combinations
-    from archscout.analysis.evaluation_page import summary, write_evaluation
     from archscout.metrics import load_file
-    from archscout.scoring import resolve_objective
 
     found = benchmarks.load(benchmark, benchmarks.DataFolder(data_dir), dataset)
     for file in metric_file or ():
         load_file(file)
-    combinations = parse_combinations(combine or (), found.space.kind, combine_by or "mean")
     out = out or Path("evaluations") / f"{found.name}-{found.dataset}"
-    if seeds is None:
-        seeds = _ABLATION_DRAWS if ablate == "initialisation" else 1
-    if minibatches is None:
-        minibatches = _ABLATION_DRAWS if ablate == "minibatch" else 1
+    many = {ablate: _ABLATION_DRAWS}
     check_count("resamples", resamples)
     prepared = room.prepare(
         found,
@@ -157,28 +98,15 @@ def evaluate(
         text=text,
         metrics=metrics,
         metric_files=metric_file or (),
-        scale=options.resolve(
-            found.space,
-            scale,
-            embedding_size=embedding_size,
-            hidden_size=hidden_size,
-            num_layers=num_layers,
-            batch_size=batch_size,
-            sequence_length=sequence_length,
-            initialisation=initialisation,
-            reading=reading,
-        ),
-        seeds=seeds,
-        minibatches=minibatches,
+        scale=options.scale_of(found.space, size),
+        seeds=many.get("initialisation", 1) if seeds is None else seeds,
+        minibatches=many.get("minibatch", 1) if minibatches is None else minibatches,
         seed=seed,
-        objective=resolve_objective(objective, found.space.kind),
-        split=split,
-        vocabulary_limit=vocabulary_size,
-        tokenizer=tokenizer,
         device=device,
         limit=limit,
         workers=workers,
-        combinations=combinations,
+        combinations=parse_combinations(combine or (), found.space.kind),
+        **options.scoring(scoring, draws=True),
     )
     prepared.check_comparable()
     try:
@@ -188,7 +116,13 @@ def evaluate(
         raise Stopped(
             f"Stopped; what was scored is in {out}. The same command with --resume goes on."
         ) from None
-    comparison = done.compare(resamples=resamples, seed=seed)
+    _show(done, done.compare(resamples=resamples, seed=seed), as_json)
+
+
+def _show(done: Evaluation, comparison: Comparison, as_json: bool) -> None:
+    """Write the page, and print the table."""
+    from archscout.analysis.evaluation_page import summary, write_evaluation
+
     page = write_evaluation(done, comparison)
     table = summary(comparison)
     if as_json:

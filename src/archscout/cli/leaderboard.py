@@ -22,32 +22,37 @@ if TYPE_CHECKING:
 _OUT = Path("evaluations") / "leaderboard"
 
 
+Searches = Annotated[
+    str | None,
+    typer.Option(
+        help="Metrics, comma-separated, whose searches are compared, beside those by the "
+        "number of parameters, the paper's metric and the space's default one."
+    ),
+]
+Orders = Annotated[
+    int, typer.Option(help="Random orders in which searches meet the architectures.")
+]
+Timed = Annotated[int, typer.Option(help="Architectures on which each metric is timed.")]
+Out = Annotated[Path, typer.Option(help="Folder of the leaderboard.")]
+
+
 def leaderboard(
     metrics: options.Metrics = None,
     metric_file: options.MetricFiles = None,
-    searches: Annotated[
-        str | None,
-        typer.Option(
-            help="Metrics, comma-separated, whose searches are compared, beside those by the "
-            "number of parameters, the paper's metric and the space's default one."
-        ),
-    ] = None,
-    orders: Annotated[
-        int, typer.Option(help="Random orders in which searches meet the architectures.")
-    ] = 1000,
-    timed: Annotated[int, typer.Option(help="Architectures on which each metric is timed.")] = 5,
+    searches: Searches = None,
+    orders: Orders = 1000,
+    timed: Timed = 5,
     limit: options.Limit = None,
     seeds: options.Seeds = 1,
     minibatches: options.Minibatches = 1,
     text: options.Texts = None,
-    split: options.Split = None,
-    vocabulary_size: options.VocabularySize = None,
+    scoring: options.ScoringChanges = None,
     resamples: options.Resamples = 1000,
     seed: options.Seed = 0,
     device: options.Device = "cpu",
     workers: options.ScoringWorkers = 1,
     data_dir: options.DataDir = None,
-    out: Annotated[Path, typer.Option(help="Folder of the leaderboard.")] = _OUT,
+    out: Out = _OUT,
     resume: options.Resume = False,
     as_json: options.Json = False,
 ) -> None:
@@ -65,16 +70,12 @@ def leaderboard(
     from archscout.analysis.leaderboard import Rules, make_leaderboard
     from archscout.analysis.leaderboard.page import write_leaderboard
 
+    named = options.listed(searches) or ()
+    rules = Rules(searches=named, timed=timed, orders=orders, resamples=resamples, seed=seed)
     try:
         done = make_leaderboard(
             out=out,
-            rules=Rules(
-                searches=options.listed(searches) or (),
-                timed=timed,
-                orders=orders,
-                resamples=resamples,
-                seed=seed,
-            ),
+            rules=rules,
             data_dir=data_dir,
             text=text,
             metrics=metrics,
@@ -82,13 +83,12 @@ def leaderboard(
             seeds=seeds,
             minibatches=minibatches,
             seed=seed,
-            split=split,
-            vocabulary_limit=vocabulary_size,
             device=device,
             limit=limit,
             workers=workers,
             resume=resume,
             stage=_stage,
+            **options.scoring(scoring, draws=True),
         )
         page = write_leaderboard(done)
     except KeyboardInterrupt:

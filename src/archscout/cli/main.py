@@ -27,6 +27,7 @@ from archscout.cli import (
     sample,
     score,
     search,
+    spaces,
     train,
 )
 from archscout.cli.output import Stopped, errors, interrupts
@@ -48,6 +49,7 @@ app = typer.Typer(
 app.command("search")(search.search)
 app.command("score")(score.score)
 app.command("sample")(sample.sample)
+app.command("spaces")(spaces.spaces)
 app.command("metrics")(metrics.metrics)
 app.command("train")(train.train)
 app.command("finetune")(finetune.finetune)
@@ -145,7 +147,7 @@ def _complain_of_usage(error: Any) -> int:
     place = error.ctx.command_path if error.ctx else "archscout"
     message = error.format_message()
     if advice := moved.advice(getattr(error, "option_name", ""), place):
-        message = f"{message.partition(' Did you')[0]}; {advice}"
+        message = f"No such option: {error.option_name}; {advice}"
     if isinstance(error.__cause__, ValidationError):  # some versions of typer leave the value out
         message += f": {error.__cause__.errors()[0]['input']!r}"
     _complain(f"{message}\nTry '{place} --help'.")

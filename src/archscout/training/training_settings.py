@@ -7,7 +7,7 @@ from typing import Annotated, Any, Generic, NamedTuple, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from archscout.errors import InputError
+from archscout.errors import InputError, nearest
 
 Rate = Annotated[float, Field(ge=0, lt=1)]
 
@@ -36,7 +36,8 @@ class Settings(BaseModel):
     @classmethod
     def _accepted(cls, problem: Mapping[str, Any]) -> str:
         if problem["type"] == "extra_forbidden":
-            return f"there is none of that name; accepted: {', '.join(cls.model_fields)}"
+            hint = nearest(str(problem["loc"][-1]), cls.model_fields)
+            return f"there is none of that name{hint}; accepted: {', '.join(cls.model_fields)}"
         message: str = problem["msg"]
         return message[0].lower() + message[1:]
 
@@ -65,5 +66,6 @@ def find_preset(presets: Mapping[str, Preset[S]], name: str) -> Preset[S]:
         InputError: there is none.
     """
     if name not in presets:
-        raise InputError(f"unknown preset {name!r}; accepted: {', '.join(presets)}")
+        hint = nearest(name, presets)
+        raise InputError(f"unknown preset {name!r}{hint}; accepted: {', '.join(presets)}")
     return presets[name]

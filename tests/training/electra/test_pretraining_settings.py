@@ -11,7 +11,7 @@ def test_published_recipe() -> None:
     assert (settings.learning_rate, settings.weight_decay) == (5e-4, 0.01)
     assert settings.warm_up * settings.steps == 10_000 and settings.schedule == "linear"
     assert (settings.mask_share, settings.generator_share) == (0.15, 0.25)
-    assert settings.discriminator_weight == 50 and settings.objective == "replaced"
+    assert settings.discriminator_weight == 50 and settings.task == "replaced"
     assert named_preset("published", "flexibert").scale == "paper"
 
 

@@ -108,7 +108,7 @@ def make_leaderboard(
         resume: go on with a leaderboard that `out` holds.
         stage: called with what is being done; gives what is told the progress of it.
         **settings: those of `prepare` that can be the same for every benchmark: text, seeds,
-            minibatches, seed, split, vocabulary_limit, device, limit, workers.
+            minibatches, seed, split, vocabulary_size, device, limit, workers.
 
     Raises:
         InputError: something cannot be used; what was scored is kept.
