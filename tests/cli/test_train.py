@@ -13,7 +13,7 @@ import pytest
 
 from archscout.text import WordPiece, load_corpus
 from archscout.training.electra import pretraining_loop as encoder_loop
-from archscout.training.recurrent import loop
+from archscout.training.recurrent import language_model_loop as loop
 from pretraining_runs import ENCODER
 
 SMALL = (

@@ -18,7 +18,7 @@ def test_published_recipe() -> None:
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("objective", "next"),
+        ("task", "next"),
         ("steps", 0),
         ("accumulation", 0),
         ("sequence_length", 2),
@@ -39,7 +39,7 @@ def test_bad_values_are_named(name: str, value: object) -> None:
 
 
 def test_unknown_settings_presets_and_spaces_are_named() -> None:
-    with pytest.raises(InputError, match="epochs is 1: there is none of that name; accepted: obj"):
+    with pytest.raises(InputError, match="epochs is 1: there is none of that name; accepted: task"):
         PretrainingSettings().resized(epochs=1)
     with pytest.raises(InputError, match="unknown preset 'slow'; accepted: published, quick"):
         preset("slow", "flexibert")
