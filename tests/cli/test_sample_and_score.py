@@ -426,7 +426,7 @@ def test_a_text_that_is_not_there_is_named(archscout: Program) -> None:
 
 
 def test_a_sample_says_its_space_and_another_space_refuses_it(
-    archscout: Program, score: Program, tmp_path: Path
+    archscout: Program, score: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     line = archscout("sample", "rnn", "--seed", 2).out
     assert json.loads(line)["space"] == "rnn"
@@ -440,6 +440,10 @@ def test_a_sample_says_its_space_and_another_space_refuses_it(
     assert message in refused.err
     refused = archscout("export", place, "--space", "flexibert", "--out", tmp_path / "model")
     assert refused.code == 2 and message in refused.err
+    encoder = archscout("sample", "flexibert").out
+    monkeypatch.setattr(sys, "stdin", io.StringIO(encoder))
+    refused = archscout("train", "-", "--prompt", "w1", "--out", tmp_path / "t")
+    assert "- is taken as one of flexibert" in refused.err
     bare = json.dumps(json.loads(line)["architecture"])
     assert SPACE.parse(bare) == SPACE.sample(2)
 

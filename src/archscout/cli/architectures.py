@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import io
 import json
 import sys
 from collections.abc import Iterable, Iterator
@@ -51,10 +52,14 @@ def space_of(source: str, given: str | None) -> Space[Any]:
     """
     if given is not None:
         return spaces.get(given)
-    try:
-        text = Path(source).read_text(encoding="utf-8-sig")
-    except (OSError, ValueError):  # a name, standard input, or what is complained of later
-        return spaces.get(spaces.DEFAULT)
+    if source == "-":
+        text = sys.stdin.read()
+        sys.stdin = io.StringIO(text)  # for who reads the architectures
+    else:
+        try:
+            text = Path(source).read_text(encoding="utf-8-sig")
+        except (OSError, ValueError):  # a name, or what is complained of later
+            return spaces.get(spaces.DEFAULT)
     return spaces.get(_said(text) or spaces.recognise(text))
 
 

@@ -24,8 +24,8 @@ SpaceOption = Annotated[
     typer.Option(
         "--space",
         metavar="SPACE",
-        help="Space of an architecture that does not say it, such as one on standard input; rnn "
-        "by default.",
+        help="Space of an architecture that does not say it; by default told from its content, "
+        "else rnn.",
     ),
 ]
 Architectures = Annotated[
