@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from archscout.training import Diverged
-from archscout.training.recurrent import loop
+from archscout.training.recurrent import language_model_loop as loop
 from training_runs import TrainSmall
 
 

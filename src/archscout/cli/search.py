@@ -13,7 +13,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from archscout.cli import architectures, options, proof
+from archscout.cli import options, proof
 from archscout.cli.output import (
     Stopped,
     console,
@@ -290,7 +290,9 @@ def _print_ranking(run: Run) -> None:
     costs = [c for c in ("parameters", "flops", "latency", "memory") if c in rows]
     columns = [*objectives, *(c for c in costs if c not in objectives)]
     header = ["rank", "fingerprint", *columns]
-    titles = architectures.titles(run.space, rows["fingerprint"])
+    from archscout.cli.architectures import titles as titled
+
+    titles = titled(run.space, rows["fingerprint"])
     cells = [
         [
             f"{row['rank']}{'*' if len(objectives) > 1 and row['front'] == 1 else ''}",
