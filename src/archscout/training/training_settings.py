@@ -24,13 +24,22 @@ class Settings(BaseModel):
             InputError: there is no such setting, or a value cannot be used.
         """
         given = {name: value for name, value in changes.items() if value is not None}
+        return self.read({**self.model_dump(), **given})
+
+    @classmethod
+    def read(cls, stored: Mapping[str, Any]) -> Self:
+        """Settings by name, as a file holds them.
+
+        Raises:
+            InputError: there is no such setting, or a value cannot be used.
+        """
         try:
-            return type(self)(**{**self.model_dump(), **given})
+            return cls(**stored)
         except ValidationError as error:
             problem = error.errors()[0]
             name = ".".join(map(str, problem["loc"]))
             raise InputError(
-                f"training setting {name} is {problem['input']!r}: {self._accepted(problem)}"
+                f"training setting {name} is {problem['input']!r}: {cls._accepted(problem)}"
             ) from error
 
     @classmethod

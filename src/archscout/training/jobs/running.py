@@ -172,7 +172,7 @@ def _train(state: _Trainings, job: Job) -> tuple[Outcome, list[str]]:
             space,
             space.parse(job.architecture),
             state.corpus,
-            find_trainer(space.name).settings_type.model_validate(dict(plan.settings)),
+            find_trainer(space.name).settings_type.read(plan.settings),
             folder,
             scale=dataclasses.replace(resolve_scale(space, None), **plan.scale),
             seed=job.seed,
