@@ -46,7 +46,7 @@ class Settings(BaseModel):
     def _accepted(cls, problem: Mapping[str, Any]) -> str:
         if problem["type"] == "extra_forbidden":
             hint = nearest(str(problem["loc"][-1]), cls.model_fields)
-            return f"there is none of that name{hint}; accepted: {', '.join(cls.model_fields)}"
+            return f"there is none of that name; accepted: {', '.join(cls.model_fields)}{hint}"
         message: str = problem["msg"]
         return message[0].lower() + message[1:]
 
