@@ -586,7 +586,6 @@ def test_more_of_each_can_be_asked_for(
         (["--train-top", "2", "--set", "epochs=few"], "training setting epochs is 'few'"),
         (["--train-top", "2", "--set", "epochs"], "accepted is NAME=VALUE"),
         (["--train-top", "2", "--workers", "0"], "0 workers; accepted is a whole number"),
-        (["--workers", "2"], "--workers says how to train, but --train-top not how many"),
         (["--preset", "quick"], "--preset says how to train"),
         (["--set", "epochs=2"], "--set says how to train"),
     ],

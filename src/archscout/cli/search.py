@@ -85,7 +85,10 @@ Preset = Annotated[
     str | None,
     typer.Option(help="Recipe of --train-top, as of `archscout train`; quick by default."),
 ]
-Workers = Annotated[int | None, typer.Option(help="Processes that train; 1 by default.")]
+Workers = Annotated[
+    int | None,
+    typer.Option(help="Processes that score (by default one a core) and that train (1)."),
+]
 Storage = Annotated[
     str | None,
     typer.Option(metavar="URL", help="An Optuna storage in place of the folder's study.jsonl."),
