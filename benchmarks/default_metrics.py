@@ -16,7 +16,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from archscout.analysis.evaluation import Evaluation, evaluate
+from archscout.analysis.evaluation import evaluate
+from archscout.analysis.evaluation_results import Evaluation
 from archscout.analysis.statistics import compare
 from archscout.benchmarks import DataFolder, load
 from archscout.spaces import FlexibertSpace

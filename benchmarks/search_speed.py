@@ -68,7 +68,7 @@ def proposing(sampler: str, counts: list[int]) -> None:
     with tempfile.TemporaryDirectory() as folder, _Clock() as clock:
         archscout.search(
             "rnn",
-            metric="parameters:max",
+            metrics="parameters:max",
             trials=max(counts),
             sampler=sampler,
             out=Path(folder, "run"),

@@ -30,14 +30,14 @@ def test_a_folder_is_held_by_one_at_a_time(tmp_path: Path) -> None:
 def test_other_files_are_left_alone(tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("")
     with (
-        pytest.raises(InputError, match=r"is not empty \(thesis.txt\) and holds no contest"),
-        claimed(tmp_path, "mark", "contest", True),
+        pytest.raises(InputError, match=r"is not empty \(thesis.txt\) and holds no leaderboard"),
+        claimed(tmp_path, "mark", "leaderboard", True),
     ):
         pass
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
     with (
         pytest.raises(InputError, match=r"thesis.txt is a file; --out takes a folder"),
-        claimed(tmp_path / "thesis.txt", "mark", "contest", False),
+        claimed(tmp_path / "thesis.txt", "mark", "leaderboard", False),
     ):
         pass
 

@@ -278,7 +278,7 @@ def test_minibatches_hold_the_texts_columns(corpus: Corpus) -> None:
 
 def test_a_limit_makes_the_vocabulary_smaller(corpus: Corpus) -> None:
     free = Scorer("rnn", corpus, [*NAMES, "parameters"], TINY)
-    limited = Scorer("rnn", corpus, [*NAMES, "parameters"], TINY, vocabulary_limit=20)
+    limited = Scorer("rnn", corpus, [*NAMES, "parameters"], TINY, vocabulary_size=20)
     assert (len(free.vocabulary), len(limited.vocabulary)) == (60, 20)
     assert int(limited.minibatch.max()) < 20
     one, other = free.score(LSTM), limited.score(LSTM)
@@ -446,7 +446,7 @@ def test_a_sequence_of_one_step_is_no_error(name: str, corpus: Corpus) -> None:
         ({"device": "abacus"}, "device 'abacus' cannot be used: "),
         ({"device": "cuda:977"}, "device 'cuda:977' cannot be used: "),
         ({"split": "valid"}, "has no split 'valid'"),
-        ({"vocabulary_limit": 1}, "vocabulary limit 1: "),
+        ({"vocabulary_size": 1}, "vocabulary limit 1: "),
         ({"minibatch_index": -1}, "minibatch index -1: "),
         ({"minibatch_index": 1000}, r"the text has 6000 tokens, and minibatch 1000 .* needs 48048"),
         ({"text": "/no/such/text"}, "/no/such/text"),

@@ -89,7 +89,8 @@ def export(
             space.save_pretrained(network, architecture, part)
             vocabulary.save_pretrained(part)
         vocabulary.save(part / VOCABULARY)
-        _write(part / GENOTYPE, json.dumps(space.to_dict(architecture), indent=2) + "\n")
+        document = {"space": space.name, "architecture": space.to_dict(architecture)}
+        _write(part / GENOTYPE, json.dumps(document, indent=2) + "\n")
         readme = _README.format(
             title=path.name,
             space=space.name,

@@ -85,7 +85,7 @@ def test_those_that_are_judged_by_default_are_of_known_metrics() -> None:
 
 
 def test_texts_are_parsed() -> None:
-    found = parse_combinations(["linear_memory + hidden_covariance[2]"], "other", "log")
+    found = parse_combinations(["log(linear_memory + hidden_covariance[2])"], "other")
     assert found == (Combination(("linear_memory", "hidden_covariance[2]"), "log"),)
     assert found[0].name == "log(linear_memory+hidden_covariance[2])"
 
@@ -97,17 +97,17 @@ def test_a_sign_within_brackets_belongs_to_a_formula() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "method", "message"),
+    ("text", "message"),
     [
-        ("linear_memory", "mean", "'linear_memory': two metrics or more"),
-        ("depth+depth", "mean", "each metric may stand once"),
-        ("depth+widht", "mean", "unknown metric 'widht'; did you mean width"),
-        ("depth+width", "sum", "no way 'sum' of combining; accepted: mean, median, log"),
+        ("linear_memory", "'linear_memory': two metrics or more"),
+        ("depth+depth", "each metric may stand once"),
+        ("depth+widht", "unknown metric 'widht'; did you mean width"),
+        ("sum(depth+width)", "no way 'sum' of combining; accepted: mean, median, log"),
     ],
 )
-def test_mistakes_are_named(text: str, method: str, message: str) -> None:
+def test_mistakes_are_named(text: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        parse_combinations([text], "other", method)
+        parse_combinations([text], "other")
 
 
 def test_a_member_without_scores_is_named() -> None:

@@ -1,4 +1,4 @@
-"""The contest: metrics of every benchmark at hand judged, timed, resumed, and shown."""
+"""The leaderboard: metrics of every benchmark at hand judged, timed, resumed, and shown."""
 
 import json
 from contextlib import contextmanager
@@ -10,9 +10,9 @@ import pytest
 import made_up
 from archscout import benchmarks
 from archscout.analysis.combination import Combination
-from archscout.analysis.leaderboard import Rules, hold, holding
+from archscout.analysis.leaderboard import Rules, make_leaderboard, making
 from archscout.analysis.leaderboard.at_hand import at_hand, scale_of
-from archscout.analysis.leaderboard.page import _searches, write_contest
+from archscout.analysis.leaderboard.page import _searches, write_leaderboard
 from archscout.analysis.leaderboard.standings import BASELINES, standings, verdicts
 from archscout.analysis.leaderboard.timing import REFERENCE, TIMINGS, milliseconds
 from archscout.analysis.statistics import compare
@@ -26,14 +26,14 @@ RULES = Rules(resamples=50, orders=20, timed=1)
 
 @pytest.fixture(scope="module", autouse=True)
 def tiny():
-    """Contests at a scale that takes no time, without counting operations."""
+    """Leaderboards at a scale that takes no time, without counting operations."""
 
     def small(benchmark):
         return scale_of(benchmark).resized(batch_size=4, sequence_length=8)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(holding, "scale_of", small)
-        patch.setattr(holding, "BASELINES", tuple(b for b in BASELINES if b != "flops"))
+        patch.setattr(making, "scale_of", small)
+        patch.setattr(making, "BASELINES", tuple(b for b in BASELINES if b != "flops"))
         yield
 
 
@@ -55,8 +55,8 @@ def two(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def held(two, text, tmp_path_factory):
-    out = tmp_path_factory.mktemp("contest") / "out"
-    return hold(out=out, benchmarks=two, text=text, metrics=METRICS, rules=RULES)
+    out = tmp_path_factory.mktemp("leaderboard") / "out"
+    return make_leaderboard(out=out, benchmarks=two, text=text, metrics=METRICS, rules=RULES)
 
 
 def without_times(records):
@@ -112,7 +112,7 @@ def test_records_and_the_overall_table(held):
 
 
 def test_size_baselines_take_part_unasked(held):
-    known = available("other").keys() & set(holding.BASELINES)
+    known = available("other").keys() & set(making.BASELINES)
     assert "parameters" in known
     assert known <= set(held.rounds[0].standings.index)
 
@@ -159,7 +159,7 @@ def test_damaged_timings_are_named(held):
 
 
 @pytest.mark.parametrize("where", ["scoring", "timing", "judging"])
-def test_a_resumed_contest_equals_an_uninterrupted_one(held, two, text, tmp_path, where):
+def test_a_resumed_leaderboard_equals_an_uninterrupted_one(held, two, text, tmp_path, where):
     @contextmanager
     def stopping(what):
         def progress(done, total):
@@ -170,10 +170,10 @@ def test_a_resumed_contest_equals_an_uninterrupted_one(held, two, text, tmp_path
 
     arguments = {"out": tmp_path / "out", "text": text, "metrics": METRICS, "rules": RULES}
     with pytest.raises(KeyboardInterrupt):
-        hold(benchmarks=two, stage=stopping, **arguments)
-    with pytest.raises(InputError, match="already holds a contest; go on with it by --resume"):
-        hold(benchmarks=two, **arguments)
-    again = hold(benchmarks=two, resume=True, **arguments)
+        make_leaderboard(benchmarks=two, stage=stopping, **arguments)
+    with pytest.raises(InputError, match="already holds a leaderboard; go on with it by --resume"):
+        make_leaderboard(benchmarks=two, **arguments)
+    again = make_leaderboard(benchmarks=two, resume=True, **arguments)
     pd.testing.assert_frame_equal(without_times(again.records), without_times(held.records))
     for ours, theirs in zip(again.rounds, held.rounds, strict=True):
         assert ours.searches.equals(theirs.searches)
@@ -185,7 +185,7 @@ def test_a_combination_is_judged_as_a_metric(two, text, tmp_path):
         return evaluation.scores[["l2_norm", "parameters"]].rank().mean(axis=1)
 
     combined = Combination(("l2_norm", "parameters"))
-    done = hold(
+    done = make_leaderboard(
         out=tmp_path / "out",
         benchmarks=two[:1],
         text=text,
@@ -208,7 +208,7 @@ def test_a_combination_is_judged_as_a_metric(two, text, tmp_path):
 
 
 def test_metrics_are_scored_where_they_are_defined(two, text, tmp_path):
-    done = hold(
+    done = make_leaderboard(
         out=tmp_path / "out",
         benchmarks=two,
         text=text,
@@ -242,28 +242,34 @@ def test_bad_settings_claim_no_folder(two, text, tmp_path, settings, message):
     arguments = {"text": text, "metrics": ["l2_norm"], "rules": RULES} | settings
     benchmarks = two[:1] if "searches" in str(settings) else two
     with pytest.raises(InputError, match=message):
-        hold(out=tmp_path / "out", benchmarks=benchmarks, **arguments)
+        make_leaderboard(out=tmp_path / "out", benchmarks=benchmarks, **arguments)
     assert not (tmp_path / "out").exists()
 
 
-def test_one_process_at_a_time_holds_a_contest(two, text, tmp_path):
+def test_a_folder_of_an_earlier_version_opens(two, text, tmp_path):
+    (tmp_path / "contest.json").write_text("{}")
+    with pytest.raises(InputError, match="already holds a leaderboard"):
+        make_leaderboard(out=tmp_path, benchmarks=two, text=text, metrics=METRICS, rules=RULES)
+
+
+def test_one_process_at_a_time_holds_a_leaderboard(two, text, tmp_path):
     refused = []
 
     @contextmanager
     def again(what):
         if not refused:
             with pytest.raises(InputError, match="another process writes to") as error:
-                hold(benchmarks=two[:1], resume=True, **arguments)
+                make_leaderboard(benchmarks=two[:1], resume=True, **arguments)
             refused.append(error)
         yield lambda done, total: None
 
     arguments = {"out": tmp_path / "out", "text": text, "metrics": METRICS, "rules": RULES}
-    hold(benchmarks=two[:1], stage=again, **arguments)
+    make_leaderboard(benchmarks=two[:1], stage=again, **arguments)
     assert refused
 
 
 def test_a_search_that_a_benchmark_cannot_make_is_told(two, text, tmp_path):
-    done = hold(
+    done = make_leaderboard(
         out=tmp_path / "out",
         benchmarks=two,
         text=text,
@@ -293,8 +299,8 @@ def test_bad_rules(rules, message):
 
 def test_a_folder_of_other_files_is_left_alone(two, tmp_path):
     (tmp_path / "thesis.txt").write_text("")
-    with pytest.raises(InputError, match=r"not empty \(thesis.txt\) and holds no contest"):
-        hold(out=tmp_path, benchmarks=two, resume=True)
+    with pytest.raises(InputError, match=r"not empty \(thesis.txt\) and holds no leaderboard"):
+        make_leaderboard(out=tmp_path, benchmarks=two, resume=True)
 
 
 def made_up_comparison():
@@ -371,7 +377,7 @@ def test_a_layer_that_some_encoders_lack(two, text, tmp_path):
     encoders = two[1]
     shallow = sum(len(encoder.layers) == 2 for encoder in encoders.architectures.values())
     assert 0 < shallow <= 4
-    done = hold(
+    done = make_leaderboard(
         out=tmp_path / "out",
         benchmarks=[encoders],
         text=text,
@@ -387,7 +393,7 @@ def test_a_layer_that_some_encoders_lack(two, text, tmp_path):
 
 @pytest.mark.slow
 def test_the_page(held):
-    page = write_contest(held).read_text()
+    page = write_leaderboard(held).read_text()
     assert "All metrics, all benchmarks" in page
     assert "nas-bench-bert-glue: which metrics say the same" in page
     assert 'href="nas-bench-nlp-wikitext-2/index.html"' in page
@@ -396,7 +402,7 @@ def test_the_page(held):
     names = {path.name for path in held.folder.iterdir()}
     for ending in ("cost.png", "standings.csv", "redundancy.pdf", "clusters.csv", "searches.csv"):
         assert f"nas-bench-nlp-wikitext-2-{ending}" in names
-    assert {"records.csv", "contest.csv", "report.md", "contest.json"} <= names
+    assert {"records.csv", "leaderboard.csv", "report.md", "leaderboard.json"} <= names
     assert (held.folder / "nas-bench-bert-glue" / "index.html").exists()
     written = pd.read_csv(held.folder / "records.csv")
     assert written["kendall"].to_numpy() == pytest.approx(

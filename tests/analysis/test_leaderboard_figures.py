@@ -1,4 +1,4 @@
-"""The contest's figures: what they show, and that they can be read."""
+"""The leaderboard's figures: what they show, and that they can be read."""
 
 import io
 

@@ -15,14 +15,8 @@ from archscout.cli import output
 from archscout.cli.main import main
 
 TINY = (
-    "--embedding-size",
-    "8",
-    "--hidden-size",
-    "8",
-    "--batch-size",
-    "4",
-    "--sequence-length",
-    "6",
+    *("--size", "embedding_size=8", "--size", "hidden_size=8"),
+    *("--size", "batch_size=4", "--size", "sequence_length=6"),
 )
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-TINY = ("--embedding-size", "8", "--hidden-size", "8", "--num-layers", "2")
+TINY = ("--size", "embedding_size=8", "--size", "hidden_size=8", "--size", "num_layers=2")
 SMALL = (
     *("--set", "batch_size=4", "--set", "evaluation_batch_size=3"),
     *("--set", "sequence_length=12"),
@@ -29,17 +29,19 @@ def test_build_status_and_evaluate(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     command = ("benchmark", "build", "rnn", "cells", "-n", 4, "--text", words, *TINY, *SHORT)
-    done = archscout(*command, "--repeat", 3, "--repeats", 1, "--workers", 2)
+    done = archscout(*command, "--repeat", "3x1", "--workers", 2)
     assert done.code == 0, done.err
     assert "7 of 7 trainings are done." in done.out
     assert "Rank agreement between seeds (τ-b, 3 architectures):" in done.out
-    again = archscout(*command, "--repeat", 3, "--repeats", 1, "--resume", "--json")
+    again = archscout(*command, "--repeat", "3x1", "--resume", "--json")
     assert again.code == 0, again.err
     document = json.loads(again.out)
     assert (document["trainings"], document["finished"], document["failed"]) == (7, 7, 0)
     status = archscout("benchmark", "status", "cells", "--json")
     assert json.loads(status.out) == document
-    judged = archscout("evaluate", "cells", "--metrics", "parameters", "--batch-size", 4, "--json")
+    judged = archscout(
+        "evaluate", "cells", "--metrics", "parameters", "--size", "batch_size=4", "--json"
+    )
     assert judged.code == 0, judged.err
     assert json.loads(judged.out)[0]["n"] == 4
     refused = archscout(*command)
@@ -75,8 +77,8 @@ def test_wrong_arguments(archscout: Program, words: Path, tmp_path: Path) -> Non
         ((), "give either -n or --architectures"),
         (("-n", 2, "--architectures", "x"), "give either -n or --architectures"),
         (("-n", 0), "0 architectures"),
-        (("-n", 2, "--set", "epochs"), "setting 'epochs'; accepted is NAME=VALUE"),
-        (("-n", 2, "--set", "epochs=1", "--set", "epochs=2"), "setting 'epochs' is given twice"),
+        (("-n", 2, "--set", "epochs"), "--set 'epochs'; accepted is NAME=VALUE"),
+        (("-n", 2, "--set", "epochs=1", "--set", "epochs=2"), "--set epochs is given twice"),
         (("-n", 2, "--set", "nonsense=1"), "training setting nonsense is '1'"),
         (("-n", 2, "--set", "epochs=many"), "training setting epochs is 'many'"),
         (("-n", 2, "--preset", "slow"), "unknown preset 'slow'"),

@@ -16,7 +16,8 @@ pytestmark = pytest.mark.usefixtures("plain_pictures")
 def run(archscout, tiny, tmp_path, *arguments):
     return archscout(
         *("discover", "archscout-mini-rnn", "--out", str(tmp_path / "out"), *tiny),
-        *("--num-layers", "1", "--generations", "1", "--population", "4", "--candidates", "2"),
+        *("--size", "num_layers=1", "--generations", "1", "--population-size", "4"),
+        *("--candidates", "2"),
         *("--quantities", "hidden_states,parameters", "--resamples", "50", *arguments),
     )
 
@@ -90,7 +91,7 @@ def test_ctrl_c_says_how_to_go_on(archscout, whole, tiny, tmp_path, monkeypatch)
         (("--against", "formula:sum(l1(weigts))"), "character 8: unknown quantity 'weigts'"),
         (("--penalty", "2"), "penalty is 2"),
         (("--dataset", "ptb"), "ptb"),
-        (("--reading", "trained"), "reading"),
+        (("--size", "reading=trained"), "reading"),
     ],
 )
 def test_mistakes_are_one_message(archscout, tiny, tmp_path, arguments, message):

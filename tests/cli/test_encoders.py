@@ -24,7 +24,7 @@ SHALLOW = next(g for g in NARROW if g.num_layers == 2)
 DEEP = next(g for g in NARROW if g.num_layers == 4)
 MARKS = [SPACE.fingerprint(SHALLOW), SPACE.fingerprint(DEEP)]
 SIZES = {"embedding_size": 16, "batch_size": 2, "sequence_length": 8}
-TINY = [str(x) for k, v in SIZES.items() for x in (f"--{k.replace('_', '-')}", v)]
+TINY = [str(x) for k, v in SIZES.items() for x in ("--size", f"{k}={v}")]
 PAPER = (
     *("activation_distance", "head_confidence", "head_importance", "jacobian_cosine"),
     *("jacobian_covariance", "softmax_confidence", "synaptic_diversity", "synaptic_saliency"),
@@ -198,7 +198,7 @@ def test_every_form_of_every_encoder_metric_can_be_asked_for(values: Any) -> Non
 @pytest.mark.parametrize("name", ["head_importance", "hidden_covariance", "parameters"])
 def test_each_reading_is_a_network_of_its_own(name: str, values: Any) -> None:
     found = [
-        values("--metrics", name, "--reading", reading)
+        values("--metrics", name, "--size", f"reading={reading}")
         for reading in ("declared", "scored", "trained")
     ]
     assert found[0] == values("--metrics", name)
@@ -209,16 +209,17 @@ def test_each_reading_is_a_network_of_its_own(name: str, values: Any) -> None:
 def test_each_objective_has_gradients_of_its_own(values: Any, score: Program) -> None:
     name = "head_importance"
     cotangent, loss = (
-        values("--metrics", name, "--objective", o)[0][name] for o in ("cotangent", "loss")
+        values("--metrics", name, "--scoring", f"objective={o}")[0][name]
+        for o in ("cotangent", "loss")
     )
     assert values("--metrics", name)[0][name] == cotangent != loss
-    result = score("--json", "--metrics", name, "--objective", "sum")
+    result = score("--json", "--metrics", name, "--scoring", "objective=sum")
     for line in result.lines:
         found = json.loads(line)
         assert found["scores"][name] < 1e-3 * cotangent
         assert "after a layer norm" in found["problem"]
         assert "take objective cotangent" in found["problem"]
-    table = score("--metrics", name, "--objective", "sum")
+    table = score("--metrics", name, "--scoring", "objective=sum")
     assert table.code == 0 and "take objective cotangent" in " ".join(table.err.split())
 
 
@@ -226,7 +227,7 @@ def test_a_tokenizer_may_be_given(values: Any, place: Path, words: Path, tmp_pat
     name = "head_importance"
     own, given = (
         values("--metrics", f"parameters,{name}", *more)
-        for more in ([], ["--tokenizer", place / "pieces"])
+        for more in ([], ["--scoring", f"tokenizer={place / 'pieces'}"])
     )
     more = len(WordPiece.load(place / "pieces")) - len(WordPiece.train(load_corpus(words)))
     assert more != 0
@@ -234,7 +235,7 @@ def test_a_tokenizer_may_be_given(values: Any, place: Path, words: Path, tmp_pat
         assert other["parameters"] - one["parameters"] == more * SIZES["embedding_size"]
         assert other[name] != one[name]
     WordPiece.train(load_corpus(words)).save(tmp_path / "same.json")
-    assert values("--metrics", name, "--tokenizer", tmp_path / "same.json") == [
+    assert values("--metrics", name, "--scoring", f"tokenizer={tmp_path / 'same.json'}") == [
         {name: one[name]} for one in own
     ]
 
@@ -303,17 +304,41 @@ def test_a_mistake_in_an_encoder_is_named_with_its_place(
 @pytest.mark.parametrize(
     ("more", "complaint"),
     [
-        (["--tokenizer", "EMPTY"], "has no tokenizer: neither tokenizer.json nor vocab.txt"),
-        (["--sequence-length", "600"], "sequence_length is 600; the encoder has 512 positions"),
-        (["--sequence-length", "2"], "sequence length 2: accepted is a whole number of at least 3"),
-        (["--batch-size", "5000"], "pieces, and minibatch 0 of sequence length 8 and batch size"),
-        (["--objective", "lossy"], "unknown objective 'lossy'; accepted: sum, cotangent, loss"),
-        (["--reading", "declare"], "reading is 'declare'; accepted: declared, scored, trained"),
-        (["--hidden-size", "9"], "'hidden_size'; this space has batch_size, sequence_length, "),
-        (["--num-layers", "2"], "'num_layers'; this space has batch_size, sequence_length, "),
-        (["--initialisation", "canonical"], "'initialisation'; this space has batch_size, "),
-        (["--vocabulary-size", "5"], "vocabulary limit 5: accepted is a whole number of at least"),
-        (["--scale", "huge"], "unknown scale 'huge'; space flexibert has paper, fast"),
+        (
+            ["--scoring", "tokenizer=EMPTY"],
+            "has no tokenizer: neither tokenizer.json nor vocab.txt",
+        ),
+        (
+            ["--size", "sequence_length=600"],
+            "sequence_length is 600; the encoder has 512 positions",
+        ),
+        (
+            ["--size", "sequence_length=2"],
+            "sequence length 2: accepted is a whole number of at least 3",
+        ),
+        (
+            ["--size", "batch_size=5000"],
+            "pieces, and minibatch 0 of sequence length 8 and batch size",
+        ),
+        (
+            ["--scoring", "objective=lossy"],
+            "unknown objective 'lossy'; accepted: sum, cotangent, loss",
+        ),
+        (
+            ["--size", "reading=declare"],
+            "reading is 'declare'; accepted: declared, scored, trained",
+        ),
+        (
+            ["--size", "hidden_size=9"],
+            "'hidden_size'; this space has batch_size, sequence_length, ",
+        ),
+        (["--size", "num_layers=2"], "'num_layers'; this space has batch_size, sequence_length, "),
+        (["--size", "initialisation=canonical"], "'initialisation'; this space has batch_size, "),
+        (
+            ["--scoring", "vocabulary_size=5"],
+            "vocabulary limit 5: accepted is a whole number of at least",
+        ),
+        (["--size", "huge"], "unknown scale 'huge'; space flexibert has paper, fast"),
     ],
 )
 def test_a_mistake_in_the_settings_is_the_same_for_scores_and_searches(
@@ -325,7 +350,7 @@ def test_a_mistake_in_the_settings_is_the_same_for_scores_and_searches(
     place: Path,
     tmp_path: Path,
 ) -> None:
-    more = [str(place / "empty") if word == "EMPTY" else word for word in more]
+    more = [word.replace("EMPTY", str(place / "empty")) for word in more]
     message = complaint_of(score(*PARAMETERS, *more))
     assert complaint in message
     out = ("--out", tmp_path / "run")
@@ -362,8 +387,8 @@ def test_a_text_that_is_too_short_is_named(archscout: Program, place: Path) -> N
 @pytest.mark.parametrize(
     ("more", "complaint"),
     [
-        (["--reading", "scored"], "'reading'; this space has batch_size, sequence_length, "),
-        (["--tokenizer", "pieces"], "it is for encoders, as those of space flexibert"),
+        (["--size", "reading=scored"], "'reading'; this space has batch_size, sequence_length, "),
+        (["--scoring", "tokenizer=pieces"], "it is for encoders, as those of space flexibert"),
         (["--metrics", "synaptic_diversity"], "'synaptic_diversity' is defined for transformers"),
         (["--metrics", "head_importance"], "'head_importance' is defined for transformers only"),
     ],
@@ -378,7 +403,7 @@ def test_what_only_encoders_have_is_refused_for_recurrent_cells(
 
 
 def search_command(words: Path, out: Path, *more: object) -> list[object]:
-    usual = ["-m", "head_confidence", "-m", "parameters", "--trials", 6, "--population-size", 3]
+    usual = ["-m", "head_confidence", "-m", "parameters", "--trials", 6, "--sampler", "nsga2:3"]
     return ["search", "flexibert", "--text", words, *TINY, *usual, "--out", out, *more]
 
 
@@ -416,9 +441,9 @@ def test_a_search_goes_on_with_more_trials(
     summary = json.loads(archscout(*command, "--trials", 8, "--json").out)
     assert (summary["proposals"], summary["new"]) == (8, 2)
     for more, complaint in (
-        (["--tokenizer", place / "pieces"], "holds another run: tokenizer is "),
-        (["--objective", "loss"], "objective is 'loss', was 'cotangent'"),
-        (["--reading", "trained"], "scale.reading is 'trained', was 'declared'"),
+        (["--scoring", f"tokenizer={place / 'pieces'}"], "holds another run: tokenizer is "),
+        (["--scoring", "objective=loss"], "objective is 'loss', was 'cotangent'"),
+        (["--size", "reading=trained"], "scale.reading is 'trained', was 'declared'"),
     ):
         assert complaint in complaint_of(archscout(*command, *more))
 
@@ -431,7 +456,7 @@ def test_an_encoder_is_exported_by_rank(
     assert result.code == 0 and result.out == f"{tmp_path / '2'}\n"
     genotype = SPACE.parse(json.loads((tmp_path / "2" / "genotype.json").read_text()))
     assert SPACE.fingerprint(genotype) == run.candidate(2).fingerprint
-    refused = archscout("export", finished[0], "--out", tmp_path / "3", "--reading", "scored")
+    refused = archscout("export", finished[0], "--out", tmp_path / "3", "--size", "reading=scored")
     assert "a run knows its text and sizes" in complaint_of(refused)
 
 
@@ -440,7 +465,14 @@ def test_an_encoder_is_exported_in_the_reading_asked_for(
     reading: str, hidden_size: int, archscout: Program, place: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "model"
-    pieces = ("--tokenizer", place / "pieces", "--reading", reading, "--embedding-size", 16)
+    pieces = (
+        "--tokenizer",
+        place / "pieces",
+        "--size",
+        f"reading={reading}",
+        "--size",
+        "embedding_size=16",
+    )
     source = ("export", place / "one.json", "--space", "flexibert")
     result = archscout(*source, *pieces, "--text", place / "short.txt", "--out", out)
     assert result.code == 0 and result.err == ""
@@ -452,7 +484,9 @@ def test_an_encoder_is_exported_in_the_reading_asked_for(
 
 
 @pytest.mark.parametrize(
-    ("more", "warned"), [((), False), (("--objective", "sum"), True)], ids=["cotangent", "sum"]
+    ("more", "warned"),
+    [((), False), (("--scoring", "objective=sum"), True)],
+    ids=["cotangent", "sum"],
 )
 def test_a_search_warns_of_scores_that_mean_nothing(
     more: tuple[str, ...], warned: bool, archscout: Program, words: Path, tmp_path: Path

@@ -14,7 +14,7 @@ def data(tmp_path_factory):
 
 
 pytestmark = pytest.mark.usefixtures("plain_pictures")
-SMALL = ("--batch-size", "4", "--sequence-length", "12")
+SMALL = ("--size", "batch_size=4", "--size", "sequence_length=12")
 
 
 def run(archscout, data, tmp_path, *arguments):
@@ -71,7 +71,7 @@ def test_an_ablation_takes_ten_draws(archscout, data, tmp_path):
         (("--metrics", "hiden_covariance"), "did you mean hidden_covariance"),
         (("--seeds", "0"), "seeds is 0"),
         (("--ablate", "weights"), "'weights'"),
-        (("--reading", "trained"), "reading"),
+        (("--size", "reading=trained"), "reading"),
         (("--data-dir", "nowhere"), "archscout data"),
         (("--limit", "2"), "at least 3"),
         (("--resamples", "0"), "resamples is 0"),

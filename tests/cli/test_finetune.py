@@ -16,9 +16,16 @@ from archscout.training.glue.finetuning_loop import TaskTraining
 from archscout.training.training_folder import milestone_name
 from glue_runs import export_tiny, write_glue
 
-SMALL = (
-    *("--epochs", "2", "--learning-rate", "2e-3", "--layer-decay", "0.9", "--batch-size", "8"),
-    *("--max-length", "24"),
+SMALL = tuple(
+    word
+    for setting in (
+        "epochs=2",
+        "learning_rate=2e-3",
+        "layer_decay=0.9",
+        "batch_size=8",
+        "max_length=24",
+    )
+    for word in ("--set", setting)
 )
 Program = Callable[..., Any]
 
@@ -53,7 +60,7 @@ def test_all_eight_make_the_benchmarks_score(
     archscout: Program, encoder: Path, glue_data: Path, tmp_path: Path
 ) -> None:
     arguments = ("finetune", encoder, "--data", glue_data, "--out", tmp_path / "t", *SMALL)
-    short = ("--limit", "8", "--json")
+    short = ("--set", "limit=8", "--json")
     first = archscout(*arguments, *short)
     assert first.code == 0, first.err
     result = json.loads(first.out)
@@ -61,7 +68,7 @@ def test_all_eight_make_the_benchmarks_score(
     assert result["glue"] == pytest.approx(sum(result["scores"].values()) / 8)
     again = archscout(*arguments, *short, "--resume")
     assert again.code == 0 and json.loads(again.out) == result
-    table = archscout(*arguments, "--limit", "8", "--resume")
+    table = archscout(*arguments, "--set", "limit=8", "--resume")
     assert f"{result['glue']:.2f}" in table.out and "leaderboard" in table.out
 
 
@@ -165,10 +172,10 @@ def test_divergence_is_told_and_is_no_success(
     ("arguments", "message"),
     [
         (["--tasks", "wnli"], "unknown task 'wnli'; accepted: cola, "),
-        (["--learning-rate", "-1"], "training setting learning_rate is -1.0"),
-        (["--dropout", "1"], "training setting dropout is 1.0"),
-        (["--precision", "half"], "training setting precision is 'half'"),
-        (["--max-length", "64"], "max_length is 64; the encoder"),
+        (["--set", "learning_rate=-1"], "training setting learning_rate is '-1'"),
+        (["--set", "dropout=1"], "training setting dropout is '1'"),
+        (["--set", "precision=half"], "training setting precision is 'half'"),
+        (["--set", "max_length=64"], "max_length is 64; the encoder"),
         (["--device", "abacus"], "device 'abacus' cannot be used"),
         (["--seed", "-1"], "seed is -1"),
         (["--data", "nowhere"], "no folder nowhere with GLUE's files"),
@@ -184,9 +191,8 @@ def test_bad_input_is_one_message(
     message: str,
 ) -> None:
     out = tmp_path / "t"
-    done = archscout(
-        "finetune", encoder, "--data", glue_data, "--out", out, "--max-length", "24", *arguments
-    )
+    short = () if "max_length=64" in arguments else ("--set", "max_length=24")
+    done = archscout("finetune", encoder, "--data", glue_data, "--out", out, *short, *arguments)
     assert done.code == 2
     assert message in done.err
     assert "Traceback" not in done.err
@@ -225,7 +231,7 @@ def test_bad_folders_are_one_message(
         out.mkdir()
         (out / "letter.txt").write_text("dear")
     done = archscout(
-        "finetune", chosen, "--tasks", "rte", "--data", data, "--out", out, "--max-length", "24"
+        "finetune", chosen, "--tasks", "rte", "--data", data, "--out", out, "--set", "max_length=24"
     )
     assert done.code == 2
     assert message in done.err.replace("\n", " ")

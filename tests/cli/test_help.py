@@ -12,7 +12,7 @@ from archscout.metrics import available
 
 COMMANDS = (
     *("search", "score", "sample", "metrics", "export", "report", "train"),
-    *("evaluate", "reproduce", "audit", "data download", "finetune"),
+    *("evaluate", "leaderboard", "reproduce", "audit", "data download", "finetune"),
     *("benchmark build", "benchmark status", "discover"),
     *("ranker fit", "ranker judge", "ranker score"),
 )

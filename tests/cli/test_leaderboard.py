@@ -1,4 +1,4 @@
-"""`archscout evaluate --all` as a user meets it."""
+"""`archscout leaderboard` as a user meets it."""
 
 import json
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from archscout.analysis.leaderboard import holding
+from archscout.analysis.leaderboard import making
 from archscout.cli.leaderboard import _blocks
 
 pytestmark = pytest.mark.usefixtures("plain_pictures")
@@ -18,32 +18,32 @@ QUICK = (
 
 @pytest.fixture(autouse=True)
 def tiny(monkeypatch):
-    """Contests at a scale that takes no time, without counting operations."""
-    given = holding.scale_of
+    """Leaderboards at a scale that takes no time, without counting operations."""
+    given = making.scale_of
 
     def small(benchmark):
         return given(benchmark).resized(batch_size=4, sequence_length=8)
 
-    monkeypatch.setattr(holding, "scale_of", small)
-    monkeypatch.setattr(holding, "BASELINES", ("parameters", "depth"))
+    monkeypatch.setattr(making, "scale_of", small)
+    monkeypatch.setattr(making, "BASELINES", ("parameters", "depth"))
 
 
 def run(archscout, words, tmp_path, *arguments):
     return archscout(
-        *("evaluate", "--all", "--text", words, "--data-dir", tmp_path / "data"),
+        *("leaderboard", "--text", words, "--data-dir", tmp_path / "data"),
         *("--out", tmp_path / "out", *QUICK, *arguments),
     )
 
 
 @pytest.mark.slow
 def test_a_table_a_page_and_what_is_missing(archscout, words, tmp_path, monkeypatch):
-    given = holding.at_hand
+    given = making.at_hand
 
     def one(folder):
         found, absent = given(folder)
         return found[:1], absent
 
-    monkeypatch.setattr(holding, "at_hand", one)
+    monkeypatch.setattr(making, "at_hand", one)
     result = run(archscout, words, tmp_path)
     assert result.code == 0
     for name in ("l2_norm", "hidden_covariance[1]", "parameters", "mini-rnn"):
@@ -73,11 +73,11 @@ def test_stopped_it_says_how_to_go_on(archscout, words, tmp_path, monkeypatch):
     def stop(*arguments):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(holding, "milliseconds", stop)
+    monkeypatch.setattr(making, "milliseconds", stop)
     result = run(archscout, words, tmp_path)
     assert result.code == 130
     assert f"what was scored and timed is in {tmp_path / 'out'}" in result.err
-    assert "archscout evaluate --all" in result.err and result.err.strip().endswith("--resume")
+    assert "archscout leaderboard" in result.err and result.err.strip().endswith("--resume")
     scored = tmp_path / "out" / "archscout-mini-rnn-python-docs" / "scores.jsonl"
     assert len(scored.read_text().splitlines()) == 8
 
@@ -85,23 +85,23 @@ def test_stopped_it_says_how_to_go_on(archscout, words, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((), "no BENCHMARK is given, nor --all"),
-        (("archscout-mini-rnn", "--all"), "BENCHMARK 'archscout-mini-rnn' and --all are given"),
-        (("--all", "--dataset", "ptb"), "--dataset is for one benchmark"),
-        (("--all", "--reading", "trained"), "--reading is for one benchmark"),
-        (("--all", "--ablate", "minibatch"), "--ablate is for one benchmark"),
-        (("archscout-mini-rnn", "--timed", "3"), "--timed is accepted with --all only"),
-        (("--all", "--timed", "0"), "timed is 0"),
-        (("--all", "--orders", "0"), "orders is 0"),
-        (("--all", "--limit", "2", "--text", "python-docs"), "at least 3 are accepted"),
-        (("--all", "--metrics", "l2_nrm"), "did you mean l2_norm"),
-        (("--all", "--metrics", "l2_norm", "--searches", "x"), "search 'x' is by no metric"),
+        (("--timed", "0"), "timed is 0"),
+        (("--orders", "0"), "orders is 0"),
+        (("--limit", "2", "--text", "python-docs"), "at least 3 are accepted"),
+        (("--metrics", "l2_nrm"), "did you mean l2_norm"),
+        (("--metrics", "l2_norm", "--searches", "x"), "search 'x' is by no metric"),
     ],
 )
 def test_mistakes_are_one_message(archscout, tmp_path, monkeypatch, arguments, message):
     monkeypatch.chdir(tmp_path)
-    result = archscout("evaluate", *arguments)
+    result = archscout("leaderboard", *arguments)
     assert result.code == 2
     assert message in result.err.replace("\n", " ")
     assert "Traceback" not in result.err
     assert not list(Path.cwd().iterdir())
+
+
+def test_what_was_an_option_of_evaluate_is_named(archscout):
+    result = archscout("evaluate", "--all")
+    assert result.code == 2
+    assert "No such option: --all" in result.err and "archscout leaderboard" in result.err

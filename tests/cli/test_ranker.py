@@ -139,7 +139,10 @@ def test_metrics_of_ones_own_are_features_by_default(run, tmp_path, monkeypatch)
         (("judge", "none.ranker", "nas-bench-nlp"), "cannot read none.ranker"),
         (("judge", "a.ranker", "archscout-mini-flexibert"), "is for space rnn"),
         (("judge", "a.ranker", "archscout-mini-rnn", "--folds", 3), "--folds 3: a finished ranker"),
-        (("judge", "a.ranker", "archscout-mini-rnn", "--hidden-size", 9), "--hidden-size 9: a"),
+        (
+            ("judge", "a.ranker", "archscout-mini-rnn", "--size", "hidden_size=9"),
+            "--size hidden_size=9: a",
+        ),
         (("judge", "a.ranker", "archscout-mini-rnn", "--seeds", 4), "--seeds 4: a finished"),
         (("judge", "a.ranker", "archscout-mini-rnn", "--seed", -1), "seed is -1"),
         (("judge", "a.ranker", "nas-bench-nlp"), "all 32 trained architectures of nas-bench-nlp"),

@@ -162,16 +162,16 @@ def test_sizes_seed_and_text_reach_the_scorer(score: Program, archscout: Program
     assert value() == usual
     for changes in (
         ("--seed", 1),
-        ("--minibatch", 1),
-        ("--hidden-size", 9),
-        ("--embedding-size", 9),
-        ("--batch-size", 5),
-        ("--sequence-length", 7),
-        ("--vocabulary-size", 20),
-        ("--initialisation", "published"),
+        ("--scoring", "minibatch=1"),
+        ("--size", "hidden_size=9"),
+        ("--size", "embedding_size=9"),
+        ("--size", "batch_size=5"),
+        ("--size", "sequence_length=7"),
+        ("--scoring", "vocabulary_size=20"),
+        ("--size", "initialisation=published"),
     ):
         assert value(*changes) != usual
-    fewer = value("--num-layers", 1)
+    fewer = value("--size", "num_layers=1")
     assert fewer["parameters"] < usual["parameters"]
 
 
@@ -358,19 +358,25 @@ def test_the_item_that_is_malformed_is_named(score: Program, tmp_path: Path) -> 
         (["lstm", "--metrics", "hidden_covariance[9]"], "the network has 3 layer(s)"),
         (["lstm", "--metrics", "hidden_covariance[0]"], "hidden_covariance[0]"),
         (["lstm", "--json", "--csv"], "--json and --csv exclude each other"),
-        (["lstm", "--batch-size", "0"], "batch_size is 0; a positive whole number"),
-        (["lstm", "--hidden-size", "-8"], "hidden_size is -8; a positive whole number"),
-        (["lstm", "--embedding-size", "0"], "embedding_size is 0; a positive whole number"),
-        (["lstm", "--num-layers", "0"], "num_layers is 0; a positive whole number"),
-        (["lstm", "--sequence-length", "-1"], "sequence_length is -1; a positive whole number"),
-        (["lstm", "--vocabulary-size", "0"], "vocabulary limit 0"),
-        (["lstm", "--minibatch", "-1"], "minibatch index -1"),
-        (["lstm", "--minibatch", "9999"], "minibatch 9999"),
-        (["lstm", "--scale", "huge"], "unknown scale 'huge'; space rnn has paper, fast"),
-        (["lstm", "--initialisation", "zero"], "initialisation is 'zero'; accepted: published"),
+        (["lstm", "--size", "batch_size=0"], "batch_size is 0; a positive whole number"),
+        (["lstm", "--size", "hidden_size=-8"], "hidden_size is -8; a positive whole number"),
+        (["lstm", "--size", "embedding_size=0"], "embedding_size is 0; a positive whole number"),
+        (["lstm", "--size", "num_layers=0"], "num_layers is 0; a positive whole number"),
+        (
+            ["lstm", "--size", "sequence_length=-1"],
+            "sequence_length is -1; a positive whole number",
+        ),
+        (["lstm", "--scoring", "vocabulary_size=0"], "vocabulary limit 0"),
+        (["lstm", "--scoring", "minibatch=-1"], "minibatch index -1"),
+        (["lstm", "--scoring", "minibatch=9999"], "minibatch 9999"),
+        (["lstm", "--size", "huge"], "unknown scale 'huge'; space rnn has paper, fast"),
+        (
+            ["lstm", "--size", "initialisation=zero"],
+            "initialisation is 'zero'; accepted: published",
+        ),
         (["lstm", "--seed", "-1"], "seed is -1; from 0"),
         (["lstm", "--device", "abacus"], "device 'abacus' cannot be used"),
-        (["lstm", "--split", "valid"], "no split 'valid'"),
+        (["lstm", "--scoring", "split=valid"], "no split 'valid'"),
     ],
 )
 def test_a_mistake_in_the_arguments_is_named(
@@ -414,3 +420,34 @@ def test_a_text_that_cannot_be_used_is_named(
 def test_a_text_that_is_not_there_is_named(archscout: Program) -> None:
     message = complaint_of(archscout("score", "rnn", "lstm", "--text", "python-dosc"))
     assert "no text 'python-dosc'" in message and "python-docs" in message
+
+
+# the space of a file
+
+
+def test_a_sample_says_its_space_and_another_space_refuses_it(
+    archscout: Program, score: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line = archscout("sample", "rnn", "--seed", 2).out
+    assert json.loads(line)["space"] == "rnn"
+    assert SPACE.parse(line) == SPACE.sample(2)
+    place = tmp_path / "cell.jsonl"
+    place.write_text(line)
+    assert score(place, *FAST).code == 0
+    refused = archscout("score", "flexibert", place, *FAST)
+    assert refused.code == 2
+    message = "an architecture of space rnn; one of flexibert is accepted here"
+    assert message in refused.err
+    refused = archscout("export", place, "--space", "flexibert", "--out", tmp_path / "model")
+    assert refused.code == 2 and message in refused.err
+    encoder = archscout("sample", "flexibert").out
+    monkeypatch.setattr(sys, "stdin", io.StringIO(encoder))
+    refused = archscout("train", "-", "--prompt", "w1", "--out", tmp_path / "t")
+    assert "- is taken as one of flexibert" in refused.err
+    bare = json.dumps(json.loads(line)["architecture"])
+    assert SPACE.parse(bare) == SPACE.sample(2)
+
+
+def test_a_table_has_the_name_beside_the_fingerprint(score: Program) -> None:
+    result = score("lstm", *FAST)
+    assert f"{SPACE.fingerprint(SPACE.named['lstm'])} lstm" in result.out

@@ -31,7 +31,7 @@ Program = Any  # see conftest.py
 
 
 def arguments(words: Path, tiny: tuple[str, ...], out: Path) -> tuple[Any, ...]:
-    usual = ("-m", "hidden_covariance[1]", "--trials", 8, "--population-size", 4)
+    usual = ("-m", "hidden_covariance[1]", "--trials", 8, "--sampler", "nsga2:4")
     return ("search", "rnn", "--text", words, *tiny, *usual, "--out", out)
 
 
@@ -261,7 +261,7 @@ def limited(
     called: Program, words: Path, tiny: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Any, ...]:
     """The command of a run in which every cost has a limit, which has ended."""
-    limits = [f"--max-{c}={n}" for c, n in zip(COSTS, ("9G", "9G", "9000ms", "9GB"), strict=True)]
+    limits = [f"--max={c}={n}" for c, n in zip(COSTS, ("9G", "9G", "9000ms", "9GB"), strict=True)]
     command = arguments(words, tiny, tmp_path_factory.mktemp("limited") / "run")
     assert called(*command, *limits, "-m", "jacobian_cosine").code == 0
     return (*command, *limits, "-m", "jacobian_cosine")
@@ -301,18 +301,18 @@ def test_a_table_on_its_side_has_every_cell_at_any_width(
 @pytest.mark.parametrize(
     ("more", "complaint"),
     [
-        (["--max-parameters", "10"], "max_parameters is 10, the smallest parameters seen is "),
-        (["--max-parameters", "many"], "max_parameters is 'many'; a positive number is accepted"),
-        (["--max-latency", "-5ms"], "max_latency is '-5ms'"),
-        (["--max-memory", "0"], "max_memory is '0'"),
+        (["--max", "parameters=10"], "max_parameters is 10, the smallest parameters seen is "),
+        (["--max", "parameters=many"], "max_parameters is 'many'; a positive number is accepted"),
+        (["--max", "latency=-5ms"], "max_latency is '-5ms'"),
+        (["--max", "memory=0"], "max_memory is '0'"),
         (["--trials", "0"], "trials is 0; a positive whole number is accepted"),
-        (["--population-size", "1"], "population_size is 1"),
+        (["--sampler", "nsga2:1"], "population_size is 1"),
         (["--sampler", "luck"], "unknown sampler 'luck'; accepted: nsga2, random, tpe"),
         (["-m", "hidden_covarianc"], "unknown metric 'hidden_covarianc'; did you mean"),
         (["-m", "latency:up"], "direction 'up'; accepted: min, max"),
         (["-m", "hidden_covariance[1]"], "each may stand once"),
-        (["--model-scale", "huge"], "unknown scale 'huge'"),
-        (["--hidden-size", "0"], "hidden_size is 0"),
+        (["--model-size", "huge"], "unknown scale 'huge'"),
+        (["--size", "hidden_size=0"], "hidden_size is 0"),
         (["--storage", "nonsense"], "study database at the given address"),
         (["--storage", "sqlite:////no/such/my.db"], "unable to open database file"),
     ],
@@ -404,7 +404,7 @@ def test_a_run_is_exported_by_rank(
 def test_an_architecture_is_exported_at_the_size_asked_for(
     archscout: Program, words: Path, tmp_path: Path, tiny: tuple[str, ...]
 ) -> None:
-    sizes = ("--embedding-size", 6, "--hidden-size", 7, "--num-layers", 2)
+    sizes = ("--size", "embedding_size=6", "--size", "hidden_size=7", "--size", "num_layers=2")
     result = archscout("export", "gru", "--text", words, *sizes, "--out", tmp_path / "model")
     assert result.code == 0
     config = json.loads((tmp_path / "model" / "config.json").read_text())
@@ -450,9 +450,9 @@ def test_the_first_of_several_architectures_is_exported_and_that_is_said(
     [
         (["--rank", "0"], "rank is 0; "),
         (["--rank", "99"], "rank is 99; "),
-        (["--scale", "paper"], "a run knows its text and sizes"),
+        (["--size", "paper"], "a run knows its text and sizes"),
         (["--text", "python-docs"], "a run knows its text and sizes"),
-        (["--hidden-size", "5"], "a run knows its text and sizes"),
+        (["--size", "hidden_size=5"], "a run knows its text and sizes"),
     ],
 )
 def test_a_mistake_in_exporting_a_run_is_one_message(
@@ -471,7 +471,7 @@ def test_a_mistake_in_exporting_an_architecture_is_one_message(
 
     out = tmp_path / "model"
     assert "no architecture 'lsmt'" in message("lsmt", "--out", out)
-    assert "hidden_size is 0" in message("lstm", "--out", out, "--hidden-size", 0)
+    assert "hidden_size is 0" in message("lstm", "--out", out, "--size", "hidden_size=0")
     assert "holds no run" in message(tmp_path, "--out", out).replace("knows its", "holds no run")
     assert list(tmp_path.iterdir()) == []
     (tmp_path / "letter.txt").write_text("dear")
@@ -482,7 +482,7 @@ def test_a_mistake_in_exporting_an_architecture_is_one_message(
 # search --train-top
 
 RECIPE = ("epochs=1", "batch_size=4", "evaluation_batch_size=2", "sequence_length=8")
-PROVE = tuple(word for setting in RECIPE for word in ("--train-set", setting))
+PROVE = tuple(word for setting in RECIPE for word in ("--set", setting))
 
 
 @pytest.fixture
@@ -572,7 +572,7 @@ def test_more_of_each_can_be_asked_for(
     result = archscout(*command, "--train-top", 2, "--resume", "--json")
     assert result.code == 0 and len(instant) == len(set(instant)) <= 6
     assert json.loads(result.out)["trained"]["asked"] == 2
-    message = archscout(*command, "--train-top", 2, "--train-set", "epochs=2", "--resume")
+    message = archscout(*command, "--train-top", 2, "--set", "epochs=2", "--resume")
     assert message.code == 2 and "epochs is 20 there, 2 here" in message.err
 
 
@@ -581,14 +581,13 @@ def test_more_of_each_can_be_asked_for(
     [
         (["--train-top", "0"], "the best 0 of 8 proposals are to be trained; accepted"),
         (["--train-top", "8"], "the best 8 of 8 proposals are to be trained; accepted"),
-        (["--train-top", "2", "--train-preset", "slow"], "unknown preset 'slow'; accepted: "),
-        (["--train-top", "2", "--train-set", "epoch=2"], "training setting epoch is '2': there"),
-        (["--train-top", "2", "--train-set", "epochs=few"], "training setting epochs is 'few'"),
-        (["--train-top", "2", "--train-set", "epochs"], "accepted is NAME=VALUE"),
+        (["--train-top", "2", "--preset", "slow"], "unknown preset 'slow'; accepted: "),
+        (["--train-top", "2", "--set", "epoch=2"], "training setting epoch is '2': there"),
+        (["--train-top", "2", "--set", "epochs=few"], "training setting epochs is 'few'"),
+        (["--train-top", "2", "--set", "epochs"], "accepted is NAME=VALUE"),
         (["--train-top", "2", "--workers", "0"], "0 workers; accepted is a whole number"),
-        (["--workers", "2"], "--workers says how to train, but --train-top not how many"),
-        (["--train-preset", "quick"], "--train-preset says how to train"),
-        (["--train-set", "epochs=2"], "--train-set says how to train"),
+        (["--preset", "quick"], "--preset says how to train"),
+        (["--set", "epochs=2"], "--set says how to train"),
     ],
 )
 def test_a_mistake_in_what_is_trained_is_one_message_before_the_search(
@@ -613,7 +612,8 @@ def test_too_few_candidates_are_one_message_and_the_run_stays(
     instant: list[str],
 ) -> None:
     command = arguments(words, tiny, tmp_path / "run")
-    limit = ("--trials", 12, "--max-parameters", Run(finished[0]).table["parameters"].median())
+    median = Run(finished[0]).table["parameters"].median()
+    limit = ("--trials", 12, "--max", f"parameters={median}")
     result = archscout(*command, *limit, "--train-top", 11)
     n = int(Run(tmp_path / "run").table["front"].notna().sum())
     assert 1 < n < 11 and instant == []
@@ -630,7 +630,7 @@ def test_trainings_that_are_stopped_go_on(
 ) -> None:
     out = tmp_path / "run"
     longer = ("epochs=8", "patience=8", *RECIPE[1:])
-    recipe = [word for setting in longer for word in ("--train-set", setting)]
+    recipe = [word for setting in longer for word in ("--set", setting)]
     command = [*map(str, arguments(words, tiny, out)), "--train-top", "1", *recipe]
     with subprocess.Popen(
         [sys.executable, "-m", "archscout.cli.main", *command],
@@ -654,3 +654,24 @@ def test_trainings_that_are_stopped_go_on(
     assert result.code == 0 and result.err == ""
     document = json.loads((out / "trained.json").read_text())
     assert [t["problem"] for t in document["top"] + document["random"]] == [None, None]
+
+
+def test_a_metric_of_a_file_is_searched_by_and_resumed(
+    archscout: Program, words: Path, tiny: tuple[str, ...], tmp_path: Path
+) -> None:
+    (tmp_path / "own.py").write_text(
+        "import archscout\n\n\n"
+        "@archscout.metric(needs={'hidden_states'}, larger_is_better=True, kind='other')\n"
+        "def size_of_a_file(trace):\n"
+        "    'Mean magnitude of the first layer.'\n"
+        "    return trace.hidden_states[0].abs().mean().item()\n"
+    )
+    command = (
+        *("search", "rnn", "--text", words, *tiny, "--metric-file", tmp_path / "own.py"),
+        *("--metrics", "size_of_a_file", "--sampler", "random", "--out", tmp_path / "run"),
+    )
+    assert archscout(*command, "--trials", 3).code == 0
+    stored = json.loads((tmp_path / "run" / "run.json").read_text())["settings"]
+    assert stored["metric_files"] == [str(tmp_path / "own.py")]
+    assert archscout(*command, "--trials", 4, "--resume").code == 0
+    assert len(Run(tmp_path / "run").trials) == 4

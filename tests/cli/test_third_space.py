@@ -74,7 +74,7 @@ def test_it_is_searched_reported_exported_and_whether_that_paid(
 ) -> None:
     run, out = tmp_path / "run", tmp_path / "model"
     command = ("search", NAME, "--text", words, "--trials", 5, "--sampler", "random", "--out", run)
-    done = archscout(*command, "--max-parameters", "30K")
+    done = archscout(*command, "--max", "parameters=30K")
     assert done.code == 0, done.err
     assert archscout("report", run).code == 0
     assert NAME in (run / "report.html").read_text()
@@ -86,8 +86,8 @@ def test_it_is_searched_reported_exported_and_whether_that_paid(
     tokens = torch.tensor([tokenizer.encode("w1 w2")])
     assert model(tokens).logits.shape == (1, tokens.shape[1], len(tokenizer))
 
-    training = ("--train-top", 1, "--train-set", "steps=5")
-    trained = archscout(*command, "--max-parameters", "30K", "--resume", *training)
+    training = ("--train-top", 1, "--set", "steps=5")
+    trained = archscout(*command, "--max", "parameters=30K", "--resume", *training)
     assert trained.code == 0, trained.err
     assert "The search " in trained.out
     proof = load_proof(run)
@@ -107,14 +107,17 @@ def test_it_is_trained_and_goes_on_where_it_was_stopped(
     assert_same(weights(trained), weights(resumed))
 
     (path := tmp_path / "decoder.json").write_text(GENOTYPE)
-    command = ("train", path, "--text", words, "--out", tmp_path / "told", "--steps", 5)
+    command = ("train", path, "--text", words, "--out", tmp_path / "told", "--set", "steps=5")
     told = archscout(*command)
     assert told.code == 0 and "5 steps." in told.out, told.err
     assert "step 5: validation" in told.err
-    refused = archscout(*command, "--epochs", 2)
+    refused = archscout(*command, "--set", "epochs=2")
     assert refused.code == 2
-    assert f"is for architectures of space rnn; {path} is taken as one of {NAME}" in refused.err
-    assert "--sample is for" in archscout(*command, "--sample", 2).err
+    assert "training setting epochs is '2': there is none of that name" in refused.err
+    refused = archscout(*command, "--sample", 2)
+    assert refused.code == 2
+    assert "--sample is for architectures of space rnn" in refused.err
+    assert f"{path} is taken as one of {NAME}" in refused.err
 
 
 def test_a_benchmark_of_it_is_built_and_judged(
@@ -122,7 +125,7 @@ def test_a_benchmark_of_it_is_built_and_judged(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     build = ("benchmark", "build", NAME, "decoders", "-n", 3, "--text", words)
-    built = archscout(*build, "--set", "steps=5", "--repeat", 1, "--repeats", 1)
+    built = archscout(*build, "--set", "steps=5", "--repeat", "1x1")
     assert built.code == 0, built.err
     assert "4 of 4 trainings are done." in built.out
     found = benchmarks.load("decoders")

@@ -17,8 +17,9 @@ from archscout.training.recurrent import language_model_loop as loop
 from pretraining_runs import ENCODER
 
 SMALL = (
-    *("--embedding-size", "8", "--hidden-size", "8", "--num-layers", "2", "--batch-size", "4"),
-    *("--evaluation-batch-size", "3", "--sequence-length", "12", "--epochs", "2"),
+    *("--size", "embedding_size=8", "--size", "hidden_size=8", "--size", "num_layers=2"),
+    *("--set", "batch_size=4"),
+    *("--set", "evaluation_batch_size=3", "--set", "sequence_length=12", "--set", "epochs=2"),
 )
 Program = Callable[..., Any]
 
@@ -99,20 +100,23 @@ def test_divergence_is_one_message(
     [
         (["nothing"], "no architecture 'nothing'"),
         (["lstm", "--preset", "slow"], "unknown preset 'slow'; accepted: published, "),
-        (["lstm", "--learning-rate", "-1"], "training setting learning_rate is -1.0"),
-        (["lstm", "--weight-drop", "1"], "training setting weight_drop is 1.0"),
-        (["lstm", "--schedule", "linear"], "training setting schedule is 'linear'"),
-        (["lstm", "--minutes", "0"], "training setting minutes is 0.0"),
-        (["lstm", "--batch-size", "400"], "the train text has 528 tokens, and batch size 400"),
+        (["lstm", "--set", "learning_rate=-1"], "training setting learning_rate is '-1'"),
+        (["lstm", "--set", "weight_drop=1"], "training setting weight_drop is '1'"),
+        (["lstm", "--set", "schedule=linear"], "training setting schedule is 'linear'"),
+        (["lstm", "--set", "minutes=0"], "training setting minutes is '0'"),
+        (["lstm", "--set", "batch_size=400"], "the train text has 528 tokens, and batch size 400"),
         (["lstm", "--sample", "0"], "--sample 0"),
-        (["lstm", "--scale", "huge"], "unknown scale 'huge'"),
+        (["lstm", "--size", "huge"], "unknown scale 'huge'"),
         (["lstm", "--device", "abacus"], "device 'abacus' cannot be used"),
         (["lstm", "--seed", "-1"], "seed is -1"),
-        (["lstm", "--milestones", "5"], "--milestones is for architectures of space flexibert"),
+        (
+            ["lstm", "--set", "milestones=5"],
+            "setting milestones is '5': there is none of that name",
+        ),
         (["lstm", "--tokenizer", "t"], "--tokenizer is for architectures of space flexibert"),
         (
-            ["lstm", "--dataset-buffer", "9"],
-            "--dataset-buffer is for architectures of space",
+            ["lstm", "--dataset-set", "buffer=9"],
+            "--dataset-set is for architectures of space",
         ),
         (["lstm", "--dataset", "text"], "--dataset is for architectures of space flexibert"),
         (["lstm", "--space", "cnn"], "unknown space 'cnn'"),
@@ -131,8 +135,8 @@ def test_bad_input_is_one_message(
 # Encoders
 
 SMALL_ENCODER = (
-    *("--embedding-size", "8", "--vocabulary-size", "60", "--batch-size", "4"),
-    *("--sequence-length", "12", "--steps", "4", "--evaluate-every", "2"),
+    *("--size", "embedding_size=8", "--vocabulary-size", "60", "--set", "batch_size=4"),
+    *("--set", "sequence_length=12", "--set", "steps=4", "--set", "evaluate_every=2"),
 )
 
 
@@ -148,7 +152,7 @@ def test_an_encoder_is_pretrained_and_handed_over(
 ) -> None:
     out = tmp_path / "training"
     arguments = ("train", encoder, "--text", words, "--out", out, *SMALL_ENCODER)
-    done = archscout(*arguments, "--milestones", "2")
+    done = archscout(*arguments, "--set", "milestones=2")
     assert done.code == 0, done.err
     assert "step 2: masked tokens, loss" in done.err and "always original" in done.err
     assert "of a unigram" in done.out and "replaced tokens told" in done.out
@@ -170,7 +174,7 @@ def test_an_encoders_json_and_resume(
 ) -> None:
     best = tmp_path / "best.json"  # as a search writes it
     best.write_text(json.dumps({"architecture": ENCODER, "scores": {}}))
-    common = ("--text", words, "--objective", "masked", *SMALL_ENCODER, "--json")
+    common = ("--text", words, "--set", "task=masked", *SMALL_ENCODER, "--json")
     first = archscout("train", best, "--out", tmp_path / "t", *common)
     assert first.code == 0, first.err
     result = json.loads(first.out)
@@ -214,7 +218,7 @@ def test_an_encoder_reads_a_data_set(
     WordPiece.train(load_corpus(words), 60).save(tmp_path / "pieces.json")
     done = archscout(
         *("train", encoder, "--dataset", "text", "--dataset-files", words),
-        *("--dataset-held-out", "10", "--dataset-buffer", "20"),
+        *("--dataset-set", "held_out=10", "--dataset-set", "buffer=20"),
         *("--tokenizer", tmp_path / "pieces.json", "--out", tmp_path / "t", "--json"),
         *(argument for argument in SMALL_ENCODER if argument not in ("--vocabulary-size", "60")),
     )
@@ -226,21 +230,21 @@ def test_an_encoder_reads_a_data_set(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--epochs", "5"], "--epochs is for architectures of space rnn"),
-        (["--hidden-size", "128"], "--hidden-size is for architectures of space rnn"),
-        (["--no-jitter"], "--jitter is for architectures of space rnn"),
+        (["--set", "epochs=5"], "setting epochs is '5': there is none of that name"),
+        (["--size", "hidden_size=128"], "unknown size 'hidden_size'"),
+        (["--set", "jitter=false"], "setting jitter is 'false': there is none of that name"),
         (["--sample", "5"], "--sample is for architectures of space rnn"),
         (["--prompt", "w1"], "--prompt is for architectures of space rnn"),
         (["--temperature", "0.5"], "--temperature is for architectures of space rnn"),
         (["--preset", "slow"], "unknown preset 'slow'; accepted: published, quick"),
-        (["--objective", "next"], "training setting objective is 'next'"),
-        (["--mask-share", "0"], "training setting mask_share is 0.0"),
-        (["--reading", "loud"], "reading is 'loud'; accepted: declared, scored, trained"),
-        (["--batch-size", "4000"], "the train text has"),
-        (["--sequence-length", "600"], "the encoder has 512 positions"),
+        (["--set", "task=next"], "training setting task is 'next'"),
+        (["--set", "mask_share=0"], "training setting mask_share is '0'"),
+        (["--size", "reading=loud"], "reading is 'loud'; accepted: declared, scored, trained"),
+        (["--set", "batch_size=4000"], "the train text has"),
+        (["--set", "sequence_length=600"], "the encoder has 512 positions"),
         (["--dataset", "text"], "--text and --dataset are both given"),
-        (["--dataset-column", "body"], "--dataset-column needs --dataset"),
-        (["--dataset-held-out", "5"], "--dataset-held-out needs --dataset"),
+        (["--dataset-set", "column=body"], "--dataset-set needs --dataset"),
+        (["--dataset-set", "held_out=5"], "--dataset-set needs --dataset"),
         (["--space", "rnn"], "node"),
     ],
 )
@@ -264,8 +268,8 @@ def test_a_data_set_needs_a_tokenizer(archscout: Program, encoder: Path, tmp_pat
     assert done.code == 2 and "give a ready one (--tokenizer)" in done.err
     done = archscout("train", encoder, "--dataset", "", "--out", tmp_path / "t")
     assert done.code == 2 and "accepted is NAME or NAME:CONFIG" in done.err
-    leak = ("--dataset", "text", "--dataset-valid-split", "train")
+    leak = ("--dataset", "text", "--dataset-set", "valid_split=train")
     done = archscout("train", encoder, *leak, "--out", tmp_path / "t")
     assert done.code == 2 and "is for training and validation both" in done.err
-    done = archscout("train", encoder, "--dataset", "text", "--dataset-buffer", "0")
+    done = archscout("train", encoder, "--dataset", "text", "--dataset-set", "buffer=0")
     assert done.code == 2 and "buffer of the data set is 0" in done.err

@@ -31,7 +31,7 @@ def hunt(words: Path, tmp_path_factory: pytest.TempPathFactory) -> Hunt:
     usual: dict[str, Any] = {
         "space": "rnn",
         "text": words,
-        "metric": "hidden_covariance[1]",
+        "metrics": "hidden_covariance[1]",
         "trials": 24,
         "population_size": 8,
         "scale": TINY,

@@ -72,7 +72,7 @@ def test_without_others_there_is_nothing_to_compare_with(run: Run) -> None:
 
 
 def test_of_several_objectives_the_best_are_those_that_the_run_ranks_first(hunt: Hunt) -> None:
-    run = hunt(metric="hidden_covariance[1],parameters")
+    run = hunt(metrics="hidden_covariance[1],parameters")
     assert list(choose(run, 3).top["rank"]) == [1, 2, 3]
 
 
@@ -86,7 +86,7 @@ def test_the_first_proposals_do_not_depend_on_scores(hunt: Hunt) -> None:
     for sampler in ("nsga2", "tpe"):
         settings = {"sampler": sampler, "trials": 12}
         one, other = (
-            hunt(metric=f"hidden_covariance[1]:{way}", **settings) for way in ("min", "max")
+            hunt(metrics=f"hidden_covariance[1]:{way}", **settings) for way in ("min", "max")
         )
         first = random_proposals(one.settings)
         params = [[trial.params for trial in run.trials] for run in (one, other)]

@@ -45,10 +45,12 @@ def test_the_winner_has_the_lowest_validation_loss() -> None:
 def test_cells_are_judged_by_perplexity_and_encoders_by_what_they_are_trained_for() -> None:
     cells = preset("quick", "rnn").model_dump()
     replaced = preset("quick", "flexibert").model_dump()
-    masked = replaced | {"objective": "masked"}
+    masked = replaced | {"task": "masked"}
+    stored = preset("quick", "flexibert").resized(task="masked").model_dump(by_alias=True)
     language_models, encoders = find_trainer("rnn"), find_trainer("flexibert")
     assert language_models.measure(cells) == ("perplexity", True)
-    assert encoders.measure(masked) == ("perplexity of masked tokens", True)
+    for settings in (masked, stored):
+        assert encoders.measure(settings) == ("perplexity of masked tokens", True)
     assert encoders.measure(replaced) == ("pretraining loss", False)
     assert language_models.loss({"nats": 2.0}, cells) == 2.0
     assert encoders.loss({"nats": 2.0}, masked) == 2.0

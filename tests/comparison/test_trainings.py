@@ -178,7 +178,7 @@ def test_the_trainings_are_at_the_model_scale_with_the_seed_of_the_run(
 ) -> None:
     finish_all(monkeypatch)
     larger = Run(hunt().folder.path).model_scale.resized(hidden_size=9, embedding_size=9)
-    run = hunt(model_scale=larger, seed=3, vocabulary_limit=20)
+    run = hunt(model_scale=larger, seed=3, vocabulary_size=20)
     prove(run, 1, SETTINGS)
     plan = json.loads((run.folder.path / "trained" / PLAN).read_text())
     assert plan["plan"]["scale"]["hidden_size"] == 9
@@ -197,7 +197,7 @@ def test_how_many_can_be_checked_before_the_search() -> None:
 @pytest.mark.slow
 def test_encoders_are_proven_by_what_they_are_pretrained_for(hunt: Hunt, tmp_path: Path) -> None:
     scale = FlexibertSpace.scales["fast"].resized(batch_size=2, sequence_length=8)
-    run = hunt(space="flexibert", metric="parameters:max", trials=4, scale=scale)
+    run = hunt(space="flexibert", metrics="parameters:max", trials=4, scale=scale)
     settings = preset("quick", "flexibert").resized(
         steps=2, evaluate_every=1, batch_size=2, sequence_length=8
     )

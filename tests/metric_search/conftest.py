@@ -60,7 +60,7 @@ def run(cells: Benchmark, scale: Any) -> Discover:
         settings: dict[str, Any] = {
             "scale": scale,
             "generations": 3,
-            "population": 10,
+            "population_size": 10,
             "candidates": 4,
             "resamples": 50,
             "quantities": ["hidden_states", "weights", "parameters"],

@@ -49,7 +49,9 @@ def shuffled(benchmark, names, seed=0):
 
 @pytest.mark.slow
 def test_a_planted_formula_is_found(cells, run, tmp_path):
-    done = run(tmp_path, generations=8, population=40, quantities=["hidden_states", "parameters"])
+    done = run(
+        tmp_path, generations=8, population_size=40, quantities=["hidden_states", "parameters"]
+    )
     table = judgement(done).set_index(["part", "metric"])
     row = table.loc[("judging", done.metric)]
     assert row["n"] == len(done.parts.judging)
@@ -62,7 +64,7 @@ def test_a_planted_formula_is_found(cells, run, tmp_path):
 @pytest.mark.slow
 def test_nothing_is_found_in_noise(cells, run, tmp_path):
     noise = shuffled(cells, cells.results["test_loss"].dropna().index)
-    done = run(tmp_path, noise, generations=8, population=40)
+    done = run(tmp_path, noise, generations=8, population_size=40)
     table = judgement(done).set_index(["part", "metric"])["kendall"]
     assert table["breeding", done.metric] > 0.2
     assert abs(table["judging", done.metric]) < 0.3
@@ -177,7 +179,8 @@ from archscout.spaces import RecurrentSpace
 scale = RecurrentSpace.scales["fast"].resized(
     embedding_size=6, hidden_size=7, batch_size=3, sequence_length=5, num_layers=2
 )
-discover("archscout-mini-rnn", out=sys.argv[1], scale=scale, generations=50, population=8,
+discover("archscout-mini-rnn", out=sys.argv[1], scale=scale, generations=50,
+         population_size=8,
          resamples=50, quantities=["hidden_states", "parameters"])
 """
 
@@ -253,7 +256,7 @@ def test_a_number_can_be_made_of_each_quantity_alone(name):
 
 
 def test_quantities_by_default_are_all_that_the_networks_have(run, tmp_path):
-    done = run(tmp_path, quantities=None, generations=1, population=4)
+    done = run(tmp_path, quantities=None, generations=1, population_size=4)
     stored = next(iter((tmp_path / QUANTITIES).iterdir()))
     content = load_file(stored)
     assert {key.partition(".")[0] for key in content} == {
@@ -268,7 +271,7 @@ def test_quantities_by_default_are_all_that_the_networks_have(run, tmp_path):
     ("changes", "message"),
     [
         ({"generations": 0}, "generations is 0; a positive whole number"),
-        ({"population": 0}, "population is 0"),
+        ({"population_size": 0}, "population_size is 0"),
         ({"candidates": -1}, "candidates is -1"),
         ({"resamples": 0}, "resamples is 0"),
         ({"quantities": []}, "quantities names none; accepted are hidden_states"),
@@ -302,8 +305,10 @@ def test_a_folder_that_is_taken(run, tmp_path):
     run(tmp_path, generations=1)
     with pytest.raises(InputError, match="already holds a discovery; go on with it by --resume"):
         run(tmp_path, generations=1)
-    with pytest.raises(InputError, match=r"begun with population 10, now it is 11; name another"):
-        run(tmp_path, generations=1, population=11, resume=True)
+    with pytest.raises(
+        InputError, match=r"begun with population_size 10, now it is 11; name another"
+    ):
+        run(tmp_path, generations=1, population_size=11, resume=True)
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "file").write_text("")
     with pytest.raises(InputError, match=r"is not empty \(file\) and holds no discovery"):

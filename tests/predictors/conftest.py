@@ -11,8 +11,8 @@ import pandas as pd
 import pytest
 
 from archscout import spaces
-from archscout.analysis.evaluation import Evaluation
 from archscout.analysis.evaluation_folder import EvaluationSettings
+from archscout.analysis.evaluation_results import Evaluation
 from archscout.benchmarks import Benchmark
 from archscout.predictors import estimators
 

@@ -259,7 +259,7 @@ def test_another_space_or_other_scores_are_refused(noisy, saved):
         {"minibatches": (1,)},
         {"objective": "cotangent"},
         {"split": "valid"},
-        {"vocabulary_limit": 50},
+        {"vocabulary_size": 50},
     ):
         with pytest.raises(InputError, match=f"scores of {next(iter(changes))}"):
             ranker.predict(noisy(30, **changes))

@@ -31,7 +31,7 @@ def find(tmp_path_factory: pytest.TempPathFactory, corpus: Path) -> Callable[...
 
     def run(**options: object) -> Path:
         folder = tmp_path_factory.mktemp("runs") / "run"
-        usual = {"space": "rnn", "metric": "hidden_covariance", "trials": 8, "scale": SMALL}
+        usual = {"space": "rnn", "metrics": "hidden_covariance", "trials": 8, "scale": SMALL}
         settings = usual | options
         search(text=corpus, out=folder, **settings)  # type: ignore[arg-type]
         return folder
@@ -91,7 +91,7 @@ def limited(find: Callable[..., Path]) -> Run:
 @pytest.fixture(scope="session")
 def several(find: Callable[..., Path]) -> Run:
     """A run with two metrics and a cost as objectives."""
-    return Run(find(metric="hidden_covariance,activation_distance,memory"))
+    return Run(find(metrics="hidden_covariance,activation_distance,memory"))
 
 
 @pytest.fixture(scope="session")
@@ -106,17 +106,17 @@ def encoders(find: Callable[..., Path]) -> Run:
     built = SMALL_ENCODER.resized(reading="trained")
     goals = "parameters,latency"
     return Run(
-        find(space="flexibert", trials=3, metric=goals, scale=SMALL_ENCODER, model_scale=built)
+        find(space="flexibert", trials=3, metrics=goals, scale=SMALL_ENCODER, model_scale=built)
     )
 
 
 @pytest.fixture(scope="session")
 def hopeless(find: Callable[..., Path], never_finite: str) -> Run:
     """A run in which nothing has a finite score."""
-    return Run(find(metric=never_finite))
+    return Run(find(metrics=never_finite))
 
 
 @pytest.fixture(scope="session")
 def equal(find: Callable[..., Path], always_one: str) -> Run:
     """A run in which all scores are equal."""
-    return Run(find(metric=always_one))
+    return Run(find(metrics=always_one))

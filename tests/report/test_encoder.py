@@ -268,7 +268,7 @@ def test_the_layers_of_the_genotype_stand_on_a_line_each(encoders: Run) -> None:
 def test_latency_is_said_to_be_that_of_a_sequence_or_of_a_token(
     encoders: Run, find: Callable[..., Path]
 ) -> None:
-    cells = Run(find(trials=2, metric="latency"))
+    cells = Run(find(trials=2, metrics="latency"))
     assert "Latency is that of one whole sequence of 8 tokens." in build_page(encoders)
     assert "Latency is that of one token of one sequence." in build_page(cells)
 

@@ -51,7 +51,7 @@ def test_one_proposal_is_written_in_the_singular(single: Run) -> None:
 def test_the_commands_do_what_they_say(
     find: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = Run(find(trials=6, seed=3, vocabulary_limit=60, minibatch_index=1))
+    run = Run(find(trials=6, seed=3, vocabulary_size=60, minibatch_index=1))
     monkeypatch.chdir(tmp_path)
     runner = CliRunner()
     for purpose, line in commands(run, 2):
@@ -65,7 +65,8 @@ def test_the_commands_do_what_they_say(
     assert score["fingerprint"] == run.best.fingerprint
     assert score["scores"]["hidden_covariance[1]"] == run.best.scores["hidden_covariance"]
     exported = json.loads((tmp_path / "best" / "genotype.json").read_text(encoding="utf-8"))
-    assert exported == run.space.to_dict(run.best.architecture)
+    assert exported["space"] == "rnn"
+    assert exported["architecture"] == run.space.to_dict(run.best.architecture)
     assert (tmp_path / "second").is_dir()
 
 

@@ -38,7 +38,7 @@ def hunt(words: Path) -> Hunt:
     """A search of 14 proposals, in which NSGA-II has several generations."""
     usual: dict[str, Any] = {
         "text": words,
-        "metric": "hidden_covariance[1]",
+        "metrics": "hidden_covariance[1]",
         "trials": 14,
         "population_size": 4,
         "scale": TINY,

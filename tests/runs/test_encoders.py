@@ -39,7 +39,7 @@ def hunt(words: Path) -> Hunt:
     """A search of 8 proposals, in which NSGA-II has several generations."""
     usual: dict[str, Any] = {
         "text": words,
-        "metric": "head_confidence",
+        "metrics": "head_confidence",
         "trials": 8,
         "population_size": 3,
         "scale": TINY,
@@ -55,7 +55,7 @@ def hunt(words: Path) -> Hunt:
 def finished(hunt: Hunt, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A run with two objectives, which tests only read."""
     out = tmp_path_factory.mktemp("finished") / "run"
-    return hunt(out, metric="synaptic_saliency,parameters", seed=5)
+    return hunt(out, metrics="synaptic_saliency,parameters", seed=5)
 
 
 # What a search finds
@@ -127,13 +127,13 @@ def test_each_reading_and_objective_is_a_run_of_its_own(hunt: Hunt, tmp_path: Pa
         {"objective": "loss"},
     ]
     runs = [
-        hunt(tmp_path / str(i), metric="head_importance", trials=2, **kind)
+        hunt(tmp_path / str(i), metrics="head_importance", trials=2, **kind)
         for i, kind in enumerate(kinds)
     ]
     assert len({run.best.scores["head_importance"] for run in runs}) == 3
     assert len({run.table["fingerprint"].min() for run in runs}) == 1
     with pytest.raises(InputError, match="holds another run: objective is 'loss', was 'cotangent'"):
-        hunt(tmp_path / "0", metric="head_importance", objective="loss", resume=True)
+        hunt(tmp_path / "0", metrics="head_importance", objective="loss", resume=True)
 
 
 def test_gradients_that_are_not_finite_are_ranked_last_with_the_reason(
@@ -147,7 +147,7 @@ def test_gradients_that_are_not_finite_are_ranked_last_with_the_reason(
 
     monkeypatch.setattr(initialisation, "_DRAWS", initialisation._Draws())
     monkeypatch.setattr(initialisation, "_draw", draw)
-    run = hunt(tmp_path / "run", metric="synaptic_saliency", sampler="random", trials=12)
+    run = hunt(tmp_path / "run", metrics="synaptic_saliency", sampler="random", trials=12)
     has_convolution = run.table["architecture"].str.contains('"DSC"')
     assert has_convolution.any() and not has_convolution.all()
     assert list(has_convolution) == sorted(has_convolution)
@@ -174,8 +174,8 @@ class Stop:
 
 
 KINDS: list[dict[str, Any]] = [
-    {"sampler": "nsga2", "metric": "synaptic_saliency"},
-    {"sampler": "tpe", "metric": "head_confidence,flops"},
+    {"sampler": "nsga2", "metrics": "synaptic_saliency"},
+    {"sampler": "tpe", "metrics": "head_confidence,flops"},
     {"sampler": "random", "max_parameters": MIDDLE["max_parameters"]},
 ]
 
@@ -223,7 +223,7 @@ def test_a_killed_process_loses_nothing(
 def test_another_tokenizer_is_refused(finished: Run, hunt: Hunt, tmp_path: Path) -> None:
     path = tmp_path / "run"
     shutil.copytree(finished.folder.path, path)
-    usual: dict[str, Any] = {"metric": "synaptic_saliency,parameters", "seed": 5, "resume": True}
+    usual: dict[str, Any] = {"metrics": "synaptic_saliency,parameters", "seed": 5, "resume": True}
     WordPiece.train("w q a z w s x e d c " * 30).save(tmp_path / "pieces.json")
     pieces = str(tmp_path / "pieces.json")
     with pytest.raises(InputError, match=r"tokenizer is '.*pieces.json', was None"):

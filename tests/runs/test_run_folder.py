@@ -37,7 +37,7 @@ SPACE = RecurrentSpace()
 def finished(hunt: Hunt, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run that tests only read."""
     path = tmp_path_factory.mktemp("finished") / "run"
-    hunt(path, metric="hidden_covariance[1],parameters", seed=2, max_memory="1MB")
+    hunt(path, metrics="hidden_covariance[1],parameters", seed=2, max_memory="1MB")
     return path
 
 
@@ -71,6 +71,7 @@ def test_run_json_tells_settings_versions_and_text(finished: Path, words: Path, 
         "space": "rnn",
         "text": [str(words)],
         "objectives": ["hidden_covariance[1]:max", "parameters:min"],
+        "metric_files": [],
         "limits": {"memory": 1e6},
         "trials": 14,
         "seed": 2,
@@ -79,7 +80,7 @@ def test_run_json_tells_settings_versions_and_text(finished: Path, words: Path, 
         "scale": vars(tiny),
         "model_scale": vars(tiny),
         "split": None,
-        "vocabulary_limit": None,
+        "vocabulary_size": None,
         "minibatch_index": 0,
         "device": "cpu",
         "objective": "sum",
@@ -153,7 +154,7 @@ def test_a_run_can_be_moved(spoilt: Path, finished: Path, hunt: Hunt, tmp_path: 
     pd.testing.assert_frame_equal(Run(spoilt).table, Run(finished).table)
     moved = hunt(
         spoilt,
-        metric="hidden_covariance[1],parameters",
+        metrics="hidden_covariance[1],parameters",
         seed=2,
         max_memory="1MB",
         trials=16,
@@ -315,11 +316,11 @@ def test_settings_that_differ_are_named(hunt: Hunt, tmp_path: Path, tiny: Any) -
     for changes, complaint in (
         ({"seed": 1}, "holds another run: seed is 1, was 0"),
         ({"sampler": "tpe", "seed": 3}, "seed is 3, was 0; sampler is 'tpe', was 'nsga2'"),
-        ({"metric": "parameters"}, r"objectives is \['parameters:min'\], was \['hidden_cov"),
+        ({"metrics": "parameters"}, r"objectives is \['parameters:min'\], was \['hidden_cov"),
         ({"max_parameters": 1e4}, "limits.parameters is 10000.0, was None"),
         ({"scale": tiny.resized(batch_size=5)}, "scale.batch_size is 5, was 4"),
         ({"population_size": 5}, "population_size is 5, was 4"),
-        ({"vocabulary_limit": 20}, "vocabulary_limit is 20, was None"),
+        ({"vocabulary_size": 20}, "vocabulary_size is 20, was None"),
         ({"minibatch_index": 1}, "minibatch_index is 1, was 0"),
     ):
         with pytest.raises(InputError, match=complaint):

@@ -100,11 +100,11 @@ KINDS: list[dict[str, Any]] = [
     {"sampler": "nsga2"},
     {"sampler": "tpe"},
     {"sampler": "random"},
-    {"sampler": "nsga2", "metric": "hidden_covariance[1],parameters"},
-    {"sampler": "tpe", "metric": "hidden_covariance[1],flops"},
+    {"sampler": "nsga2", "metrics": "hidden_covariance[1],parameters"},
+    {"sampler": "tpe", "metrics": "hidden_covariance[1],flops"},
     {"sampler": "nsga2", "max_parameters": MIDDLE},
     {"sampler": "tpe", "max_parameters": MIDDLE},
-    {"sampler": "nsga2", "metric": "parameters,flops:max", "max_memory": "20KB"},
+    {"sampler": "nsga2", "metrics": "parameters,flops:max", "max_memory": "20KB"},
 ]
 
 
@@ -182,8 +182,8 @@ def test_what_has_no_finite_score_is_not_scored_twice_either(
     hunt: Hunt, patchy: str, tmp_path: Path, scored: list[str]
 ) -> None:
     with pytest.raises(KeyboardInterrupt):
-        hunt(tmp_path / "run", metric=patchy, trials=60, on_progress=Stop(30))
-    run = hunt(tmp_path / "run", metric=patchy, trials=60, resume=True)
+        hunt(tmp_path / "run", metrics=patchy, trials=60, on_progress=Stop(30))
+    run = hunt(tmp_path / "run", metrics=patchy, trials=60, resume=True)
     assert len(scored) == len(set(scored)) == len(run.table) < 60
 
 
@@ -299,7 +299,7 @@ def test_a_limit_is_taken_at_the_models_scale(hunt: Hunt, tiny: Any, tmp_path: P
 
 
 def test_costs_can_be_objectives(hunt: Hunt, tmp_path: Path, scored: list[str]) -> None:
-    run = hunt(tmp_path / "run", metric=["parameters", "memory:max"], trials=20)
+    run = hunt(tmp_path / "run", metrics=["parameters", "memory:max"], trials=20)
     assert run.settings.objectives == ["parameters:min", "memory:max"]
     assert [o.direction for o in run.objectives] == ["minimize", "maximize"]
     for trial in run.trials:
@@ -311,7 +311,7 @@ def test_costs_can_be_objectives(hunt: Hunt, tmp_path: Path, scored: list[str]) 
 
 
 def test_the_front_is_what_nothing_beats(hunt: Hunt, tmp_path: Path) -> None:
-    run = hunt(tmp_path / "run", metric="hidden_covariance[1],parameters", trials=30)
+    run = hunt(tmp_path / "run", metrics="hidden_covariance[1],parameters", trials=30)
     finite = run.table[run.table["front"].notna()]
     points = finite[["hidden_covariance[1]", "parameters"]].to_numpy()
     unbeaten = {
@@ -326,21 +326,21 @@ def test_the_front_is_what_nothing_beats(hunt: Hunt, tmp_path: Path) -> None:
 
 def test_a_direction_turns_the_ranking_round(hunt: Hunt, tmp_path: Path) -> None:
     options = {"sampler": "random", "trials": 8}
-    up = hunt(tmp_path / "up", metric="hidden_covariance[1]", **options)
-    down = hunt(tmp_path / "down", metric="hidden_covariance[1]:min", **options)
+    up = hunt(tmp_path / "up", metrics="hidden_covariance[1]", **options)
+    down = hunt(tmp_path / "down", metrics="hidden_covariance[1]:min", **options)
     assert list(up.table["fingerprint"]) == list(down.table["fingerprint"])[::-1]
 
 
 def test_the_spaces_own_metric_is_the_default(hunt: Hunt, tmp_path: Path) -> None:
-    run = hunt(tmp_path / "run", metric=None, trials=2)
+    run = hunt(tmp_path / "run", metrics=None, trials=2)
     assert run.settings.objectives == [f"{SPACE.default_metric}:max"]
 
 
 @pytest.mark.parametrize(
     ("changes", "complaint"),
     [
-        ({"metric": "hidden_covarance"}, "did you mean hidden_covariance"),
-        ({"metric": "latency,latency"}, "each may stand once"),
+        ({"metrics": "hidden_covarance"}, "did you mean hidden_covariance"),
+        ({"metrics": "latency,latency"}, "each may stand once"),
         ({"sampler": "nsga"}, "unknown sampler 'nsga'; accepted: nsga2, random, tpe"),
         ({"trials": 0}, "trials is 0"),
         ({"trials": -3}, "trials is -3"),
@@ -377,7 +377,7 @@ def test_an_unknown_space_is_named() -> None:
 def test_what_has_no_finite_score_is_ranked_last_with_the_reason(
     sampler: str, hunt: Hunt, patchy: str, tmp_path: Path
 ) -> None:
-    run = hunt(tmp_path / "run", metric=patchy, sampler=sampler, trials=30)
+    run = hunt(tmp_path / "run", metrics=patchy, sampler=sampler, trials=30)
     failed = run.table["front"].isna()
     assert failed.any() and not failed.all()
     assert list(failed) == sorted(failed)
@@ -402,7 +402,7 @@ def test_a_run_in_which_nothing_has_a_score_has_no_best(
     def hopeless(trace: Trace) -> float:
         return math.nan
 
-    run = hunt(tmp_path / "run", metric="hopeless")
+    run = hunt(tmp_path / "run", metrics="hopeless")
     assert len(run.trials) == 14 and run.front == []
     assert json.loads((tmp_path / "run" / "best.json").read_text())["front"] == []
     with pytest.raises(InputError, match="found no architecture within the limits"):
@@ -443,7 +443,7 @@ def test_progress_counts_what_the_table_holds(hunt: Hunt, patchy: str, tmp_path:
     states: list[Progress] = []
     run = hunt(
         tmp_path / "run",
-        metric=patchy,
+        metrics=patchy,
         trials=30,
         max_parameters=MIDDLE,
         on_progress=lambda p: states.append(copy.copy(p)),

@@ -26,7 +26,7 @@ SETTINGS: dict[str, Any] = {
     "scale": {"batch_size": 1},
     "model_scale": {"batch_size": 1},
     "split": None,
-    "vocabulary_limit": None,
+    "vocabulary_size": None,
     "minibatch_index": 0,
     "device": "cpu",
 }

@@ -8,6 +8,7 @@ Sources: Borda 1781 (mean ranks); Lee and Ham 2024, "AZ-NAS", section 3.3 (logar
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -94,29 +95,28 @@ COMBINATIONS: Mapping[Kind, tuple[Combination, ...]] = {
 }
 
 
-def parse_combinations(
-    texts: Iterable[str], kind: Kind, method: str = "mean"
-) -> tuple[Combination, ...]:
-    """Combinations from texts such as `linear_memory+token_sensitivity`.
+def parse_combinations(texts: Iterable[str], kind: Kind) -> tuple[Combination, ...]:
+    """Combinations from texts such as `linear_memory+token_sensitivity` or `median(depth+flops)`.
 
     A `+` within brackets belongs to a formula, as in `formula:mean(l1(weights + weights))+depth`.
 
     Args:
         texts: one a combination.
         kind: of the networks.
-        method: how ranks are combined.
 
     Raises:
         InputError: a metric is unknown or stands twice, one stands alone, or there is no such
             method.
     """
     known: tuple[Method, ...] = get_args(Method)
-    chosen = next((each for each in known if each == method), None)
-    if chosen is None:
-        raise InputError(f"no way {method!r} of combining; accepted: {', '.join(known)}")
     found = []
     for text in texts:
-        members = _members(text)
+        named = re.fullmatch(r"([a-z]+)\((.*)\)", text.strip())
+        method, joined = named.groups() if named else ("mean", text)
+        chosen = next((each for each in known if each == method), None)
+        if chosen is None:
+            raise InputError(f"no way {method!r} of combining; accepted: {', '.join(known)}")
+        members = _members(joined)
         if len(members) < 2:
             raise InputError(
                 f"combination {text!r}: two metrics or more, joined by +, are accepted"

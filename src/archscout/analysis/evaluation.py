@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field, replace
-from functools import cached_property
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +15,17 @@ import pandas as pd
 from archscout import metrics as metrics_room
 from archscout.analysis.checks import check_count
 from archscout.analysis.combination import Combination
-from archscout.analysis.evaluation_folder import Draw, EvaluationFolder, EvaluationSettings
-from archscout.analysis.evaluation_scoring import Task, scored, scorer_of
-from archscout.analysis.statistics import MINIMUM, Comparison, compare
+from archscout.analysis.evaluation_folder import EvaluationFolder, EvaluationSettings
+from archscout.analysis.evaluation_results import PARAMETERS, Evaluation
+from archscout.analysis.evaluation_scoring import Task, scored
+from archscout.analysis.statistics import MINIMUM
 from archscout.benchmarks import Benchmark, DataFolder, load
 from archscout.errors import InputError
 from archscout.metrics.formula import PREFIX
 from archscout.metrics.registry import LAST_LAYER
 from archscout.recording import Kind
 from archscout.scoring import (
+    Draw,
     Scorer,
     TextSource,
     check_seed,
@@ -36,117 +37,8 @@ from archscout.spaces.base import Scale
 from archscout.text import CORPORA, Corpus, load_corpus
 from archscout.tracing.quantities import Objective
 
-_PARAMETERS = "parameters"
 FALLBACK_TEXT = "python-docs"
 Progress = Callable[[int, int], None]
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """Scores of a benchmark's architectures beside its results.
-
-    Attributes:
-        benchmark: what was evaluated on.
-        settings: of the scores.
-        rows: one a network and draw: `architecture`, `seed`, `minibatch`, `seconds`, `problem`, and
-            one column a score: infinite where it is not finite, NaN where the network has no such
-            layer.
-        larger_is_better: direction of every metric's score.
-        folder: where it is stored.
-        combinations: of metrics, which stand beside them in `scores`.
-    """
-
-    benchmark: Benchmark
-    settings: EvaluationSettings
-    rows: pd.DataFrame = field(repr=False)
-    larger_is_better: Mapping[str, bool]
-    folder: Path
-    combinations: Sequence[Combination] = ()
-
-    @property
-    def metrics(self) -> list[str]:
-        """The columns of the metrics' scores."""
-        return list(self.larger_is_better)
-
-    @property
-    def directions(self) -> dict[str, bool]:
-        """Whether larger is better, for metrics and combinations: every column of `scores`."""
-        names = [combination.name for combination in self.combinations]
-        return dict(self.larger_is_better) | dict.fromkeys(names, True)
-
-    @cached_property
-    def scores(self) -> pd.DataFrame:
-        """One row an architecture: its score, or over several draws its mean rank (1 the lowest).
-
-        A score that is not finite ranks last in its draw; NaN stands for architectures that have
-        no such layer. Combinations are made of these.
-        """
-        draws = [self.draw(draw) for draw in self.settings.draws]
-        scores = draws[0]
-        if len(draws) > 1:
-            ranks = [each.rank() for each in draws]
-            scores = sum(ranks[1:], start=ranks[0]) / len(ranks)
-        return scores.assign(
-            **{
-                combination.name: self._combined(combination, scores)
-                for combination in self.combinations
-            }
-        )
-
-    def _combined(self, combination: Combination, scores: pd.DataFrame) -> pd.Series[float]:
-        kind = self.benchmark.space.kind
-        columns = {name: column_of(name, kind, scores) or name for name in combination.members}
-        members = replace(combination, members=tuple(columns.values()))
-        return members.of(scores, self.larger_is_better)
-
-    def draw(self, draw: Draw) -> pd.DataFrame:
-        """The scores of one draw, by architecture; those not finite on the side that ranks last."""
-        rows = self.rows
-        chosen = rows[(rows["seed"] == draw.seed) & (rows["minibatch"] == draw.minibatch)]
-        scores = chosen.set_index("architecture")[self.metrics]
-        for name, larger in self.larger_is_better.items():
-            last = -np.inf if larger else np.inf
-            scores[name] = scores[name].mask(np.isinf(scores[name]), last)
-        return scores.reindex(self.benchmark.results.index.intersection(list(rows["architecture"])))
-
-    def compare(self, resamples: int = 1000, seed: int = 0, k: int = 10) -> Comparison:
-        """Statistics of every metric against the benchmark's results."""
-        scores = self.scores
-        return compare(
-            scores,
-            self.benchmark.results[self.benchmark.target].reindex(scores.index),
-            larger_is_better=self.directions,
-            result_larger_is_better=self.benchmark.larger_is_better,
-            control=scores[_PARAMETERS],
-            k=k,
-            resamples=resamples,
-            seed=seed,
-        )
-
-    def reliability(self) -> pd.DataFrame:
-        """How far one draw can be trusted: one row a metric.
-
-        Columns: `between_draws` (Kendall's τ-b of two draws' rankings, mean over all pairs),
-        `between_draws_least`, `variation` (the standard deviation between draws over the standard
-        deviation between architectures, mean over architectures), and `kendall`,
-        `kendall_deviation` (τ-b with the results: mean and standard deviation over draws).
-        """
-        from archscout.analysis.reliability import reliability
-
-        results = self.benchmark.results[self.benchmark.target]
-        draws = [self.draw(draw) for draw in self.settings.draws]
-        return reliability(draws, results, self.larger_is_better, self.benchmark.larger_is_better)
-
-    @property
-    def milliseconds(self) -> float:
-        """Median time for building and scoring one network with all metrics."""
-        return 1e3 * float(self.rows["seconds"].median())
-
-    @property
-    def problems(self) -> Mapping[str, int]:
-        """Metrics by the number of architectures and draws in which they are not finite."""
-        bad = np.isinf(self.rows[self.metrics]).sum()
-        return {str(name): int(count) for name, count in bad.items() if count}
 
 
 @dataclass(frozen=True)
@@ -237,7 +129,7 @@ def prepare(
     seed: int = 0,
     objective: Objective | None = None,
     split: str | None = None,
-    vocabulary_limit: int | None = None,
+    vocabulary_size: int | None = None,
     tokenizer: str | None = None,
     device: str = "cpu",
     limit: int | None = None,
@@ -260,7 +152,7 @@ def prepare(
         seed: of the first initialisation; also chooses which architectures a limit leaves.
         objective: what gradients are taken of.
         split: of the corpus.
-        vocabulary_limit: of the vocabulary.
+        vocabulary_size: of the vocabulary.
         tokenizer: of encoders.
         device: where networks run.
         limit: score so many architectures, drawn at random; all by default.
@@ -276,25 +168,32 @@ def prepare(
         metrics_room.load_file(file)
     corpus = corpus_for(found, text, folder)
     metrics = _with_members(metrics, combinations, found.space.kind)
-    settings = _settings(found, corpus, text, metrics, scale, objective).model_copy(
-        update={
-            "metric_files": tuple(os.fspath(file) for file in metric_files),
-            "seeds": tuple(
-                range(check_seed(seed), check_seed(seed + check_count("seeds", seeds) - 1) + 1)
-            ),
-            "minibatches": tuple(range(check_count("minibatches", minibatches))),
-            "split": split,
-            "vocabulary_limit": vocabulary_limit,
-            "tokenizer": tokenizer,
-            "device": device,
-        }
+    names = [request.column for request in parse_requests(metrics, found.space.kind)]
+    sizes: Any = resolve_scale(found.space, scale)
+    check_count("seeds", seeds)
+    settings = EvaluationSettings(
+        benchmark=found.name,
+        dataset=found.dataset,
+        space=found.space.name,
+        text=_text_names(corpus, text),
+        text_sha256=corpus.sha256,
+        metrics=tuple(dict.fromkeys([*names, PARAMETERS])),
+        metric_files=tuple(os.fspath(file) for file in metric_files),
+        scale=vars(sizes),
+        seeds=tuple(range(check_seed(seed), check_seed(seed + seeds - 1) + 1)),
+        minibatches=tuple(range(check_count("minibatches", minibatches))),
+        objective=resolve_objective(objective, found.space.kind),
+        split=split,
+        vocabulary_size=vocabulary_size,
+        tokenizer=tokenizer,
+        device=device,
     )
-    scorer = scorer_of(settings, corpus)
+    scorer = Scorer.of(settings, corpus)
     for draw in settings.draws:
         scorer.drawn(*draw)  # a text that is too short is said here
-    names = _chosen(found, limit, seed)
+    chosen = _chosen(found, limit, seed)
     count = check_count("workers", workers)
-    prepared = Preparation(found, settings, scorer, names, count, combinations)
+    prepared = Preparation(found, settings, scorer, chosen, count, combinations)
     for combination in combinations:
         if missing := [name for name in combination.members if not prepared.will_score(name)]:
             raise InputError(
@@ -326,26 +225,6 @@ def evaluate(
     return prepare(benchmark, **settings).run(out, resume, progress)
 
 
-def column_of(name: str, kind: Kind, scores: pd.DataFrame) -> str | None:
-    """The column of scores that a name stands for: of a layered metric, its main layer's.
-
-    Args:
-        name: of a metric, a layer of it, or a combination.
-        kind: of the networks.
-        scores: of an evaluation.
-
-    Returns:
-        None where the name was not scored.
-    """
-    if name in scores:
-        return name
-    try:
-        layer = metrics_room.request(name, kind).main().layer
-    except InputError:  # it is for other networks
-        return None
-    return column if (column := f"{name}[{layer}]") in scores else None
-
-
 def _with_members(
     metrics: Iterable[str] | str | None, combinations: Sequence[Combination], kind: Kind
 ) -> list[str] | None:
@@ -355,33 +234,6 @@ def _with_members(
         formulas = [name for name in members if name.startswith(PREFIX)]
         return [*known, *formulas] if formulas else None
     return [*(metrics.split(",") if isinstance(metrics, str) else metrics), *members]
-
-
-def _settings(
-    benchmark: Benchmark,
-    corpus: Corpus,
-    text: TextSource | None,
-    metrics: Sequence[str] | None,
-    scale: str | Scale | None,
-    objective: Objective | None,
-) -> EvaluationSettings:
-    space = benchmark.space
-    names = [request.column for request in parse_requests(metrics, space.kind)]
-    if _PARAMETERS not in names:
-        names.append(_PARAMETERS)
-    resolved: Any = resolve_scale(space, scale)
-    return EvaluationSettings(
-        benchmark=benchmark.name,
-        dataset=benchmark.dataset,
-        space=space.name,
-        text=_text_names(corpus, text),
-        text_sha256=corpus.sha256,
-        metrics=tuple(dict.fromkeys(names)),
-        scale=vars(resolved),
-        seeds=(0,),
-        minibatches=(0,),
-        objective=resolve_objective(objective, space.kind),
-    )
 
 
 def _text_names(corpus: Corpus, text: TextSource | None) -> tuple[str, ...]:

@@ -9,34 +9,22 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
 from archscout.folders import ResultsFolder, StoredSettings, read_lines
+from archscout.scoring import ScoringSettings
 
 SETTINGS = "evaluation.json"
 SCORES = "scores.jsonl"
 _LIBRARIES = ("archscout", "torch", "numpy", "scipy")
 
 
-class EvaluationSettings(StoredSettings):
+class EvaluationSettings(StoredSettings, ScoringSettings):
     """Everything that decides an evaluation's scores.
 
     Attributes:
         benchmark: its name.
         dataset: what its networks were trained on.
-        space: of its architectures.
-        text: the corpus, as given.
-        text_sha256: of the corpus.
-        metrics: names, as asked for.
-        metric_files: files of Python that define metrics.
-        scale: sizes of networks and minibatch.
-        seeds: of the initialisations.
-        minibatches: which of the text, from 0.
-        objective: what gradients are taken of.
-        split: of the corpus, None for the default.
-        vocabulary_limit: of the vocabulary.
-        tokenizer: of encoders, where it is not trained on the text.
-        device: where networks run.
     """
 
     WHAT = "evaluation"
@@ -45,31 +33,6 @@ class EvaluationSettings(StoredSettings):
 
     benchmark: str
     dataset: str
-    space: str
-    text: tuple[str, ...]
-    text_sha256: str
-    metrics: tuple[str, ...]
-    metric_files: tuple[str, ...] = ()
-    scale: dict[str, Any]
-    seeds: tuple[int, ...]
-    minibatches: tuple[int, ...]
-    objective: Literal["sum", "cotangent", "loss"]
-    split: str | None = None
-    vocabulary_limit: int | None = None
-    tokenizer: str | None = None
-    device: str = "cpu"
-
-    @property
-    def draws(self) -> list[Draw]:
-        """Every initialisation with every minibatch, in the order in which they are scored."""
-        return [Draw(seed, batch) for seed in self.seeds for batch in self.minibatches]
-
-
-class Draw(NamedTuple):
-    """One initialisation and one minibatch."""
-
-    seed: int
-    minibatch: int
 
 
 class EvaluationFolder(ResultsFolder[EvaluationSettings]):

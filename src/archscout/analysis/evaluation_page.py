@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 from archscout.analysis.document import Document, Plot, Section, Table
-from archscout.analysis.evaluation import FALLBACK_TEXT, Evaluation
+from archscout.analysis.evaluation import FALLBACK_TEXT
+from archscout.analysis.evaluation_results import Evaluation
 from archscout.analysis.figures import bars, box_plots, metric_grid
 from archscout.analysis.statistics import Comparison
 

@@ -8,11 +8,8 @@ from functools import partial
 from typing import Any
 
 from archscout import metrics as metrics_room
-from archscout import spaces
-from archscout.analysis.evaluation_folder import Draw, EvaluationSettings
 from archscout.execution import Workers
-from archscout.scoring import Score, Scorer, resolve_scale
-from archscout.text import Corpus
+from archscout.scoring import Draw, Score, Scorer, ScoringSettings
 from archscout.threads import one_thread
 
 Task = tuple[Draw, str, dict[str, Any]]
@@ -20,35 +17,11 @@ Task = tuple[Draw, str, dict[str, Any]]
 Rows = Generator[dict[str, Any], None, None]
 
 
-def scorer_of(settings: EvaluationSettings, corpus: Corpus) -> Scorer:
-    """What scores networks as the settings say, in their first draw.
-
-    Raises:
-        InputError: something cannot be used.
-    """
-    space = spaces.get(settings.space)
-    return Scorer(
-        space,
-        corpus,
-        settings.metrics,
-        resolve_scale(space, None).resized(**settings.scale),
-        settings.seeds[0],
-        settings.split,
-        settings.vocabulary_limit,
-        settings.minibatches[0],
-        settings.device,
-        settings.objective,
-        settings.tokenizer,
-    )
-
-
-def scored(
-    settings: EvaluationSettings, scorer: Scorer, tasks: Sequence[Task], workers: int
-) -> Rows:
+def scored(settings: ScoringSettings, scorer: Scorer, tasks: Sequence[Task], workers: int) -> Rows:
     """Rows as an evaluation's folder holds them, in the order of the tasks.
 
     Args:
-        settings: of the evaluation.
+        settings: of the scores.
         scorer: made of them.
         tasks: what to score.
         workers: processes that score, once the work is worth their start.

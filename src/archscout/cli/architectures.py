@@ -3,30 +3,85 @@
 from __future__ import annotations
 
 import difflib
+import io
 import json
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from archscout import spaces
+from archscout.cli.output import errors
 from archscout.errors import InputError
-from archscout.spaces.base import Space
+from archscout.spaces.base import Space, unwrapped
 
 
 def read(space: Space[Any], sources: Iterable[str]) -> list[Any]:
     """Architectures from files of JSON or JSON Lines, `-` (standard input), or names.
 
     A JSON document is one architecture, a list of them, or what archscout writes around one
-    (an object with `architecture`, or a `front` of such objects).
+    (an object with `architecture` and perhaps its `space`, or a `front` of such objects).
 
     Raises:
-        InputError: a source cannot be read, or an architecture breaks a rule; the message names
-            the source and the line.
+        InputError: a source cannot be read, or an architecture breaks a rule or is of another
+            space; the message names the source and the line.
     """
     found = [a for source in sources for a in _read_one(space, source)]
     if not found:
         raise InputError(f"no architecture in {', '.join(sources)}; JSON or JSON Lines is accepted")
     return found
+
+
+def read_first(space: Space[Any], source: str, doing: str) -> Any:
+    """The first architecture of a source, and what is done with it if there are more."""
+    found = read(space, [source])
+    if len(found) > 1:
+        errors.print(f"{source} holds {len(found)} architectures; {doing} the first")
+    return found[0]
+
+
+def space_of(source: str, given: str | None) -> Space[Any]:
+    """The space of the architectures in a file, by what it says, its form, or the option.
+
+    Args:
+        source: as of `read`.
+        given: by `--space`.
+
+    Raises:
+        InputError: there is no such space.
+    """
+    if given is not None:
+        return spaces.get(given)
+    if source == "-":
+        text = sys.stdin.read()
+        sys.stdin = io.StringIO(text)  # for who reads the architectures
+    else:
+        try:
+            text = Path(source).read_text(encoding="utf-8-sig")
+        except (OSError, ValueError):  # a name, or what is complained of later
+            return spaces.get(spaces.DEFAULT)
+    return spaces.get(_said(text) or spaces.recognise(text))
+
+
+def titles(space: Space[Any], fingerprints: Iterable[str | None]) -> list[str]:
+    """Fingerprints as tables show them, each with the name of the architecture that has one."""
+    names = {space.fingerprint(named): name for name, named in space.named.items()}
+    return [f"{each or ''} {names.get(each or '', '')}".strip() for each in fingerprints]
+
+
+def _said(text: str) -> str | None:
+    """The space that the text's first architecture says."""
+    try:
+        document = json.loads(text)
+    except (json.JSONDecodeError, RecursionError):
+        try:
+            document = json.loads(text.partition("\n")[0])
+        except (json.JSONDecodeError, RecursionError):
+            return None
+    if isinstance(document, list) and document:
+        document = document[0]
+    found = document.get("space") if isinstance(document, dict) else None
+    return found if isinstance(found, str) else None
 
 
 def _read_one(space: Space[Any], source: str) -> Iterator[Any]:
@@ -46,7 +101,7 @@ def _read_one(space: Space[Any], source: str) -> Iterator[Any]:
         raise InputError(f"{name} is empty; architectures as JSON or JSON Lines are accepted")
     for place, document in _documents(name, text):
         try:
-            yield space.parse(document)
+            yield space.parse(unwrapped(document, space.name))
         except InputError as error:
             raise InputError(f"{place}: {error}") from error
 
@@ -95,21 +150,12 @@ def _unwrapped(place: str, text: str) -> Iterator[tuple[str, Any]]:
         document = json.loads(text)
     except (json.JSONDecodeError, RecursionError) as error:
         raise InputError(f"{place}: not valid JSON: {error}") from error
-    if isinstance(document, dict) and isinstance(document.get("front"), list):
-        document = document["front"]
+    front = document.get("front") if isinstance(document, dict) else None
+    if isinstance(front, list):  # best.json, whose space is that of all
+        said = {key: document[key] for key in ("space",) if key in document}
+        document = [item | said if isinstance(item, dict) else item for item in front]
     if isinstance(document, list):
         for i, item in enumerate(document, start=1):
-            yield f"{place}, item {i}", _inner(item)
-    elif isinstance(document, dict) and _inner(document) is not document:
-        yield place, _inner(document)
+            yield f"{place}, item {i}", item
     else:
         yield place, text
-
-
-def _inner(document: Any) -> Any:
-    """What archscout wrote as `architecture`; a node of that name would have an op."""
-    if isinstance(document, dict) and isinstance(document.get("architecture"), dict):
-        inner = document["architecture"]
-        if "op" not in inner:
-            return inner
-    return document

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,7 +17,7 @@ from archscout.errors import InputError
 
 if TYPE_CHECKING:
     from archscout.spaces.base import Space
-    from archscout.training.jobs import Standing
+    from archscout.training.jobs import Job, Plan, Standing
 
 app = typer.Typer(
     help="Build benchmarks: train many architectures, and judge metrics on them.",
@@ -25,82 +26,67 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-_CHOICE = "Which architectures"
-_BUDGET = "How each is trained"
+Folder = Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder of the benchmark.")]
 
-Folder = Annotated[Path, typer.Argument(metavar="FOLDER", help="Of the benchmark.")]
+
+N = Annotated[
+    int | None,
+    typer.Option(
+        "-n",
+        help="How many: the space's named ones, and others drawn at random.",
+    ),
+]
+Architectures = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="A file of JSON or JSON Lines, or - for standard input, in place of -n.",
+    ),
+]
+Repeat = Annotated[
+    str,
+    typer.Option(
+        metavar="NUMBER[xTIMES]",
+        help="Train so many of them again, with other seeds, each two or so many times: this "
+        "tells how far the ranking can be trusted.",
+    ),
+]
+Threads = Annotated[int, typer.Option(help="Threads of each worker.")]
+KeepWeights = Annotated[
+    bool,
+    typer.Option("--keep-weights", help="Keep the weights of every training."),
+]
+Name = Annotated[str | None, typer.Option(help="Name of the benchmark; the folder's by default.")]
+Resume = Annotated[
+    bool,
+    typer.Option("--resume", help="Go on with what the folder holds, or join those who are at it."),
+]
+RetryFailed = Annotated[
+    bool,
+    typer.Option("--retry-failed", help="With --resume: train again what has failed."),
+]
 
 
 @app.command("build")
 def build(
     space: options.SpaceName,
     folder: Folder,
-    n: Annotated[
-        int | None,
-        typer.Option(
-            "-n",
-            help="How many: the space's named ones, and others drawn at random.",
-            rich_help_panel=_CHOICE,
-        ),
-    ] = None,
-    architectures: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="A file of JSON or JSON Lines, or - for standard input, in place of -n.",
-            rich_help_panel=_CHOICE,
-        ),
-    ] = None,
-    repeat: Annotated[
-        int,
-        typer.Option(
-            help="Train so many of them again, with other seeds: this tells how far the ranking "
-            "can be trusted.",
-            rich_help_panel=_CHOICE,
-        ),
-    ] = 0,
-    repeats: Annotated[
-        int, typer.Option(help="How often these are trained again.", rich_help_panel=_CHOICE)
-    ] = 2,
-    preset: Annotated[
-        str,
-        typer.Option(
-            help="The recipe, as of `archscout train`; encoders predict masked tokens.",
-            rich_help_panel=_BUDGET,
-        ),
-    ] = "quick",
+    n: N = None,
+    architectures: Architectures = None,
+    repeat: Repeat = "0",
+    preset: options.Preset = "quick",
     changes: options.Changes = None,
     workers: options.Workers = 1,
-    threads: Annotated[int, typer.Option(help="Of each worker.", rich_help_panel=_BUDGET)] = 1,
-    keep_weights: Annotated[
-        bool,
-        typer.Option(
-            "--keep-weights", help="Keep the weights of every training.", rich_help_panel=_BUDGET
-        ),
-    ] = False,
-    name: Annotated[
-        str | None, typer.Option(help="Of the benchmark; the folder's by default.")
-    ] = None,
+    threads: Threads = 1,
+    keep_weights: KeepWeights = False,
+    name: Name = None,
     text: options.Texts = None,
     vocabulary_size: options.VocabularySize = None,
     tokenizer: options.TokenizerSource = None,
-    scale: options.ScaleName = None,
-    embedding_size: options.EmbeddingSize = None,
-    hidden_size: options.HiddenSize = None,
-    num_layers: options.NumLayers = None,
-    initialisation: options.Initialisation = None,
-    reading: options.Reading = None,
+    size: options.Sizes = None,
     seed: options.Seed = 0,
     device: options.Device = "cpu",
-    resume: Annotated[
-        bool,
-        typer.Option(
-            "--resume", help="Go on with what the folder holds, or join those who are at it."
-        ),
-    ] = False,
-    retry_failed: Annotated[
-        bool,
-        typer.Option("--retry-failed", help="With --resume: train again what has failed."),
-    ] = False,
+    resume: Resume = False,
+    retry_failed: RetryFailed = False,
     as_json: options.Json = False,
 ) -> None:
     """Train many architectures under the same budget, and write the results as a benchmark.
@@ -119,7 +105,6 @@ def build(
         archscout benchmark build rnn my-cells -n 100 --text my.txt --workers 4 --resume
     """
     from archscout import spaces
-    from archscout.benchmarks.build import build as run
     from archscout.benchmarks.build import plan_jobs
     from archscout.scoring import check_device, check_seed
     from archscout.text import load_corpus
@@ -129,32 +114,21 @@ def build(
 
     found = spaces.get(space)
     chosen = comparison_preset(preset, found.name)
-    settings = chosen.settings.resized(**options.parse_changes(changes or ()))
-    settings = find_trainer(found.name).for_benchmark(settings)
-    sizes = options.resolve(
-        found,
-        scale or chosen.scale,
-        embedding_size=embedding_size,
-        hidden_size=hidden_size,
-        num_layers=num_layers,
-        initialisation=initialisation,
-        reading=reading,
-    )
+    settings = chosen.settings.resized(**options.pairs("--set", changes))
+    sizes = options.scale_of(found, size, chosen.scale, minibatch=False)
     check_device(device)
     if threads < 1:
         raise InputError(f"--threads {threads}; accepted is a whole number of at least 1")
-    jobs = plan_jobs(
-        found, _architectures(found, n, architectures, seed), check_seed(seed), repeat, repeats
-    )
+    chosen_ones = _architectures(found, n, architectures, seed)
+    jobs = plan_jobs(found, chosen_ones, check_seed(seed), *_repeats(repeat))
     if not resume and (folder.is_file() or (folder.is_dir() and any(folder.iterdir()))):
         raise InputError(
             f"{folder} is there already; go on with it, or join, by --resume, or name another"
         )
-    corpus = load_corpus(text or "python-docs")
     plan = Plan.of(
         found,
-        corpus,
-        settings,
+        load_corpus(text or "python-docs"),
+        find_trainer(found.name).for_benchmark(settings),
         sizes,
         vocabulary_size,
         tokenizer,
@@ -166,17 +140,23 @@ def build(
     if retry_failed and resume and (folder / PLAN).exists():
         JobFolder(folder).retry_failed()
 
+    done = _train(folder, name or folder.resolve().name, plan, jobs, workers, resume)
+    _report(folder, done, as_json)
+
+
+def _train(
+    folder: Path, name: str, plan: Plan, jobs: Sequence[Job], workers: int, resume: bool
+) -> Standing:
+    from archscout.benchmarks.build import build as run
+
     def on_progress(now: Standing) -> None:
         bar.advance_to(now.done, f"{now.failed} failed" if now.failed else "")
 
     try:
         with progress("training", len(jobs)) as bar:
-            done = run(
-                folder, name or folder.resolve().name, plan, jobs, workers, on_progress, warn
-            )
+            return run(folder, name, plan, jobs, workers, on_progress, warn)
     except KeyboardInterrupt:
         raise stopped(f"Stopped; what was trained is in {folder}", resume) from None
-    _report(folder, done, as_json)
 
 
 @app.command("status")
@@ -189,6 +169,14 @@ def status(folder: Folder, as_json: options.Json = False) -> None:
     from archscout.benchmarks.build import standing
 
     _report(folder, standing(folder), as_json)
+
+
+def _repeats(text: str) -> tuple[int, int]:
+    """How many are trained again, and how often."""
+    number, _, times = text.partition("x")
+    if not number.isdigit() or not (times or "2").isdigit():
+        raise InputError(f"--repeat {text}; accepted is NUMBER or NUMBERxTIMES, such as 6x2")
+    return int(number), int(times or 2)
 
 
 def _architectures(

@@ -17,96 +17,71 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from archscout.metric_search import Discovery
+    from archscout.spaces.base import Scale, Space
 
-_BRED = "How formulas are bred"
-_PARTS = "How one is chosen and judged"
+
+Generations = Annotated[
+    int,
+    typer.Option(help="Generations after the first, which is drawn at random."),
+]
+PopulationSize = Annotated[int, typer.Option(help="Formulas of a generation.")]
+Penalty = Annotated[
+    float,
+    typer.Option(
+        help="What fitness pays for each quantity and operation, in units of τ-b.",
+    ),
+]
+Quantities = Annotated[
+    str | None,
+    typer.Option(
+        help="What formulas may name, comma-separated, such as hidden_states,weights; by "
+        "default all that the networks have.",
+    ),
+]
+Shares = Annotated[
+    str,
+    typer.Option(
+        help="Parts of the architectures: to breed on, to choose a formula, and to judge it.",
+    ),
+]
+SplitSeed = Annotated[int, typer.Option(help="Decides which architecture is where.")]
+Candidates = Annotated[
+    int,
+    typer.Option(help="How many of the best formulas one is chosen from."),
+]
+Against = Annotated[
+    str | None,
+    typer.Option(
+        help="Metrics beside which it is judged, comma-separated; by default the space's "
+        "metric for search, and parameters.",
+    ),
+]
+Out = Annotated[
+    Path | None,
+    typer.Option(help="Folder of the discovery; discoveries/BENCHMARK-DATASET by default."),
+]
 
 
 def discover(
-    benchmark: Annotated[
-        str,
-        typer.Argument(
-            metavar="BENCHMARK",
-            help="nas-bench-nlp or nas-bench-bert (whose files are needed), archscout-mini-rnn or "
-            "archscout-mini-flexibert (always there), or the folder of one that you built.",
-        ),
-    ],
-    dataset: Annotated[
-        str | None,
-        typer.Option(
-            help="What the networks were trained on: of nas-bench-nlp wikitext-2 (default) or ptb."
-        ),
-    ] = None,
-    generations: Annotated[
-        int,
-        typer.Option(
-            help="Generations after the first, which is drawn at random.", rich_help_panel=_BRED
-        ),
-    ] = 20,
-    population: Annotated[
-        int, typer.Option(help="Formulas of a generation.", rich_help_panel=_BRED)
-    ] = 60,
-    penalty: Annotated[
-        float,
-        typer.Option(
-            help="What fitness pays for each quantity and operation, in units of τ-b.",
-            rich_help_panel=_BRED,
-        ),
-    ] = 0.002,
-    quantities: Annotated[
-        str | None,
-        typer.Option(
-            help="What formulas may name, comma-separated, such as hidden_states,weights; by "
-            "default all that the networks have.",
-            rich_help_panel=_BRED,
-        ),
-    ] = None,
-    shares: Annotated[
-        str,
-        typer.Option(
-            help="Of the architectures: to breed formulas on, to choose one, and to judge it.",
-            rich_help_panel=_PARTS,
-        ),
-    ] = "0.5/0.25/0.25",
-    split_seed: Annotated[
-        int, typer.Option(help="Decides which architecture is where.", rich_help_panel=_PARTS)
-    ] = 0,
-    candidates: Annotated[
-        int,
-        typer.Option(help="Of how many of the best one is chosen.", rich_help_panel=_PARTS),
-    ] = 10,
-    against: Annotated[
-        str | None,
-        typer.Option(
-            help="Metrics beside which it is judged, comma-separated; by default the space's "
-            "metric for search, and parameters.",
-            rich_help_panel=_PARTS,
-        ),
-    ] = None,
+    benchmark: options.BenchmarkName,
+    dataset: options.Dataset = None,
+    generations: Generations = 20,
+    population_size: PopulationSize = 60,
+    penalty: Penalty = 0.002,
+    quantities: Quantities = None,
+    shares: Shares = "0.5/0.25/0.25",
+    split_seed: SplitSeed = 0,
+    candidates: Candidates = 10,
+    against: Against = None,
     text: options.Texts = None,
-    split: options.Split = None,
-    vocabulary_size: options.VocabularySize = None,
-    tokenizer: options.TokenizerSource = None,
-    scale: options.ScaleName = None,
-    embedding_size: options.EmbeddingSize = None,
-    hidden_size: options.HiddenSize = None,
-    num_layers: options.NumLayers = None,
-    batch_size: options.BatchSize = 8,
-    sequence_length: options.SequenceLength = None,
-    initialisation: options.Initialisation = None,
-    reading: options.Reading = None,
-    objective: options.GradientOf = None,
+    size: options.Sizes = None,
+    scoring: options.ScoringChanges = None,
     resamples: options.Resamples = 1000,
     seed: options.Seed = 0,
     device: options.Device = "cpu",
     data_dir: options.DataDir = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(help="Folder of the discovery; discoveries/BENCHMARK-DATASET by default."),
-    ] = None,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with the discovery that the folder holds.")
-    ] = False,
+    out: Out = None,
+    resume: options.Resume = False,
     as_json: options.Json = False,
 ) -> None:
     """Breed metrics as formulas: on one part of a benchmark, chosen on another, judged on a third.
@@ -122,23 +97,10 @@ def discover(
     """
     from archscout import benchmarks
     from archscout.metric_search import discover as breed
-    from archscout.metric_search import write_discovery
-    from archscout.metric_search.page import judgement
-    from archscout.scoring import resolve_objective
 
     found = benchmarks.load(benchmark, benchmarks.DataFolder(data_dir), dataset)
     out = out or Path("discoveries") / f"{found.name}-{found.dataset}"
-    sizes = options.resolve(
-        found.space,
-        scale,
-        embedding_size=embedding_size,
-        hidden_size=hidden_size,
-        num_layers=num_layers,
-        batch_size=batch_size,
-        sequence_length=sequence_length,
-        initialisation=initialisation,
-        reading=reading,
-    )
+    scale = _scale(found.space, size)
     try:
         with progress("networks", 1) as bar:
 
@@ -151,27 +113,32 @@ def discover(
                 out=out,
                 data_dir=data_dir,
                 text=text,
-                scale=sizes,
-                objective=resolve_objective(objective, found.space.kind),
-                quantities=_listed(quantities),
+                scale=scale,
+                quantities=options.listed(quantities),
                 shares=_shares(shares),
                 split_seed=split_seed,
                 seed=seed,
                 generations=generations,
-                population=population,
+                population_size=population_size,
                 penalty=penalty,
                 candidates=candidates,
-                references=_listed(against),
-                split=split,
-                vocabulary_limit=vocabulary_size,
-                tokenizer=tokenizer,
+                references=options.listed(against),
                 device=device,
                 resamples=resamples,
                 resume=resume,
                 progress=tell,
+                **options.scoring(scoring, draws=True),
             )
     except KeyboardInterrupt:
         raise stopped(f"Stopped; the generations that ended are in {out}", resume) from None
+    _show(done, as_json)
+
+
+def _show(done: Discovery, as_json: bool) -> None:
+    """Write the page, and print what was found."""
+    from archscout.metric_search import write_discovery
+    from archscout.metric_search.page import judgement
+
     page = write_discovery(done)
     table = judgement(done)
     if as_json:
@@ -181,8 +148,14 @@ def discover(
     errors.print(f"Page: {page}", markup=False, highlight=False, soft_wrap=True)
 
 
-def _listed(names: str | None) -> list[str] | None:
-    return None if names is None else [name.strip() for name in names.split(",")]
+def _scale(space: Space[Any], size: list[str] | None) -> Scale:
+    """The sizes; of a minibatch where none is given, few inputs."""
+    from archscout.metric_search.discovery import BATCH_SIZE
+
+    scale = options.scale_of(space, size)
+    if any(text.startswith("batch_size") for text in size or ()):
+        return scale
+    return scale.resized(batch_size=min(BATCH_SIZE, scale.batch_size))
 
 
 def _shares(text: str) -> list[float]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -11,147 +10,59 @@ import typer
 from rich.table import Table
 
 from archscout.cli import options
-from archscout.cli.leaderboard import contest
 from archscout.cli.output import Stopped, console, errors, progress
-from archscout.errors import InputError
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from archscout.analysis.evaluation import Evaluation
+    from archscout.analysis.evaluation_results import Evaluation
+    from archscout.analysis.statistics import Comparison
 
 _ABLATION_DRAWS = 10
-_JUDGED = "What is judged"
-_DRAWS = "Draws"
-_ALL = "With --all"
+
+
+Combine = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Metrics joined by +, such as linear_memory+token_sensitivity, whose ranks are "
+        "made into one score by their mean; 'median(a+b)' and 'log(a+b)' (as AZ-NAS does) say "
+        "otherwise. A formula's own + stands in brackets. Repeat the option for more.",
+    ),
+]
+Seeds = Annotated[int | None, typer.Option(help="How many initialisations; 1 by default.")]
+Minibatches = Annotated[int | None, typer.Option(help="How many minibatches; 1 by default.")]
+Ablate = Annotated[
+    Literal["minibatch", "initialisation"] | None,
+    typer.Option(
+        help=f"Ask how reliable one draw is: {_ABLATION_DRAWS} minibatches or initialisations."
+    ),
+]
+Out = Annotated[
+    Path | None,
+    typer.Option(help="Folder of the evaluation; evaluations/BENCHMARK-DATASET by default."),
+]
 
 
 def evaluate(
-    benchmark: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="BENCHMARK",
-            help="nas-bench-nlp or nas-bench-bert (whose files are needed), archscout-mini-rnn or "
-            "archscout-mini-flexibert (always there), or the folder of one that you built; none "
-            "with --all.",
-            show_default=False,
-        ),
-    ] = None,
-    every: Annotated[
-        bool,
-        typer.Option(
-            "--all",
-            help="Every benchmark that is at hand, with what metrics cost, which say the same, and "
-            "what searches by them find.",
-            rich_help_panel=_ALL,
-        ),
-    ] = False,
-    searches: Annotated[
-        str | None,
-        typer.Option(
-            help="Metrics, comma-separated, whose searches are compared, beside those by the "
-            "number of parameters, the paper's metric and the space's default one.",
-            rich_help_panel=_ALL,
-        ),
-    ] = None,
-    orders: Annotated[
-        int | None,
-        typer.Option(
-            help="Random orders in which searches meet the architectures; 1000 by default.",
-            rich_help_panel=_ALL,
-        ),
-    ] = None,
-    timed: Annotated[
-        int | None,
-        typer.Option(
-            help="Architectures on which each metric is timed; 5 by default.", rich_help_panel=_ALL
-        ),
-    ] = None,
-    dataset: Annotated[
-        str | None,
-        typer.Option(
-            help="What the networks were trained on: of nas-bench-nlp wikitext-2 (default) or ptb.",
-            rich_help_panel=_JUDGED,
-        ),
-    ] = None,
-    metrics: Annotated[
-        str | None,
-        typer.Option(
-            help="Names, comma-separated; every metric by default.", rich_help_panel=_JUDGED
-        ),
-    ] = None,
-    metric_file: Annotated[
-        list[Path] | None,
-        typer.Option(
-            help="A file of Python that defines metrics with archscout.metric.",
-            rich_help_panel=_JUDGED,
-        ),
-    ] = None,
-    combine: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Metrics joined by +, such as linear_memory+token_sensitivity: their ranks are "
-            "made into one score; a formula's own + stands in brackets. May be given several "
-            "times.",
-            rich_help_panel=_JUDGED,
-        ),
-    ] = None,
-    combine_by: Annotated[
-        Literal["mean", "median", "log"] | None,
-        typer.Option(
-            help="What is made of the ranks; mean by default, log as AZ-NAS does.",
-            rich_help_panel=_JUDGED,
-        ),
-    ] = None,
-    limit: Annotated[
-        int | None,
-        typer.Option(
-            help="So many architectures, drawn at random; all by default.", rich_help_panel=_JUDGED
-        ),
-    ] = None,
-    seeds: Annotated[
-        int | None,
-        typer.Option(help="How many initialisations; 1 by default.", rich_help_panel=_DRAWS),
-    ] = None,
-    minibatches: Annotated[
-        int | None,
-        typer.Option(help="How many minibatches; 1 by default.", rich_help_panel=_DRAWS),
-    ] = None,
-    ablate: Annotated[
-        Literal["minibatch", "initialisation"] | None,
-        typer.Option(
-            help=f"Ask how reliable one draw is: {_ABLATION_DRAWS} minibatches or initialisations.",
-            rich_help_panel=_DRAWS,
-        ),
-    ] = None,
+    benchmark: options.BenchmarkName,
+    dataset: options.Dataset = None,
+    metrics: options.Metrics = None,
+    metric_file: options.MetricFiles = None,
+    combine: Combine = None,
+    limit: options.Limit = None,
+    seeds: Seeds = None,
+    minibatches: Minibatches = None,
+    ablate: Ablate = None,
     text: options.Texts = None,
-    split: options.Split = None,
-    vocabulary_size: options.VocabularySize = None,
-    tokenizer: options.TokenizerSource = None,
-    scale: options.ScaleName = None,
-    embedding_size: options.EmbeddingSize = None,
-    hidden_size: options.HiddenSize = None,
-    num_layers: options.NumLayers = None,
-    batch_size: options.BatchSize = None,
-    sequence_length: options.SequenceLength = None,
-    initialisation: options.Initialisation = None,
-    reading: options.Reading = None,
-    objective: options.GradientOf = None,
+    size: options.Sizes = None,
+    scoring: options.ScoringChanges = None,
     resamples: options.Resamples = 1000,
     seed: options.Seed = 0,
     device: options.Device = "cpu",
-    workers: Annotated[int, typer.Option(help="Processes that score.")] = 1,
+    workers: options.ScoringWorkers = 1,
     data_dir: options.DataDir = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            help="Folder of the evaluation; evaluations/BENCHMARK-DATASET by default, and "
-            "evaluations/contest with --all."
-        ),
-    ] = None,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with the evaluation that the folder holds.")
-    ] = False,
+    out: Out = None,
+    resume: options.Resume = False,
     as_json: options.Json = False,
 ) -> None:
     """Recompute metrics for a benchmark's architectures and correlate them with its results.
@@ -161,76 +72,25 @@ def evaluate(
 
         archscout evaluate nas-bench-nlp --metrics hidden_covariance --text wikitext-2
 
-        archscout evaluate nas-bench-bert --reading trained --seeds 3 --minibatches 2
+        archscout evaluate nas-bench-bert --size reading=trained --seeds 3 --minibatches 2
 
         archscout evaluate nas-bench-nlp --ablate minibatch
 
         archscout evaluate nas-bench-nlp --metric-file mine.py --metrics my_metric,parameters
 
         archscout evaluate archscout-mini-rnn --combine linear_memory+hidden_covariance[3]
-
-        archscout evaluate --all --limit 100
     """
-    for_one = {
-        "--dataset": dataset,
-        "--combine": combine,
-        "--combine-by": combine_by,
-        "--ablate": ablate,
-        "--tokenizer": tokenizer,
-        "--scale": scale,
-        "--embedding-size": embedding_size,
-        "--hidden-size": hidden_size,
-        "--num-layers": num_layers,
-        "--batch-size": batch_size,
-        "--sequence-length": sequence_length,
-        "--initialisation": initialisation,
-        "--reading": reading,
-        "--objective": objective,
-    }
-    for_all = {"--searches": searches, "--orders": orders, "--timed": timed}
-    benchmark = _check(benchmark, every, for_one, for_all)
-    if benchmark is None:
-        contest(
-            searches=searches,
-            timed=5 if timed is None else timed,
-            orders=1000 if orders is None else orders,
-            data_dir=data_dir,
-            text=text,
-            metrics=metrics,
-            metric_files=metric_file or (),
-            seeds=1 if seeds is None else seeds,
-            minibatches=1 if minibatches is None else minibatches,
-            split=split,
-            vocabulary_limit=vocabulary_size,
-            device=device,
-            limit=limit,
-            workers=workers,
-            resamples=resamples,
-            seed=seed,
-            out=out,
-            resume=resume,
-            as_json=as_json,
-        )
-        return
-    if combine_by is not None and not combine:
-        raise InputError("--combine-by says how; say with --combine which metrics")
     from archscout import benchmarks
     from archscout.analysis import evaluation as room
     from archscout.analysis.checks import check_count
     from archscout.analysis.combination import parse_combinations
-    from archscout.analysis.evaluation_page import summary, write_evaluation
     from archscout.metrics import load_file
-    from archscout.scoring import resolve_objective
 
     found = benchmarks.load(benchmark, benchmarks.DataFolder(data_dir), dataset)
     for file in metric_file or ():
         load_file(file)
-    combinations = parse_combinations(combine or (), found.space.kind, combine_by or "mean")
     out = out or Path("evaluations") / f"{found.name}-{found.dataset}"
-    if seeds is None:
-        seeds = _ABLATION_DRAWS if ablate == "initialisation" else 1
-    if minibatches is None:
-        minibatches = _ABLATION_DRAWS if ablate == "minibatch" else 1
+    many = {ablate: _ABLATION_DRAWS}
     check_count("resamples", resamples)
     prepared = room.prepare(
         found,
@@ -238,28 +98,15 @@ def evaluate(
         text=text,
         metrics=metrics,
         metric_files=metric_file or (),
-        scale=options.resolve(
-            found.space,
-            scale,
-            embedding_size=embedding_size,
-            hidden_size=hidden_size,
-            num_layers=num_layers,
-            batch_size=batch_size,
-            sequence_length=sequence_length,
-            initialisation=initialisation,
-            reading=reading,
-        ),
-        seeds=seeds,
-        minibatches=minibatches,
+        scale=options.scale_of(found.space, size),
+        seeds=many.get("initialisation", 1) if seeds is None else seeds,
+        minibatches=many.get("minibatch", 1) if minibatches is None else minibatches,
         seed=seed,
-        objective=resolve_objective(objective, found.space.kind),
-        split=split,
-        vocabulary_limit=vocabulary_size,
-        tokenizer=tokenizer,
         device=device,
         limit=limit,
         workers=workers,
-        combinations=combinations,
+        combinations=parse_combinations(combine or (), found.space.kind),
+        **options.scoring(scoring, draws=True),
     )
     prepared.check_comparable()
     try:
@@ -269,7 +116,13 @@ def evaluate(
         raise Stopped(
             f"Stopped; what was scored is in {out}. The same command with --resume goes on."
         ) from None
-    comparison = done.compare(resamples=resamples, seed=seed)
+    _show(done, done.compare(resamples=resamples, seed=seed), as_json)
+
+
+def _show(done: Evaluation, comparison: Comparison, as_json: bool) -> None:
+    """Write the page, and print the table."""
+    from archscout.analysis.evaluation_page import summary, write_evaluation
+
     page = write_evaluation(done, comparison)
     table = summary(comparison)
     if as_json:
@@ -278,31 +131,6 @@ def evaluate(
     else:
         _print(done, table)
     errors.print(f"Page: {page}", markup=False, highlight=False, soft_wrap=True)
-
-
-def _check(
-    benchmark: str | None,
-    every: bool,
-    for_one: Mapping[str, object],
-    for_all: Mapping[str, object],
-) -> str | None:
-    """The benchmark, None for all.
-
-    Raises:
-        InputError: there is none, or both; or an option is given that is for the other case.
-    """
-    if every and benchmark is not None:
-        raise InputError(f"BENCHMARK {benchmark!r} and --all are given; accepted is one of both")
-    if not every and benchmark is None:
-        raise InputError(
-            "no BENCHMARK is given, nor --all; name one, such as archscout-mini-rnn "
-            "('archscout evaluate --help' lists them), or take --all"
-        )
-    given = [name for name, value in (for_one if every else for_all).items() if value is not None]
-    if given:
-        rule = "is for one benchmark, and not" if every else "is"
-        raise InputError(f"{given[0]} {rule} accepted with --all{'' if every else ' only'}")
-    return benchmark
 
 
 def _print(done: Evaluation, table: pd.DataFrame) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
@@ -17,119 +17,66 @@ from archscout.errors import InputError
 if TYPE_CHECKING:
     from archscout.training.glue import Curve, EpochRecord, Finetuned, Progress, TaskResult
 
-_RECIPE = "Recipe, by default as published for ELECTRA-small"
 
-Number = Annotated[float | None, typer.Option(rich_help_panel=_RECIPE)]
-Count = Annotated[int | None, typer.Option(rich_help_panel=_RECIPE)]
+Encoder = Annotated[
+    str,
+    typer.Argument(
+        metavar="ENCODER",
+        help="An encoder's exported folder, or the folder of its training.",
+    ),
+]
+Data = Annotated[
+    str,
+    typer.Option(
+        metavar="FOLDER",
+        help="GLUE's own files, with a folder for each task (CoLA, MNLI, ...); hub, the "
+        "default, downloads them.",
+    ),
+]
+Tasks = Annotated[
+    str | None,
+    typer.Option(
+        help="Names with commas between them: cola, mnli, mrpc, qnli, qqp, rte, sst, sts; all "
+        "by default."
+    ),
+]
+Out = Annotated[
+    str | None,
+    typer.Option("--out", "-o", help="Folder for results; finetunings/NAME-SEED by default."),
+]
+EveryCheckpoint = Annotated[
+    bool,
+    typer.Option(
+        "--every-checkpoint",
+        help="Fine-tune each encoder that the training in the folder kept "
+        "(milestones/step-N), and write the curve.",
+    ),
+]
+KeepModels = Annotated[
+    bool,
+    typer.Option("--keep-models", help="Write each task's classifier, as transformers loads it."),
+]
+Changes = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="NAME=VALUE",
+        help="Setting of the recipe, by default as published for ELECTRA-small, such as "
+        "epochs=2, or limit=500 for so many examples of a task only; repeat the option for "
+        "more. `archscout spaces --finetuning` lists them.",
+    ),
+]
 
 
 def finetune(
-    encoder: Annotated[
-        str,
-        typer.Argument(
-            metavar="ENCODER",
-            help="An encoder's exported folder, or the folder of its training.",
-        ),
-    ],
-    data: Annotated[
-        str,
-        typer.Option(
-            metavar="FOLDER",
-            help="GLUE's own files, with a folder for each task (CoLA, MNLI, ...); hub, the "
-            "default, downloads them.",
-        ),
-    ] = "hub",
-    tasks: Annotated[
-        str | None,
-        typer.Option(
-            help="Names with commas between them: cola, mnli, mrpc, qnli, qqp, rte, sst, sts; all "
-            "by default."
-        ),
-    ] = None,
-    out: Annotated[
-        str | None,
-        typer.Option("--out", "-o", help="Folder for results; finetunings/NAME-SEED by default."),
-    ] = None,
-    every_checkpoint: Annotated[
-        bool,
-        typer.Option(
-            "--every-checkpoint",
-            help="Fine-tune each encoder that the training in the folder kept "
-            "(milestones/step-N), and write the curve.",
-        ),
-    ] = False,
-    keep_models: Annotated[
-        bool,
-        typer.Option(
-            "--keep-models", help="Write each task's classifier, as transformers loads it."
-        ),
-    ] = False,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with the fine-tuning in the folder.")
-    ] = False,
-    epochs: Annotated[
-        int | None,
-        typer.Option(help="Of every task; 10 of rte and sts, else 3.", rich_help_panel=_RECIPE),
-    ] = None,
-    limit: Annotated[
-        int | None,
-        typer.Option(
-            help="Train on so many examples of a task only, for a quick trial.",
-            rich_help_panel=_RECIPE,
-        ),
-    ] = None,
-    batch_size: Count = None,
-    learning_rate: Annotated[
-        float | None,
-        typer.Option(help="Of AdamW, of the head; 3e-4.", rich_help_panel=_RECIPE),
-    ] = None,
-    layer_decay: Annotated[
-        float | None,
-        typer.Option(
-            help="What it is multiplied by from layer to layer downwards; 0.8.",
-            rich_help_panel=_RECIPE,
-        ),
-    ] = None,
-    schedule: Annotated[
-        str | None,
-        typer.Option(
-            help="Of the learning rate: linear, cosine or constant.", rich_help_panel=_RECIPE
-        ),
-    ] = None,
-    warm_up: Annotated[
-        float | None,
-        typer.Option(
-            help="Part of the training in which the rate rises; 0.1.", rich_help_panel=_RECIPE
-        ),
-    ] = None,
-    weight_decay: Number = None,
-    epsilon: Annotated[float | None, typer.Option(help="Of AdamW.", rich_help_panel=_RECIPE)] = (
-        None
-    ),
-    dropout: Number = None,
-    clip: Number = None,
-    max_length: Annotated[
-        int | None, typer.Option(help="Tokens of an input; 128.", rich_help_panel=_RECIPE)
-    ] = None,
-    both_orders: Annotated[
-        bool | None,
-        typer.Option(
-            "--both-orders/--one-order",
-            help="Train on the pairs of mrpc and sts in both orders.",
-            rich_help_panel=_RECIPE,
-        ),
-    ] = None,
-    evaluation_batch_size: Count = None,
-    precision: Annotated[
-        str | None,
-        typer.Option(
-            help="float32, or bfloat16 (mixed precision, for GPUs).", rich_help_panel=_RECIPE
-        ),
-    ] = None,
-    checkpoint_minutes: Annotated[
-        float | None,
-        typer.Option(help="Between checkpoints within an epoch.", rich_help_panel=_RECIPE),
-    ] = None,
+    encoder: Encoder,
+    data: Data = "hub",
+    tasks: Tasks = None,
+    out: Out = None,
+    every_checkpoint: EveryCheckpoint = False,
+    keep_models: KeepModels = False,
+    resume: options.Resume = False,
+    changes: Changes = None,
     seed: options.Seed = 0,
     device: options.Device = "cpu",
     as_json: options.Json = False,
@@ -143,30 +90,13 @@ def finetune(
     Examples:
         archscout finetune trainings/encoder --data glue_data
 
-        archscout finetune model --tasks cola,rte --data glue_data --limit 2000
+        archscout finetune model --tasks cola,rte --data glue_data --set limit=2000
 
         archscout finetune trainings/encoder --data glue_data --every-checkpoint --device cuda
     """
     from archscout.training import glue
 
-    settings = glue.FinetuningSettings().resized(
-        epochs=epochs,
-        limit=limit,
-        batch_size=batch_size,
-        learning_rate=learning_rate,
-        layer_decay=layer_decay,
-        schedule=schedule,
-        warm_up=warm_up,
-        weight_decay=weight_decay,
-        epsilon=epsilon,
-        dropout=dropout,
-        clip=clip,
-        max_length=max_length,
-        both_orders=both_orders,
-        evaluation_batch_size=evaluation_batch_size,
-        precision=precision,
-        checkpoint_minutes=checkpoint_minutes,
-    )
+    settings = glue.FinetuningSettings().resized(**options.pairs("--set", changes))
     if every_checkpoint and keep_models:
         raise InputError("--keep-models is for one encoder, not for every checkpoint of one")
     chosen = [task.name for task in glue.named_tasks(tasks)]
@@ -176,6 +106,8 @@ def finetune(
         note = f"{state.task}, epoch {state.epoch}/{state.epochs}, loss {state.loss:.3f}"
         bar.advance_to(state.examples, note)
 
+    what = (encoder, data, chosen, settings, folder)
+    how: dict[str, Any] = {"seed": seed, "device": device, "resume": resume}
     curve: Curve | None = None
     finetuned: Finetuned | None = None
     try:
@@ -183,29 +115,11 @@ def finetune(
             callbacks = glue.Callbacks(bar.set, on_progress, _print_epoch, _print_result, warn)
             if every_checkpoint:
                 curve = glue.finetune_milestones(
-                    encoder,
-                    data,
-                    chosen,
-                    settings,
-                    folder,
-                    seed=seed,
-                    device=device,
-                    resume=resume,
-                    callbacks=callbacks,
-                    on_milestone=_print_milestone,
+                    *what, on_milestone=_print_milestone, callbacks=callbacks, **how
                 )
             else:
                 finetuned = glue.finetune(
-                    encoder,
-                    data,
-                    chosen,
-                    settings,
-                    folder,
-                    seed=seed,
-                    device=device,
-                    resume=resume,
-                    keep_models=keep_models,
-                    callbacks=callbacks,
+                    *what, keep_models=keep_models, callbacks=callbacks, **how
                 )
     except KeyboardInterrupt:
         raise stopped(f"Stopped; the fine-tuning so far is in {folder}", resume) from None

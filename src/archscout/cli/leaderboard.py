@@ -1,4 +1,4 @@
-"""`archscout evaluate --all`: every metric on every benchmark that is at hand."""
+"""`archscout leaderboard`: every metric on every benchmark that is at hand."""
 
 from __future__ import annotations
 
@@ -6,65 +6,91 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
 
+from archscout.cli import options
 from archscout.cli.output import console, errors, progress, stopped, warn
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from archscout.analysis.leaderboard import Contest
+    from archscout.analysis.leaderboard import Leaderboard
 
-OUT = Path("evaluations") / "contest"
+_OUT = Path("evaluations") / "leaderboard"
 
 
-def contest(
-    *,
-    searches: str | None,
-    timed: int,
-    orders: int,
-    resamples: int,
-    seed: int,
-    out: Path | None,
-    resume: bool,
-    as_json: bool,
-    **settings: Any,
+Searches = Annotated[
+    str | None,
+    typer.Option(
+        help="Metrics, comma-separated, whose searches are compared, beside those by the "
+        "number of parameters, the paper's metric and the space's default one."
+    ),
+]
+Orders = Annotated[
+    int, typer.Option(help="Random orders in which searches meet the architectures.")
+]
+Timed = Annotated[int, typer.Option(help="Architectures on which each metric is timed.")]
+Out = Annotated[Path, typer.Option(help="Folder of the leaderboard.")]
+
+
+def leaderboard(
+    metrics: options.Metrics = None,
+    metric_file: options.MetricFiles = None,
+    searches: Searches = None,
+    orders: Orders = 1000,
+    timed: Timed = 5,
+    limit: options.Limit = None,
+    seeds: options.Seeds = 1,
+    minibatches: options.Minibatches = 1,
+    text: options.Texts = None,
+    scoring: options.ScoringChanges = None,
+    resamples: options.Resamples = 1000,
+    seed: options.Seed = 0,
+    device: options.Device = "cpu",
+    workers: options.ScoringWorkers = 1,
+    data_dir: options.DataDir = None,
+    out: Out = _OUT,
+    resume: options.Resume = False,
+    as_json: options.Json = False,
 ) -> None:
-    """Hold the contest, write its page and print the table.
+    """Judge every metric on every benchmark that is at hand.
 
-    Args:
-        searches: names, comma-separated.
-        timed: architectures on which each metric is timed.
-        orders: random orders in which searches meet the architectures.
-        resamples: of the bootstrap.
-        seed: of everything.
-        out: folder; the default one if None.
-        resume: go on with a contest.
-        as_json: print the records.
-        **settings: other ones of `archscout.analysis.leaderboard.hold`.
+    Shows what metrics cost, which say the same, and what searches by them find.
 
-    Raises:
-        InputError: something cannot be used.
-        Stopped: by Ctrl-C.
+    Examples:
+        archscout leaderboard --limit 100
+
+        archscout leaderboard --metric-file mine.py --metrics my_metric,hidden_covariance
+
+        archscout leaderboard --resume
     """
-    from archscout.analysis.leaderboard import Rules, hold
-    from archscout.analysis.leaderboard.page import write_contest
+    from archscout.analysis.leaderboard import Rules, make_leaderboard
+    from archscout.analysis.leaderboard.page import write_leaderboard
 
-    out = out or OUT
-    names = [name.strip() for name in searches.split(",")] if searches else []
+    named = options.listed(searches) or ()
+    rules = Rules(searches=named, timed=timed, orders=orders, resamples=resamples, seed=seed)
     try:
-        done = hold(
+        done = make_leaderboard(
             out=out,
-            rules=Rules(searches=names, timed=timed, orders=orders, resamples=resamples, seed=seed),
+            rules=rules,
+            data_dir=data_dir,
+            text=text,
+            metrics=metrics,
+            metric_files=metric_file or (),
+            seeds=seeds,
+            minibatches=minibatches,
             seed=seed,
+            device=device,
+            limit=limit,
+            workers=workers,
             resume=resume,
             stage=_stage,
-            **settings,
+            **options.scoring(scoring, draws=True),
         )
-        page = write_contest(done)
+        page = write_leaderboard(done)
     except KeyboardInterrupt:
         raise stopped(f"Stopped; what was scored and timed is in {out}", resume) from None
     if as_json:
@@ -86,7 +112,7 @@ def _stage(what: str) -> Iterator[Callable[[int, int], None]]:
         yield bar.set
 
 
-def _print(done: Contest) -> None:
+def _print(done: Leaderboard) -> None:
     """τ-b by metric and benchmark, in as many tables as the line needs, and what beats size."""
     titles, columns = [], []
     order = list(map(str, done.overall("kendall").index))

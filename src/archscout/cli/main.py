@@ -18,13 +18,16 @@ from archscout.cli import (
     evaluate,
     export,
     finetune,
+    leaderboard,
     metrics,
+    moved,
     ranker,
     report,
     reproduce,
     sample,
     score,
     search,
+    spaces,
     train,
 )
 from archscout.cli.output import Stopped, errors, interrupts
@@ -46,12 +49,14 @@ app = typer.Typer(
 app.command("search")(search.search)
 app.command("score")(score.score)
 app.command("sample")(sample.sample)
+app.command("spaces")(spaces.spaces)
 app.command("metrics")(metrics.metrics)
 app.command("train")(train.train)
 app.command("finetune")(finetune.finetune)
 app.command("export")(export.export)
 app.command("report")(report.report)
 app.command("evaluate")(evaluate.evaluate)
+app.command("leaderboard")(leaderboard.leaderboard)
 app.command("discover")(discover.discover)
 app.command("audit")(audit.audit)
 app.command("reproduce")(reproduce.reproduce)
@@ -141,6 +146,8 @@ def _complain_of_usage(error: Any) -> int:
         return 2
     place = error.ctx.command_path if error.ctx else "archscout"
     message = error.format_message()
+    if advice := moved.advice(getattr(error, "option_name", ""), place):
+        message = f"No such option: {error.option_name}; {advice}"
     if isinstance(error.__cause__, ValidationError):  # some versions of typer leave the value out
         message += f": {error.__cause__.errors()[0]['input']!r}"
     _complain(f"{message}\nTry '{place} --help'.")

@@ -1,21 +1,55 @@
-"""Options that several commands share."""
+"""Options that several commands share, and how their values are read."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from archscout.errors import InputError
+from archscout.errors import InputError, nearest
 
 if TYPE_CHECKING:
     from archscout.spaces.base import Scale, Space
 
-_TEXT = "Text"
-_SIZE = "Size of the networks and the minibatch"
+_PAIR = "NAME=VALUE"
+_MINIBATCH_SIZES = ("batch_size", "sequence_length")
 
-SpaceName = Annotated[str, typer.Argument(metavar="SPACE", help="Search space: rnn or flexibert.")]
+SpaceName = Annotated[
+    str, typer.Argument(metavar="SPACE", help="Search space, such as rnn or flexibert.")
+]
+SpaceOption = Annotated[
+    str | None,
+    typer.Option(
+        "--space",
+        metavar="SPACE",
+        help="Space of an architecture that does not say it; by default told from its content, "
+        "else rnn.",
+    ),
+]
+Architectures = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="ARCHITECTURE...",
+        help="Files of JSON or JSON Lines, - for standard input, or names (rnn, gru, lstm).",
+    ),
+]
+BenchmarkName = Annotated[
+    str,
+    typer.Argument(
+        metavar="BENCHMARK",
+        help="Benchmark: nas-bench-nlp or nas-bench-bert (whose files are needed), "
+        "archscout-mini-rnn or archscout-mini-flexibert (always there), or the folder of one that "
+        "you built.",
+    ),
+]
+Dataset = Annotated[
+    str | None,
+    typer.Option(
+        help="Text that the networks were trained on: of nas-bench-nlp wikitext-2 (default) or ptb."
+    ),
+]
 Texts = Annotated[
     list[str] | None,
     typer.Option(
@@ -23,71 +57,78 @@ Texts = Annotated[
         metavar="TEXT",
         help="A file, several (repeat the option), a folder, or a corpus's name: python-docs "
         "(always there; the default), wikitext-2, ptb.",
-        rich_help_panel=_TEXT,
-    ),
-]
-Split = Annotated[
-    str | None,
-    typer.Option(
-        help="Part of a corpus with splits that is read; test by default.", rich_help_panel=_TEXT
     ),
 ]
 VocabularySize = Annotated[
     int | None,
     typer.Option(
-        help="Keep the most frequent tokens only, so many with the unknown one; all by default.",
-        rich_help_panel=_TEXT,
-    ),
-]
-Minibatch = Annotated[
-    int, typer.Option(help="Which minibatch of the text, from 0.", rich_help_panel=_TEXT)
-]
-ScaleName = Annotated[
-    str | None,
-    typer.Option(
-        help="Named sizes: fast (default), or paper for the published ones.",
-        rich_help_panel=_SIZE,
-    ),
-]
-EmbeddingSize = Annotated[int | None, typer.Option(rich_help_panel=_SIZE)]
-HiddenSize = Annotated[int | None, typer.Option(rich_help_panel=_SIZE)]
-NumLayers = Annotated[int | None, typer.Option(rich_help_panel=_SIZE)]
-BatchSize = Annotated[int | None, typer.Option(rich_help_panel=_SIZE)]
-SequenceLength = Annotated[int | None, typer.Option(rich_help_panel=_SIZE)]
-Initialisation = Annotated[
-    str | None,
-    typer.Option(
-        help="canonical (ignores names and order of nodes) or published (the released code's "
-        "weights for a seed).",
-        rich_help_panel=_SIZE,
-    ),
-]
-Reading = Annotated[
-    str | None,
-    typer.Option(
-        help="Of encoders, which network a genotype stands for: declared (as it says; the "
-        "default), scored (the published metrics'), or trained (the published scores').",
-        rich_help_panel=_SIZE,
+        help="Keep the most frequent tokens only, so many with the unknown one; all by default."
     ),
 ]
 TokenizerSource = Annotated[
     str | None,
     typer.Option(
         "--tokenizer",
-        help="Of encoders: a WordPiece from a folder, or by its name on the Hugging Face hub, "
-        "such as google/electra-small-discriminator; by default one is trained on the text.",
-        rich_help_panel=_TEXT,
+        help="WordPiece of encoders, from a folder, or by its name on the Hugging Face hub, such "
+        "as google/electra-small-discriminator; by default one is trained on the text.",
     ),
 ]
-GradientOf = Annotated[
+Sizes = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--size",
+        metavar=f"SCALE|{_PAIR}",
+        help="Named sizes, fast (default) or paper for the published ones, or one size to change, "
+        "such as hidden_size=100; repeat the option for more. `archscout spaces SPACE` lists them.",
+    ),
+]
+ScoringChanges = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--scoring",
+        metavar=_PAIR,
+        help="How scores are made: split (of the text; test by default), vocabulary_size, "
+        "tokenizer (of encoders), minibatch (which of the text, from 0), or objective (what "
+        "gradients are taken of: sum, cotangent or loss); repeat the option for more.",
+    ),
+]
+Changes = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar=_PAIR,
+        help="Setting of the recipe of training, such as epochs=8 or learning_rate=2e-3; repeat "
+        "the option for more. `archscout spaces SPACE` lists them.",
+    ),
+]
+Preset = Annotated[
+    str,
+    typer.Option(
+        help="Recipe of training: quick (for a laptop), published (the benchmark's, at the "
+        "paper's scale), or, for recurrent networks, published-wikitext-2."
+    ),
+]
+Metrics = Annotated[
     str | None,
     typer.Option(
-        "--objective",
-        help="What gradients are taken of: sum of the output (default of rnn), cotangent (its "
-        "product with random numbers; default of flexibert), or loss (of predicting the next "
-        "token, or masked tokens for encoders).",
+        help="Names, comma-separated, such as hidden_covariance (all layers) or "
+        "hidden_covariance[1] (one, and faster); every metric by default."
     ),
 ]
+MetricFiles = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--metric-file", help="A file of Python that defines metrics with archscout.metric."
+    ),
+]
+Limit = Annotated[
+    int | None, typer.Option(help="So many architectures, drawn at random; all by default.")
+]
+Seeds = Annotated[int, typer.Option(help="How many initialisations.")]
+Minibatches = Annotated[int, typer.Option(help="How many minibatches.")]
+ScoringWorkers = Annotated[int, typer.Option("--workers", help="Processes that score.")]
+Workers = Annotated[int, typer.Option(help="Processes that train.")]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on with what the folder holds.")]
 Resamples = Annotated[
     int, typer.Option(help="How often architectures are drawn again for the 95 % intervals.")
 ]
@@ -102,51 +143,136 @@ DataDir = Annotated[
         "for data.",
     ),
 ]
-Changes = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set",
-        metavar="NAME=VALUE",
-        help="A setting of the training, such as epochs=8 or learning_rate=2e-3; repeat the "
-        "option for more.",
-        rich_help_panel="How each is trained",
-    ),
-]
-Workers = Annotated[
-    int, typer.Option(help="Processes that train.", rich_help_panel="How each is trained")
-]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
 
 
-def parse_changes(given: Iterable[str]) -> dict[str, str]:
-    """Settings by name from texts such as `epochs=8`.
+def pairs(option: str, given: Iterable[str] | None) -> dict[str, str]:
+    """Values by name from texts such as `epochs=8`.
+
+    Args:
+        option: where they stand, such as `--set`.
+        given: the texts.
 
     Raises:
         InputError: a text is none such, or a name comes twice.
     """
     found: dict[str, str] = {}
-    for text in given:
+    for text in given or ():
         name, sign, value = (part.strip() for part in text.partition("="))
         if not (name and sign and value):
-            raise InputError(f"setting {text!r}; accepted is NAME=VALUE, such as epochs=8")
+            raise InputError(f"{option} {text!r}; accepted is {_PAIR}, such as {_EXAMPLES[option]}")
         if name in found:
-            raise InputError(f"setting {name!r} is given twice: {found[name]} and {value}")
+            raise InputError(f"{option} {name} is given twice: {found[name]} and {value}")
         found[name] = value
     return found
 
 
-def resolve(space: Space[Any], scale: str | None, **sizes: int | str | None) -> Scale:
-    """The scale that a command's size options describe.
+_EXAMPLES = {
+    "--set": "epochs=8",
+    "--size": "hidden_size=100, or a named scale",
+    "--model-size": "hidden_size=100, or a named scale",
+    "--scoring": "split=valid",
+    "--max": "parameters=10M",
+    "--dataset-set": "column=text",
+}
+
+
+def checked(option: str, given: Iterable[str] | None, accepted: Collection[str]) -> dict[str, str]:
+    """As `pairs`, where the names are known.
+
+    Raises:
+        InputError: as `pairs`, or a name is unknown.
+    """
+    found = pairs(option, given)
+    for name in found:
+        if name not in accepted:
+            raise InputError(
+                f"{option} {name}={found[name]}: there is none of that name"
+                f"{nearest(name, accepted)}; accepted: {', '.join(accepted)}"
+            )
+    return found
+
+
+def scoring(given: Iterable[str] | None, draws: bool = False) -> dict[str, Any]:
+    """The arguments of a scorer that `--scoring` describes.
+
+    Args:
+        given: the texts.
+        draws: whether several minibatches may be asked for otherwise, and none is chosen here.
+
+    Raises:
+        InputError: a name or value cannot be used.
+    """
+    accepted = ["split", "vocabulary_size", "tokenizer", "objective"]
+    found: dict[str, Any] = checked("--scoring", given, accepted + ["minibatch"] * (not draws))
+    for name in ("vocabulary_size", "minibatch"):
+        if name in found:
+            found[name] = _whole("--scoring", name, found[name])
+    if "minibatch" in found:
+        found["minibatch_index"] = found.pop("minibatch")
+    return found
+
+
+def scale_of(
+    space: Space[Any],
+    given: Iterable[str] | None,
+    default: str | Scale | None = None,
+    option: str = "--size",
+    minibatch: bool = True,
+) -> Scale:
+    """The scale that a command's `--size` options describe.
 
     Args:
         space: the space.
-        scale: a name, the space's default if None.
-        **sizes: fields of the scale to change; None leaves one as it is.
+        given: names of scales and sizes to change.
+        default: the scale, or its name, where none is named; the space's default if None.
+        option: where they stand.
+        minibatch: whether the sizes of a minibatch are among them.
 
     Raises:
         InputError: a name or size cannot be used.
     """
     from archscout.scoring import resolve_scale
 
-    named: Scale = resolve_scale(space, scale)
-    return named.resized(**sizes)
+    texts = list(given or ())
+    named = [text for text in texts if "=" not in text]
+    if len(named) > 1:
+        raise InputError(f"{option} {named[0]} and {option} {named[1]}: accepted is one scale")
+    scale: Scale = resolve_scale(space, named[0] if named else default)
+    changes: dict[str, str] = {}
+    for text in texts:
+        changes |= pairs(option, [text] if "=" in text else ())
+    if not minibatch and (wrong := [name for name in changes if name in _MINIBATCH_SIZES]):
+        raise InputError(
+            f"{option} {wrong[0]}={changes[wrong[0]]} is of a minibatch that is scored; accepted "
+            f"here are sizes of networks; a recipe's is --set {wrong[0]}=VALUE"
+        )
+    return scale.resized(**{name: _number(value) for name, value in changes.items()})
+
+
+def listed(names: str | None) -> list[str] | None:
+    """Names from a text with commas between them."""
+    return None if names is None else [name.strip() for name in names.split(",")]
+
+
+def whole_numbers(option: str, values: dict[str, str], *names: str) -> dict[str, Any]:
+    """Values by name, some of them as whole numbers.
+
+    Raises:
+        InputError: one is none.
+    """
+    return values | {name: _whole(option, name, values[name]) for name in names if name in values}
+
+
+def _whole(option: str, name: str, text: str) -> int:
+    value = _number(text)
+    if not isinstance(value, int):
+        raise InputError(f"{option} {name}={text}: a whole number is accepted")
+    return value
+
+
+def _number(text: str) -> int | str:
+    try:
+        return int(text)
+    except ValueError:
+        return text

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import typer
 from rich.table import Table
 
 from archscout.cli import options
@@ -25,38 +24,6 @@ if TYPE_CHECKING:
     from archscout.spaces.base import Space
     from archscout.training.jobs import Standing
 
-_PROOF = "Proof: train the winners"
-
-TrainTop = Annotated[
-    int | None,
-    typer.Option(
-        "--train-top",
-        metavar="K",
-        help="Then train the K best and K random candidates, show whether the search paid, and "
-        "hand over the winner, trained.",
-        rich_help_panel=_PROOF,
-    ),
-]
-TrainPreset = Annotated[
-    str | None,
-    typer.Option(
-        help="The recipe, as of `archscout train`; quick by default.", rich_help_panel=_PROOF
-    ),
-]
-TrainSet = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--train-set",
-        metavar="NAME=VALUE",
-        help="A setting of the recipe, such as epochs=8 or minutes=5; repeat the option for more.",
-        rich_help_panel=_PROOF,
-    ),
-]
-Workers = Annotated[
-    int | None,
-    typer.Option(help="Processes that train, 1 by default.", rich_help_panel=_PROOF),
-]
-
 
 def read_recipe(
     space: Space[Any],
@@ -72,7 +39,7 @@ def read_recipe(
         InputError: an option cannot be used, or stands without `--train-top`.
     """
     if train_top is None:
-        given = {"train-preset": preset, "train-set": changes}
+        given = {"preset": preset, "set": changes}
         if alone := [name for name, value in given.items() if value not in (None, [])]:
             raise InputError(f"--{alone[0]} says how to train, but --train-top not how many")
         return None
@@ -83,7 +50,7 @@ def read_recipe(
     check_count(train_top, trials)
     check_workers(1 if workers is None else workers)
     settings = comparison_preset(preset or "quick", space.name).settings
-    return settings.resized(**options.parse_changes(changes or ()))
+    return settings.resized(**options.pairs("--set", changes))
 
 
 def prove(run: Run, k: int, settings: Any, workers: int | None, model: Path, resume: bool) -> Proof:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
@@ -13,11 +13,7 @@ from rich.table import Table
 from archscout.cli import options
 from archscout.cli.output import console, interrupts, progress, stopped, warn
 from archscout.cli.ranker_scoring import (
-    LEARNED,
-    MetricFiles,
-    Resume,
     Scoring,
-    Workers,
     own_option,
     parts_of,
     scoring_options,
@@ -27,9 +23,10 @@ from archscout.errors import InputError
 if TYPE_CHECKING:
     import pandas as pd
 
-    from archscout.analysis.evaluation import Evaluation
+    from archscout.analysis.evaluation_results import Evaluation
     from archscout.benchmarks import Benchmark
     from archscout.predictors import Information, Judgement
+    from archscout.spaces.base import Space
 
 app = typer.Typer(
     help="Learn to rank architectures from trained results, beside the label-free metrics.",
@@ -48,15 +45,15 @@ def fit(
         list[str],
         typer.Argument(
             metavar="BENCHMARK...",
-            help="As of `archscout evaluate`; of several, NAME:DATASET says what each is trained "
+            help="Benchmarks, as for `archscout evaluate`; NAME:DATASET says what each is trained "
             "on.",
         ),
     ],
-    out: Annotated[Path, typer.Option(metavar="FILE", help="The ranker.")],
+    out: Annotated[Path, typer.Option(metavar="FILE", help="File of the ranker.")],
     asked: Scoring,
     dataset: Annotated[
         str | None,
-        typer.Option(help="What the networks were trained on.", rich_help_panel=LEARNED),
+        typer.Option(help="What the networks were trained on."),
     ] = None,
     resamples: options.Resamples = 1000,
     as_json: options.Json = False,
@@ -110,7 +107,8 @@ def judge(
         ),
     ],
     benchmark: Annotated[
-        str, typer.Argument(metavar="BENCHMARK", help="To judge on, as NAME or NAME:DATASET.")
+        str,
+        typer.Argument(metavar="BENCHMARK", help="Benchmark to judge on, as NAME or NAME:DATASET."),
     ],
     asked: Scoring,
     dataset: Annotated[
@@ -119,8 +117,8 @@ def judge(
     folds: Annotated[
         int | None,
         typer.Option(
-            help="Of a training: so many parts of the judged architectures, each predicted by a "
-            "ranker that was fitted without them; 5 by default.",
+            help="Parts of the judged architectures, each predicted by a ranker that was fitted "
+            "without them, where there is a benchmark to learn from; 5 by default.",
         ),
     ] = None,
     resamples: options.Resamples = 1000,
@@ -137,7 +135,7 @@ def judge(
 
         archscout ranker judge nas-bench-nlp:ptb nas-bench-nlp:wikitext-2 --text wikitext-2
 
-        archscout ranker judge nas-bench-bert nas-bench-bert --reading trained --folds 5
+        archscout ranker judge nas-bench-bert nas-bench-bert --size reading=trained
     """
     from archscout.predictors.checks import check_bootstrap
 
@@ -158,28 +156,22 @@ def judge(
 @app.command("score")
 def score(
     ranker: Annotated[Path, typer.Argument(metavar="RANKER", help="The file of a ranker.")],
-    architectures: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="ARCHITECTURE...",
-            help="Files of JSON or JSON Lines, - for standard input, or names (rnn, gru, lstm).",
-        ),
-    ],
+    architectures: options.Architectures,
     text: Annotated[
         list[str] | None,
         typer.Option(
             metavar="TEXT", help="Where the text that the ranker was fitted with lies now."
         ),
     ] = None,
-    metric_file: MetricFiles = None,
+    metric_file: options.MetricFiles = None,
     device: options.Device = "cpu",
-    workers: Workers = 1,
+    workers: options.ScoringWorkers = 1,
     data_dir: options.DataDir = None,
     evaluations: Annotated[
         Path | None,
         typer.Option(metavar="FOLDER", help="Keeps the scores; nothing keeps them by default."),
     ] = None,
-    resume: Resume = False,
+    resume: options.Resume = False,
     as_json: options.Json = False,
 ) -> None:
     """Rank architectures by a ranker, the best first; --json prints them in the order given.
@@ -198,7 +190,8 @@ def score(
     loaded = Ranker.load(ranker)
     if resume and evaluations is None:
         raise InputError("--resume goes on with a folder of scores; name it with --evaluations")
-    genotypes = reader.read(spaces.get(loaded.information.scoring.space), architectures)
+    space = spaces.get(loaded.information.scoring.space)
+    genotypes = reader.read(space, architectures)
     try:
         with own_option(), progress("scoring", 1) as bar:
             ranked = loaded.score(
@@ -216,7 +209,7 @@ def score(
         if evaluations is None:
             raise
         raise stopped(f"Stopped; what was scored is in {evaluations}", resume) from None
-    _report_ranks(ranked, as_json)
+    _report_ranks(ranked, space, as_json)
 
 
 def _stopped(asked: Scoring) -> Exception:
@@ -344,17 +337,20 @@ def _print_judgement(table: pd.DataFrame) -> None:
     console.print(shown)
 
 
-def _report_ranks(ranked: pd.DataFrame, as_json: bool) -> None:
+def _report_ranks(ranked: pd.DataFrame, space: Space[Any], as_json: bool) -> None:
     if as_json:
         for record in ranked.to_dict(orient="records"):
             typer.echo(json.dumps(record, allow_nan=False))
         return
+    from archscout.cli.architectures import titles
+
     table = Table("fingerprint")
     for title in ("rank", "prediction", "learned from"):
         table.add_column(title, justify="right")
     for _, row in ranked.sort_values("rank", kind="stable").iterrows():
+        (title,) = titles(space, [row["fingerprint"]])
         seen = "yes" if row["seen"] else "no"
-        table.add_row(row["fingerprint"], str(row["rank"]), f"{row['prediction']:.3f}", seen)
+        table.add_row(title, str(row["rank"]), f"{row['prediction']:.3f}", seen)
     console.print(table)
 
 

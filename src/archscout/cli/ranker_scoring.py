@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import wraps
@@ -17,42 +17,24 @@ from archscout.cli.output import progress
 from archscout.errors import InputError
 
 if TYPE_CHECKING:
-    from archscout.analysis.evaluation import Evaluation
+    from archscout.analysis.evaluation_results import Evaluation
     from archscout.benchmarks import Benchmark
     from archscout.predictors import Ranker
     from archscout.spaces import Scale
 
-LEARNED = "What is learned from"
-_DRAWS = "Draws"
 _EVALUATIONS = Path("evaluations") / "ranker"
 
 Metrics = Annotated[
     str | None,
     typer.Option(
-        help="The features: names, comma-separated; every metric without gradients by default.",
-        rich_help_panel=LEARNED,
+        help="Features: names, comma-separated; every metric without gradients by default."
     ),
 ]
-MetricFiles = Annotated[
-    list[Path] | None,
-    typer.Option(
-        "--metric-file", help="A file of Python that defines metrics with archscout.metric."
-    ),
-]
-Seeds = Annotated[
-    int | None,
-    typer.Option(help="How many initialisations; 1 by default.", rich_help_panel=_DRAWS),
-]
-Minibatches = Annotated[
-    int | None, typer.Option(help="How many minibatches; 1 by default.", rich_help_panel=_DRAWS)
-]
-Workers = Annotated[int, typer.Option(help="Processes that score.")]
+Seeds = Annotated[int | None, typer.Option(help="How many initialisations; 1 by default.")]
+Minibatches = Annotated[int | None, typer.Option(help="How many minibatches; 1 by default.")]
 Evaluations = Annotated[
     Path,
     typer.Option(metavar="FOLDER", help="Keeps the scores, a folder for each benchmark."),
-]
-Resume = Annotated[
-    bool, typer.Option("--resume", help="Go on with the scores that the folder holds.")
 ]
 
 
@@ -62,8 +44,8 @@ class Scoring:
 
     Attributes:
         settings: arguments of `evaluate` that decide its scores.
-        scale: name of the scale.
-        sizes: its fields to change.
+        size: a scale, and its fields to change.
+        scoring: how scores are made otherwise; `settings` has it, too.
         work: arguments of `evaluate` that decide no score.
         data_dir: the data folder.
         evaluations: keeps a folder for each benchmark and way of scoring.
@@ -72,8 +54,8 @@ class Scoring:
     """
 
     settings: dict[str, Any]
-    scale: str | None
-    sizes: dict[str, int | str | None]
+    size: Sequence[str]
+    scoring: Sequence[str]
     work: dict[str, Any]
     data_dir: str | None
     evaluations: Path
@@ -95,13 +77,13 @@ class Scoring:
         Raises:
             InputError: one does.
         """
-        names = ("metrics", "split", "vocabulary_limit", "tokenizer", "seeds", "minibatches")
-        given = {name: self.settings[name] for name in names}
-        for name, value in (others | given | {"scale": self.scale} | self.sizes).items():
-            if value is not None:
-                option = name.replace("vocabulary_limit", "vocabulary_size").replace("_", "-")
+        given = {"metrics": self.metrics, "size": " ".join(self.size)}
+        given |= {name: self.settings[name] for name in ("seeds", "minibatches")}
+        given["scoring"] = " ".join(self.scoring)
+        for name, value in (others | given).items():
+            if value not in (None, ""):
                 raise InputError(
-                    f"--{option} {value}: a finished ranker is judged as it was fitted; accepted "
+                    f"--{name} {value}: a finished ranker is judged as it was fitted; accepted "
                     "with a benchmark to learn from"
                 )
 
@@ -115,7 +97,7 @@ class Scoring:
 
     def scale_for(self, found: Benchmark) -> Scale:
         """The scale at which a benchmark is scored by the options."""
-        return options.resolve(found.space, self.scale, **self.sizes)
+        return options.scale_of(found.space, self.size)
 
     def evaluate(self, found: Benchmark) -> Evaluation:
         """Scores by the options; every benchmark of a ranker is scored on one text."""
@@ -176,52 +158,27 @@ def scoring_options(command: Callable[..., None]) -> Callable[..., None]:
 
 def _read(
     metrics: Metrics = None,
-    metric_file: MetricFiles = None,
+    metric_file: options.MetricFiles = None,
     text: options.Texts = None,
-    split: options.Split = None,
-    vocabulary_size: options.VocabularySize = None,
-    tokenizer: options.TokenizerSource = None,
-    scale: options.ScaleName = None,
-    embedding_size: options.EmbeddingSize = None,
-    hidden_size: options.HiddenSize = None,
-    num_layers: options.NumLayers = None,
-    batch_size: options.BatchSize = None,
-    sequence_length: options.SequenceLength = None,
-    initialisation: options.Initialisation = None,
-    reading: options.Reading = None,
+    size: options.Sizes = None,
+    scoring: options.ScoringChanges = None,
     seeds: Seeds = None,
     minibatches: Minibatches = None,
     seed: options.Seed = 0,
     device: options.Device = "cpu",
-    workers: Workers = 1,
+    workers: options.ScoringWorkers = 1,
     data_dir: options.DataDir = None,
     evaluations: Evaluations = _EVALUATIONS,
-    resume: Resume = False,
+    resume: options.Resume = False,
 ) -> Scoring:
     from archscout.metrics import load_file
 
     for file in metric_file or ():
         load_file(file)  # what it defines is among the default features
-    settings = {
-        "metrics": metrics,
-        "text": text,
-        "split": split,
-        "vocabulary_limit": vocabulary_size,
-        "tokenizer": tokenizer,
-        "seeds": seeds,
-        "minibatches": minibatches,
-    }
-    sizes = {
-        "embedding_size": embedding_size,
-        "hidden_size": hidden_size,
-        "num_layers": num_layers,
-        "batch_size": batch_size,
-        "sequence_length": sequence_length,
-        "initialisation": initialisation,
-        "reading": reading,
-    }
+    settings = {"metrics": metrics, "text": text, "seeds": seeds, "minibatches": minibatches}
+    settings |= options.scoring(scoring, draws=True)
     work = {"metric_files": metric_file or (), "device": device, "workers": workers}
-    return Scoring(settings, scale, sizes, work, data_dir, evaluations, resume, seed)
+    return Scoring(settings, size or (), scoring or (), work, data_dir, evaluations, resume, seed)
 
 
 @contextmanager

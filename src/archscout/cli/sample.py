@@ -58,5 +58,7 @@ def sample(
         drawn = islice(found.samples(seed), number)
     with progress("sampling", number) as bar:
         for architecture in drawn:
-            typer.echo(json.dumps(found.to_dict(architecture)))
+            typer.echo(
+                json.dumps({"space": found.name, "architecture": found.to_dict(architecture)})
+            )
             bar.advance()

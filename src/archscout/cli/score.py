@@ -21,34 +21,12 @@ if TYPE_CHECKING:
 
 def score(
     space: options.SpaceName,
-    architectures: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="ARCHITECTURE...",
-            help="Files of JSON or JSON Lines, - for standard input, or names (rnn, gru, lstm).",
-        ),
-    ],
-    metrics: Annotated[
-        str | None,
-        typer.Option(
-            help="Names, comma-separated, such as hidden_covariance (all layers) or "
-            "hidden_covariance[1] (one, and faster); every metric by default."
-        ),
-    ] = None,
+    architectures: options.Architectures,
+    metrics: options.Metrics = None,
+    metric_file: options.MetricFiles = None,
     text: options.Texts = None,
-    split: options.Split = None,
-    vocabulary_size: options.VocabularySize = None,
-    minibatch: options.Minibatch = 0,
-    scale: options.ScaleName = None,
-    embedding_size: options.EmbeddingSize = None,
-    hidden_size: options.HiddenSize = None,
-    num_layers: options.NumLayers = None,
-    batch_size: options.BatchSize = None,
-    sequence_length: options.SequenceLength = None,
-    initialisation: options.Initialisation = None,
-    reading: options.Reading = None,
-    objective: options.GradientOf = None,
-    tokenizer: options.TokenizerSource = None,
+    size: options.Sizes = None,
+    scoring: options.ScoringChanges = None,
     seed: options.Seed = 0,
     device: options.Device = "cpu",
     as_json: options.Json = False,
@@ -61,39 +39,28 @@ def score(
 
         archscout score rnn cells.jsonl --text my.txt --json > scores.jsonl
 
-        archscout score rnn lstm --text wikitext-2 --scale paper
+        archscout score rnn lstm --text wikitext-2 --size paper --size num_layers=1
 
         archscout sample flexibert -n 5 | archscout score flexibert - --metrics head_importance
     """
     from archscout import spaces
     from archscout.cli import architectures as reader
-    from archscout.scoring import Scorer, resolve_objective
+    from archscout.metrics import load_file
+    from archscout.scoring import Scorer
 
     if as_json and as_csv:
         raise InputError("--json and --csv exclude each other")
+    for file in metric_file or ():
+        load_file(file)
     found = spaces.get(space)
     scorer = Scorer(
         found,
         text or "python-docs",
-        metrics.split(",") if metrics is not None else None,
-        options.resolve(
-            found,
-            scale,
-            embedding_size=embedding_size,
-            hidden_size=hidden_size,
-            num_layers=num_layers,
-            batch_size=batch_size,
-            sequence_length=sequence_length,
-            initialisation=initialisation,
-            reading=reading,
-        ),
+        options.listed(metrics),
+        options.scale_of(found, size),
         seed,
-        split,
-        vocabulary_size,
-        minibatch,
-        device,
-        resolve_objective(objective, found.kind),
-        tokenizer,
+        device=device,
+        **options.scoring(scoring),
     )
     genotypes = reader.read(found, architectures)
     scores = []
@@ -106,7 +73,7 @@ def score(
     if as_csv:
         _print_csv(scores)
     elif not as_json:
-        _print_table(scores)
+        _print_table(scores, reader.titles(found, (score.fingerprint for score in scores)))
 
 
 def _columns(scores: Sequence[Score]) -> list[str]:
@@ -125,17 +92,17 @@ def _print_csv(scores: Sequence[Score]) -> None:
         writer.writerow([score.fingerprint, *values, score.seconds, score.problem or ""])
 
 
-def _print_table(scores: Sequence[Score]) -> None:
+def _print_table(scores: Sequence[Score], titles: Sequence[str]) -> None:
     known = _columns(scores)
     # The bare name of a per-layer metric stands for one of its layers: once is enough here.
     columns = [c for c in known if f"{c}[1]" not in known]
     rows = [
         [
-            score.fingerprint or "",
+            title,
             *(number(score.scores.get(column)) for column in columns),
             f"{1e3 * score.seconds:.1f}",
         ]
-        for score in scores
+        for title, score in zip(titles, scores, strict=True)
     ]
     header = ["fingerprint", *columns, "ms"]
     widths = [max(map(len, cells)) for cells in zip(header, *rows, strict=True)]

@@ -7,7 +7,7 @@ import os
 import shlex
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
@@ -30,89 +30,95 @@ from archscout.errors import InputError
 if TYPE_CHECKING:
     from archscout.runs import Progress, Run
 
-_LIMITS = "Limits"
 _SHOWN = 10
 MODEL = "model"
 
 
+Metrics = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--metrics",
+        "-m",
+        metavar="NAMES",
+        help="What to improve: metrics, or costs (parameters, flops, latency, memory); several "
+        "by commas, or by repeating the option, for a Pareto front. A direction may "
+        "follow, as in parameters:max. The space's best metric by default.",
+    ),
+]
+Limits = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--max",
+        metavar="COST=VALUE",
+        help="Upper limit of a cost: parameters=10M, flops=5M (per token), latency=5ms (of one "
+        "token, or, of an encoder, one sequence), or memory=50MB (weights and peak of a "
+        "step); repeat the option for more.",
+    ),
+]
+Trials = Annotated[int, typer.Option(help="Number of proposals.")]
+Sampler = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME[:POPULATION]",
+        help="Who proposes: nsga2 (evolution; nsga2:100 for a population of 100 in place of "
+        "50), tpe, or random.",
+    ),
+]
+ModelSize = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--model-size",
+        metavar="SCALE|NAME=VALUE",
+        help="Sizes at which costs are taken and the winner is built, as --size has them; as "
+        "scored by default.",
+    ),
+]
+TrainTop = Annotated[
+    int | None,
+    typer.Option(
+        metavar="K",
+        help="Then train the K best and K random candidates, show whether the search paid, and "
+        "hand over the winner, trained.",
+    ),
+]
+Preset = Annotated[
+    str | None,
+    typer.Option(help="Recipe of --train-top, as of `archscout train`; quick by default."),
+]
+Workers = Annotated[
+    int | None,
+    typer.Option(help="Processes that score (by default one a core) and that train (1)."),
+]
+Storage = Annotated[
+    str | None,
+    typer.Option(metavar="URL", help="An Optuna storage in place of the folder's study.jsonl."),
+]
+Out = Annotated[
+    str | None,
+    typer.Option("--out", "-o", help="Run folder; runs/SPACE-TEXT-SEED by default."),
+]
+
+
 def search(
     space: options.SpaceName,
-    metric: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--metric",
-            "-m",
-            metavar="NAME",
-            help="What to improve: a metric, or a cost (parameters, flops, latency, memory); "
-            "repeat it or separate by commas for a Pareto front. A direction may follow, as in "
-            "parameters:max. The space's best metric by default.",
-        ),
-    ] = None,
-    trials: Annotated[int, typer.Option(help="Number of proposals.")] = 500,
-    out: Annotated[
-        str | None,
-        typer.Option("--out", "-o", help="Run folder; runs/SPACE-TEXT-SEED by default."),
-    ] = None,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with the run in the folder.")
-    ] = False,
-    sampler: Annotated[
-        str, typer.Option(help="Who proposes: nsga2 (evolution), tpe, or random.")
-    ] = "nsga2",
-    population_size: Annotated[int, typer.Option(help="Of nsga2.")] = 50,
-    max_parameters: Annotated[
-        str | None, typer.Option(metavar="N", help="Such as 10M.", rich_help_panel=_LIMITS)
-    ] = None,
-    max_flops: Annotated[
-        str | None,
-        typer.Option(metavar="N", help="Per token, such as 5M.", rich_help_panel=_LIMITS),
-    ] = None,
-    max_latency: Annotated[
-        str | None,
-        typer.Option(
-            metavar="MS",
-            help="Of one token, or, of an encoder, one sequence: 5ms.",
-            rich_help_panel=_LIMITS,
-        ),
-    ] = None,
-    max_memory: Annotated[
-        str | None,
-        typer.Option(
-            metavar="BYTES", help="Weights and peak of a step: 50MB.", rich_help_panel=_LIMITS
-        ),
-    ] = None,
+    metrics: Metrics = None,
+    metric_file: options.MetricFiles = None,
+    limits: Limits = None,
+    trials: Trials = 500,
+    sampler: Sampler = "nsga2",
     text: options.Texts = None,
-    split: options.Split = None,
-    vocabulary_size: options.VocabularySize = None,
-    minibatch: options.Minibatch = 0,
-    scale: options.ScaleName = None,
-    model_scale: Annotated[
-        str | None,
-        typer.Option(
-            help="Named sizes at which costs are taken and the winner is built; as scored by "
-            "default.",
-            rich_help_panel="Size of the networks and the minibatch",
-        ),
-    ] = None,
-    embedding_size: options.EmbeddingSize = None,
-    hidden_size: options.HiddenSize = None,
-    num_layers: options.NumLayers = None,
-    batch_size: options.BatchSize = None,
-    sequence_length: options.SequenceLength = None,
-    initialisation: options.Initialisation = None,
-    reading: options.Reading = None,
-    objective: options.GradientOf = None,
-    tokenizer: options.TokenizerSource = None,
+    size: options.Sizes = None,
+    model_size: ModelSize = None,
+    scoring: options.ScoringChanges = None,
     seed: options.Seed = 0,
     device: options.Device = "cpu",
-    train_top: proof.TrainTop = None,
-    train_preset: proof.TrainPreset = None,
-    train_set: proof.TrainSet = None,
-    workers: proof.Workers = None,
-    storage: Annotated[
-        str | None,
-        typer.Option(metavar="URL", help="An Optuna storage in place of the folder's study.jsonl."),
-    ] = None,
+    train_top: TrainTop = None,
+    preset: Preset = None,
+    changes: options.Changes = None,
+    workers: Workers = None,
+    storage: Storage = None,
+    out: Out = None,
+    resume: options.Resume = False,
     as_json: options.Json = False,
 ) -> None:
     """Search a space for the architectures with the best scores under limits.
@@ -122,33 +128,65 @@ def search(
     candidates, shows whether the search paid, and model/ is the trained winner.
 
     Examples:
-        archscout search rnn --text my.txt --max-parameters 10M
+        archscout search rnn --text my.txt --max parameters=10M
 
         archscout search rnn -m hidden_covariance -m latency --trials 1000
 
-        archscout search rnn --text my.txt --max-parameters 10M --resume
+        archscout search rnn --text my.txt --max parameters=10M --resume
 
-        archscout search flexibert --text my.txt --max-latency 5ms --trials 200
+        archscout search flexibert --text my.txt --max latency=5ms --trials 200
 
-        archscout search rnn --text my.txt --train-top 5 --train-set epochs=8 --workers 2
+        archscout search rnn --text my.txt --train-top 5 --set epochs=8 --workers 2
     """
-    from archscout import search as run_search
     from archscout import spaces
-    from archscout.scoring import resolve_objective
+    from archscout.runs.costs import COSTS
 
     found = spaces.get(space)
-    sizes = options.resolve(
-        found,
-        scale,
-        embedding_size=embedding_size,
-        hidden_size=hidden_size,
-        num_layers=num_layers,
-        batch_size=batch_size,
-        sequence_length=sequence_length,
-        initialisation=initialisation,
-        reading=reading,
+    scale = options.scale_of(found, size)
+    recipe = proof.read_recipe(found, trials, train_top, preset, changes, workers)
+    built = options.scale_of(found, model_size, scale, "--model-size") if model_size else None
+    bounds = options.checked("--max", limits, COSTS).items()
+    run, new, seconds = _search(
+        trials,
+        resume,
+        space=found,
+        text=text or "python-docs",
+        metrics=metrics or None,
+        metric_files=metric_file or (),
+        seed=seed,
+        scale=scale,
+        model_scale=built,
+        device=device,
+        out=out,
+        storage=storage,
+        workers=workers or os.cpu_count() or 1,
+        **{f"max_{cost}": limit for cost, limit in bounds},
+        **options.scoring(scoring),
+        **_sampler(sampler),
     )
-    recipe = proof.read_recipe(found, trials, train_top, train_preset, train_set, workers)
+    if not as_json:
+        _print(run, new, seconds)
+    proven = None
+    if train_top is not None:
+        proven = proof.prove(run, train_top, recipe, workers, run.folder.path / MODEL, resume)
+    if as_json:
+        summary = _summary(run, new)
+        trained = {} if proven is None else {"trained": proof.document(proven)}
+        typer.echo(json.dumps(summary | trained, allow_nan=False))
+        return
+    if proven is not None:
+        proof.print_proof(proven)
+    _print_places(run)
+
+
+def _search(trials: int, resume: bool, **arguments: Any) -> tuple[Run, int, float]:
+    """The run, handed over; how many proposals are new, and how long they took, in seconds.
+
+    Raises:
+        Stopped: Ctrl-C came.
+    """
+    from archscout import search as run_search
+
     start = time.perf_counter()
     made: list[int] = []
 
@@ -160,31 +198,11 @@ def search(
     try:
         with progress("searching", trials) as bar:
             run = run_search(
-                found,
-                text or "python-docs",
-                metric or None,
                 trials=trials,
-                seed=seed,
-                sampler=sampler,
-                population_size=population_size,
-                max_parameters=max_parameters,
-                max_flops=max_flops,
-                max_latency=max_latency,
-                max_memory=max_memory,
-                scale=sizes,
-                model_scale=model_scale,
-                split=split,
-                vocabulary_limit=vocabulary_size,
-                minibatch_index=minibatch,
-                device=device,
-                objective=resolve_objective(objective, found.kind),
-                tokenizer=tokenizer,
-                out=out,
-                storage=storage,
                 resume=resume,
-                workers=workers or os.cpu_count() or 1,
                 on_progress=on_progress,
                 on_warning=warn,
+                **arguments,
             )
     except KeyboardInterrupt:
         done = f" after {made[-1]} of {trials} proposals" if made else ""
@@ -196,20 +214,15 @@ def search(
             "Stopped; the run is complete. Make its report with:\n"
             f"  archscout report {shlex.quote(str(run.folder))}"
         ) from None
-    if not as_json:
-        _print(run, len(made), time.perf_counter() - start)
-    proven = None
-    if train_top is not None:
-        model = run.folder.path / MODEL
-        proven = proof.prove(run, train_top, recipe, workers, model, resume)
-    if as_json:
-        summary = _summary(run, len(made))
-        trained = {} if proven is None else {"trained": proof.document(proven)}
-        typer.echo(json.dumps(summary | trained, allow_nan=False))
-        return
-    if proven is not None:
-        proof.print_proof(proven)
-    _print_places(run)
+    return run, len(made), time.perf_counter() - start
+
+
+def _sampler(text: str) -> dict[str, Any]:
+    """Who proposes, and the population; 50 where none is given."""
+    name, colon, size = text.partition(":")
+    if colon and (name != "nsga2" or not size.isdigit()):
+        raise InputError(f"--sampler {text}; accepted is nsga2 with a whole number, as nsga2:100")
+    return {"sampler": name, "population_size": int(size or 50)}
 
 
 def _hand_over(run: Run) -> None:
@@ -280,13 +293,16 @@ def _print_ranking(run: Run) -> None:
     costs = [c for c in ("parameters", "flops", "latency", "memory") if c in rows]
     columns = [*objectives, *(c for c in costs if c not in objectives)]
     header = ["rank", "fingerprint", *columns]
+    from archscout.cli.architectures import titles as titled
+
+    titles = titled(run.space, rows["fingerprint"])
     cells = [
         [
             f"{row['rank']}{'*' if len(objectives) > 1 and row['front'] == 1 else ''}",
-            row["fingerprint"],
+            title,
             *(number(float(row[column])) for column in columns),
         ]
-        for _, row in rows.iterrows()
+        for title, (_, row) in zip(titles, rows.iterrows(), strict=True)
     ]
     # What is left of the line is for the description: numbers must not be cut off for it.
     widths = [max(map(len, column)) for column in zip(header, *cells, strict=True)]

@@ -118,7 +118,7 @@ def _plan(run: Run, settings: BaseModel) -> Plan:
         corpus,
         settings,
         run.model_scale,
-        found.vocabulary_limit,
+        found.vocabulary_size,
         tokenizer=found.tokenizer,
         device=found.device,
         keep_weights=True,

@@ -36,7 +36,7 @@ class Processes:
     """
 
     def __init__(
-        self, count: int, threads: int, state: Any, before: Callable[[], None] | None
+        self, count: int, threads: int, state: Any, before: Callable[[], object] | None
     ) -> None:
         self._stop = get_context("loky").Event()
         payload = cloudpickle.dumps((before, cloudpickle.dumps(state)))

@@ -46,7 +46,7 @@ class Workers(Generic[State]):
         state: State,
         count: int = 1,
         total: int = 0,
-        before: Callable[[], None] | None = None,
+        before: Callable[[], object] | None = None,
         worth: float | None = None,
         threads: int = 1,
     ) -> None:
@@ -69,7 +69,7 @@ class Workers(Generic[State]):
         task: Callable[[State, Item], Result],
         items: Iterable[Item],
         lost: Callable[[Item, str], Result],
-        tick: Callable[[], None] | None = None,
+        tick: Callable[[], object] | None = None,
     ) -> Generator[Result, None, None]:
         """Results in the order of the items, as they come.
 
@@ -141,7 +141,7 @@ class Workers(Generic[State]):
             self._processes = None
 
 
-def _wait(future: Future[Result], tick: Callable[[], None] | None) -> Result:
+def _wait(future: Future[Result], tick: Callable[[], object] | None) -> Result:
     while tick is not None and not future.done():
         with suppress(TimeoutError):
             return future.result(_TICK_SECONDS)

@@ -79,7 +79,7 @@ def breed(
     known = {entry.formula: entry for generation in bred for entry in generation}
     for number in range(len(bred), settings.generations + 1):
         ticks.at(number, list(known.values()))
-        size, seed = settings.population, settings.seed
+        size, seed = settings.population_size, settings.seed
         if number == 0:
             formulas = first_generation(grammar, size, seed)
         else:

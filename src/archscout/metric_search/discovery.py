@@ -92,12 +92,12 @@ def discover(
     split_seed: int = 0,
     seed: int = 0,
     generations: int = 20,
-    population: int = 60,
+    population_size: int = 60,
     penalty: float = 0.002,
     candidates: int = 10,
     references: Sequence[str] | None = None,
     split: str | None = None,
-    vocabulary_limit: int | None = None,
+    vocabulary_size: int | None = None,
     tokenizer: str | None = None,
     device: str = "cpu",
     resamples: int = 1000,
@@ -120,13 +120,13 @@ def discover(
         split_seed: of the parts. It is not `seed`, so that runs can be compared.
         seed: of the initialisation, and of all that is drawn while breeding.
         generations: after the first one, which is drawn at random.
-        population: formulas of a generation.
+        population_size: formulas of a generation.
         penalty: that fitness pays for each quantity and operation of a formula, in units of τ-b.
         candidates: how many of the best formulas the second part chooses from.
         references: metrics beside which the chosen formula is judged; by default the space's
             metric for search, and `parameters`.
         split: of the corpus.
-        vocabulary_limit: of the vocabulary.
+        vocabulary_size: of the vocabulary.
         tokenizer: of encoders.
         device: where networks run.
         resamples: of the bootstrap.
@@ -148,12 +148,13 @@ def discover(
             "shares": tuple(shares),
             "split_seed": check_seed(split_seed),
             "seed": check_seed(seed),
+            "seeds": (seed,),
             "generations": check_count("generations", generations),
-            "population": check_count("population", population),
+            "population_size": check_count("population_size", population_size),
             "penalty": _penalty(penalty),
             "candidates": check_count("candidates", candidates),
             "split": split,
-            "vocabulary_limit": vocabulary_limit,
+            "vocabulary_size": vocabulary_size,
             "tokenizer": tokenizer,
             "device": device,
         }

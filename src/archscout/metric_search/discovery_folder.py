@@ -9,11 +9,14 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
+
+from pydantic import AliasChoices, Field, model_validator
 
 from archscout.folders import ResultsFolder, StoredSettings, read_lines
 from archscout.metric_search.candidates import Candidate
 from archscout.metric_search.parts import SHARES
+from archscout.scoring import ScoringSettings
 
 SETTINGS = "discovery.json"
 GENERATIONS = "generations.jsonl"
@@ -21,30 +24,21 @@ QUANTITIES = "quantities"
 _LIBRARIES = ("archscout", "deap", "torch", "numpy", "scipy")
 
 
-class DiscoverySettings(StoredSettings):
+class DiscoverySettings(StoredSettings, ScoringSettings):
     """Everything that decides a discovery.
 
     Attributes:
         benchmark: its name.
         dataset: what its networks were trained on.
-        space: of its architectures.
-        text: the corpus.
-        text_sha256: of the corpus.
-        scale: sizes of networks and minibatch.
         references: metrics beside which the chosen formula is judged.
-        objective: what gradients are taken of.
         quantities: that formulas may name; None for all that the networks have.
         shares: of the three parts.
         split_seed: of the parts.
-        seed: of the initialisation, and of all that is drawn while breeding.
+        seed: of all that is drawn while breeding; `seeds` has it as that of the initialisation.
         generations: after the first one.
-        population: formulas of a generation.
+        population_size: formulas of a generation.
         penalty: that fitness pays for each quantity and operation of a formula.
         candidates: how many of the best formulas the second part chooses from.
-        split: of the corpus, None for the default.
-        vocabulary_limit: of the vocabulary.
-        tokenizer: of encoders, where it is not trained on the text.
-        device: where networks run.
     """
 
     WHAT = "discovery"
@@ -52,24 +46,21 @@ class DiscoverySettings(StoredSettings):
 
     benchmark: str
     dataset: str
-    space: str
-    text: tuple[str, ...]
-    text_sha256: str
-    scale: dict[str, Any]
     references: tuple[str, ...]
-    objective: Literal["sum", "cotangent", "loss"] = "sum"
     quantities: tuple[str, ...] | None = None
     shares: tuple[float, ...] = SHARES
     split_seed: int = 0
     seed: int = 0
     generations: int = 20
-    population: int = 60
+    population_size: int = Field(60, validation_alias=AliasChoices("population_size", "population"))
     penalty: float = 0.002
     candidates: int = 10
-    split: str | None = None
-    vocabulary_limit: int | None = None
-    tokenizer: str | None = None
-    device: str = "cpu"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_earlier_versions(cls, values: Any) -> Any:
+        """Settings that do not say the initialisation's seed, which is that of all."""
+        return {"seeds": (values.get("seed", 0),), **values} if isinstance(values, dict) else values
 
 
 class DiscoveryFolder(ResultsFolder[DiscoverySettings]):

@@ -13,7 +13,7 @@ from archscout.analysis.statistics import Comparison, compare
 from archscout.benchmarks import Benchmark
 from archscout.metric_search.breeding import Ticks
 from archscout.metric_search.discovery_folder import DiscoverySettings
-from archscout.scoring import Scorer, parse_requests, resolve_scale
+from archscout.scoring import Scorer, parse_requests
 from archscout.text import Corpus
 
 
@@ -23,19 +23,8 @@ def scorer_of(settings: DiscoverySettings, corpus: Corpus, metrics: Sequence[str
     Raises:
         InputError: something cannot be used.
     """
-    space = spaces.get(settings.space)
-    return Scorer(
-        space,
-        corpus,
-        [request.main() for request in parse_requests(metrics, space.kind)],
-        resolve_scale(space, None).resized(**settings.scale),
-        settings.seed,
-        settings.split,
-        settings.vocabulary_limit,
-        device=settings.device,
-        objective=settings.objective,
-        tokenizer=settings.tokenizer,
-    )
+    requests = parse_requests(metrics, spaces.get(settings.space).kind)
+    return Scorer.of(settings, corpus, [request.main() for request in requests])
 
 
 @dataclass(frozen=True)

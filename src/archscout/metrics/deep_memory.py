@@ -1,7 +1,7 @@
 """Deep memory: archscout's default metric of a search for encoders.
 
 A product, so that it is a function of one network alone, and what is nearly zero cannot be made up
-for. docs/contest.md tells how its exponents were chosen, and on which architectures.
+for. docs/leaderboard.md tells how its exponents were chosen, and on which architectures.
 """
 
 from __future__ import annotations

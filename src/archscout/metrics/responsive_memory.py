@@ -1,7 +1,7 @@
 """Responsive memory: archscout's default metric of a search for recurrent networks.
 
 A product, so that it is a function of one network alone, and what is nearly zero cannot be made up
-for. docs/contest.md tells how its exponent was chosen, and on which architectures.
+for. docs/leaderboard.md tells how its exponent was chosen, and on which architectures.
 """
 
 from __future__ import annotations

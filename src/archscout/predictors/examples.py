@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from archscout.analysis.evaluation import Evaluation
-from archscout.analysis.evaluation_folder import Draw
+from archscout.analysis.evaluation_results import Evaluation
 from archscout.benchmarks import Benchmark
 from archscout.errors import InputError
 from archscout.predictors.features import forward_metrics
 from archscout.predictors.information import Scoring
+from archscout.scoring import Draw
 from archscout.spaces import Scale, network_fingerprint
 
 MINIMUM_LABELS = 20  # architectures, below which cross-validation says nothing of a model

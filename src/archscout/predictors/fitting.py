@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Sequence
 
 import numpy as np
 
-from archscout.analysis.evaluation import Evaluation
+from archscout.analysis.evaluation_results import Evaluation
 from archscout.analysis.statistics import Comparison, compare
 from archscout.errors import InputError
 from archscout.predictors import saving

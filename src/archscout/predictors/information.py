@@ -2,63 +2,36 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
+from pydantic import BaseModel, ConfigDict, FiniteFloat
 
-from archscout import spaces
-from archscout.analysis.evaluation_folder import EvaluationSettings
 from archscout.errors import InputError
 from archscout.predictors.features import RankFeatures
 from archscout.recording import Kind
-from archscout.scoring import resolve_scale
-from archscout.spaces import Scale
+from archscout.scoring import ScoringSettings
 
 FORMAT = 2
-_PASSED_ON = ("objective", "split", "vocabulary_limit", "tokenizer")
+_PASSED_ON = ("objective", "split", "vocabulary_size", "tokenizer")
 
 
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Scoring(_Frozen):
+class Scoring(ScoringSettings):
     """How scores are made. A ranker's features mean something under its own settings only.
 
-    Attributes:
-        space: of the architectures.
-        text: the corpus, as given.
-        text_sha256: of the corpus.
-        scale: sizes of networks and minibatch.
-        seeds: of the initialisations.
-        minibatches: which of the text, from 0.
-        objective: what gradients are taken of.
-        split: of the corpus, None for the default.
-        vocabulary_limit: of the vocabulary.
-        tokenizer: of encoders, where it is not trained on the text.
+    Its metrics are the features', which `Information` has, and the device is the user's.
     """
 
-    space: str
-    text: tuple[str, ...]
-    text_sha256: str
-    scale: dict[str, Any]
-    seeds: Annotated[tuple[int, ...], Field(min_length=1)]
-    minibatches: Annotated[tuple[int, ...], Field(min_length=1)]
-    objective: Literal["sum", "cotangent", "loss"]
-    split: str | None
-    vocabulary_limit: int | None
-    tokenizer: str | None
+    model_config = ConfigDict(extra="forbid")
 
     @classmethod
-    def of(cls, settings: EvaluationSettings) -> Self:
+    def of(cls, settings: ScoringSettings) -> Self:
         """The scoring of an evaluation."""
-        return cls(**{name: getattr(settings, name) for name in cls.model_fields})
-
-    @property
-    def built_at(self) -> Scale:
-        """The scale with its sizes."""
-        scale: Scale = resolve_scale(spaces.get(self.space), None).resized(**self.scale)
-        return scale
+        names = set(cls.model_fields) - {"metrics", "metric_files", "device"}
+        return cls(**settings.model_dump(include=names))
 
     def arguments(self) -> dict[str, Any]:
         """What `evaluate` takes to make scores in this way, but for the text."""

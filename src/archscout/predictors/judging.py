@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
-from archscout.analysis.evaluation import Evaluation
+from archscout.analysis.evaluation_results import Evaluation
 from archscout.analysis.statistics import MINIMUM, Comparison, Difference, compare
 from archscout.benchmarks import Benchmark
 from archscout.errors import InputError

@@ -15,7 +15,8 @@ import numpy as np
 import pandas as pd
 
 from archscout import spaces
-from archscout.analysis.evaluation import Evaluation, evaluate
+from archscout.analysis.evaluation import evaluate
+from archscout.analysis.evaluation_results import Evaluation
 from archscout.benchmarks import Benchmark, DataFolder
 from archscout.errors import InputError
 from archscout.predictors import saving

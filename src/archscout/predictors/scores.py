@@ -16,7 +16,7 @@ from archscout.benchmarks import Benchmark
 from archscout.scoring import parse_requests, resolve_objective
 
 _DIGITS = 8
-_AS_GIVEN = ("split", "vocabulary_limit", "tokenizer", "device")
+_AS_GIVEN = ("split", "vocabulary_size", "tokenizer", "device")
 
 
 def same_benchmark(first: Benchmark, second: Benchmark) -> bool:

@@ -145,16 +145,21 @@ def _options(run: Run) -> Iterable[str]:
     default = run.space.scales[run.space.default_scale]
     names = [n for n, scale in run.space.scales.items() if vars(scale) == settings.scale]
     if names:
-        pairs += [("scale", name) for name in names[:1] if name != run.space.default_scale]
+        pairs += [("size", name) for name in names[:1] if name != run.space.default_scale]
     else:
-        pairs += [(k, v) for k, v in settings.scale.items() if getattr(default, k) != v]
-    pairs += [("split", settings.split)] if settings.split else []
-    pairs += [("vocabulary-size", settings.vocabulary_limit)] if settings.vocabulary_limit else []
-    pairs += [("minibatch", settings.minibatch_index)] if settings.minibatch_index else []
-    if settings.objective != resolve_objective(None, run.space.kind):
-        pairs.append(("objective", settings.objective))
-    pairs += [("tokenizer", settings.tokenizer)] if settings.tokenizer else []
+        changed = {k: v for k, v in settings.scale.items() if getattr(default, k) != v}
+        pairs += [("size", f"{name}={value}") for name, value in changed.items()]
+    usual = resolve_objective(None, run.space.kind)
+    scoring = {
+        "split": settings.split,
+        "vocabulary_size": settings.vocabulary_size,
+        "minibatch": settings.minibatch_index,
+        "objective": None if settings.objective == usual else settings.objective,
+        "tokenizer": settings.tokenizer,
+    }
+    pairs += [("scoring", f"{name}={value}") for name, value in scoring.items() if value]
+    pairs += [("metric-file", file) for file in settings.metric_files]
     pairs += [("seed", settings.seed)] if settings.seed else []
     pairs += [("device", settings.device)] if settings.device != "cpu" else []
     for name, value in pairs:
-        yield f"--{name.replace('_', '-')} {shlex.quote(str(value))}"
+        yield f"--{name} {shlex.quote(str(value))}"

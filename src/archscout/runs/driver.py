@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from archscout.runs.search_settings import (
     Objective,
     SearchSettings,
     check_count,
+    load_metrics,
     parse_limit,
     parse_objectives,
 )
@@ -73,8 +75,9 @@ class Progress:
 def search(
     space: str | Space[Any],
     text: TextSource = "python-docs",
-    metric: str | Iterable[str] | None = None,
+    metrics: str | Iterable[str] | None = None,
     *,
+    metric_files: Sequence[str | os.PathLike[str]] = (),
     trials: int = 500,
     seed: int = 0,
     sampler: str = "nsga2",
@@ -86,7 +89,7 @@ def search(
     scale: str | Scale | None = None,
     model_scale: str | Scale | None = None,
     split: str | None = None,
-    vocabulary_limit: int | None = None,
+    vocabulary_size: int | None = None,
     minibatch_index: int = 0,
     device: str = "cpu",
     objective: GradientObjective | None = None,
@@ -105,9 +108,10 @@ def search(
     Args:
         space: a space or its name.
         text: a corpus, its name, a file, several files or a folder.
-        metric: what to improve, one or several of: metrics, and the costs `parameters`, `flops`,
+        metrics: what to improve, one or several of: metrics, and the costs `parameters`, `flops`,
             `latency`, `memory`; a direction may follow, as in `parameters:max`. The space's
             default metric if None.
+        metric_files: files of Python that define metrics with `archscout.metric`.
         trials: number of proposals.
         seed: of proposals, weights and noise.
         sampler: `nsga2` (evolution), `tpe` or `random`.
@@ -119,7 +123,7 @@ def search(
         scale: at which networks are scored; the space's default for search if None.
         model_scale: at which costs are taken and the winner is built; as `scale` if None.
         split: of the corpus.
-        vocabulary_limit: size limit of the vocabulary.
+        vocabulary_size: size limit of the vocabulary.
         minibatch_index: which minibatch of the text, from 0.
         device: where networks are scored and latency is measured.
         objective: what gradients are taken of: `sum`, `cotangent` or `loss`, see `Scorer`.
@@ -152,16 +156,17 @@ def search(
     check_workers(workers)
     if sampler not in SAMPLERS:
         raise InputError(f"unknown sampler {sampler!r}; accepted: {', '.join(SAMPLERS)}")
-    objectives = parse_objectives(metric or space.default_metric, space.kind)
-    metrics = [o.request for o in objectives if o.request]
+    files = load_metrics(metric_files)
+    objectives = parse_objectives(metrics or space.default_metric, space.kind)
+    requests = [o.request for o in objectives if o.request]
     scorer = Scorer(
         space,
         text,
-        metrics or ["parameters"],
+        requests or ["parameters"],
         scale,
         seed,
         split,
-        vocabulary_limit,
+        vocabulary_size,
         minibatch_index,
         device,
         objective,
@@ -172,6 +177,7 @@ def search(
         space=space.name,
         text=_as_given(text),
         objectives=[f"{o.name}:{o.direction[:3]}" for o in objectives],
+        metric_files=files,
         limits=limits,
         trials=check_count("trials", trials),
         seed=seed,
@@ -180,7 +186,7 @@ def search(
         scale=vars(scorer.scale),
         model_scale=vars(model_scale),
         split=split,
-        vocabulary_limit=vocabulary_limit,
+        vocabulary_size=vocabulary_size,
         minibatch_index=minibatch_index,
         device=device,
         objective=scorer.objective,
@@ -250,7 +256,8 @@ def _search(
     # Beside others on the same machine a network would seem slower.
     count = 1 if evaluator.measures_latency else workers
     try:
-        with Workers(evaluator, count, trials - progress.done) as pool:
+        files = partial(load_metrics, run.settings.metric_files)
+        with Workers(evaluator, count, trials - progress.done, files) as pool:
             evaluations = Evaluations(pool, evaluator, study.trials)
             for trial in study.run(trials, evaluator.scorer.space.suggest, evaluations.of):
                 progress.add(trial)

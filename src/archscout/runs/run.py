@@ -16,7 +16,7 @@ from torch import nn
 from archscout import spaces
 from archscout.errors import InputError
 from archscout.runs.run_folder import BEST, RUN, STUDY, VOCABULARY, RunFolder
-from archscout.runs.search_settings import SearchSettings, parse_objectives
+from archscout.runs.search_settings import SearchSettings, load_metrics, parse_objectives
 from archscout.runs.storage import HIDDEN, shown
 from archscout.runs.study import Study, result_of
 from archscout.runs.table import front, ranking
@@ -74,6 +74,7 @@ class Run:
         self.information = self.folder.read()
         self.settings: SearchSettings = self.information["settings"]
         self.space: Space[Any] = spaces.get(self.settings.space)
+        load_metrics(self.settings.metric_files)
         self.objectives = parse_objectives(self.settings.objectives, self.space.kind)
         try:
             self.model_scale = _scale(self.space, self.settings.model_scale)

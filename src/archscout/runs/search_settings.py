@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import re
 from collections.abc import Iterable
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
+from archscout import spaces
 from archscout.errors import InputError
+from archscout.metrics import load_file
 from archscout.metrics.formula import PREFIX
 from archscout.metrics.registry import Request, request
 from archscout.recording import Kind
 from archscout.runs.costs import COSTS
+from archscout.scoring import ScoringSettings
 
 SAMPLERS = ("nsga2", "random", "tpe")
 Direction = Literal["maximize", "minimize"]
@@ -93,6 +97,7 @@ class SearchSettings(BaseModel):
         space: name of the space.
         text: the corpus, as given (paths absolute).
         objectives: as given, such as `hidden_covariance` or `parameters:min`.
+        metric_files: files of Python that define metrics (paths absolute).
         limits: cost to upper limit.
         trials: number of proposals.
         seed: of proposals, weights and noise.
@@ -101,7 +106,7 @@ class SearchSettings(BaseModel):
         scale: sizes at which networks are scored.
         model_scale: sizes at which costs are taken and the winner is built.
         split: of the corpus, None for the default.
-        vocabulary_limit: of the vocabulary.
+        vocabulary_size: of the vocabulary.
         minibatch_index: which minibatch of the text.
         device: where networks are scored.
         objective: what gradients are taken of.
@@ -113,6 +118,7 @@ class SearchSettings(BaseModel):
     space: str
     text: list[str]
     objectives: list[str]
+    metric_files: list[str] = []
     limits: dict[str, float]
     trials: int
     seed: int
@@ -121,11 +127,26 @@ class SearchSettings(BaseModel):
     scale: dict[str, Any]
     model_scale: dict[str, Any]
     split: str | None
-    vocabulary_limit: int | None
+    vocabulary_size: int | None = Field(
+        validation_alias=AliasChoices("vocabulary_size", "vocabulary_limit")
+    )
     minibatch_index: int
     device: str
     objective: Literal["sum", "cotangent", "loss"] = "sum"
     tokenizer: str | None = None
+
+    @property
+    def scoring(self) -> ScoringSettings:
+        """How networks are scored; of a metric with layers, its main one is what counts."""
+        kind = spaces.get(self.space).kind
+        requests = [o.request for o in parse_objectives(self.objectives, kind) if o.request]
+        shared = set(ScoringSettings.model_fields) & set(type(self).model_fields)
+        return ScoringSettings(
+            **{name: getattr(self, name) for name in shared},
+            metrics=tuple(request.column for request in requests) or ("parameters",),
+            seeds=(self.seed,),
+            minibatches=(self.minibatch_index,),
+        )
 
     def differences(self, other: SearchSettings) -> list[str]:
         """Which settings differ so that one run cannot go on as the other."""
@@ -146,6 +167,18 @@ def _flat(settings: dict[str, Any]) -> dict[str, Any]:
         else:
             flat[name] = value
     return flat
+
+
+def load_metrics(files: Iterable[str | os.PathLike[str]]) -> list[str]:
+    """Register what files of Python define with `archscout.metric`; their absolute paths.
+
+    Raises:
+        InputError: one cannot be read or run.
+    """
+    paths = [os.path.abspath(file) for file in files]
+    for path in paths:
+        load_file(path)
+    return paths
 
 
 def check_count(name: str, value: int, least: int = 1) -> int:

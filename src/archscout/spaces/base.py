@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import (
@@ -18,7 +19,7 @@ from typing import (
 
 from torch import Tensor, nn
 
-from archscout.errors import InputError
+from archscout.errors import InputError, nearest
 from archscout.recording import Kind, Recorder
 
 Genotype = TypeVar("Genotype")
@@ -57,13 +58,42 @@ class Scale:
         given: dict[str, Any] = {k: v for k, v in changes.items() if v is not None}
         for name, value in given.items():
             if name not in kinds:
-                raise InputError(f"unknown size {name!r}; this space has {', '.join(kinds)}")
+                hint = nearest(name, kinds)
+                raise InputError(f"unknown size {name!r}; this space has {', '.join(kinds)}{hint}")
             if choices := get_args(kinds[name]):
                 if value not in choices:
                     raise InputError(f"{name} is {value!r}; accepted: {', '.join(choices)}")
             elif not isinstance(value, int) or isinstance(value, bool) or value < 1:
                 raise InputError(f"{name} is {value!r}; a positive whole number is accepted")
         return dataclasses.replace(self, **given)
+
+
+def unwrapped(document: Any, space: str) -> Any:
+    """The genotype within what archscout writes around one: its `space` and `architecture`.
+
+    Args:
+        document: JSON, as text or parsed.
+        space: the name of the space that reads it.
+
+    Returns:
+        The document itself where nothing is around it.
+
+    Raises:
+        InputError: it says that it is of another space.
+    """
+    parsed = document
+    if isinstance(document, str) and '"architecture"' in document:
+        try:
+            parsed = json.loads(document)
+        except (ValueError, RecursionError):  # of which who reads the genotype complains
+            return document
+    if not isinstance(parsed, Mapping) or not isinstance(parsed.get("architecture"), Mapping):
+        return document
+    if "op" in parsed["architecture"]:  # a node of that name
+        return document
+    if (said := parsed.get("space", space)) != space:
+        raise InputError(f"an architecture of space {said}; one of {space} is accepted here")
+    return parsed["architecture"]
 
 
 class Trial(Protocol):

@@ -4,7 +4,7 @@
 >>> from archscout.training import preset, train
 >>> settings = preset("quick").resized(epochs=1, batch_size=100, evaluation_batch_size=20)
 >>> with tempfile.TemporaryDirectory() as folder:
-...     trained = train("rnn", "rnn", "python-docs", settings, folder, vocabulary_limit=50)
+...     trained = train("rnn", "rnn", "python-docs", settings, folder, vocabulary_size=50)
 >>> trained.best_epoch, sorted(trained.losses)
 (1, ['test', 'valid'])
 """

@@ -70,7 +70,7 @@ def comparison_preset(name: str, space: str) -> Preset[Any]:
     Raises:
         InputError: as `named_preset`.
 
-    >>> comparison_preset("quick", "flexibert").settings.objective
+    >>> comparison_preset("quick", "flexibert").settings.task
     'masked'
     """
     found = named_preset(name, space)

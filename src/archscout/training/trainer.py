@@ -91,7 +91,7 @@ class Trainer(Protocol[S]):
             text: a corpus, or what `load_corpus` takes.
             settings: the recipe, or a preset's name.
             out: the training folder.
-            **options: `scale` (sizes of the network), `seed`, `vocabulary_limit`, `tokenizer`,
+            **options: `scale` (sizes of the network), `seed`, `vocabulary_size`, `tokenizer`,
                 `device`, `resume` (go on with what lies in the folder), `keep_model` (write the
                 model as transformers loads it, to `model/`), and what is called: `on_start` with
                 the tokens read so far and those to be read, `on_progress` after every step, with

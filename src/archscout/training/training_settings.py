@@ -7,7 +7,7 @@ from typing import Annotated, Any, Generic, NamedTuple, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from archscout.errors import InputError
+from archscout.errors import InputError, nearest
 
 Rate = Annotated[float, Field(ge=0, lt=1)]
 
@@ -24,19 +24,29 @@ class Settings(BaseModel):
             InputError: there is no such setting, or a value cannot be used.
         """
         given = {name: value for name, value in changes.items() if value is not None}
+        return self.read({**self.model_dump(), **given})
+
+    @classmethod
+    def read(cls, stored: Mapping[str, Any]) -> Self:
+        """Settings by name, as a file holds them.
+
+        Raises:
+            InputError: there is no such setting, or a value cannot be used.
+        """
         try:
-            return type(self)(**{**self.model_dump(), **given})
+            return cls(**stored)
         except ValidationError as error:
             problem = error.errors()[0]
             name = ".".join(map(str, problem["loc"]))
             raise InputError(
-                f"training setting {name} is {problem['input']!r}: {self._accepted(problem)}"
+                f"training setting {name} is {problem['input']!r}: {cls._accepted(problem)}"
             ) from error
 
     @classmethod
     def _accepted(cls, problem: Mapping[str, Any]) -> str:
         if problem["type"] == "extra_forbidden":
-            return f"there is none of that name; accepted: {', '.join(cls.model_fields)}"
+            hint = nearest(str(problem["loc"][-1]), cls.model_fields)
+            return f"there is none of that name; accepted: {', '.join(cls.model_fields)}{hint}"
         message: str = problem["msg"]
         return message[0].lower() + message[1:]
 
@@ -65,5 +75,6 @@ def find_preset(presets: Mapping[str, Preset[S]], name: str) -> Preset[S]:
         InputError: there is none.
     """
     if name not in presets:
-        raise InputError(f"unknown preset {name!r}; accepted: {', '.join(presets)}")
+        hint = nearest(name, presets)
+        raise InputError(f"unknown preset {name!r}{hint}; accepted: {', '.join(presets)}")
     return presets[name]

@@ -187,7 +187,7 @@ class ToyTrainer(Trainer[ToySettings]):
         *,
         scale: Any = None,
         seed: int = 0,
-        vocabulary_limit: int | None = None,
+        vocabulary_size: int | None = None,
         tokenizer: str | None = None,
         device: str = "cpu",
         resume: bool = False,
@@ -202,7 +202,7 @@ class ToyTrainer(Trainer[ToySettings]):
             settings = find_preset(self.presets, settings).settings
         architecture, sizes = space.parse(architecture), resolve_scale(space, scale)
         corpus = text if isinstance(text, Corpus) else load_corpus(text)
-        words = tokenizer_for(space.tokenization, corpus, vocabulary_limit, tokenizer)
+        words = tokenizer_for(space.tokenization, corpus, vocabulary_size, tokenizer)
         parts = {name: ids.to(device) for name, ids in splits(corpus, words).items()}
         model = space.build(architecture, len(words), sizes, seed).to(device)
         assert isinstance(model, ToyDecoder)

@@ -37,7 +37,7 @@ def _pretrainer(words: Path, folder: Path) -> PretrainSmall:
             folder / out,
             scale=scale,
             seed=seed,
-            vocabulary_limit=None if tokenizer else 40,
+            vocabulary_size=None if tokenizer else 40,
             tokenizer=tokenizer,
             resume=resume,
             **(callbacks or {}),

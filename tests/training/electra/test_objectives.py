@@ -48,8 +48,8 @@ def batch(pieces: WordPiece, request: pytest.FixtureRequest) -> MaskedBatch:
 
 def test_the_encoder_has_the_weights_that_scoring_sees(pieces: WordPiece) -> None:
     expected = SPACE.build(genotype(), len(pieces), SCALE, seed=3).state_dict()
-    for objective in ("replaced", "masked"):
-        found = built(pieces, objective=objective).encoder.state_dict()
+    for task in ("replaced", "masked"):
+        found = built(pieces, task=task).encoder.state_dict()
         assert found.keys() == expected.keys()
         assert all(torch.equal(found[name], expected[name]) for name in expected)
 
@@ -117,7 +117,7 @@ def test_losses_are_those_of_a_plain_computation(pieces: WordPiece, batch: Maske
 def test_masked_tokens_are_those_of_a_plain_computation(
     pieces: WordPiece, batch: MaskedBatch
 ) -> None:
-    model = built(pieces, objective="masked")
+    model = built(pieces, task="masked")
     assert isinstance(model, MaskedTokens)
     hidden = model.encoder(batch.inputs, batch.present).last_hidden_state
     logits = model.head(hidden, model.encoder.embeddings.word_embeddings.weight)

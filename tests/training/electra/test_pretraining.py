@@ -131,7 +131,7 @@ def text_with_a_rule(path: Path) -> Path:
 
 def test_masked_tokens_are_learned(pretrain_small: PretrainSmall, tmp_path: Path) -> None:
     pretrained = pretrain_small(
-        text=text_with_a_rule(tmp_path / "rule.txt"), objective="masked", **RULE_LEARNED, steps=200
+        text=text_with_a_rule(tmp_path / "rule.txt"), task="masked", **RULE_LEARNED, steps=200
     )
     test = pretrained.losses["test"]
     assert test.nats < 0.85 * test.unigram
@@ -261,12 +261,12 @@ def test_mixed_precision(pretrain_small: PretrainSmall, whole_small: PretrainSma
 # Going on
 
 
-@pytest.mark.parametrize("objective", ["replaced", "masked"])
+@pytest.mark.parametrize("task", ["replaced", "masked"])
 @pytest.mark.parametrize("step", [1, 4, 7, 11])
 def test_resumed_equals_uninterrupted(
-    pretrain_small: PretrainSmall, whole_small: PretrainSmall, step: int, objective: str
+    pretrain_small: PretrainSmall, whole_small: PretrainSmall, step: int, task: str
 ) -> None:
-    changes = {"objective": objective, "milestones": 5}
+    changes = {"task": task, "milestones": 5}
     whole = whole_small(**changes)
     with pytest.raises(Killed):
         pretrain_small("cut", callbacks=at(step, Killed()), **changes, **EVERY_STEP)
@@ -290,7 +290,7 @@ def on_progress(progress):
     if progress.step == {step}:
         os.kill(os.getpid(), signal.SIGKILL)
 settings = SETTINGS.resized(checkpoint_minutes=0)
-train("flexibert", ENCODER, {text!r}, settings, {out!r}, scale=SCALE, vocabulary_limit=40,
+train("flexibert", ENCODER, {text!r}, settings, {out!r}, scale=SCALE, vocabulary_size=40,
       on_progress=on_progress)
 """
 
@@ -392,7 +392,7 @@ from accelerate.state import PartialState
 from pretraining_runs import ENCODER, SCALE, SETTINGS
 from archscout.training import train
 settings = SETTINGS.resized(dropout=0.0, learning_rate=1e-3, steps=6, evaluate_every=3)
-found = train("flexibert", ENCODER, {text!r}, settings, {out!r}, scale=SCALE, vocabulary_limit=40)
+found = train("flexibert", ENCODER, {text!r}, settings, {out!r}, scale=SCALE, vocabulary_size=40)
 process = PartialState().process_index
 losses = [record.valid_objective for record in found.records]
 open({out!r} + f"/process-{{process}}.json", "w").write(json.dumps(losses))

@@ -11,14 +11,14 @@ def test_published_recipe() -> None:
     assert (settings.learning_rate, settings.weight_decay) == (5e-4, 0.01)
     assert settings.warm_up * settings.steps == 10_000 and settings.schedule == "linear"
     assert (settings.mask_share, settings.generator_share) == (0.15, 0.25)
-    assert settings.discriminator_weight == 50 and settings.objective == "replaced"
+    assert settings.discriminator_weight == 50 and settings.task == "replaced"
     assert named_preset("published", "flexibert").scale == "paper"
 
 
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("objective", "next"),
+        ("task", "next"),
         ("steps", 0),
         ("accumulation", 0),
         ("sequence_length", 2),
@@ -39,7 +39,7 @@ def test_bad_values_are_named(name: str, value: object) -> None:
 
 
 def test_unknown_settings_presets_and_spaces_are_named() -> None:
-    with pytest.raises(InputError, match="epochs is 1: there is none of that name; accepted: obj"):
+    with pytest.raises(InputError, match="epochs is 1: there is none of that name; accepted: task"):
         PretrainingSettings().resized(epochs=1)
     with pytest.raises(InputError, match="unknown preset 'slow'; accepted: published, quick"):
         preset("slow", "flexibert")

@@ -1,4 +1,4 @@
-"""The benchmarks that can take part in a contest, as far as their files are at hand."""
+"""The benchmarks that can take part in a leaderboard, as far as their files are at hand."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The figures of a contest: what metrics cost, which say the same, and what searches find.
+"""The figures of a leaderboard: what metrics cost, which say the same, and what searches find.
 
 They are drawn as the others of the analysis are, see `analysis.figures`.
 """

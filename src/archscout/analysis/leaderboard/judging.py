@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
-from archscout.analysis.evaluation import Evaluation, column_of
+from archscout.analysis.evaluation_results import Evaluation, column_of
 from archscout.analysis.leaderboard.standings import BASELINES, PARAMETERS, standings
 from archscout.analysis.leaderboard.timing import REFERENCE, TIMED
 from archscout.analysis.redundancy import Redundancy, redundancy

@@ -1,4 +1,4 @@
-"""The page of a contest: all metrics on all benchmarks, and for each benchmark what they cost."""
+"""A leaderboard's page: all metrics on all benchmarks, and for each benchmark what they cost."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pandas as pd
 
 from archscout.analysis.document import Document, Plot, Section, Table
 from archscout.analysis.evaluation_page import write_evaluation
-from archscout.analysis.leaderboard import Contest, Round, label
+from archscout.analysis.leaderboard import Leaderboard, Round, label
 from archscout.analysis.leaderboard.figures import cost_plot, heat_map, search_curves
 from archscout.analysis.leaderboard.standings import BASELINES, LEVEL, verdicts
 from archscout.analysis.leaderboard.timing import REFERENCE
@@ -17,8 +17,8 @@ from archscout.analysis.redundancy import THRESHOLD
 from archscout.analysis.search_comparison import ROUND_BUDGETS
 
 
-def write_contest(contest: Contest) -> Path:
-    """Write a contest's page, tables and figures into its folder, and those of its evaluations.
+def write_leaderboard(leaderboard: Leaderboard) -> Path:
+    """Write a leaderboard's page, tables and figures into its folder, and its evaluations'.
 
     Returns:
         The HTML page.
@@ -26,26 +26,26 @@ def write_contest(contest: Contest) -> Path:
     Raises:
         InputError: the folder cannot be written.
     """
-    for done in contest.rounds:
+    for done in leaderboard.rounds:
         write_evaluation(done.evaluation, done.comparison)
-    sections = [_overall(contest)]
-    for done in contest.rounds:
-        sections += [_standings(done), _redundancy(done), _searches(contest, done)]
-    if contest.absent:
-        sections.append(_absent(contest))
-    modified = [name for done in contest.rounds for name in done.benchmark.modified]
+    sections = [_overall(leaderboard)]
+    for done in leaderboard.rounds:
+        sections += [_standings(done), _redundancy(done), _searches(leaderboard, done)]
+    if leaderboard.absent:
+        sections.append(_absent(leaderboard))
+    modified = [name for done in leaderboard.rounds for name in done.benchmark.modified]
     return Document(
-        "The contest",
-        f"Every metric on {len(contest.rounds)} benchmark(s): how well it predicts trained "
+        "The leaderboard",
+        f"Every metric on {len(leaderboard.rounds)} benchmark(s): how well it predicts trained "
         "results, whether it says more than the size of the network does, what it costs, which "
         "metrics say the same, and what a search by it finds.",
         sections,
         list(dict.fromkeys(modified)),
-    ).write(contest.folder)
+    ).write(leaderboard.folder)
 
 
-def _overall(contest: Contest) -> Section:
-    kendall, pairs = contest.overall("kendall"), contest.overall("pairs")
+def _overall(leaderboard: Leaderboard) -> Section:
+    kendall, pairs = leaderboard.overall("kendall"), leaderboard.overall("pairs")
     columns, shown = {}, {}
     for name in map(str, kendall):
         columns[f"{name}_kendall"], columns[f"{name}_pairs"] = kendall[name], pairs[name]
@@ -60,25 +60,25 @@ def _overall(contest: Contest) -> Section:
         "their mean τ-b over the benchmarks on which they are defined.",
         [
             Table(
-                "contest",
+                "leaderboard",
                 pd.DataFrame(columns, index=kendall.index),
                 "τ-b (pairs ordered right).",
                 shown=pd.DataFrame(shown, index=kendall.index),
             ),
             Table(
                 "records",
-                contest.records,
+                leaderboard.records,
                 "What was scored. `records.csv` holds every number of every benchmark.",
-                shown=_covered(contest),
+                shown=_covered(leaderboard),
             ),
         ],
     )
 
 
-def _covered(contest: Contest) -> pd.DataFrame:
+def _covered(leaderboard: Leaderboard) -> pd.DataFrame:
     """What was evaluated, a row a benchmark, for reading."""
     rows = []
-    for done in contest.rounds:
+    for done in leaderboard.rounds:
         evaluation, benchmark = done.evaluation, done.benchmark
         settings = evaluation.settings
         results = benchmark.results[benchmark.target].reindex(evaluation.scores.index)
@@ -205,9 +205,9 @@ def _redundancy(done: Round) -> Section:
     )
 
 
-def _searches(contest: Contest, done: Round) -> Section:
+def _searches(leaderboard: Leaderboard, done: Round) -> Section:
     name, benchmark = label(done.benchmark), done.benchmark
-    orders = f"{contest.rules.orders:,}"
+    orders = f"{leaderboard.rules.orders:,}"
     return Section(
         f"{name}: searches compared",
         "A search meets the architectures of the benchmark in random order, scores them, and "
@@ -259,14 +259,14 @@ def _budgets(found: pd.DataFrame) -> pd.DataFrame:
     return shown.rename(columns={n: f"{n:,} scored" for n in chosen}).rename_axis(columns=None)
 
 
-def _absent(contest: Contest) -> Section:
+def _absent(leaderboard: Leaderboard) -> Section:
     return Section(
         "Not at hand",
         "These benchmarks took no part; `archscout data list` shows what they need.",
         [
             Table(
                 "absent",
-                pd.DataFrame(contest.absent.items(), columns=["benchmark", "why"]),
+                pd.DataFrame(leaderboard.absent.items(), columns=["benchmark", "why"]),
                 "Benchmarks whose files are missing or cannot be used.",
             )
         ],

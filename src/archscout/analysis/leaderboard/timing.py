@@ -12,11 +12,11 @@ import numpy as np
 import pandas as pd
 
 from archscout.analysis.checks import check_count
-from archscout.analysis.evaluation import Evaluation
+from archscout.analysis.evaluation_results import Evaluation
 from archscout.benchmarks import DataFolder
 from archscout.folders import drop_torn_line, read_lines
 from archscout.recording import Kind
-from archscout.scoring import Scorer, parse_requests, resolve_scale
+from archscout.scoring import Scorer, parse_requests
 from archscout.text import load_corpus
 from archscout.threads import one_thread
 
@@ -94,20 +94,8 @@ def _timed(scorer: Scorer, metric: str, architecture: Any) -> list[float]:
 
 def _scorer(evaluation: Evaluation, folder: DataFolder) -> Scorer:
     settings = evaluation.settings
-    space = evaluation.benchmark.space
-    return Scorer(
-        space,
-        load_corpus(settings.text, folder.path),
-        [REFERENCE[space.kind]],
-        resolve_scale(space, None).resized(**settings.scale),
-        settings.seeds[0],
-        settings.split,
-        settings.vocabulary_limit,
-        settings.minibatches[0],
-        settings.device,
-        settings.objective,
-        settings.tokenizer,
-    )
+    corpus = load_corpus(settings.text, folder.path)
+    return Scorer.of(settings, corpus, [REFERENCE[evaluation.benchmark.space.kind]])
 
 
 def _timing(row: Any) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from archscout.errors import InputError
 from archscout.recording import Kind
-from archscout.spaces.base import Scale, Trial
+from archscout.spaces.base import Scale, Trial, unwrapped
 from archscout.spaces.flexibert import genotype as genotypes
 from archscout.spaces.flexibert import readings
 from archscout.spaces.flexibert.genotype import EncoderGenotype
@@ -114,7 +114,7 @@ class FlexibertSpace:
         Raises:
             InputError: not JSON, or not a genotype of the space.
         """
-        return genotypes.parse(document)
+        return genotypes.parse(unwrapped(document, self.name))
 
     def to_dict(self, architecture: EncoderGenotype) -> dict[str, Any]:
         """The genotype as plain JSON types."""

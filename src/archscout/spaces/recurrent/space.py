@@ -18,7 +18,7 @@ from torch import Tensor
 
 from archscout.errors import InputError
 from archscout.recording import Kind
-from archscout.spaces.base import Scale, Trial
+from archscout.spaces.base import Scale, Trial, unwrapped
 from archscout.spaces.recurrent.canonical import canonical, fingerprint
 from archscout.spaces.recurrent.cells import CELLS
 from archscout.spaces.recurrent.initialisation import initialise_canonical, initialise_published
@@ -125,6 +125,7 @@ class RecurrentSpace:
         """
         if isinstance(document, Recipe):
             return document
+        document = unwrapped(document, self.name)
         if isinstance(document, str) and re.fullmatch(r"\s*[A-Za-z][\w-]*\s*", document):
             name = document.strip()
             if name in self.named:

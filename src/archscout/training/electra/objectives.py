@@ -149,7 +149,7 @@ def build_objective(
     """What is trained; the encoder in it has the weights that scoring sees for the seed."""
     encoder = space.build(architecture, vocabulary_size, scale, seed)
     objective: MaskedTokens | ReplacedTokens
-    if settings.objective == "masked":
+    if settings.task == "masked":
         objective = MaskedTokens(encoder, seed)
     else:
         generator = build_generator(encoder, architecture, scale, settings.generator_share, seed)

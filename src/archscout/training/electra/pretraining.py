@@ -102,7 +102,7 @@ def pretrain(
     *,
     scale: str | Scale | None = None,
     seed: int = 0,
-    vocabulary_limit: int | None = None,
+    vocabulary_size: int | None = None,
     tokenizer: str | os.PathLike[str] | None = None,
     device: str = "cpu",
     resume: bool = False,
@@ -129,7 +129,7 @@ def pretrain(
         scale: sizes and reading of the network, or their name; by default the preset's, or else
             the space's. Its batch size and sequence length are those of scoring and not used.
         seed: of the weights and of all that is random in training.
-        vocabulary_limit: size limit of the tokenizer that is trained on the text.
+        vocabulary_size: size limit of the tokenizer that is trained on the text.
         tokenizer: a ready one, see `WordPiece.load`; by default one is trained on the text.
         device: where it is trained, such as `cpu` or `cuda`.
         resume: go on with the training that lies in the folder, if there is one.
@@ -161,7 +161,7 @@ def pretrain(
     architecture = found.parse(architecture)
     check_device(device)
     check_seed(seed)
-    pieces, read = _read(text, settings, seed, vocabulary_limit, tokenizer)
+    pieces, read = _read(text, settings, seed, vocabulary_size, tokenizer)
     model = build_objective(found, architecture, len(pieces), sized, settings, seed)
     if settings.unigram_bias:
         start_from_unigram(model, read.counts)
@@ -200,12 +200,12 @@ def _read(
     text: TextSource | StreamedText,
     settings: PretrainingSettings,
     seed: int,
-    vocabulary_limit: int | None,
+    vocabulary_size: int | None,
     tokenizer: str | os.PathLike[str] | None,
 ) -> tuple[WordPiece, PretrainingText]:
     """The tokenizer, and the text in sequences."""
     if isinstance(text, StreamedText):
-        if tokenizer is None or vocabulary_limit is not None:
+        if tokenizer is None or vocabulary_size is not None:
             raise InputError(
                 f"the data set {str(text)!r} is read on the fly, and no tokenizer is trained on "
                 "it; give a ready one (--tokenizer) and no vocabulary size"
@@ -213,7 +213,7 @@ def _read(
         pieces = WordPiece.load(tokenizer)
         return pieces, streamed_text(text, pieces, settings, seed)
     corpus = text if isinstance(text, Corpus) else load_corpus(text)
-    made = tokenizer_for("wordpiece", corpus, vocabulary_limit, tokenizer)
+    made = tokenizer_for("wordpiece", corpus, vocabulary_size, tokenizer)
     assert isinstance(made, WordPiece)
     return made, corpus_text(corpus, made, settings, seed)
 
@@ -240,7 +240,7 @@ def _identity(
         "text": text.identity,
         "vocabulary_size": len(tokenizer),
         "tokenizer": hashlib.sha256(tokenizer.definition.encode()).hexdigest(),
-        "settings": settings.model_dump(exclude={"checkpoint_minutes"}),
+        "settings": settings.model_dump(exclude={"checkpoint_minutes"}, by_alias=True),
         "seed": seed,
     }
 

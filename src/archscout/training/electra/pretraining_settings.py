@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
-from pydantic import Field
+from pydantic import AliasChoices, Field
 
 from archscout.training.training_settings import Preset, Rate, Settings
 
@@ -20,7 +20,7 @@ class PretrainingSettings(Settings):
     The defaults are the published recipe.
 
     Attributes:
-        objective: `replaced` (ELECTRA: a small generator fills masked tokens in, the encoder tells
+        task: `replaced` (ELECTRA: a small generator fills masked tokens in, the encoder tells
             which are not the original ones) or `masked` (the encoder itself predicts masked
             tokens, as BERT does).
         steps: updates of the weights, at most.
@@ -51,7 +51,11 @@ class PretrainingSettings(Settings):
             none.
     """
 
-    objective: Literal["replaced", "masked"] = "replaced"
+    task: Literal["replaced", "masked"] = Field(
+        "replaced",
+        validation_alias=AliasChoices("task", "objective"),
+        serialization_alias="objective",
+    )
     steps: int = Field(100_000, ge=1)
     batch_size: int = Field(128, ge=1)
     accumulation: int = Field(1, ge=1)

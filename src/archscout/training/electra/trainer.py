@@ -52,11 +52,11 @@ class ElectraTrainer(Trainer[PretrainingSettings]):
         ELECTRA's loss would not compare encoders: the generator grows with its encoder, and what
         it fills in is the encoder's task.
         """
-        return settings.resized(objective="masked")
+        return settings.resized(task="masked")
 
     def measure(self, settings: Mapping[str, Any]) -> Measure:
         """Of masked tokens the perplexity, of replaced ones the loss."""
-        if settings["objective"] == "masked":
+        if settings.get("task", settings.get("objective")) == "masked":
             return Measure("perplexity of masked tokens", True)
         return Measure("pretraining loss", False)
 

@@ -89,7 +89,7 @@ class Plan:
             corpus.given or corpus.sources,
             corpus.sha256,
             corpus.names(),
-            settings.model_dump(),
+            settings.model_dump(by_alias=True),
             dataclasses.asdict(scale),
             len(tokenizer_for(space.tokenization, corpus, vocabulary_limit, tokenizer)),
             vocabulary_limit,

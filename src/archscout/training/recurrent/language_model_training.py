@@ -91,7 +91,7 @@ def train_language_model(
     *,
     scale: str | Scale | None = None,
     seed: int = 0,
-    vocabulary_limit: int | None = None,
+    vocabulary_size: int | None = None,
     tokenizer: None = None,
     device: str = "cpu",
     resume: bool = False,
@@ -116,7 +116,7 @@ def train_language_model(
         out: the training folder.
         scale: sizes of the network, or their name; by default the preset's, or else the space's.
         seed: of the weights and of all that is random in training.
-        vocabulary_limit: size limit of the vocabulary.
+        vocabulary_size: size limit of the vocabulary.
         tokenizer: none: these networks read words.
         device: where it is trained, such as `cpu` or `cuda`.
         resume: go on with the training that lies in the folder, if there is one.
@@ -145,7 +145,7 @@ def train_language_model(
     check_device(device)
     check_seed(seed)
     corpus = text if isinstance(text, Corpus) else load_corpus(text)
-    vocabulary = tokenizer_for("words", corpus, vocabulary_limit, tokenizer)
+    vocabulary = tokenizer_for("words", corpus, vocabulary_size, tokenizer)
     assert isinstance(vocabulary, Vocabulary)
     texts = _texts(corpus, vocabulary, settings, device)
     identity = _identity(found, architecture, sized, corpus, vocabulary, settings, seed)

@@ -1,4 +1,4 @@
-"""Holding a contest: every benchmark evaluated, its metrics timed and judged."""
+"""Making a leaderboard: every benchmark evaluated, its metrics timed and judged."""
 
 from __future__ import annotations
 
@@ -25,15 +25,16 @@ from archscout.folders import claimed
 from archscout.recording import Kind
 from archscout.scoring import parse_requests
 
-MARK = "contest.json"
-"""What tells that a folder holds a contest."""
+MARK = "leaderboard.json"
+"""What tells that a folder holds a leaderboard."""
+_EARLIER_MARK = "contest.json"
 
 Progress = Callable[[int, int], None]
 Stage = Callable[[str], AbstractContextManager[Progress]]
 
 
 @dataclass(frozen=True, eq=False)
-class Contest:
+class Leaderboard:
     """Every metric on every benchmark that is at hand.
 
     Attributes:
@@ -77,7 +78,7 @@ def _silent(what: str) -> Iterator[Progress]:
     yield lambda done, total: None
 
 
-def hold(
+def make_leaderboard(
     *,
     out: str | os.PathLike[str],
     benchmarks: Sequence[Benchmark] | None = None,
@@ -89,14 +90,14 @@ def hold(
     resume: bool = False,
     stage: Stage = _silent,
     **settings: Any,
-) -> Contest:
+) -> Leaderboard:
     """Evaluate every benchmark that is at hand, and judge all metrics there.
 
     Each benchmark has an evaluation of its own in `out`, at the space's default scale; encoders of
     nas-bench-bert are scored in the `trained` reading. What is scored or timed is stored at once.
 
     Args:
-        out: folder of the contest.
+        out: folder of the leaderboard.
         benchmarks: that take part; by default every one that is at hand.
         data_dir: the data folder.
         metrics: names, each scored on the networks it is defined for; every metric by default. The
@@ -104,10 +105,10 @@ def hold(
         metric_files: files of Python that define metrics with `archscout.metric`.
         combinations: of metrics, judged beside them where all of their members are scored.
         rules: of judging.
-        resume: go on with a contest that `out` holds.
+        resume: go on with a leaderboard that `out` holds.
         stage: called with what is being done; gives what is told the progress of it.
         **settings: those of `prepare` that can be the same for every benchmark: text, seeds,
-            minibatches, seed, split, vocabulary_limit, device, limit, workers.
+            minibatches, seed, split, vocabulary_size, device, limit, workers.
 
     Raises:
         InputError: something cannot be used; what was scored is kept.
@@ -138,11 +139,12 @@ def hold(
     ]
     _check(rules, prepared)
     path = Path(out)
-    with claimed(path, MARK, "contest", resume):
+    mark = _EARLIER_MARK if (path / _EARLIER_MARK).exists() else MARK
+    with claimed(path, mark, "leaderboard", resume):
         labels = [label(benchmark) for benchmark in benchmarks]
-        write_json(path / MARK, {"benchmarks": labels, "absent": dict(absent)})
+        write_json(path / mark, {"benchmarks": labels, "absent": dict(absent)})
         rounds = [_round(each, path, folder, rules, resume, stage) for each in prepared]
-    return Contest(rounds, absent, rules, path)
+    return Leaderboard(rounds, absent, rules, path)
 
 
 def _round(

@@ -1,0 +1,34 @@
+"""Scoring: an architecture (or any module) and a minibatch in, scores out.
+
+The one place where spaces, text and metrics meet.
+"""
+
+from archscout.scoring.arguments import (
+    MAX_SEED,
+    TextSource,
+    check_device,
+    check_seed,
+    parse_requests,
+    resolve_objective,
+    resolve_scale,
+)
+from archscout.scoring.measuring import Score
+from archscout.scoring.modules import score_module
+from archscout.scoring.scorer import Scorer, score
+from archscout.scoring.settings import Draw, ScoringSettings
+
+__all__ = [
+    "MAX_SEED",
+    "Draw",
+    "Score",
+    "Scorer",
+    "ScoringSettings",
+    "TextSource",
+    "check_device",
+    "check_seed",
+    "parse_requests",
+    "resolve_objective",
+    "resolve_scale",
+    "score",
+    "score_module",
+]

@@ -1,0 +1,134 @@
+"""Metrics of one network on one minibatch: the passes that they need, and their values."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from archscout import tracing
+from archscout.metrics.registry import MissingLayer, Request
+from archscout.recording import Recorder
+from archscout.rounding import rounding
+from archscout.tracing.quantities import (
+    OF_OBJECTIVE,
+    OF_SQUARE,
+    QUANTITIES,
+    Objective,
+    Trace,
+)
+
+
+@dataclass(frozen=True)
+class Score:
+    """The scores of one network.
+
+    Attributes:
+        fingerprint: of the architecture; None for a module that belongs to no space.
+        scores: metric's name to value; of a per-layer metric one entry a layer, `name[1]`, ...,
+            and the bare name for the layer that the paper uses.
+        seconds: time for building and scoring it.
+        problem: why a score is not finite, or means nothing; or None.
+        inapplicable: of a module scored by every metric, those that do not apply to it, and why.
+    """
+
+    fingerprint: str | None
+    scores: dict[str, float]
+    seconds: float
+    problem: str | None = None
+    inapplicable: Mapping[str, str] = field(default_factory=dict)
+
+    def __getitem__(self, name: str) -> float:
+        return self.scores[name]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON types; a score that is not finite becomes None (JSON has no infinity)."""
+        return {
+            "fingerprint": self.fingerprint,
+            "scores": {k: v if math.isfinite(v) else None for k, v in self.scores.items()},
+            "seconds": self.seconds,
+            "problem": self.problem,
+        }
+
+
+def why_not(recorder: Recorder, asked: Request, objective: Objective) -> str | None:
+    """The reason for which a metric does not apply to a network, if any."""
+    needs = asked.metric.needs
+    fields = frozenset().union(*(QUANTITIES[need] for need in needs))
+    if needs & OF_OBJECTIVE and objective == "loss" and not asked.metric.as_published:
+        fields |= {"loss"}
+    reasons = [recorder.recordable[name] for name in sorted(fields)]
+    return next((reason for reason in reasons if reason is not None), None)
+
+
+def measure(
+    recorder: Recorder,
+    tokens: Tensor,
+    requests: Sequence[Request],
+    depth: int | None,
+    seed: int,
+    objective: Objective,
+    lenient: bool,
+) -> tuple[dict[str, float], list[str]]:
+    """Scores by name, and why some are not finite, or mean nothing.
+
+    Where lenient, the score of a layer that the network does not have is NaN.
+    """
+    traces: dict[bool, Trace] = {}
+    for as_published in {asked.metric.as_published for asked in requests}:
+        group = [asked for asked in requests if asked.metric.as_published == as_published]
+        needs = frozenset().union(*(asked.metric.needs for asked in group))
+        taken_of: Objective = "sum" if as_published else objective
+        traces[as_published] = tracing.trace(
+            recorder, tokens, needs, depth, seed, taken_of, training=as_published
+        )
+    scores: dict[str, float] = {}
+    problems = []
+    for asked in requests:
+        traced = traces[asked.metric.as_published]
+        try:
+            values = asked.values(traced)
+        except MissingLayer as error:
+            if not lenient:
+                raise
+            scores[asked.column] = math.nan
+            problems.append(str(error))
+            continue
+        scores |= values
+        bad = [name for name, value in values.items() if not math.isfinite(value)]
+        if bad:
+            shown = ", ".join(f"{name} is {scores[name]}" for name in bad)
+            problems.append(f"{shown}: {_cause(traced) or asked.metric.undefined}")
+    for as_published, traced in traces.items():
+        gradients = any(
+            asked.metric.needs & (OF_OBJECTIVE | OF_SQUARE)
+            for asked in requests
+            if asked.metric.as_published == as_published
+        )
+        if gradients and traced.objective == "sum" and traced.sums_are_constant:
+            advice = "so are the published scores" if as_published else "take objective cotangent"
+            problems.append(
+                "the features of the output add up to a constant, as after a layer norm, so "
+                f"gradients of their sum are rounding errors; {advice}"
+            )
+    return scores, problems
+
+
+def _cause(traced: Trace) -> str | None:
+    """What is wrong with the hidden states, if anything."""
+    for layer, states in enumerate(traced.hidden_states, start=1):
+        finite = torch.isfinite(states).flatten(1).all(1)
+        if not bool(finite.all()):
+            return (
+                f"the hidden states of layer {layer} overflow at step {int((~finite).nonzero()[0])}"
+            )
+        units = states.flatten(0, 1)
+        spread = units.amax(0) - units.amin(0)
+        still = int((spread <= rounding(units.abs().amax(0), units.dtype)).sum())
+        if still:
+            return f"{still} of {units.shape[1]} hidden units of layer {layer} do not vary"
+    return None

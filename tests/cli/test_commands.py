@@ -1,0 +1,106 @@
+"""What holds for every command: how many options there are, and how their help reads."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import typer
+
+from archscout.cli.main import app
+
+MOST = 20
+
+
+def commands(command: Any, path: str = "archscout") -> Iterator[tuple[str, Any]]:
+    yield path, command
+    for name, inner in getattr(command, "commands", {}).items():
+        yield from commands(inner, f"{path} {name}")
+
+
+COMMANDS = dict(commands(typer.main.get_command(app)))
+
+
+def parameters(command: Any) -> list[Any]:
+    return [parameter for parameter in command.params if parameter.name != "help"]
+
+
+@pytest.mark.parametrize("path", COMMANDS)
+def test_no_command_has_too_many_parameters(path: str) -> None:
+    assert len(parameters(COMMANDS[path])) <= MOST
+
+
+@pytest.mark.parametrize("path", COMMANDS)
+def test_help_is_in_sentences(path: str) -> None:
+    command = COMMANDS[path]
+    texts = {"the command": command.help.strip().partition("\n\n")[0]}
+    texts |= {parameter.name: parameter.help or "" for parameter in parameters(command)}
+    for name, text in texts.items():
+        assert text.strip()[:1].isupper(), f"{name}: {text}"
+        assert not text.startswith("Of "), f"{name}: {text}"
+        assert text.strip().endswith("."), f"{name}: {text}"
+
+
+@pytest.mark.parametrize(
+    ("command", "advice"),
+    [
+        (("score", "rnn", "lstm", "--hidden-size", "8"), "use --size hidden_size=VALUE"),
+        (("score", "rnn", "lstm", "--scale", "paper"), "use --size with the scale's name"),
+        (("score", "rnn", "lstm", "--split", "valid"), "use --scoring split=VALUE"),
+        (("search", "rnn", "--max-parameters", "1M"), "use --max parameters=VALUE"),
+        (("search", "rnn", "--metric", "l2_norm"), "use --metrics"),
+        (("search", "rnn", "--train-set", "epochs=2"), "use --set NAME=VALUE"),
+        (("train", "lstm", "--batch-size", "8"), "use --set batch_size=VALUE"),
+        (("train", "lstm", "--hidden-size", "8"), "use --size hidden_size=VALUE"),
+        (("train", "e.json", "--objective", "masked"), "use --set task=VALUE"),
+        (("train", "e.json", "--dataset-buffer", "9"), "use --dataset-set buffer=VALUE"),
+        (("finetune", "e", "--limit", "9"), "use --set limit=VALUE"),
+    ],
+)
+def test_an_option_of_earlier_versions_says_what_to_write(
+    archscout: Any, command: tuple[str, ...], advice: str
+) -> None:
+    result = archscout(*command)
+    assert result.code == 2
+    assert result.err.splitlines()[0].startswith("Error: No such option: --")
+    assert advice in result.err.splitlines()[0]
+
+
+@pytest.mark.parametrize(
+    ("command", "complaint"),
+    [
+        (
+            ("score", "rnn", "lstm", "--size", "hiden_size=8"),
+            "(did you mean hidden_size?)",
+        ),
+        (("score", "rnn", "lstm", "--size", "papr"), "unknown scale 'papr' (did you mean paper?)"),
+        (("score", "rnn", "lstm", "--size", "paper", "--size", "fast"), "accepted is one scale"),
+        (("score", "rnn", "lstm", "--size", "hidden_size="), "accepted is NAME=VALUE"),
+        (("score", "rnn", "lstm", "--scoring", "splt=x"), "(did you mean split?)"),
+        (("score", "rnn", "lstm", "--scoring", "minibatch=x"), "minibatch=x: a whole number"),
+        (("search", "rnn", "--max", "latncy=5ms"), "(did you mean latency?)"),
+        (("search", "rnn", "--sampler", "tpe:9"), "accepted is nsga2 with a whole number"),
+        (("train", "lstm", "--set", "epoch=8"), "(did you mean epochs?)"),
+        (("train", "lstm", "--set", "schedule=linear"), "'constant' or 'cosine'"),
+        (("train", "lstm", "--size", "batch_size=8"), "--set batch_size=VALUE"),
+        (("benchmark", "build", "rnn", "x", "-n", "3", "--repeat", "two"), "NUMBERxTIMES"),
+    ],
+)
+def test_a_wrong_name_or_value_is_named(
+    archscout: Any, command: tuple[str, ...], complaint: str
+) -> None:
+    result = archscout(*command)
+    assert result.code == 2
+    assert complaint in result.err
+    assert "Traceback" not in result.err
+
+
+def test_spaces_lists_sizes_and_recipes(archscout: Any) -> None:
+    assert {"rnn", "flexibert"} <= {
+        name for line in archscout("spaces").lines for name in line.split()
+    }
+    for words in (("hidden_size", "published, canonical"), ("learning_rate", "weight_drop")):
+        shown = archscout("spaces", "rnn").out
+        assert all(word in shown for word in words)
+    assert "replaced, masked" in archscout("spaces", "flexibert").out
+    assert "layer_decay" in archscout("spaces", "--finetuning").out
+    assert "did you mean rnn?" in archscout("spaces", "rn").err
