@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from archscout.cli.main import app
 from archscout.report.findings import Findings
+from archscout.report.numbers import number
 from archscout.report.summary import commands, sentences
 from archscout.runs import Run
 
@@ -21,7 +22,7 @@ def test_the_numbers_are_those_of_the_table(plain: Run) -> None:
     assert f"{len(plain.trials)} proposals gave {len(table)} distinct architectures" in outcome
     assert f": {scored} scored" in outcome
     best = plain.best
-    score = f"{best.scores['hidden_covariance']:,.2f}".replace("-", "−")
+    score = number(best.scores["hidden_covariance"])
     assert f"The best, {best.fingerprint}, has a hidden_covariance of {score}" in winner
     assert f"{best.costs['parameters']:,} parameters" in winner
     assert "(median)" in time

@@ -96,7 +96,7 @@ def main() -> None:
 def _run() -> int:
     code: int
     try:
-        code = app(prog_name="archscout", standalone_mode=False)
+        code = _call(sys.argv[1:])
         if code == _INTERRUPTED:  # the word of some versions of typer; others raise Abort
             _stop()
     except InputError as error:
@@ -123,6 +123,19 @@ def _run() -> int:
         if not interrupts.asked:
             raise
         code = _stop()
+    return code
+
+
+def _call(words: list[str]) -> int:
+    """Run a command line, its short options written in full where the command has none such."""
+    try:
+        code: int = app(words, prog_name="archscout", standalone_mode=False)
+    except _UsageError as error:
+        option, context = getattr(error, "option_name", ""), getattr(error, "ctx", None)
+        full = moved.in_full(option, context.command_path if context else "archscout", words)
+        if full is None:
+            raise
+        return _call(full)
     return code
 
 

@@ -1,4 +1,4 @@
-"""Where options went that earlier versions had."""
+"""Options that stand for others: shorter ways of writing them, and where earlier ones went."""
 
 from __future__ import annotations
 
@@ -16,11 +16,9 @@ _RECIPES = (
     *("epsilon", "max-length", "both-orders"),
 )
 _SCORING = ("split", "vocabulary-size", "minibatch", "objective", "tokenizer")
+_COSTS = ("parameters", "flops", "latency", "memory")
 _OTHERS = {
     "all": "archscout leaderboard judges every metric on every benchmark at hand",
-    "scale": "use --size with the scale's name",
-    "model-scale": "use --model-size with the scale's name",
-    "metric": "use --metrics",
     "population": "use --population-size",
     "population-size": "use --sampler nsga2:NUMBER",
     "train-preset": "use --preset",
@@ -31,6 +29,43 @@ _OTHERS = {
     "no-jitter": "use --set jitter=false",
     "no-unigram-bias": "use --set unigram_bias=false",
 }
+
+
+# What is written often, and what it is short for.
+_SHORT = {
+    "metric": ("--metrics", ""),
+    "scale": ("--size", ""),
+    "model-scale": ("--model-size", ""),
+    **{
+        f"max-{cost}": ("--max", f"{cost}=")
+        for cost in ("parameters", "flops", "latency", "memory")
+    },
+    **{name: ("--scoring", f"{name.replace('-', '_')}=") for name in _SCORING},
+}
+
+
+def in_full(option: str, command: str, words: list[str]) -> list[str] | None:
+    """A command line with the first such option written in full.
+
+    Args:
+        option: that a command does not know, such as `--max-parameters`.
+        command: such as `archscout search`.
+        words: of the command line, with `--option value` or `--option=value` among them.
+
+    Returns:
+        None where the option is short for nothing, or has no value.
+    """
+    name, trains = option.lstrip("-"), command.split()[-1] in ("train", "finetune")
+    if name not in _SHORT or (trains and name in _SCORING):
+        return None
+    full, beginning = _SHORT[name]
+    for i, word in enumerate(words):
+        if word == option and i + 1 < len(words):
+            return [*words[:i], full, beginning + words[i + 1], *words[i + 2 :]]
+        if word.startswith(f"{option}="):
+            value = word.removeprefix(f"{option}=")
+            return [*words[:i], full, beginning + value, *words[i + 1 :]]
+    return None
 
 
 def advice(option: str, command: str) -> str | None:
@@ -52,10 +87,6 @@ def advice(option: str, command: str) -> str | None:
         return f"use --set {field}=VALUE"
     if name in _SIZES:
         return f"use --size {field}=VALUE"
-    if name in _SCORING:
-        return f"use --scoring {field}=VALUE"
-    if name.startswith("max-"):
-        return f"use --max {field.removeprefix('max_')}=VALUE"
     if name.startswith("dataset-"):
         return f"use --dataset-set {field.removeprefix('dataset_')}=VALUE"
     return _OTHERS.get(name)

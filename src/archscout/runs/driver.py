@@ -77,6 +77,7 @@ def search(
     text: TextSource = "python-docs",
     metrics: str | Iterable[str] | None = None,
     *,
+    metric: str | Iterable[str] | None = None,
     metric_files: Sequence[str | os.PathLike[str]] = (),
     trials: int = 500,
     seed: int = 0,
@@ -111,6 +112,7 @@ def search(
         metrics: what to improve, one or several of: metrics, and the costs `parameters`, `flops`,
             `latency`, `memory`; a direction may follow, as in `parameters:max`. The space's
             default metric if None.
+        metric: the same, for where one is named.
         metric_files: files of Python that define metrics with `archscout.metric`.
         trials: number of proposals.
         seed: of proposals, weights and noise.
@@ -142,6 +144,9 @@ def search(
         InputError: an argument cannot be used, no sampled architecture meets a limit, the folder
             holds another run, or a file or database cannot be written.
     """
+    if metric is not None and metrics is not None:
+        raise InputError("both metric and metrics are given; name all in metrics")
+    metrics = metrics if metric is None else metric
     space = spaces.get(space) if isinstance(space, str) else space
     limits = {
         name: parse_limit(name, value)
