@@ -45,9 +45,7 @@ def test_build_status_and_evaluate(
     assert judged.code == 0, judged.err
     assert json.loads(judged.out)[0]["n"] == 4
     refused = archscout(*command)
-    assert (
-        refused.code == 2 and "is there already; go on with it, or join, by --resume" in refused.err
-    )
+    assert refused.code == 2 and "is there already; go on with it by --resume" in refused.err
 
 
 @pytest.mark.slow

@@ -58,7 +58,7 @@ KeepWeights = Annotated[
 Name = Annotated[str | None, typer.Option(help="Name of the benchmark; the folder's by default.")]
 Resume = Annotated[
     bool,
-    typer.Option("--resume", help="Go on with what the folder holds, or join those who are at it."),
+    typer.Option("--resume", help="Go on with what the folder holds."),
 ]
 RetryFailed = Annotated[
     bool,
@@ -122,9 +122,7 @@ def build(
     chosen_ones = _architectures(found, n, architectures, seed)
     jobs = plan_jobs(found, chosen_ones, check_seed(seed), *_repeats(repeat))
     if not resume and (folder.is_file() or (folder.is_dir() and any(folder.iterdir()))):
-        raise InputError(
-            f"{folder} is there already; go on with it, or join, by --resume, or name another"
-        )
+        raise InputError(f"{folder} is there already; go on with it by --resume, or name another")
     plan = Plan.of(
         found,
         load_corpus(text or "python-docs"),
