@@ -3,6 +3,7 @@
 
 PYTHON ?= python3
 VENV ?= .venv
+VENV_LOWEST ?= .venv-lowest
 
 # What `make search` searches, and where its run folder lies.
 SPACE ?= rnn
@@ -22,18 +23,22 @@ INPUTS := pyproject.toml constraints.txt
 BASE := $(VENV)/.installed-base
 DEV := $(VENV)/.installed-dev
 DOCS := $(VENV)/.installed-docs
+LOWEST := $(VENV_LOWEST)/.installed-lowest
 
 .DEFAULT_GOAL := help
-.PHONY: help search test check benchmark docs clean
+.PHONY: help search test test-lowest check benchmark docs clean
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
 
 search: $(BASE) ## search the recurrent space on English prose; goes on where a stopped run was left
 	$(BIN)/archscout search $(SPACE) --text $(TEXT) --trials $(TRIALS) --out $(RUN) $(if $(wildcard $(RUN)/run.json $(RUN)/study.db),--resume)
 
 test: check docs ## check, build the documentation, then run every test
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadscope $(PYTEST_ARGS)
+
+test-lowest: $(LOWEST) ## run the quick tests with the lowest versions of the dependencies
+	OMP_NUM_THREADS=1 $(VENV_LOWEST)/bin/python -m pytest -n $(TEST_PROCESSES) --dist loadscope -m "not slow" $(PYTEST_ARGS)
 
 check: $(DEV) ## lint, formatting and types
 	$(BIN)/ruff check .
@@ -48,15 +53,15 @@ benchmark: $(DEV) ## run every script in benchmarks/
 docs: $(DOCS) ## build the documentation into site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
-clean: ## remove .venv, caches and built files; keeps runs/
-	rm -rf $(VENV) build dist site .benchmarks .hypothesis .mypy_cache .pytest_cache .ruff_cache
+clean: ## remove the environments, caches and built files; keeps runs/
+	rm -rf $(VENV) $(VENV_LOWEST) build dist site .benchmarks .hypothesis .mypy_cache .pytest_cache .ruff_cache
 
 # pip is the last thing that venv writes: without it, making the environment was interrupted.
-$(BIN)/pip:
+$(BIN)/pip $(VENV_LOWEST)/bin/pip:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "archscout needs Python 3.11 or newer, and $(PYTHON) is `$(PYTHON) --version 2>&1`;" \
 		"name another: make PYTHON=python3.12 ..." >&2; exit 1; }
-	$(PYTHON) -m venv $(VENV)
+	$(PYTHON) -m venv $(@:/bin/pip=)
 
 $(BASE): $(INPUTS) | $(BIN)/pip
 	$(INSTALL) --editable .
@@ -69,3 +74,8 @@ $(DEV): $(INPUTS) | $(BIN)/pip
 $(DOCS): $(INPUTS) | $(BIN)/pip
 	$(INSTALL) --editable '.[docs]'
 	@touch $@ $(BASE)
+
+$(LOWEST): $(INPUTS) .ci/lowest.py | $(VENV_LOWEST)/bin/pip
+	$(VENV_LOWEST)/bin/python .ci/lowest.py > $(VENV_LOWEST)/lowest.txt
+	$(VENV_LOWEST)/bin/python -m pip install --requirement $(VENV_LOWEST)/lowest.txt --editable .
+	@touch $@

@@ -20,6 +20,12 @@ def shared() -> Path:
 
 
 @pytest.fixture(scope="session")
+def golden() -> Path:
+    """The folder of golden values, which tests/data/README.md describes."""
+    return Path(__file__).resolve().parent / "data" / "golden"
+
+
+@pytest.fixture(scope="session")
 def words(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A text in which every word follows from the one before, most of the time."""
     rng = random.Random(0)

@@ -63,8 +63,8 @@ def _mismatches(found: dict[str, float], values: dict[str, float], size: str) ->
 
 
 @pytest.mark.parametrize("index", range(SMALL_CASES))
-def test_a_small_network_has_every_value_of_the_reference_file(shared: Path, index: int) -> None:
-    content = _file(shared / "golden/rnn_small.json")
+def test_a_small_network_has_every_value_of_the_reference_file(golden: Path, index: int) -> None:
+    content = _file(golden / "rnn_small.json")
     case = content["cases"][index]
     tokens = torch.tensor(content["tokens"])[: case["seq_len"], : case["batch"]]
     assert tokens.shape == (case["seq_len"], case["batch"])
@@ -95,9 +95,9 @@ def test_a_small_network_has_every_value_of_the_reference_file(shared: Path, ind
     assert not _mismatches(found, case["values"], "small")
 
 
-def test_every_case_of_the_reference_files_is_compared(shared: Path) -> None:
-    assert len(_file(shared / "golden/rnn_small.json")["cases"]) == SMALL_CASES
-    assert len(_file(shared / "golden/rnn_paper.json")["cases"]) == PAPER_CASES
+def test_every_case_of_the_reference_files_is_compared(golden: Path) -> None:
+    assert len(_file(golden / "rnn_small.json")["cases"]) == SMALL_CASES
+    assert len(_file(golden / "rnn_paper.json")["cases"]) == PAPER_CASES
 
 
 @cache
@@ -108,9 +108,9 @@ def _scorer(shared: Path, metrics: tuple[str, ...]) -> Scorer:
 @pytest.mark.slow
 @pytest.mark.parametrize("index", range(PAPER_CASES))
 def test_a_published_network_has_every_value_of_the_reference_file(
-    shared: Path, index: int
+    golden: Path, shared: Path, index: int
 ) -> None:
-    content = _file(shared / "golden/rnn_paper.json")
+    content = _file(golden / "rnn_paper.json")
     case = content["cases"][index]
     assert case["seed"] == 0
     scorer = _scorer(shared, tuple(case["values"]))
@@ -125,8 +125,10 @@ def test_a_published_network_has_every_value_of_the_reference_file(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("index", range(PAPER_CASES))
-def test_a_published_network_starts_as_the_reference_file_says(shared: Path, index: int) -> None:
-    case = _file(shared / "golden/rnn_paper.json")["cases"][index]
+def test_a_published_network_starts_as_the_reference_file_says(
+    golden: Path, shared: Path, index: int
+) -> None:
+    case = _file(golden / "rnn_paper.json")["cases"][index]
     scorer = _scorer(shared, ("hidden_covariance[1]",))
     recorder = RecurrentSpace().recorder(
         Recipe.from_json(case["recipe"]), case["vocab_size"], scorer.scale, case["seed"], None
@@ -143,9 +145,9 @@ def test_a_published_network_starts_as_the_reference_file_says(shared: Path, ind
 @pytest.mark.parametrize("layer", [1, 2, 3])
 @pytest.mark.parametrize("index", range(PAPER_CASES))
 def test_one_layer_of_hidden_covariance_asked_for_alone_has_the_published_value(
-    shared: Path, index: int, layer: int
+    golden: Path, shared: Path, index: int, layer: int
 ) -> None:
-    case = _file(shared / "golden/rnn_paper.json")["cases"][index]
+    case = _file(golden / "rnn_paper.json")["cases"][index]
     name = f"hidden_covariance[{layer}]"
     result = _scorer(shared, (name,)).score(Recipe.from_json(case["recipe"]))
     assert result.scores == {name: pytest.approx(case["values"][name], rel=1e-5)}

@@ -37,8 +37,8 @@ def _file(path: Path) -> dict[str, Any]:
     return content
 
 
-def _reference(shared: Path, name: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    content = _file(shared / "golden" / "flexibert.json")
+def _reference(golden: Path, name: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    content = _file(golden / "flexibert.json")
     return content, next(case for case in content["cases"] if case["name"] == name)
 
 
@@ -62,8 +62,8 @@ def _network(content: dict[str, Any], case: dict[str, Any]) -> FlexibertNetwork:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_parameters_have_the_published_names_and_shapes(shared: Path, name: str) -> None:
-    content, case = _reference(shared, name)
+def test_parameters_have_the_published_names_and_shapes(golden: Path, name: str) -> None:
+    content, case = _reference(golden, name)
     network = _network(content, case)
     found = {name: list(parameter.shape) for name, parameter in network.named_parameters()}
     assert found == case["parameters"]
@@ -71,8 +71,8 @@ def test_parameters_have_the_published_names_and_shapes(shared: Path, name: str)
 
 @pytest.mark.parametrize("keep_probabilities", [False, True])
 @pytest.mark.parametrize("name", CASES)
-def test_outputs(shared: Path, name: str, keep_probabilities: bool) -> None:
-    content, case = _reference(shared, name)
+def test_outputs(golden: Path, name: str, keep_probabilities: bool) -> None:
+    content, case = _reference(golden, name)
     tokens = torch.tensor(content["input_ids"])
     with torch.no_grad():
         passed = _network(content, case)(tokens, keep_probabilities=keep_probabilities)
@@ -85,9 +85,9 @@ def test_outputs(shared: Path, name: str, keep_probabilities: bool) -> None:
 
 @pytest.mark.parametrize("name", CASES)
 @pytest.mark.parametrize("form", ["plain", "published"])
-def test_metrics(shared: Path, name: str, form: str) -> None:
+def test_metrics(golden: Path, name: str, form: str) -> None:
     """Without dropout the published form, in training mode, gives what evaluation mode does."""
-    content, case = _reference(shared, name)
+    content, case = _reference(golden, name)
     network = _network(content, case)
     tokens = torch.tensor(content["input_ids"]).t()
     wrong = []
@@ -115,10 +115,10 @@ def test_metrics(shared: Path, name: str, form: str) -> None:
     assert not wrong
 
 
-def test_no_reference_value_is_left_out(shared: Path) -> None:
+def test_no_reference_value_is_left_out(golden: Path) -> None:
     names = {
         NAMES.get(name, name)
-        for case in _file(shared / "golden" / "flexibert.json")["cases"]
+        for case in _file(golden / "flexibert.json")["cases"]
         for name in case["values"]
     }
     of_the_paper = {
@@ -129,6 +129,6 @@ def test_no_reference_value_is_left_out(shared: Path) -> None:
     assert names == of_the_paper | {"parameters"}
 
 
-def test_every_case_is_tested(shared: Path) -> None:
-    content = _file(shared / "golden" / "flexibert.json")
+def test_every_case_is_tested(golden: Path) -> None:
+    content = _file(golden / "flexibert.json")
     assert tuple(case["name"] for case in content["cases"]) == CASES

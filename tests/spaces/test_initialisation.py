@@ -298,28 +298,35 @@ def test_the_canonical_way_gives_a_layer_the_same_weights_whatever_comes_after_i
 # The reference implementation
 
 
-def golden_cases(shared: Path, name: str) -> Iterator[tuple[dict[str, Any], Tensor]]:
+def golden_cases(
+    document: dict[str, Any], text: Path | None
+) -> Iterator[tuple[dict[str, Any], Tensor]]:
     """Each case with its minibatch (T, B)."""
-    document = json.loads((shared / "golden" / f"{name}.json").read_text())
-    if name == "rnn_small":
+    if text is None:
         minibatch = torch.tensor(document["tokens"])
     else:
         ids: dict[str, int] = {}
-        text = [
+        tokens = [
             ids.setdefault(token, len(ids))
-            for line in (shared / "text" / document["text"]).read_text("utf-8").splitlines()
+            for line in text.read_text("utf-8").splitlines()
             for token in (*line.split(), "<eos>")
         ]
-        assert (len(ids), len(text)) == (document["vocab_size"], document["num_tokens"])
-        columns = torch.tensor(text[: len(text) // 50 * 50]).view(50, -1)
+        assert (len(ids), len(tokens)) == (document["vocab_size"], document["num_tokens"])
+        columns = torch.tensor(tokens[: len(tokens) // 50 * 50]).view(50, -1)
         minibatch = columns.t()[:70]
     for case in document["cases"]:
         yield case, minibatch
 
 
 @pytest.mark.parametrize("name", ["rnn_small", "rnn_paper"])
-def test_first_activations_are_those_of_the_reference(shared: Path, name: str) -> None:
-    for case, minibatch in golden_cases(shared, name):
+def test_first_activations_are_those_of_the_reference(
+    golden: Path, name: str, request: pytest.FixtureRequest
+) -> None:
+    document = json.loads((golden / f"{name}.json").read_text())
+    text = None
+    if name == "rnn_paper":
+        text = request.getfixturevalue("shared") / "text" / document["text"]
+    for case, minibatch in golden_cases(document, text):
         scale = SPACE.scales["paper"].resized(
             embedding_size=case["embedding_size"],
             hidden_size=case["hidden_size"],

@@ -233,7 +233,7 @@ def compare(
     _check_results(result, int(trained.sum()))
     controls = None if control is None else _aligned(control, scores, "control")[trained]
     if controls is not None and not np.isfinite(controls).all():
-        missing = scores.index[trained][~np.isfinite(controls)][0]
+        missing = scores.index[trained][~np.isfinite(controls)].tolist()[0]
         raise InputError(
             f"control has no finite value for {missing!r}; each architecture needs one"
         )
