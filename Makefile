@@ -32,7 +32,7 @@ help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
 
 search: $(BASE) ## search the recurrent space on English prose; goes on where a stopped run was left
-	$(BIN)/archscout search $(SPACE) --text $(TEXT) --trials $(TRIALS) --out $(RUN) $(if $(wildcard $(RUN)/run.json $(RUN)/study.db),--resume)
+	$(BIN)/archscout search $(SPACE) --text $(TEXT) --trials $(TRIALS) --out $(RUN) $(if $(wildcard $(RUN)/run.json),--resume)
 
 test: check docs ## check, build the documentation, then run every test
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadscope $(PYTEST_ARGS)
