@@ -189,7 +189,7 @@ discover("archscout-mini-rnn", out=sys.argv[1], scale=scale, generations=50,
 def test_a_killed_run_goes_on(scale, tmp_path):
     def here(out: str, generations: int, **more: bool) -> None:
         quantities = ["hidden_states", "parameters"]
-        settings = {"population": 8, "resamples": 50, "quantities": quantities, "scale": scale}
+        settings = {"population_size": 8, "resamples": 50, "quantities": quantities, "scale": scale}
         out = tmp_path / out
         discover("archscout-mini-rnn", out=out, generations=generations, **settings, **more)
 

@@ -275,15 +275,16 @@ def test_latency_is_said_to_be_that_of_a_sequence_or_of_a_token(
 
 def test_the_command_scores_encoders_as_the_run_did(encoders: Run) -> None:
     line = commands(encoders, 1)[-1][1]
-    assert "--batch-size 2" in line and "--sequence-length 8" in line
-    assert not re.search("--(objective|tokenizer|reading)", line)
+    assert "--size batch_size=2" in line and "--size sequence_length=8" in line
+    assert not re.search("(objective|tokenizer|reading)=", line)
     changes = {"objective": "loss", "tokenizer": "my words"}
     other = Run(encoders.folder.path)
     other.settings = other.settings.model_copy(
         update=changes | {"scale": encoders.settings.model_scale}
     )
     line = commands(other, 1)[-1][1]
-    assert "--objective loss --tokenizer 'my words'" in line and "--reading trained" in line
+    assert "objective=loss" in line and "tokenizer=my words'" in line
+    assert "--size reading=trained" in line
 
 
 def test_a_page_without_latency_does_not_speak_of_it(ordinary: Run) -> None:

@@ -169,7 +169,7 @@ def wait_for(condition: Callable[[], object], seconds: float = 60) -> None:
 def test_a_stop_loses_nothing_and_leaves_nobody_at_work(
     how: signal.Signals, words: Path, tmp_path: Path
 ) -> None:
-    folder = make(words, tmp_path / "cut", ("rnn", "gru"), epochs=120)
+    folder = make(words, tmp_path / "cut", ("rnn", "gru"), epochs=40)
     process = subprocess.Popen(
         [sys.executable, "-c", PROGRAM, str(folder.path), "2"], stderr=subprocess.DEVNULL
     )
@@ -183,7 +183,7 @@ def test_a_stop_loses_nothing_and_leaves_nobody_at_work(
     assert [max(place.glob("*.safetensors")) for place in checkpoints] == before
     assert not folder.outcomes()
     outcomes = run(folder)
-    whole = run(make(words, tmp_path / "whole", ("rnn", "gru"), epochs=120))
+    whole = run(make(words, tmp_path / "whole", ("rnn", "gru"), epochs=40))
     for name, outcome in outcomes.items():
         expected = [epoch["valid_loss"] for epoch in whole[name].epochs]
         assert [epoch["valid_loss"] for epoch in outcome.epochs] == expected

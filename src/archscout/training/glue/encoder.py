@@ -150,7 +150,8 @@ def load_encoder(place: str | os.PathLike[str] | Encoder) -> Encoder:
         )
     genotype = None
     if (path / GENOTYPE).exists():
-        genotype = _json(path / GENOTYPE, _read(path, GENOTYPE))
+        document = _json(path / GENOTYPE, _read(path, GENOTYPE))
+        genotype = document.get("architecture", document)  # earlier versions wrote no space
     digest = hashlib.sha256(b"".join(hashlib.sha256(c).digest() for c in contents.values()))
     return Encoder(path, digest.hexdigest(), config, weights, tokenizer, genotype)
 
