@@ -1,5 +1,6 @@
 """One seed is one search, whatever the processor."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +9,7 @@ import pytest
 
 from archscout.runs import Run, search
 from archscout.runs.study import result_of
-from processors import environment
+from processors import PROCESSORS, environment
 
 PROGRAM = """
 import sys
@@ -27,6 +28,7 @@ def test_processors_propose_and_rank_the_same(tmp_path: Path) -> None:
     one, other = ([result_of(trial)["fingerprint"] for trial in run.trials] for run in runs)
     assert one == other
     scores = [[result_of(trial)["scores"] for trial in run.trials] for run in runs]
-    assert scores[0] != scores[1]  # the processors did differ
+    if not PROCESSORS["the oldest"].items() <= os.environ.items():
+        assert scores[0] != scores[1]  # the processors did differ
     assert runs[0].best.fingerprint == runs[1].best.fingerprint
     assert list(runs[0].table["fingerprint"][:20]) == list(runs[1].table["fingerprint"][:20])

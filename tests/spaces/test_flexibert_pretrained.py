@@ -83,7 +83,7 @@ def test_a_folder_loads_where_archscout_is_not(folders: list[Path], tmp_path: Pa
     assert shapes + "'AutoModelForSequenceClassification': (3, 2)" in ran.stdout
     with torch.no_grad():
         expected = network()(torch.arange(24).view(3, 8)).last_hidden_state
-    assert torch.allclose(torch.load(out), expected, atol=1e-6)
+    assert torch.allclose(torch.load(out), expected, atol=1e-5)
 
 
 def test_the_base_models_weights_reach_every_head(folders: list[Path]) -> None:

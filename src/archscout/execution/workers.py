@@ -90,12 +90,11 @@ class Workers(Generic[State]):
             while waiting or flying:
                 pool = self._pool()
                 ahead = 1 if pool is None or apart else _AHEAD * self._count
-                while waiting and len(flying) < ahead:
-                    item = waiting.popleft()
-                    flying.append((item, self._submit(pool, task, item)))
-                item, future = flying[0]
                 try:
-                    result = _wait(future, tick)
+                    while waiting and len(flying) < ahead:
+                        flying.append((waiting[0], self._submit(pool, task, waiting[0])))
+                        waiting.popleft()
+                    result = _wait(flying[0][1], tick)
                 except BrokenExecutor as error:
                     alone, apart = len(flying) == 1, max(apart, len(flying))
                     waiting.extendleft(reversed([item for item, _ in flying]))
