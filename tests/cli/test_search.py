@@ -640,7 +640,7 @@ def test_trainings_that_are_stopped_go_on(
         start_new_session=True,
     ) as process:
         deadline = time.monotonic() + 60
-        while not list(out.glob("trained/trainings/*/metrics.jsonl")):
+        while not list(out.glob("trained/trainings/*/checkpoints/*.safetensors")):
             assert time.monotonic() < deadline and process.poll() is None
             time.sleep(0.05)
         process.send_signal(getattr(signal, name))
