@@ -5,10 +5,9 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from archscout import spaces
@@ -29,6 +28,7 @@ from archscout.scoring.measuring import Score, measure, why_not
 from archscout.scoring.settings import ScoringSettings
 from archscout.spaces.base import RecordingSpace, Scale, Space
 from archscout.text import Corpus, Tokenizer, load_corpus, tokenizer_for
+from archscout.threads import one_thread
 from archscout.tracing.quantities import OF_FORWARD, OF_SHAPES, Objective
 
 
@@ -192,7 +192,7 @@ class Scorer:
         """Scores of one architecture (a genotype of the space)."""
         start = time.perf_counter()
         with (
-            _threads(1 if self.scale.is_small else None),
+            one_thread() if self.scale.is_small else nullcontext(),
             self.recorder(architecture, self.depth) as recorder,
         ):
             for asked in self.requests:
@@ -234,14 +234,3 @@ def score(space: str | Space[Any], architecture: Any, **settings: Any) -> Score 
     if isinstance(architecture, list | tuple):
         return [scorer.score(scorer.space.parse(a)) for a in architecture]
     return scorer.score(scorer.space.parse(architecture))
-
-
-@contextmanager
-def _threads(count: int | None) -> Iterator[None]:
-    """Torch's threads within one operation set to a count, or left alone."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count or before)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
