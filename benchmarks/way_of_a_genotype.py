@@ -16,6 +16,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import torch
+
 import archscout
 from archscout.runs.evaluator import Evaluator
 from archscout.runs.search_settings import parse_objectives
@@ -56,6 +58,7 @@ def main() -> None:
         moves += place != here
         here = place
 
+    torch.set_num_threads(1)  # as in a search
     sys.setprofile(note)
     try:
         evaluator.evaluate(genotype)

@@ -7,7 +7,7 @@ for. docs/leaderboard.md tells how its exponents were chosen, and on which archi
 from __future__ import annotations
 
 from archscout.metrics.l2_norm import l2_norm
-from archscout.metrics.linear_memory import memory_by_layer
+from archscout.metrics.linear_memory import memory
 from archscout.metrics.registry import metric
 from archscout.tracing.quantities import Trace
 
@@ -36,5 +36,4 @@ def deep_memory(trace: Trace) -> float:
         >>> round(deep_memory(trace), 4)
         0.1506
     """
-    memory = memory_by_layer(trace, 0)[-1]
-    return (trace.depth * memory) ** 2 * l2_norm(trace)
+    return (trace.depth * memory(trace, 0, -1)) ** 2 * l2_norm(trace)

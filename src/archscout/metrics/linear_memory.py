@@ -75,16 +75,22 @@ def _standardised(states: Tensor) -> Tensor:
     return centred / deviation.masked_fill(deviation == 0, math.inf)
 
 
-def memory_by_layer(trace: Trace, lag: int) -> list[float]:
-    """By layer, the share of the variance of the embedding `lag` tokens back that states explain.
+def memory(trace: Trace, lag: int, layer: int) -> float:
+    """Share of the variance of the embedding `lag` tokens back that a layer's states explain.
 
     The state that enters a step has read the token before it last. One that a layer returns at a
     position counts as having read the token there.
+
+    Args:
+        trace: with `hidden_states` and `embeddings`.
+        lag: tokens between the one read last and the one that is recovered.
+        layer: from 0, or from the last one back as in a list.
     """
-    return trace.once(_memory, lag, trace, lag)
+    layer = range(len(trace.hidden_states))[layer]
+    return trace.once(_explained, (lag, layer), trace, lag, layer)
 
 
-def _memory(trace: Trace, lag: int) -> list[float]:
+def _explained(trace: Trace, lag: int, layer: int) -> float:
     embeddings = trace.embeddings
     assert embeddings is not None
     steps = len(embeddings)
@@ -92,12 +98,14 @@ def _memory(trace: Trace, lag: int) -> list[float]:
     after_token = int(trace.states_enter_steps)
     # The first token of the washed-out states has index `first`.
     first = max(lag, steps // _WASHOUT if after_token else 0)
-    values = []
-    for states in trace.hidden_states:
-        read = states[first + after_token :]
-        targets = embeddings[first - lag : first - lag + len(read)]
-        values.append(explained_variance(read.flatten(0, 1), targets.flatten(0, 1)))
-    return values
+    read = trace.hidden_states[layer][first + after_token :]
+    targets = embeddings[first - lag : first - lag + len(read)]
+    return explained_variance(read.flatten(0, 1), targets.flatten(0, 1))
+
+
+def memory_by_layer(trace: Trace, lag: int) -> list[float]:
+    """The same of every layer."""
+    return [memory(trace, lag, layer) for layer in range(len(trace.hidden_states))]
 
 
 _of_states = metric(

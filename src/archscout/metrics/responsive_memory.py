@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 
-from archscout.metrics.linear_memory import memory_by_layer
+from archscout.metrics.linear_memory import memory
 from archscout.metrics.registry import metric
 from archscout.metrics.token_sensitivity import token_sensitivity
 from archscout.tracing.quantities import Trace
@@ -48,6 +48,5 @@ def responsive_memory(trace: Trace) -> float:
     sensitivity = token_sensitivity(trace)
     if not math.isfinite(sensitivity):
         return math.nan
-    memory = memory_by_layer(trace, 1)[-1]
     counted = min(max(sensitivity, _LEAST_SENSITIVITY), _MOST_SENSITIVITY)
-    return memory * math.pow(counted, SENSITIVITY_EXPONENT)
+    return memory(trace, 1, -1) * math.pow(counted, SENSITIVITY_EXPONENT)

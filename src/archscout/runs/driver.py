@@ -31,6 +31,7 @@ from archscout.runs.study import is_outside, result_of
 from archscout.scoring import Scorer, TextSource, resolve_scale
 from archscout.spaces.base import Scale, Space
 from archscout.text import Corpus, load_vocabulary
+from archscout.threads import one_thread
 from archscout.tracing.quantities import Objective as GradientObjective
 
 
@@ -262,7 +263,8 @@ def _search(
     count = 1 if evaluator.measures_latency else workers
     try:
         files = partial(load_metrics, run.settings.metric_files)
-        with Workers(evaluator, count, trials - progress.done, files) as pool:
+        # On more threads sums round otherwise.
+        with one_thread(), Workers(evaluator, count, trials - progress.done, files) as pool:
             evaluations = Evaluations(pool, evaluator, study.trials)
             for trial in study.run(trials, evaluator.scorer.space.suggest, evaluations.of):
                 progress.add(trial)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 from optuna.trial import FrozenTrial
 
@@ -17,14 +17,29 @@ from archscout.runs import costs
 from archscout.runs.search_settings import Objective
 from archscout.runs.study import Evaluation, result_of
 from archscout.scoring import Scorer
-from archscout.threads import one_thread
 
 _PROBES = 100
 _SLOW_PROBES = 10
 
 
+class Measured(NamedTuple):
+    """What a worker returns of an architecture.
+
+    Attributes:
+        costs: by name.
+        scores: by name, None for one that is not finite; empty outside the limits.
+        seconds: that scoring took.
+        problem: why a score is not finite, or means nothing; or None.
+    """
+
+    costs: dict[str, float]
+    scores: dict[str, float | None]
+    seconds: float = 0.0
+    problem: str | None = None
+
+
 class Evaluator:
-    """Turns architectures into evaluations; what workers are sent.
+    """Measures architectures, in the workers that it is sent to, and judges what was measured.
 
     Args:
         scorer: of the objectives' metrics.
@@ -46,6 +61,8 @@ class Evaluator:
         self._limits = limits
         wanted = [o.name for o in objectives if o.request is None]
         self._costs = list(dict.fromkeys(["parameters", *limits, *wanted]))
+        self._metrics = [o.name for o in objectives if o.request]
+        self._vocabulary_size = len(scorer.vocabulary)
 
     @property
     def measures_latency(self) -> bool:
@@ -78,39 +95,29 @@ class Evaluator:
         return costs.measure(
             self.scorer.space,
             architecture,
-            len(self.scorer.vocabulary),
+            self._vocabulary_size,
             self._model_scale,
             self._costs,
             self.scorer.device,
         )
 
-    def evaluate(self, architecture: Any) -> Evaluation:
-        """What becomes of an architecture in its canonical form."""
+    def evaluate(self, architecture: Any) -> Measured:
+        """Costs of an architecture in its canonical form, and its scores if it is within limits."""
         found = self._measure(architecture)
-        scores: dict[str, float | None] = {}
-        seconds, problem = 0.0, None
         # What is outside the limits is not scored: that is the point of having them.
         within = all(found[name] <= limit for name, limit in self._limits.items())
-        if within and any(objective.request for objective in self._objectives):
-            with one_thread():  # more of them round otherwise
-                score = self.scorer.score(architecture)
-            scores, seconds, problem = score.to_dict()["scores"], score.seconds, score.problem
-        return self._evaluation(architecture, found, scores, seconds, problem)
+        if not within or not self._metrics:
+            return Measured(found, {})
+        score = self.scorer.score(architecture)
+        return Measured(found, score.to_dict()["scores"], score.seconds, score.problem)
 
-    def lost(self, architecture: Any, reason: str) -> Evaluation:
-        """What becomes of an architecture at which processes died."""
-        asked = [o.name for o in self._objectives if o.request]
-        scores = dict.fromkeys(asked)
-        return self._evaluation(architecture, self._measure(architecture), scores, 0.0, reason)
+    def lost(self, architecture: Any, reason: str) -> Measured:
+        """What is known of an architecture at which processes died."""
+        return Measured(self._measure(architecture), dict.fromkeys(self._metrics), 0.0, reason)
 
-    def _evaluation(
-        self,
-        architecture: Any,
-        found: dict[str, float],
-        scores: dict[str, float | None],
-        seconds: float,
-        problem: str | None,
-    ) -> Evaluation:
+    def judge(self, architecture: Any, fingerprint: str, measured: Measured) -> Evaluation:
+        """What becomes of an architecture, from what was measured of it."""
+        found, scores = measured.costs, measured.scores
         values = [
             _compared(scores.get(o.name, -o.sign * math.inf)) if o.request else found[o.name]
             for o in self._objectives
@@ -120,11 +127,11 @@ class Evaluator:
             violations={name: found[name] / limit - 1 for name, limit in self._limits.items()},
             result={
                 "architecture": self.scorer.space.to_dict(architecture),
-                "fingerprint": self.scorer.space.fingerprint(architecture),
+                "fingerprint": fingerprint,
                 "scores": scores,
                 "costs": found,
-                "seconds": seconds,
-                "problem": problem,
+                "seconds": measured.seconds,
+                "problem": measured.problem,
             },
         )
 
@@ -157,7 +164,7 @@ class Evaluations:
         with closing(found):
             for mark in marks:
                 if mark not in self._known:
-                    self._known[mark] = next(found)
+                    self._known[mark] = self._evaluator.judge(by_mark[mark], mark, next(found))
                 yield self._known[mark]
 
 

@@ -6,8 +6,10 @@ import copy
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
+from functools import cached_property
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from archscout import spaces
@@ -93,6 +95,7 @@ class Scorer:
         self.vocabulary: Tokenizer = tokenizer_for(
             self.space.tokenization, self.corpus, vocabulary_size, tokenizer
         )
+        self._vocabulary_size = len(self.vocabulary)
         self.split = split
         self.minibatch = self._minibatch(minibatch_index)
 
@@ -149,7 +152,7 @@ class Scorer:
         other.minibatch = self._minibatch(minibatch_index)
         return other
 
-    @property
+    @cached_property
     def depth(self) -> int | None:
         """The number of layers that the metrics need, None for all."""
         depth = 0
@@ -170,7 +173,7 @@ class Scorer:
             architecture: a genotype of the space.
             depth: number of layers that matter; all by default.
         """
-        size = len(self.vocabulary)
+        size = self._vocabulary_size
         if isinstance(self.space, RecordingSpace):
             mask = self.vocabulary.mask_token if self.objective == "loss" else None
             yield self.space.recorder(
@@ -191,8 +194,9 @@ class Scorer:
     def score(self, architecture: Any) -> Score:
         """Scores of one architecture (a genotype of the space)."""
         start = time.perf_counter()
+        is_slowed = torch.get_num_threads() > 1 and self.scale.is_small
         with (
-            one_thread() if self.scale.is_small else nullcontext(),
+            one_thread() if is_slowed else nullcontext(),
             self.recorder(architecture, self.depth) as recorder,
         ):
             for asked in self.requests:

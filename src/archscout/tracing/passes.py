@@ -45,7 +45,8 @@ _ALONE = frozenset(
     {*_NOISED.values(), "gaussian_outputs", "hessian_gradient_products", "synaptic_flow"}
 )
 _WITH_GRADIENTS = (OF_OBJECTIVE | OF_SQUARE | {"layer_probes", "last_step_gradient"}) - _ALONE
-_OF_WEIGHTS = frozenset({"weight_gradients", "tied_weight_gradient"})
+_WEIGHTS_OF_OBJECTIVE = frozenset({"weight_gradients", "tied_weight_gradient"})
+_GRADIENTS_OF_WEIGHTS = OF_SQUARE | _WEIGHTS_OF_OBJECTIVE
 
 
 def trace(
@@ -179,33 +180,38 @@ def _differentiate(
 ) -> None:
     """Passes with gradients, over a part of the inputs at a time where memory asks for it."""
     minibatch = found.minibatch
-    size = recorder.inputs_at_once(minibatch, fields)
-    if needs & OF_INPUTS:
-        size = max(1, minibatch.shape[1])
-    parts = []
-    for inputs in parts_of(minibatch.shape[1], size):
-        parts.append(Trace(recorder.parameters, minibatch[:, inputs], found.objective))
-        with torch.enable_grad():
-            _differentiate_part(parts[-1], recorder, fields, needs, wanted, inputs)
-        if len(parts) > 1:
-            _move_weight_gradients(parts[-1], parts[0])
-    _join(found, parts)
-    found.tied_weight_gradient, found.squared_tied_weight_gradient = (
-        tied(recorder, minibatch, gradient, weights)
-        for gradient, weights in (
-            (found.embedding_gradient, found.weight_gradients),
-            (found.squared_embedding_gradient, found.squared_weight_gradients),
+    batch_size = minibatch.shape[1]
+    size = batch_size if needs & OF_INPUTS else recorder.inputs_at_once(minibatch, fields)
+    with torch.enable_grad():
+        if size >= batch_size:
+            _differentiate_part(found, recorder, fields, needs, wanted, slice(0, batch_size))
+        else:
+            parts = []
+            for inputs in parts_of(batch_size, size):
+                parts.append(Trace(found.parameters, minibatch[:, inputs], found.objective))
+                _differentiate_part(parts[-1], recorder, fields, needs, wanted, inputs)
+                if len(parts) > 1:
+                    _move_weight_gradients(parts[-1], parts[0])
+            _join(found, parts)
+    if "tied_weight_gradient" in needs:
+        found.tied_weight_gradient = tied(
+            recorder, minibatch, found.embedding_gradient, found.weight_gradients
         )
-    )
-    found.weight_gradients = without_decoder(found.weight_gradients)
-    found.squared_weight_gradients = without_decoder(found.squared_weight_gradients)
+    if "squared_tied_weight_gradient" in needs:
+        found.squared_tied_weight_gradient = tied(
+            recorder, minibatch, found.squared_embedding_gradient, found.squared_weight_gradients
+        )
+    if needs & _GRADIENTS_OF_WEIGHTS:
+        found.weight_gradients = without_decoder(found.weight_gradients)
+        found.squared_weight_gradients = without_decoder(found.squared_weight_gradients)
 
 
 def _keep(found: Trace, recording: Recording) -> None:
     # Detached, or they would keep the graph alive, and with it all that its hooks refer to.
     with torch.no_grad():
         found.hidden_states = [stacked(steps).detach() for steps in recording.hidden_states]
-    found.activations = StackedSteps([detached(steps) for steps in recording.activations])
+    if recording.activations:
+        found.activations = StackedSteps([detached(steps) for steps in recording.activations])
     found.preactivations = [inputs.detach() for inputs in recording.preactivations]
     found.projections = [outputs.detach() for outputs in recording.projections]
     found.softmaxes = [outputs.detach() for outputs in recording.softmaxes]
@@ -231,8 +237,10 @@ def _differentiate_part(
     since = max(0, len(found.minibatch) - RECENT_STEPS) if only_recent else 0
     recording = recorder.record(found.minibatch, fields, embeddings=embeddings, since=since)
     _keep(found, recording)
-    weights = WeightGradients(recording.linears)
-    by_input = InputGradients(recording.linear_uses, recording.taps, needs)
+    weights = WeightGradients(recording.linears) if needs & _GRADIENTS_OF_WEIGHTS else None
+    by_input = None
+    if needs & OF_INPUTS:
+        by_input = InputGradients(recording.linear_uses, recording.taps, needs)
     recording.linears, recording.linear_uses = [], []
     try:
         if "layer_probes" in needs:
@@ -255,37 +263,38 @@ def _differentiate_part(
         if needs & OF_SQUARE:
             _differentiate_square(found, recording, embeddings, weights)
     finally:
-        weights.remove_hooks()
-        by_input.remove_hooks()
+        for collector in (weights, by_input):
+            if collector is not None:
+                collector.remove_hooks()
 
 
 def _differentiate_objective(
     found: Trace,
     recording: Recording,
     embeddings: Tensor | None,
-    weights: WeightGradients,
-    by_input: InputGradients,
+    weights: WeightGradients | None,
+    by_input: InputGradients | None,
     needs: frozenset[str],
     objective: Tensor,
 ) -> None:
     states = recording.hidden_states if "hidden_state_gradients" in needs else []
     activations = recording.activations if "activation_gradients" in needs else []
     positions = recording.position_embedding if "position_gradient" in needs else None
+    of_weights = weights if needs & _WEIGHTS_OF_OBJECTIVE else None
     gradients = gradients_of(
         objective,
         [embeddings, positions, *(t for steps in (*states, *activations) for t in tensors(steps))],
-        [
-            *([weights] if needs & _OF_WEIGHTS else []),
-            *([by_input] if needs & OF_INPUTS else []),
-        ],
+        [collector for collector in (of_weights, by_input) if collector is not None],
         retain_graph=bool(needs & OF_SQUARE),
     )
-    found.weight_gradients = weights.take()
-    if needs & OF_INPUTS:
+    if of_weights is not None:
+        found.weight_gradients = of_weights.take()
+    if by_input is not None:
         by_input.finish(found.minibatch.shape[1])
         found.tangent_kernel, found.gradient_statistics = by_input.kernel, by_input.statistics
     found.hidden_state_gradients = [stacked(_of_steps(gradients, steps)) for steps in states]
-    found.activation_gradients = StackedSteps([_of_steps(gradients, s) for s in activations])
+    if activations:
+        found.activation_gradients = StackedSteps([_of_steps(gradients, s) for s in activations])
     if embeddings is not None:
         found.embedding_gradient = gradients[id(embeddings)]
     if positions is not None:
@@ -301,10 +310,10 @@ def _of_steps(
 
 
 def _differentiate_square(
-    found: Trace, recording: Recording, embeddings: Tensor | None, weights: WeightGradients
+    found: Trace, recording: Recording, embeddings: Tensor | None, weights: WeightGradients | None
 ) -> None:
     output = recording.output
-    assert output is not None
+    assert output is not None and weights is not None
     gradients = gradients_of(output.square().sum() / 2, [embeddings], [weights])
     found.squared_weight_gradients = weights.take()
     if embeddings is not None:
@@ -337,7 +346,8 @@ def _join(found: Trace, parts: Sequence[Trace]) -> None:
     for name in ("weight_gradients", "squared_weight_gradients"):
         setattr(found, name, getattr(parts[0], name))
     for name in ("activations", "activation_gradients"):
-        setattr(found, name, StackedSteps(*(getattr(part, name) for part in parts)))
+        if getattr(parts[0], name):
+            setattr(found, name, StackedSteps(*(getattr(part, name) for part in parts)))
     found.layer_probes = [
         (joined([v for v, _ in layer]), joined([product for _, product in layer]))
         for layer in zip(*(part.layer_probes for part in parts), strict=True)

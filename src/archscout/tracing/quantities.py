@@ -5,13 +5,11 @@ Shapes: T time steps, B inputs in the minibatch, E the embedding's width, H a la
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar, get_args
 
 from torch import Tensor
-
-from archscout.tracing.steps import StackedSteps
 
 Result = TypeVar("Result")
 
@@ -191,7 +189,7 @@ class Trace:
     output: Tensor | None = None
     embeddings: Tensor | None = None
     hidden_states: list[Tensor] = field(default_factory=list)
-    activations: StackedSteps = field(default_factory=StackedSteps)
+    activations: Sequence[Tensor] = ()
     projections: list[Tensor] = field(default_factory=list)
     softmaxes: list[Tensor] = field(default_factory=list)
     preactivations: list[Tensor] = field(default_factory=list)
@@ -199,7 +197,7 @@ class Trace:
     weight_roles: list[str] = field(default_factory=list)
     gaussian_outputs: tuple[Tensor, Tensor] | None = None
     hidden_state_gradients: list[Tensor] = field(default_factory=list)
-    activation_gradients: StackedSteps = field(default_factory=StackedSteps)
+    activation_gradients: Sequence[Tensor] = ()
     embedding_gradient: Tensor | None = None
     position_gradient: Tensor | None = None
     noised_embedding_gradients: dict[float, Tensor] = field(default_factory=dict)

@@ -73,9 +73,19 @@ class Unrolled:
     values: dict[str, list[Tensor]]
 
     @property
+    def entering(self) -> list[Tensor]:
+        """The first hidden state that enters each step, and the last one, T + 1 of (B, H)."""
+        return [step[0] for step in self.states]
+
+    @property
     def outputs(self) -> list[Tensor]:
         """The first hidden state after each step, T of (B, H)."""
-        return [step[0] for step in self.states[1:]]
+        return self.entering[1:]
+
+    def followed_by(self, later: Unrolled) -> Unrolled:
+        """These steps, and those that went on from their last states."""
+        values = {name: steps + later.values[name] for name, steps in self.values.items()}
+        return Unrolled(self.states + later.states[1:], values)
 
 
 class LinearNode(nn.Module):

@@ -51,6 +51,7 @@ class RecurrentRecorder:
 
     def __init__(self, model: RecurrentLanguageModel) -> None:
         self._model = model.eval().requires_grad_(False)
+        self._layers = model.recurrent_layers
 
     @property
     def parameters(self) -> int:
@@ -61,15 +62,14 @@ class RecurrentRecorder:
     def depth(self) -> int:
         """Layers times the nodes on the longest path through one step of the cell."""
         longest: dict[str, int] = {}
-        layers = self._model.recurrent_layers
-        for name, _, inputs, _ in layers[0].program:
+        for name, _, inputs, _ in self._layers[0].program:
             longest[name] = 1 + max((longest.get(source, 0) for source in inputs), default=0)
-        return len(layers) * max(longest.values())
+        return len(self._layers) * max(longest.values())
 
     @property
     def width(self) -> float:
         """Hidden states times the units of the widest layer."""
-        return max(len(m.states) * m.hidden_size for m in self._model.recurrent_layers)
+        return max(len(m.states) * m.hidden_size for m in self._layers)
 
     def flops(self, minibatch: Tensor) -> int:
         """Floating-point operations of one token, the decoder's among them."""
@@ -92,7 +92,7 @@ class RecurrentRecorder:
         steps, batch_size = minibatch.shape
         values = sum(
             layer.hidden_size * sum(1 + len(inputs) for _, _, inputs, _ in layer.program)
-            for layer in self._model.recurrent_layers
+            for layer in self._layers
         )
         if "loss" in wanted:  # logits, their softmax and its gradient
             values += 3 * len(self._model.embedding)
@@ -106,7 +106,7 @@ class RecurrentRecorder:
 
     def linear_parameters(self) -> list[Tensor]:
         """The weights of the linear nodes."""
-        nodes = [node for layer in self._model.recurrent_layers for node in layer.linear.values()]
+        nodes = [node for layer in self._layers for node in layer.linear.values()]
         return [weight for node in nodes for weight in node.weights]
 
     def linearised(self) -> AbstractContextManager[None]:
@@ -126,7 +126,8 @@ class RecurrentRecorder:
         Raises:
             InputError: the loss is wanted of sequences of one token.
         """
-        layers = self._model.recurrent_layers[:depth]
+        layers = self._layers[:depth]
+        names = [_names_to_keep(layer, wanted) for layer in layers]
         recording = Recording()
         inputs = embeddings
         if "layer_input" in wanted:
@@ -138,27 +139,27 @@ class RecurrentRecorder:
             # The state after the last step enters no step: it need not be computed for itself.
             steps = len(minibatch) - (last and wanted <= _STATES_ONLY)
             affine = None
-            keep = _names_to_keep(layer, wanted)
             state = layer.initial_state(minibatch.shape[1])
             if inputs is None and wanted.isdisjoint(_LINEAR):
                 affine_steps = self._affine_of_tokens(layer, minibatch[:steps])
-                unrolled = layer.unroll(affine_steps, state, keep)
+                unrolled = layer.unroll(affine_steps, state, names[i])
             else:
                 inputs = self.embed(minibatch) if inputs is None else inputs
                 before = None
                 if since:
                     with torch.no_grad():
                         first = layer.affine(inputs[:since]).unbind(0)
-                        before = layer.unroll(first, state, keep)
+                        before = layer.unroll(first, state, names[i])
                     state = before.states[-1]
                 affine = layer.affine(inputs[since:])
                 if torch.is_grad_enabled() and not affine.requires_grad:
                     affine.requires_grad_()  # no linear node of this cell reads x
                 affine_steps = iter(affine[: steps - since].unbind(0))
-                unrolled = _then(before, layer.unroll(affine_steps, state, keep))
+                unrolled = layer.unroll(affine_steps, state, names[i])
+                if before is not None:
+                    unrolled = before.followed_by(unrolled)
             if "hidden_states" in wanted:
-                entering = [state[0] for state in unrolled.states[: len(minibatch)]]
-                recording.hidden_states.append(entering)
+                recording.hidden_states.append(unrolled.entering[: len(minibatch)])
             if "activations" in wanted:
                 recording.activations += [unrolled.values[name] for name in layer.activations]
             if "linears" in wanted:
@@ -196,14 +197,6 @@ class RecurrentRecorder:
         tokens, index = minibatch.unique(return_inverse=True)
         table = layer.affine(self.embed(tokens))
         return (table.index_select(0, row) for row in index)
-
-
-def _then(before: Unrolled | None, after: Unrolled) -> Unrolled:
-    """Steps, and those that went on from their last states."""
-    if before is None:
-        return after
-    values = {name: steps + after.values[name] for name, steps in before.values.items()}
-    return Unrolled(before.states + after.states[1:], values)
 
 
 def _names_to_keep(layer: RecurrentLayer, wanted: frozenset[str]) -> list[str]:
