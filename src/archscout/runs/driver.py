@@ -14,23 +14,16 @@ from optuna.trial import FrozenTrial, TrialState
 from archscout import spaces
 from archscout.errors import InputError
 from archscout.execution import Workers, check_workers
+from archscout.runs.costs import COSTS
 from archscout.runs.evaluator import Evaluations, Evaluator
 from archscout.runs.run import Run, address_of, open_study
 from archscout.runs.run_folder import STUDY, VOCABULARY, RunFolder
-from archscout.runs.search_settings import (
-    SAMPLERS,
-    Objective,
-    SearchSettings,
-    check_count,
-    load_metrics,
-    parse_limit,
-    parse_objectives,
-)
+from archscout.runs.search_settings import Objective, SearchSettings, load_metrics
 from archscout.runs.storage import check_storage, shown
 from archscout.runs.study import is_outside, result_of
-from archscout.scoring import Scorer, TextSource, resolve_scale
+from archscout.scoring import Scorer, TextSource
 from archscout.spaces.base import Scale, Space
-from archscout.text import Corpus, load_vocabulary
+from archscout.text import load_vocabulary
 from archscout.threads import one_thread
 from archscout.tracing.quantities import Objective as GradientObjective
 
@@ -147,78 +140,68 @@ def search(
     """
     if metric is not None and metrics is not None:
         raise InputError("both metric and metrics are given; name all in metrics")
-    metrics = metrics if metric is None else metric
     space = spaces.get(space) if isinstance(space, str) else space
-    limits = {
-        name: parse_limit(name, value)
-        for name, value in (
-            ("parameters", max_parameters),
-            ("flops", max_flops),
-            ("latency", max_latency),
-            ("memory", max_memory),
-        )
-        if value is not None
-    }
     check_workers(workers)
-    if sampler not in SAMPLERS:
-        raise InputError(f"unknown sampler {sampler!r}; accepted: {', '.join(SAMPLERS)}")
-    files = load_metrics(metric_files)
-    objectives = parse_objectives(metrics or space.default_metric, space.kind)
-    requests = [o.request for o in objectives if o.request]
-    scorer = Scorer(
+    limits = dict(zip(COSTS, (max_parameters, max_flops, max_latency, max_memory), strict=True))
+    settings = SearchSettings.of(
         space,
         text,
-        requests or ["parameters"],
+        metrics if metric is None else metric,
+        limits,
         scale,
-        seed,
-        split,
-        vocabulary_size,
-        minibatch_index,
-        device,
+        model_scale,
         objective,
         tokenizer,
-    )
-    model_scale = resolve_scale(space, model_scale) if model_scale else scorer.scale
-    settings = SearchSettings(
-        space=space.name,
-        text=_as_given(text),
-        objectives=[f"{o.name}:{o.direction[:3]}" for o in objectives],
-        metric_files=files,
-        limits=limits,
-        trials=check_count("trials", trials),
+        metric_files=load_metrics(metric_files),
+        trials=trials,
         seed=seed,
         sampler=sampler,
-        population_size=check_count("population_size", population_size, 2),
-        scale=vars(scorer.scale),
-        model_scale=vars(model_scale),
+        population_size=population_size,
         split=split,
         vocabulary_size=vocabulary_size,
         minibatch_index=minibatch_index,
         device=device,
-        objective=scorer.objective,
-        tokenizer=_absolute(tokenizer) if tokenizer else None,
     )
-    folder = RunFolder(out or Path("runs", f"{space.name}-{Path(scorer.corpus.name).stem}-{seed}"))
-    evaluator = Evaluator(scorer, model_scale, objectives, limits)
-    if resume and folder.exists:
-        _check_same(folder, settings, scorer, storage)
-    else:
-        folder.check_free()
-        if storage is not None:
-            check_storage(storage)
-        evaluator.check_limits(seed)
+    evaluator = Evaluator.of(settings, space, text)
+    name = Path(evaluator.scorer.corpus.name).stem
+    folder = RunFolder(out or Path("runs", f"{space.name}-{name}-{seed}"))
+    _prepare(folder, settings, evaluator, storage, resume)
     with folder.lock():
-        if not folder.exists:
-            text_information = {
-                "name": scorer.corpus.name,
-                "sha256": scorer.corpus.sha256,
-                "sources": list(scorer.corpus.sources),
-                "vocabulary_size": len(scorer.vocabulary),
-            }
-            folder.create(settings, text_information, storage, scorer.vocabulary)
-        elif trials > folder.read()["settings"].trials:
-            folder.update(settings=settings.model_dump())
+        _claim(folder, settings, evaluator.scorer, storage)
         return _search(folder, trials, evaluator, workers, storage, on_progress, on_warning)
+
+
+def _prepare(
+    folder: RunFolder,
+    settings: SearchSettings,
+    evaluator: Evaluator,
+    storage: str | None,
+    resume: bool,
+) -> None:
+    """Make sure that the run can begin, or go on, in the folder."""
+    if resume and folder.exists:
+        _check_same(folder, settings, evaluator.scorer, storage)
+        return
+    folder.check_free()
+    if storage is not None:
+        check_storage(storage)
+    evaluator.check_limits(settings.seed)
+
+
+def _claim(
+    folder: RunFolder, settings: SearchSettings, scorer: Scorer, storage: str | None
+) -> None:
+    """Write down what the folder's run is of, or that it is to have more proposals."""
+    if not folder.exists:
+        text_information = {
+            "name": scorer.corpus.name,
+            "sha256": scorer.corpus.sha256,
+            "sources": list(scorer.corpus.sources),
+            "vocabulary_size": len(scorer.vocabulary),
+        }
+        folder.create(settings, text_information, storage, scorer.vocabulary)
+    elif settings.trials > folder.read()["settings"].trials:
+        folder.update(settings=settings.model_dump())
 
 
 def _check_same(
@@ -274,15 +257,3 @@ def _search(
         if run.trials:
             run.save()
     return run
-
-
-def _as_given(text: TextSource) -> list[str]:
-    if isinstance(text, Corpus):
-        return list(text.given or text.sources)
-    places = [text] if isinstance(text, str | os.PathLike) else text
-    return [_absolute(place) for place in places]
-
-
-def _absolute(place: str | os.PathLike[str]) -> str:
-    """A path as it is known from everywhere; a name as it is."""
-    return os.path.abspath(place) if os.path.exists(place) else os.fspath(place)

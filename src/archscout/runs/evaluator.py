@@ -14,9 +14,10 @@ from archscout.errors import InputError
 from archscout.execution import Workers
 from archscout.rounding import reproducible
 from archscout.runs import costs
-from archscout.runs.search_settings import Objective
+from archscout.runs.search_settings import Objective, SearchSettings, parse_objectives
 from archscout.runs.study import Evaluation, result_of
-from archscout.scoring import Scorer
+from archscout.scoring import Scorer, TextSource, resolve_scale
+from archscout.spaces.base import Space
 
 _PROBES = 100
 _SLOW_PROBES = 10
@@ -63,6 +64,18 @@ class Evaluator:
         self._costs = list(dict.fromkeys(["parameters", *limits, *wanted]))
         self._metrics = [o.name for o in objectives if o.request]
         self._vocabulary_size = len(scorer.vocabulary)
+
+    @classmethod
+    def of(cls, settings: SearchSettings, space: Space[Any], text: TextSource) -> Evaluator:
+        """The evaluator of a search, on the text that is at hand.
+
+        Raises:
+            InputError: something cannot be used.
+        """
+        objectives = parse_objectives(settings.objectives, space.kind)
+        scorer = Scorer.of(settings.scoring, text, space=space)
+        model_scale = resolve_scale(space, None).resized(**settings.model_scale)
+        return cls(scorer, model_scale, objectives, settings.limits)
 
     @property
     def measures_latency(self) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field
@@ -17,7 +17,9 @@ from archscout.metrics.formula import PREFIX
 from archscout.metrics.registry import Request, request
 from archscout.recording import Kind
 from archscout.runs.costs import COSTS
-from archscout.scoring import ScoringSettings
+from archscout.scoring import ScoringSettings, TextSource, resolve_objective, resolve_scale
+from archscout.spaces.base import Scale, Space
+from archscout.text import Corpus
 
 SAMPLERS = ("nsga2", "random", "tpe")
 Direction = Literal["maximize", "minimize"]
@@ -135,6 +137,55 @@ class SearchSettings(BaseModel):
     objective: Literal["sum", "cotangent", "loss"] = "sum"
     tokenizer: str | None = None
 
+    @classmethod
+    def of(
+        cls,
+        space: Space[Any],
+        text: TextSource,
+        objectives: str | Iterable[str] | None,
+        limits: Mapping[str, float | str | None],
+        scale: str | Scale | None,
+        model_scale: str | Scale | None,
+        objective: str | None,
+        tokenizer: str | None,
+        **others: Any,
+    ) -> SearchSettings:
+        """The settings of a search, from what users give.
+
+        Args:
+            space: of the architectures.
+            text: a corpus, or where it lies.
+            objectives: names; the space's default metric if None.
+            limits: cost to upper limit, as `parse_limit` takes it, or None.
+            scale: at which networks are scored.
+            model_scale: at which costs are taken; as `scale` if None.
+            objective: what gradients are taken of.
+            tokenizer: of encoders.
+            **others: the fields of their names.
+
+        Raises:
+            InputError: one of them cannot be used.
+        """
+        check_count("trials", others["trials"])
+        check_count("population_size", others["population_size"], 2)
+        if others["sampler"] not in SAMPLERS:
+            raise InputError(
+                f"unknown sampler {others['sampler']!r}; accepted: {', '.join(SAMPLERS)}"
+            )
+        improved = parse_objectives(objectives or space.default_metric, space.kind)
+        scored_at = resolve_scale(space, scale)
+        return cls(
+            space=space.name,
+            text=_as_given(text),
+            objectives=[f"{o.name}:{o.direction[:3]}" for o in improved],
+            limits={k: parse_limit(k, v) for k, v in limits.items() if v is not None},
+            scale=vars(scored_at),
+            model_scale=vars(resolve_scale(space, model_scale) if model_scale else scored_at),
+            objective=resolve_objective(objective, space.kind),
+            tokenizer=_absolute(tokenizer) if tokenizer else None,
+            **others,
+        )
+
     @property
     def scoring(self) -> ScoringSettings:
         """How networks are scored; of a metric with layers, its main one is what counts."""
@@ -156,6 +207,18 @@ class SearchSettings(BaseModel):
             for name in ours | theirs
             if name != "trials" and ours.get(name) != theirs.get(name)
         ]
+
+
+def _as_given(text: TextSource) -> list[str]:
+    if isinstance(text, Corpus):
+        return list(text.given or text.sources)
+    places = [text] if isinstance(text, str | os.PathLike) else text
+    return [_absolute(place) for place in places]
+
+
+def _absolute(place: str | os.PathLike[str]) -> str:
+    """A path as it is known from everywhere; a name as it is."""
+    return os.path.abspath(place) if os.path.exists(place) else os.fspath(place)
 
 
 def _flat(settings: dict[str, Any]) -> dict[str, Any]:

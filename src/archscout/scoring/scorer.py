@@ -105,6 +105,7 @@ class Scorer:
         settings: ScoringSettings,
         text: TextSource | None = None,
         metrics: Iterable[str | Request] | None = None,
+        space: Space[Any] | None = None,
     ) -> Scorer:
         """A scorer as settings describe it, in their first draw.
 
@@ -112,6 +113,7 @@ class Scorer:
             settings: of the scores.
             text: where the settings' text lies now, or the corpus itself.
             metrics: in place of the settings' own.
+            space: in place of the one of the settings' name.
 
         Raises:
             InputError: something cannot be used.
@@ -119,7 +121,7 @@ class Scorer:
         for file in settings.metric_files:
             load_file(file)
         return cls(
-            settings.space,
+            space or settings.space,
             settings.text if text is None else text,
             settings.metrics if metrics is None else metrics,
             settings.built_at,
