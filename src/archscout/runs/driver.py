@@ -163,12 +163,15 @@ def search(
         device=device,
     )
     evaluator = Evaluator.of(settings, space, text)
-    name = Path(evaluator.scorer.corpus.name).stem
-    folder = RunFolder(out or Path("runs", f"{space.name}-{name}-{seed}"))
+    folder = RunFolder(out or _usual_folder(evaluator.scorer))
     _prepare(folder, settings, evaluator, storage, resume)
     with folder.lock():
         _claim(folder, settings, evaluator.scorer, storage)
         return _search(folder, trials, evaluator, workers, storage, on_progress, on_warning)
+
+
+def _usual_folder(scorer: Scorer) -> Path:
+    return Path("runs", f"{scorer.space.name}-{Path(scorer.corpus.name).stem}-{scorer.seed}")
 
 
 def _prepare(
