@@ -17,6 +17,7 @@ from archscout.runs import costs
 from archscout.runs.search_settings import Objective, SearchSettings, parse_objectives
 from archscout.runs.study import Evaluation, result_of
 from archscout.scoring import Scorer, TextSource, resolve_scale
+from archscout.spaces import live
 from archscout.spaces.base import Space
 
 _PROBES = 100
@@ -169,9 +170,9 @@ class Evaluations:
     def of(self, architectures: Sequence[Any]) -> Iterator[Evaluation]:
         """Those of proposals, in their order, as they come."""
         space = self._evaluator.scorer.space
-        canonical = [space.canonical(architecture) for architecture in architectures]
-        marks = [space.fingerprint(architecture) for architecture in canonical]
-        by_mark = dict(zip(marks, canonical, strict=True))
+        networks = [live(space, architecture) for architecture in architectures]
+        marks = [space.fingerprint(network) for network in networks]
+        by_mark = dict(zip(marks, networks, strict=True))
         new = [by_mark[mark] for mark in by_mark if mark not in self._known]
         found = self._workers.map(Evaluator.evaluate, new, self._evaluator.lost)
         with closing(found):

@@ -112,8 +112,9 @@ class Trial(Protocol):
 class Space(Protocol[Genotype]):
     """A search space: which architectures there are, and the networks that they describe.
 
-    Two more members are optional: `signature`, a name that stands in the JSON of its architectures
-    and of no other space's, and `network_fingerprint`, see `spaces.network_fingerprint`.
+    Three more members are optional: `signature`, a name that stands in the JSON of its
+    architectures and of no other space's, and `live` and `network_fingerprint`, see the functions
+    of these names in `spaces`.
 
     Attributes:
         name: as on the command line.

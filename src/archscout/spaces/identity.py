@@ -7,6 +7,20 @@ from typing import Any
 from archscout.spaces.base import Scale, Space
 
 
+def live(space: Space[Any], architecture: Any) -> Any:
+    """The canonical form of what an architecture computes, without parts that reach no output.
+
+    It is the architecture's canonical form, but for spaces with a method of this name, such as
+    recurrent cells, whose nodes and hidden states may lead to nothing.
+
+    Args:
+        space: of the architecture.
+        architecture: a genotype of the space.
+    """
+    form = getattr(space, "live", space.canonical)
+    return space.canonical(form(architecture))
+
+
 def network_fingerprint(space: Space[Any], architecture: Any, scale: Scale) -> str:
     """Sixteen hexadecimal digits that architectures share which are one network at a scale.
 

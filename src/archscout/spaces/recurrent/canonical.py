@@ -30,6 +30,47 @@ def fingerprint(recipe: Recipe) -> str:
     return hashlib.sha256(canonical(recipe).to_json().encode()).hexdigest()[:16]
 
 
+def live(recipe: Recipe) -> Recipe:
+    """The recipe without what reaches no output: nodes, and hidden states that no output reads.
+
+    It computes the same outputs. One whose live part has no linear node stays as it is: no recipe
+    can be without.
+
+    Example:
+        >>> from archscout.spaces.recurrent.cells import RNN
+        >>> nodes = {name: node.model_dump() for name, node in RNN.nodes.items()}
+        >>> idle = {"op": "linear", "input": ["x", "h_prev_1"]}
+        >>> live(Recipe.from_json(nodes | {"h_new_1": idle})) == RNN
+        True
+    """
+    reached, waiting = {"h_new_0"}, ["h_new_0"]
+    while waiting:
+        name = waiting.pop()
+        before = recipe.nodes[name].input if name in recipe.nodes else ()
+        # A state that is read was made one step before.
+        after = [name.replace("prev", "new")] if name.startswith("h_prev_") else []
+        for source in {*before, *after} - reached:
+            reached.add(source)
+            waiting.append(source)
+    kept = [i for i in range(recipe.num_states) if f"h_new_{i}" in reached]
+    nodes = {name: node for name, node in recipe.nodes.items() if name in reached}
+    if len(nodes) == len(recipe.nodes) or all(node.op != "linear" for node in nodes.values()):
+        return recipe
+    renamed = {
+        f"h_{way}_{old}": f"h_{way}_{new}"
+        for new, old in enumerate(kept)
+        for way in ("prev", "new")
+    }
+    return Recipe(
+        {
+            renamed.get(name, name): Node(
+                op=node.op, input=tuple(renamed.get(source, source) for source in node.input)
+            )
+            for name, node in nodes.items()
+        }
+    )
+
+
 @lru_cache(maxsize=1024)
 def canonical(recipe: Recipe) -> Recipe:
     """The recipe with canonical names, order of nodes, and order of commutative inputs.

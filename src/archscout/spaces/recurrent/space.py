@@ -19,7 +19,7 @@ from torch import Tensor
 from archscout.errors import InputError
 from archscout.recording import Kind
 from archscout.spaces.base import Scale, Trial, unwrapped
-from archscout.spaces.recurrent.canonical import canonical, fingerprint
+from archscout.spaces.recurrent.canonical import canonical, fingerprint, live
 from archscout.spaces.recurrent.cells import CELLS
 from archscout.spaces.recurrent.initialisation import initialise_canonical, initialise_published
 from archscout.spaces.recurrent.language_model import RecurrentLanguageModel
@@ -145,6 +145,10 @@ class RecurrentSpace:
     def canonical(self, architecture: Recipe) -> Recipe:
         """The recipe with canonical names and order."""
         return canonical(architecture)
+
+    def live(self, architecture: Recipe) -> Recipe:
+        """The recipe without nodes and hidden states that reach no output."""
+        return live(architecture)
 
     def fingerprint(self, architecture: Recipe) -> str:
         """Sixteen hexadecimal digits that ignore names and order."""
