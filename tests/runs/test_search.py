@@ -295,11 +295,26 @@ def test_a_limit_is_taken_at_the_models_scale(hunt: Hunt, tiny: Any, tmp_path: P
     assert run.best.costs["parameters"] == built > MIDDLE
 
 
+# The named architectures
+
+
+@pytest.mark.parametrize("sampler", ["nsga2", "tpe", "random"])
+def test_named_cells_are_the_first_proposals(sampler: str, hunt: Hunt, tmp_path: Path) -> None:
+    def found(run: Run) -> list[str]:
+        return [result_of(trial)["fingerprint"] for trial in run.trials]
+
+    whole = hunt(tmp_path / "whole", sampler=sampler, trials=8)
+    named = [SPACE.fingerprint(cell) for cell in SPACE.named.values()]
+    assert found(whole)[:3] == named
+    hunt(tmp_path / "stopped", sampler=sampler, trials=2)
+    assert found(hunt(tmp_path / "stopped", sampler=sampler, trials=8, resume=True)) == found(whole)
+
+
 # Objectives
 
 
 def test_costs_can_be_objectives(hunt: Hunt, tmp_path: Path, scored: list[str]) -> None:
-    run = hunt(tmp_path / "run", metrics=["parameters", "memory:max"], trials=20)
+    run = hunt(tmp_path / "run", metrics=["parameters", "memory:max"], trials=40)
     assert run.settings.objectives == ["parameters:min", "memory:max"]
     assert [o.direction for o in run.objectives] == ["minimize", "maximize"]
     for trial in run.trials:
@@ -434,8 +449,9 @@ def test_candidates_come_by_their_rank(hunt: Hunt, tmp_path: Path) -> None:
         assert candidate.fingerprint == SPACE.fingerprint(candidate.architecture)
         assert candidate.scores["hidden_covariance[1]"] == row["hidden_covariance[1]"]
     assert run.candidate(1) == run.best
-    for rank in (0, -1, 7):
-        with pytest.raises(InputError, match=f"rank is {rank}; .* ranks 6 architectures"):
+    found = len(run.table)
+    for rank in (0, -1, found + 1):
+        with pytest.raises(InputError, match=f"rank is {rank}; .* ranks {found} architectures"):
             run.candidate(rank)
 
 

@@ -240,7 +240,8 @@ def _search(
     on_warning: Callable[[str], None] | None,
 ) -> Run:
     run = Run(folder.path)
-    study = open_study(storage or address_of(folder, run.information), run, True, on_warning)
+    address, space = storage or address_of(folder, run.information), evaluator.scorer.space
+    study = open_study(address, run, True, on_warning, spaces.classics(space))
     run.trials = study.trials
     progress = Progress(run.objectives[0], trials)
     for trial in study.trials:
@@ -252,7 +253,7 @@ def _search(
         # On more threads sums round otherwise.
         with one_thread(), Workers(evaluator, count, trials - progress.done, files) as pool:
             evaluations = Evaluations(pool, evaluator, study.trials)
-            for trial in study.run(trials, evaluator.scorer.space.suggest, evaluations.of):
+            for trial in study.run(trials, space.suggest, evaluations.of):
                 progress.add(trial)
                 if on_progress:
                     on_progress(progress)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -192,7 +192,11 @@ def address_of(folder: RunFolder, information: Mapping[str, Any]) -> str:
 
 
 def open_study(
-    address: str, run: Run, create: bool = False, warn: Callable[[str], None] | None = None
+    address: str,
+    run: Run,
+    create: bool = False,
+    warn: Callable[[str], None] | None = None,
+    first: Sequence[Mapping[str, Any]] = (),
 ) -> Study:
     """The study of a run.
 
@@ -201,6 +205,7 @@ def open_study(
         run: the run.
         create: whether proposals will be stored, and a study that is not there is made.
         warn: called with what the user should know.
+        first: genes of the first proposals.
 
     Raises:
         InputError: it cannot be opened.
@@ -215,6 +220,7 @@ def open_study(
         sampler=settings.sampler,
         seed=settings.seed,
         population_size=settings.population_size,
+        first=first,
         create=create,
         warn=warn,
     )

@@ -9,7 +9,7 @@ so they take no longer after many than after few, but for TPE's, which read all.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,6 +56,7 @@ class Study:
         sampler: `nsga2`, `random` or `tpe`.
         seed: of the sampler.
         population_size: of NSGA-II, whose batches are its generations.
+        first: genes of the first proposals.
         create: whether a study that is not there is made, and proposals will be stored.
         warn: called with what the user should know.
 
@@ -74,12 +75,13 @@ class Study:
         sampler: str,
         seed: int,
         population_size: int,
+        first: Sequence[Mapping[str, Any]] = (),
         create: bool = False,
         warn: Callable[[str], None] | None = None,
     ) -> None:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self._address, self._sampler, self._seed = storage, sampler, seed
-        self._population_size = population_size
+        self._population_size, self._first = population_size, first
         self._batch_size = _BATCH.get(sampler, population_size)
         self._directions = list(directions)
         with storage_errors(storage):
@@ -141,6 +143,8 @@ class Study:
         if self._sampler != "tpe":
             self._memory = self._in_memory()
         self._memory.sampler = self._make_sampler(number)
+        for genes in () if number else self._first:
+            self._memory.enqueue_trial(dict(genes))
         trials = [self._memory.ask() for _ in range(self._batch_size)]
         return [(trial, suggest(trial)) for trial in trials]
 

@@ -112,9 +112,9 @@ class Trial(Protocol):
 class Space(Protocol[Genotype]):
     """A search space: which architectures there are, and the networks that they describe.
 
-    Three more members are optional: `signature`, a name that stands in the JSON of its
-    architectures and of no other space's, and `live` and `network_fingerprint`, see the functions
-    of these names in `spaces`.
+    Four more members are optional: `signature`, a name that stands in the JSON of its
+    architectures and of no other space's; `live` and `network_fingerprint`, see the functions of
+    these names in `spaces`; and `genes`, see `spaces.classics`.
 
     Attributes:
         name: as on the command line.

@@ -21,6 +21,16 @@ def live(space: Space[Any], architecture: Any) -> Any:
     return space.canonical(form(architecture))
 
 
+def classics(space: Space[Any]) -> list[dict[str, Any]]:
+    """Genes that suggest the named architectures of a space, as far as there are such.
+
+    A space says them by a method `genes(architecture)`, which returns None where there are none.
+    """
+    genes = getattr(space, "genes", lambda _: None)
+    found = [genes(architecture) for architecture in space.named.values()]
+    return [each for each in found if each is not None]
+
+
 def network_fingerprint(space: Space[Any], architecture: Any, scale: Scale) -> str:
     """Sixteen hexadecimal digits that architectures share which are one network at a scale.
 

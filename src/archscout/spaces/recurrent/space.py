@@ -25,7 +25,7 @@ from archscout.spaces.recurrent.initialisation import initialise_canonical, init
 from archscout.spaces.recurrent.language_model import RecurrentLanguageModel
 from archscout.spaces.recurrent.recipe import Recipe
 from archscout.spaces.recurrent.recorder import RecurrentRecorder
-from archscout.spaces.recurrent.sampler import default_steps, sample, suggest
+from archscout.spaces.recurrent.sampler import SEARCH_STEPS, genes, sample, suggest
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,7 +115,14 @@ class RecurrentSpace:
 
     def suggest(self, trial: Trial) -> Recipe:
         """A recipe from genes, see `sampler.suggest`."""
-        return suggest(trial, self.steps or default_steps(3), self.states)
+        return suggest(trial, self.steps or SEARCH_STEPS, self.states)
+
+    def genes(self, architecture: Recipe) -> dict[str, float] | None:
+        """Genes that suggest a recipe's live part; None where none do."""
+        found = genes(live(architecture), self.steps or SEARCH_STEPS)
+        if found is not None and self.states is not None:
+            return found if found.pop("states") == self.states else None
+        return found
 
     def parse(self, document: Any) -> Recipe:
         """A recipe from JSON (text or parsed), or the cell of that name: rnn, gru, lstm.
