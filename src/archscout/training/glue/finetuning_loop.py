@@ -181,6 +181,11 @@ class TaskTraining(TrainingLoop[NDArray[np.int64], float]):
         of_epoch = min(self.state.step * self.settings.batch_size, len(self._train))
         return len(self.state.records) * len(self._train) + of_epoch
 
+    @property
+    def total(self) -> int:
+        """Examples that are trained on in all epochs."""
+        return len(self._train) * self.epochs
+
     # Steps
 
     def _batches(self) -> Sequence[NDArray[np.int64]]:
@@ -208,7 +213,7 @@ class TaskTraining(TrainingLoop[NDArray[np.int64], float]):
 
     def _rate(self) -> float:
         """The head's learning rate."""
-        return self._scheduled_rate(self.done / (len(self._train) * self.epochs))
+        return self._scheduled_rate(self.done / self.total)
 
     def _tell(self, loss: float, speed: float) -> None:
         self._recent = smoothed(self._recent, loss)
@@ -218,7 +223,7 @@ class TaskTraining(TrainingLoop[NDArray[np.int64], float]):
                 self.state.epoch,
                 self.epochs,
                 self.done,
-                len(self._train) * self.epochs,
+                self.total,
                 self._recent,
             )
         )
