@@ -66,6 +66,14 @@ Out = Annotated[
         "--out", "-o", help="Training folder; trainings/FINGERPRINT-TEXT-SEED by default."
     ),
 ]
+LogWith = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="TRACKER",
+        help="Log the curves with this tracker of accelerate, such as mlflow; may be given "
+        "several times. By default TensorBoard, where it is installed.",
+    ),
+]
 
 
 def train(
@@ -85,6 +93,7 @@ def train(
     temperature: Temperature = None,
     seed: options.Seed = 0,
     device: options.Device = "cpu",
+    log_with: LogWith = None,
     out: Out = None,
     resume: options.Resume = False,
     as_json: options.Json = False,
@@ -140,6 +149,7 @@ def train(
             tokenizer=tokenizer,
             device=device,
             resume=resume,
+            log_with=log_with or None,
             on_start=bar.set,
             on_progress=lambda state: bar.advance_to(
                 state.tokens, trainer.describe_progress(state)

@@ -10,7 +10,7 @@ import dataclasses
 import math
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, NoReturn, TypeVar
 
@@ -21,11 +21,11 @@ from archscout.execution import stopping
 from archscout.files import write_json_lines
 from archscout.training.checkpoints import Checkpoint, Checkpoints
 from archscout.training.interrupts import postponed_interrupts
-from archscout.training.log import CurveLog
 from archscout.training.outcome import Diverged, Paused
 from archscout.training.schedule import Clock, rate_factor
 from archscout.training.seeds import random_devices
-from archscout.training.training_folder import CHECKPOINTS, EVENTS, METRICS
+from archscout.training.tracking import open_trackers
+from archscout.training.training_folder import CHECKPOINTS, METRICS
 from archscout.training.weights import remove_superseded, restore_tensors, training_tensors
 
 if TYPE_CHECKING:
@@ -34,6 +34,13 @@ if TYPE_CHECKING:
 Batch = TypeVar("Batch")
 Losses = TypeVar("Losses")
 T = TypeVar("T")
+
+_SMOOTHING = 0.98
+
+
+def smoothed(before: float | None, now: float) -> float:
+    """A running mean with one more value; None where there was no value before."""
+    return now if before is None else _SMOOTHING * before + (1 - _SMOOTHING) * now
 
 
 class TrainingLoop(ABC, Generic[Batch, Losses]):
@@ -54,8 +61,6 @@ class TrainingLoop(ABC, Generic[Batch, Losses]):
         accelerator: of a training that may have several processes; the main one writes.
     """
 
-    _logs_curves: ClassVar[bool] = True
-    """Whether curves are written for TensorBoard."""
     _has_followers: ClassVar[bool] = False
     """Whether other trainings follow, so that Ctrl-C stops even where this one is over."""
     _no_checkpoint: ClassVar[str] = "there is no checkpoint yet"
@@ -83,7 +88,7 @@ class TrainingLoop(ABC, Generic[Batch, Losses]):
         self._checkpoints = None if folder is None else Checkpoints(folder / CHECKPOINTS)
         self._on_progress = on_progress or (lambda _: None)
         self._on_record = on_record or (lambda _: None)
-        self._curves = CurveLog(None, 0)
+        self._trackers: list[Any] = []
         self._evaluated: int | None = None
 
     # What a training gives
@@ -167,11 +172,12 @@ class TrainingLoop(ABC, Generic[Batch, Losses]):
 
     # Running
 
-    def run(self, until: float | None = None) -> Paused | None:
+    def run(self, until: float | None = None, log_with: Sequence[str] = ()) -> Paused | None:
         """Train until the end, or stop on the way.
 
         Args:
             until: part of `total`, in (0, 1], after which to stop; None for the end.
+            log_with: trackers of the curves, see `tracking`.
 
         Returns:
             Where it stopped, with a checkpoint; None where it is over.
@@ -183,8 +189,8 @@ class TrainingLoop(ABC, Generic[Batch, Losses]):
             InputError: a file cannot be written, or the text cannot be read.
         """
         stop = math.inf if until is None else round(until * self.total)
-        if self._path is not None and self.is_main and self._logs_curves:
-            self._curves = CurveLog(self._path / EVENTS, self.done)
+        if self._path is not None and self.is_main:
+            self._trackers = open_trackers(log_with, self._path, self.done)
         try:
             with torch.random.fork_rng(devices=random_devices(self.device)):
                 self._network.train()
@@ -194,7 +200,8 @@ class TrainingLoop(ABC, Generic[Batch, Losses]):
                 if not self.is_over:
                     return self._paused()
         finally:
-            self._curves.close()
+            for tracker in self._trackers:
+                tracker.finish()
         self._end()
         return None
 
@@ -242,6 +249,11 @@ class TrainingLoop(ABC, Generic[Batch, Losses]):
         if not math.isfinite(loss):
             self._diverge(self.state.step, f"the validation loss is {loss}")
         return Paused(loss, self.done / self.total, self.done, self.state.seconds)
+
+    def _log(self, values: Mapping[str, float]) -> None:
+        """Log values by name, such as `loss/valid`, over what was trained on so far."""
+        for tracker in self._trackers:
+            tracker.log(dict(values), step=self.done)
 
     def _scheduled_rate(self, done: float) -> float:
         """The learning rate when a part of the steps, 0 to 1, is done.

@@ -18,6 +18,7 @@ from archscout.spaces.base import Scale, Space
 from archscout.text import Tokenizer
 from archscout.training.loop import TrainingLoop
 from archscout.training.outcome import Diverged, Paused
+from archscout.training.tracking import chosen_trackers
 from archscout.training.training_folder import FORMAT, MODEL, RESULT, TrainingFolder
 from archscout.training.training_settings import Preset, Settings, find_preset
 
@@ -160,6 +161,7 @@ class Trainer(ABC, Generic[S]):
         resume: bool = False,
         keep_model: bool = True,
         until: float | None = None,
+        log_with: Sequence[str] | None = None,
         on_start: Callable[[int, int], None] | None = None,
         on_progress: Callable[[Any], None] | None = None,
         on_record: Callable[[Any], None] | None = None,
@@ -185,6 +187,8 @@ class Trainer(ABC, Generic[S]):
             until: part of the training's tokens, in (0, 1], after which to stop, with a checkpoint
                 and the validation loss there. Gone on with by `resume`, it gives the same numbers,
                 bit for bit, as one that never stopped. None for the end.
+            log_with: trackers of the curves, as accelerate names them, such as `mlflow`; by default
+                TensorBoard, in `events/`, where it and accelerate are installed.
             on_start: called with the tokens read so far and those to be read.
             on_progress: called after every step, with `tokens`, `total_tokens` and
                 `tokens_per_second` among its attributes.
@@ -202,6 +206,7 @@ class Trainer(ABC, Generic[S]):
         """
         if until is not None and not 0 < until <= 1:
             raise InputError(f"until {until}; accepted is a part of the training, over 0, up to 1")
+        trackers = chosen_trackers(log_with)
         if isinstance(settings, str):
             chosen = find_preset(self.presets, settings)
             settings, scale = chosen.settings, scale or chosen.scale
@@ -221,7 +226,7 @@ class Trainer(ABC, Generic[S]):
         if on_start is not None:
             on_start(training.done, training.total)
         try:
-            if (paused := training.run(until)) is not None:
+            if (paused := training.run(until, trackers)) is not None:
                 return paused
             trained = self.finish(task, training, words)
         except Diverged as error:

@@ -23,8 +23,7 @@ from archscout.training.electra.masking import COVERED_SHARE, MaskedBatch, Maski
 from archscout.training.electra.objectives import MaskedTokens, ReplacedTokens, Sums
 from archscout.training.electra.pretraining_settings import PretrainingSettings
 from archscout.training.electra.sequences import PretrainingText
-from archscout.training.log import smoothed
-from archscout.training.loop import T, TrainingLoop
+from archscout.training.loop import T, TrainingLoop, smoothed
 from archscout.training.outcome import Loss
 from archscout.training.seeds import seed_of, seeded
 from archscout.training.trainer import Assignment
@@ -308,7 +307,7 @@ class Pretraining(TrainingLoop[Tensor, "StepLosses"]):
             values = {"loss/train": losses.masked, "rate": self._last_rate}
             if self._replaces:
                 values["detection/train"] = losses.detection
-            self._curves.add(self.done, values)
+            self._log(values)
         self._on_progress(
             PretrainingProgress(
                 state.step,
@@ -364,7 +363,7 @@ class Pretraining(TrainingLoop[Tensor, "StepLosses"]):
                 save_weights(self.model, self._task.folder.best(state.step))
         state.records.append(record)
         state.loss, state.detection, state.losses = 0.0, 0.0, 0
-        self._log(record)
+        self._log_record(record)
         since_best = sum(record.step > state.best_step for record in state.records)
         state.ended = self._why_over(state.step == self.settings.steps, "steps", since_best)
         self._keep_milestone()
@@ -391,7 +390,7 @@ class Pretraining(TrainingLoop[Tensor, "StepLosses"]):
             tokens_per_second=speed,
         )
 
-    def _log(self, record: EvaluationRecord) -> None:
+    def _log_record(self, record: EvaluationRecord) -> None:
         values = {
             "loss/valid": record.valid_loss,
             "perplexity/valid": record.valid_perplexity,
@@ -400,7 +399,7 @@ class Pretraining(TrainingLoop[Tensor, "StepLosses"]):
             "detection accuracy/valid": record.valid_detection_accuracy,
             "speed": record.tokens_per_second,
         }
-        self._curves.add(record.tokens, {k: v for k, v in values.items() if v is not None})
+        self._log({k: v for k, v in values.items() if v is not None})
 
     # Checkpoints
 

@@ -19,8 +19,7 @@ from archscout.training.glue.finetuning_settings import FinetuningSettings
 from archscout.training.glue.metrics import Numbers
 from archscout.training.glue.optimization import adamw
 from archscout.training.glue.tasks import Task
-from archscout.training.log import smoothed
-from archscout.training.loop import TrainingLoop
+from archscout.training.loop import TrainingLoop, smoothed
 from archscout.training.seeds import seeded
 
 
@@ -120,7 +119,6 @@ class TaskTraining(TrainingLoop[NDArray[np.int64], float]):
 
     state: State
     settings: FinetuningSettings
-    _logs_curves = False
     _has_followers = True
     _no_checkpoint = "there is no good checkpoint"
 

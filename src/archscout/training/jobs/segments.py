@@ -131,6 +131,7 @@ def train_segment(
                 resume=True,
                 keep_model=plan.keep_weights,
                 until=part.until,
+                log_with=(),
                 on_start=last.start,
                 on_progress=last,
                 on_warning=warnings.append,
@@ -140,7 +141,7 @@ def train_segment(
             pass
         except Diverged as error:
             problem = str(error).partition(";")[0]
-        except OSError as error:  # of a library that writes files, such as TensorBoard's
+        except OSError as error:  # of a library that writes files
             raise InputError(f"cannot go on: {error.strerror or error}") from error
         # What torch raises for a network that does not fit into memory, or an operation without a
         # gradient: the architecture's fault.

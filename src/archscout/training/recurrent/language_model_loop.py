@@ -11,8 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from archscout.spaces.recurrent.language_model import RecurrentLanguageModel
-from archscout.training.log import smoothed
-from archscout.training.loop import TrainingLoop
+from archscout.training.loop import TrainingLoop, smoothed
 from archscout.training.outcome import Loss
 from archscout.training.recurrent.columns import Segment, epoch_segments, read
 from archscout.training.recurrent.evaluation import evaluate
@@ -212,7 +211,7 @@ class LanguageModelTraining(TrainingLoop[Segment, float]):
     def _tell(self, loss: float, speed: float) -> None:
         state = self.state
         if state.step % _LOG_STEPS == 0:
-            self._curves.add(self.done, {"loss/train": loss, "rate": self._rate()})
+            self._log({"loss/train": loss, "rate": self._rate()})
         self._recent = smoothed(self._recent, loss)
         self._on_progress(
             Progress(state.epoch, self.settings.epochs, self.done, self.total, self._recent, speed)
@@ -234,8 +233,7 @@ class LanguageModelTraining(TrainingLoop[Segment, float]):
             state.best_epoch = state.epoch
             save_weights(self.model, self.folder.best(state.epoch))
         state.records.append(record)
-        self._curves.add(
-            self.done,
+        self._log(
             {"loss/valid": valid.nats, "perplexity/valid": valid.perplexity, "speed": speed},
         )
         is_last = state.epoch == settings.epochs
