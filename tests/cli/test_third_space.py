@@ -17,7 +17,7 @@ import torch
 from archscout import benchmarks, spaces
 from archscout.comparison import load_proof
 from archscout.errors import InputError
-from archscout.training import preset, train, trainers
+from archscout.training import Paused, preset, train, trainers
 from training_runs import Killed, assert_same, at, weights
 
 PLUGIN = Path(__file__).parents[1] / "plugin_decoder"
@@ -105,6 +105,10 @@ def test_it_is_trained_and_goes_on_where_it_was_stopped(
         train(NAME, GENOTYPE, str(words), settings, cut, **at(12, Killed()))
     resumed = train(NAME, GENOTYPE, str(words), settings, cut, resume=True)
     assert_same(weights(trained), weights(resumed))
+    paused = train(NAME, GENOTYPE, str(words), settings, tmp_path / "two", until=0.4)
+    assert isinstance(paused, Paused) and paused.done == 0.4
+    whole_again = train(NAME, GENOTYPE, str(words), settings, tmp_path / "two", resume=True)
+    assert_same(weights(trained), weights(whole_again))
 
     (path := tmp_path / "decoder.json").write_text(GENOTYPE)
     command = ("train", path, "--text", words, "--out", tmp_path / "told", "--set", "steps=5")

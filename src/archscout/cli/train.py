@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
@@ -17,8 +17,7 @@ from archscout.errors import InputError
 
 if TYPE_CHECKING:
     from archscout.text import Corpus
-    from archscout.training import StreamedText, Summary, Trainer
-    from archscout.training.trainer import Trained
+    from archscout.training import StreamedText, Summary
 
 _STREAM = ("split", "column", "valid_split", "held_out", "buffer")
 
@@ -67,6 +66,14 @@ Out = Annotated[
         "--out", "-o", help="Training folder; trainings/FINGERPRINT-TEXT-SEED by default."
     ),
 ]
+LogWith = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="TRACKER",
+        help="Log the curves with this tracker of accelerate, such as mlflow; may be given "
+        "several times. By default TensorBoard, where it is installed.",
+    ),
+]
 
 
 def train(
@@ -86,6 +93,7 @@ def train(
     temperature: Temperature = None,
     seed: options.Seed = 0,
     device: options.Device = "cpu",
+    log_with: LogWith = None,
     out: Out = None,
     resume: options.Resume = False,
     as_json: options.Json = False,
@@ -112,6 +120,7 @@ def train(
     """
     from archscout.cli import architectures
     from archscout.training import find_trainer, named_preset
+    from archscout.training import train as run
 
     found = architectures.space_of(architecture, space)
     trainer = find_trainer(found.name)
@@ -127,20 +136,26 @@ def train(
     name = read.name.rpartition("/")[2]
     out = out or f"trainings/{found.fingerprint(genotype)}-{name}-{seed}"
 
-    with _stoppable(out, resume):
-        trained = _train(
-            trainer,
-            space=found,
-            architecture=genotype,
-            text=read,
-            settings=settings,
-            out=out,
+    with _stoppable(out, resume), progress("training, tokens", 1) as bar:
+        trained = run(
+            found,
+            genotype,
+            read,
+            settings,
+            out,
             scale=options.scale_of(found, size, chosen.scale, minibatch=False),
             seed=seed,
             vocabulary_size=vocabulary_size,
             tokenizer=tokenizer,
             device=device,
             resume=resume,
+            log_with=log_with or None,
+            on_start=bar.set,
+            on_progress=lambda state: bar.advance_to(
+                state.tokens, trainer.describe_progress(state)
+            ),
+            on_record=lambda record: _print_line(trainer.describe_record(record)),
+            on_warning=warn,
         )
     result = {"training": str(trained.folder), **trained.to_dict()}
     if sample is not None:
@@ -150,20 +165,6 @@ def train(
         typer.echo(json.dumps(result))
     else:
         _print(trainer.summarise(trained), trained.folder.path, result.get("sample"))
-
-
-def _train(trainer: Trainer[Any], **arguments: Any) -> Trained:
-    def on_progress(state: Any) -> None:
-        bar.advance_to(state.tokens, trainer.describe_progress(state))
-
-    with progress("training, tokens", 1) as bar:
-        return trainer.train(
-            on_start=bar.set,
-            on_progress=on_progress,
-            on_record=lambda record: _print_line(trainer.describe_record(record)),
-            on_warning=warn,
-            **arguments,
-        )
 
 
 def _refuse(

@@ -28,23 +28,20 @@ class Processes:
     """Processes that hold a state.
 
     Args:
-        count: of processes.
-        threads: of each, in torch's operations.
+        count: of processes, each with one thread until its tasks set another number.
         state: that tasks are given.
         before: called in each process before the state is unpickled, such as to load the files that
             its classes come from.
     """
 
-    def __init__(
-        self, count: int, threads: int, state: Any, before: Callable[[], object] | None
-    ) -> None:
+    def __init__(self, count: int, state: Any, before: Callable[[], object] | None) -> None:
         self._stop = get_context("loky").Event()
         payload = cloudpickle.dumps((before, cloudpickle.dumps(state)))
         self._executor = ProcessPoolExecutor(
             count,
             initializer=_begin,
             initargs=(payload, self._stop),
-            env={"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)},
+            env={"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"},
         )
 
     def submit(self, task: Callable[[Any, Any], Any], item: Any) -> Future[Any]:
@@ -52,9 +49,13 @@ class Processes:
         future: Future[Any] = self._executor.submit(_run, task, item)
         return future
 
+    def ask_to_stop(self) -> None:
+        """Let tasks that ask `stopping` end early."""
+        self._stop.set()
+
     def stop(self) -> None:
         """End the processes when what they do is done, which is soon where it asks `stopping`."""
-        self._stop.set()
+        self.ask_to_stop()
         try:
             self._executor.shutdown(wait=True)
         except BaseException:  # whoever asks for a second time does not want to wait

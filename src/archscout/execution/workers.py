@@ -1,11 +1,11 @@
-"""Tasks on a shared state: in order, so many in flight at most, and again where a process died."""
+"""Tasks on a shared state: so many in flight at most, and again where a process died."""
 
 from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterable
-from concurrent.futures import BrokenExecutor, Future
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
 from contextlib import suppress
 from typing import Any, Generic, TypeVar
 
@@ -38,7 +38,6 @@ class Workers(Generic[State]):
         total: items that are to be worked on in all, as far as known.
         before: called in each process before the state is there.
         worth: seconds of work left for which processes are started; `WORTH_SECONDS` if None.
-        threads: of each process, in torch's operations.
     """
 
     def __init__(
@@ -48,11 +47,9 @@ class Workers(Generic[State]):
         total: int = 0,
         before: Callable[[], object] | None = None,
         worth: float | None = None,
-        threads: int = 1,
     ) -> None:
         self._state, self._count, self._left, self._before = state, count, total, before
         self._worth = WORTH_SECONDS if worth is None else worth
-        self._threads = threads
         self._serial = SerialExecutor()
         self._processes: Processes | None = None
         self._seconds: list[float] = []
@@ -82,36 +79,108 @@ class Workers(Generic[State]):
         Raises:
             Exception: whatever a task raises.
         """
-        waiting = deque(items)
-        flying: deque[tuple[Item, Future[Result]]] = deque()
+        for _, result in self._results(task, deque(items), lost, tick, in_order=True):
+            yield result
+
+    def as_they_come(
+        self,
+        task: Callable[[State, Item], Result],
+        waiting: deque[Item],
+        lost: Callable[[Item, str], Result],
+        tick: Callable[[], object] | None = None,
+    ) -> Generator[tuple[Item, Result], None, None]:
+        """Items with their results, the first that is there first.
+
+        What follows from a result may be put into `waiting`, in front or at its end, and is worked
+        on, too. After Ctrl-C tasks that ask `stopping` end early, and their results still come.
+
+        Args:
+            task: as of `map`.
+            waiting: plain values, taken from the front.
+            lost: as of `map`.
+            tick: as of `map`.
+
+        Raises:
+            Exception: whatever a task raises.
+            KeyboardInterrupt: Ctrl-C, after the results of what was at work.
+        """
+        return self._results(task, waiting, lost, tick, in_order=False)
+
+    def _results(
+        self,
+        task: Callable[[State, Item], Result],
+        waiting: deque[Item],
+        lost: Callable[[Item, str], Result],
+        tick: Callable[[], object] | None,
+        in_order: bool,
+    ) -> Generator[tuple[Item, Result], None, None]:
+        flying: dict[Future[Result], Item] = {}
         # Of several in flight when a process dies, each is tried by itself to see which it was.
-        apart = deaths = 0
+        suspects: deque[Item] = deque()
+        deaths = 0
         try:
-            while waiting or flying:
+            while waiting or suspects or flying:
                 pool = self._pool()
-                ahead = 1 if pool is None or apart else _AHEAD * self._count
                 try:
-                    while waiting and len(flying) < ahead:
-                        flying.append((waiting[0], self._submit(pool, task, waiting[0])))
-                        waiting.popleft()
-                    result = _wait(flying[0][1], tick)
+                    if suspects and not flying:
+                        flying[self._submit(pool, task, suspects[0])] = suspects[0]
+                    while not suspects and waiting and len(flying) < self._ahead(pool, in_order):
+                        self._launch(pool, task, waiting, flying)
+                    future = _first_done(list(flying)[: 1 if in_order else None], tick)
+                    item, result = flying[future], future.result()
                 except BrokenExecutor as error:
-                    alone, apart = len(flying) == 1, max(apart, len(flying))
-                    waiting.extendleft(reversed([item for item, _ in flying]))
+                    deaths += len(flying) == 1
+                    suspects = suspects or deque(flying.values())
                     flying.clear()
                     self._give_up()
-                    deaths += alone
                     if deaths < MAX_DEATHS:
                         continue
-                    result = lost(waiting.popleft(), _reason(error))
+                    item, result = suspects[0], lost(suspects[0], _reason(error))
                 else:
-                    flying.popleft()
+                    del flying[future]
+                if suspects:
+                    suspects.popleft()
                 self._left -= 1
-                apart, deaths = max(0, apart - 1), 0
-                yield result
+                deaths = 0
+                yield item, result
+        except KeyboardInterrupt:
+            if not in_order and self._processes is not None:
+                yield from self._ended_early(self._processes, flying)
+            raise
         finally:
-            for _, future in flying:
+            for future in flying:
                 future.cancel()
+
+    def _launch(
+        self,
+        pool: Processes | None,
+        task: Callable[[State, Item], Result],
+        waiting: deque[Item],
+        flying: dict[Future[Result], Item],
+    ) -> None:
+        item = waiting.popleft()
+        try:
+            flying[self._submit(pool, task, item)] = item
+        except BrokenExecutor:
+            waiting.appendleft(item)
+            raise
+
+    def _ended_early(
+        self, pool: Processes, flying: dict[Future[Result], Item]
+    ) -> Iterator[tuple[Item, Result]]:
+        """What tasks at work have come to when they are asked to stop."""
+        pool.ask_to_stop()
+        for future, item in flying.items():
+            if future.cancel():
+                continue
+            with suppress(BrokenExecutor):  # it goes on from the result before
+                yield item, future.result()
+
+    def _ahead(self, pool: Processes | None, in_order: bool) -> int:
+        if pool is None:
+            return 1
+        # What waits for an earlier result must not leave its process idle.
+        return self._count * (_AHEAD if in_order else 1)
 
     def _submit(
         self, pool: Processes | None, task: Callable[[State, Item], Result], item: Item
@@ -126,7 +195,7 @@ class Workers(Generic[State]):
     def _pool(self) -> Processes | None:
         """Other processes, once the work left is worth their start."""
         if self._processes is None and self._count > 1 and self._is_worth_it():
-            self._processes = Processes(self._count, self._threads, self._state, self._before)
+            self._processes = Processes(self._count, self._state, self._before)
         return self._processes
 
     def _is_worth_it(self) -> bool:
@@ -140,12 +209,14 @@ class Workers(Generic[State]):
             self._processes = None
 
 
-def _wait(future: Future[Result], tick: Callable[[], object] | None) -> Result:
-    while tick is not None and not future.done():
-        with suppress(TimeoutError):
-            return future.result(_TICK_SECONDS)
-        tick()
-    return future.result()
+def _first_done(
+    futures: Sequence[Future[Result]], tick: Callable[[], object] | None
+) -> Future[Result]:
+    """The first of those that are done, with a result if one has it; waits for one."""
+    while not (done := wait(futures, _TICK_SECONDS, FIRST_COMPLETED).done):
+        if tick is not None:
+            tick()
+    return min((f for f in futures if f in done), key=lambda f: f.exception() is not None)
 
 
 def check_workers(count: int) -> int:

@@ -18,27 +18,29 @@ from archscout.training.by_space import (
     trainers,
 )
 from archscout.training.electra.evaluation import PretrainingLoss, evaluate_encoder
-from archscout.training.electra.pretraining import Pretrained, pretrain
 from archscout.training.electra.pretraining_loop import EvaluationRecord, PretrainingProgress
 from archscout.training.electra.pretraining_settings import PretrainingSettings
 from archscout.training.electra.streams import StreamedText
+from archscout.training.electra.trainer import Pretrained
 from archscout.training.loop import TrainingLoop
-from archscout.training.outcome import Diverged, Loss
+from archscout.training.outcome import Diverged, Loss, Paused
 from archscout.training.recurrent.evaluation import evaluate
 from archscout.training.recurrent.generation import sample_text
 from archscout.training.recurrent.language_model_loop import EpochRecord, Progress
 from archscout.training.recurrent.language_model_settings import PRESETS, TrainingSettings
-from archscout.training.recurrent.language_model_training import Trained, train_language_model
-from archscout.training.trainer import Measure, Summary, Trainer
+from archscout.training.recurrent.trainer import Trained
+from archscout.training.trainer import Assignment, Measure, Summary, Trainer
 from archscout.training.training_folder import TrainingFolder
 
 __all__ = [
     "PRESETS",
+    "Assignment",
     "Diverged",
     "EpochRecord",
     "EvaluationRecord",
     "Loss",
     "Measure",
+    "Paused",
     "Pretrained",
     "PretrainingLoss",
     "PretrainingProgress",
@@ -57,9 +59,7 @@ __all__ = [
     "find_trainer",
     "named_preset",
     "preset",
-    "pretrain",
     "sample_text",
     "train",
-    "train_language_model",
     "trainers",
 ]

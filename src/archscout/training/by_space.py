@@ -11,13 +11,11 @@ from archscout import spaces
 from archscout.errors import InputError
 from archscout.scoring import TextSource
 from archscout.spaces.base import Space
-from archscout.training.electra.pretraining import Pretrained
 from archscout.training.electra.pretraining_settings import PretrainingSettings
 from archscout.training.electra.streams import StreamedText
-from archscout.training.electra.trainer import ElectraTrainer
+from archscout.training.electra.trainer import ElectraTrainer, Pretrained
 from archscout.training.recurrent.language_model_settings import TrainingSettings
-from archscout.training.recurrent.language_model_training import Trained
-from archscout.training.recurrent.trainer import RecurrentTrainer
+from archscout.training.recurrent.trainer import RecurrentTrainer, Trained
 from archscout.training.trainer import Trainer
 from archscout.training.training_settings import Preset, Settings, find_preset
 
@@ -147,10 +145,11 @@ def train(
             `StreamedText`.
         settings: the recipe, or a preset's name.
         out: the training folder.
-        **options: further arguments of `train_language_model` or `pretrain`, see `Trainer.train`.
+        **options: further arguments of `Trainer.train`.
 
     Returns:
-        The trained model, with the weights of its best evaluation.
+        The trained model, with the weights of its best evaluation; where it stopped, if `until`
+        asks for that.
 
     Raises:
         InputError: something given cannot be used, differs from what is resumed, or a file cannot

@@ -10,26 +10,37 @@ import dataclasses
 import math
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Generic, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, NoReturn, TypeVar
 
 import torch
 from torch import Tensor, nn
 
+from archscout.execution import stopping
 from archscout.files import write_json_lines
 from archscout.training.checkpoints import Checkpoint, Checkpoints
 from archscout.training.interrupts import postponed_interrupts
-from archscout.training.log import CurveLog
-from archscout.training.outcome import Diverged
+from archscout.training.outcome import Diverged, Paused
 from archscout.training.schedule import Clock, rate_factor
 from archscout.training.seeds import random_devices
-from archscout.training.training_folder import CHECKPOINTS, EVENTS, METRICS
+from archscout.training.tracking import open_trackers
+from archscout.training.training_folder import CHECKPOINTS, METRICS
 from archscout.training.weights import remove_superseded, restore_tensors, training_tensors
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
 
 Batch = TypeVar("Batch")
 Losses = TypeVar("Losses")
 T = TypeVar("T")
+
+_SMOOTHING = 0.98
+
+
+def smoothed(before: float | None, now: float) -> float:
+    """A running mean with one more value; None where there was no value before."""
+    return now if before is None else _SMOOTHING * before + (1 - _SMOOTHING) * now
 
 
 class TrainingLoop(ABC, Generic[Batch, Losses]):
@@ -47,11 +58,9 @@ class TrainingLoop(ABC, Generic[Batch, Losses]):
         device: where it is trained.
         on_progress: called after every step.
         on_record: called after every evaluation.
-        is_main: whether this process is the one that writes.
+        accelerator: of a training that may have several processes; the main one writes.
     """
 
-    _logs_curves: ClassVar[bool] = True
-    """Whether curves are written for TensorBoard."""
     _has_followers: ClassVar[bool] = False
     """Whether other trainings follow, so that Ctrl-C stops even where this one is over."""
     _no_checkpoint: ClassVar[str] = "there is no checkpoint yet"
@@ -70,15 +79,17 @@ class TrainingLoop(ABC, Generic[Batch, Losses]):
         device: torch.device,
         on_progress: Callable[[Any], None] | None,
         on_record: Callable[[Any], None] | None,
-        is_main: bool = True,
+        accelerator: Accelerator | None = None,
     ) -> None:
         self.optimizer, self.state, self.settings, self.seed = optimizer, state, settings, seed
-        self.identity, self.device, self.is_main = identity, device, is_main
+        self.identity, self.device, self.accelerator = identity, device, accelerator
+        self.is_main = accelerator is None or accelerator.is_main_process
         self._network, self._path = model, folder
         self._checkpoints = None if folder is None else Checkpoints(folder / CHECKPOINTS)
         self._on_progress = on_progress or (lambda _: None)
         self._on_record = on_record or (lambda _: None)
-        self._curves = CurveLog(None, 0)
+        self._trackers: list[Any] = []
+        self._evaluated: int | None = None
 
     # What a training gives
 
@@ -86,6 +97,11 @@ class TrainingLoop(ABC, Generic[Batch, Losses]):
     @abstractmethod
     def done(self) -> int:
         """Tokens (or examples) that were trained on so far."""
+
+    @property
+    @abstractmethod
+    def total(self) -> int:
+        """Tokens (or examples) that are trained on, at most."""
 
     @abstractmethod
     def _batches(self) -> Iterable[Batch]:
@@ -116,8 +132,20 @@ class TrainingLoop(ABC, Generic[Batch, Losses]):
         """Whether nothing is left to do: the state says why it ended."""
         return self.state.ended is not None
 
+    @property
+    def network(self) -> nn.Module:
+        """What is handed over when it is trained."""
+        return self._network
+
+    def _validation_loss(self) -> float:
+        """What `Trainer.loss` is of the validation part, of the weights as they are, nats."""
+        raise NotImplementedError(f"{type(self).__name__} stops nowhere but at its end")
+
     def _begin(self) -> None:
         """Do what comes before the first step, or the first after going on."""
+
+    def _end(self) -> None:
+        """Do what comes after the last step, such as to go back to the best weights."""
 
     def _keep_milestone(self) -> bool:
         """Keep what is kept after this step; returns whether a checkpoint goes with it."""
@@ -144,52 +172,88 @@ class TrainingLoop(ABC, Generic[Batch, Losses]):
 
     # Running
 
-    def run(self) -> None:
-        """Train until the end.
+    def run(self, until: float | None = None, log_with: Sequence[str] = ()) -> Paused | None:
+        """Train until the end, or stop on the way.
+
+        Args:
+            until: part of `total`, in (0, 1], after which to stop; None for the end.
+            log_with: trackers of the curves, see `tracking`.
+
+        Returns:
+            Where it stopped, with a checkpoint; None where it is over.
 
         Raises:
-            KeyboardInterrupt: Ctrl-C; a checkpoint was written, if there is a folder.
+            KeyboardInterrupt: Ctrl-C, or the driver of this process stops; a checkpoint was
+                written, if there is a folder.
             Diverged: the loss is no number any more.
             InputError: a file cannot be written, or the text cannot be read.
         """
-        if self._path is not None and self.is_main and self._logs_curves:
-            self._curves = CurveLog(self._path / EVENTS, self.done)
+        stop = math.inf if until is None else round(until * self.total)
+        if self._path is not None and self.is_main:
+            self._trackers = open_trackers(log_with, self._path, self.done)
         try:
             with torch.random.fork_rng(devices=random_devices(self.device)):
                 self._network.train()
                 self._begin()
-                while not self.is_over:
-                    self._run_to_evaluation()
+                while not self.is_over and self.done < stop:
+                    self._run_to_evaluation(stop)
+                if not self.is_over:
+                    return self._paused()
         finally:
-            self._curves.close()
+            for tracker in self._trackers:
+                tracker.finish()
+        self._end()
+        return None
 
-    def _run_to_evaluation(self) -> None:
-        """The steps that are left up to the next evaluation, and the evaluation."""
+    def _run_to_evaluation(self, stop: float) -> None:
+        """The steps that are left up to the next evaluation, and the evaluation.
+
+        Or, where so many tokens are trained on before it, the steps up to there.
+        """
         clock, saved = Clock(self.state.seconds, self.done), time.monotonic()
         with postponed_interrupts() as interrupt:
             for batch in self._batches():
                 losses = self._step(batch)
                 self.state.seconds = clock.seconds()
                 self._tell(losses, clock.rate(self.done))
-                asked = (self.state.seconds, interrupt.asked)
+                asked = (self.state.seconds, interrupt.asked or stopping())
                 self.state.seconds, is_stopped = self._agreed(asked)
                 if self._is_evaluated():
                     break
                 is_due = time.monotonic() - saved > 60 * self.settings.checkpoint_minutes
-                if self._keep_milestone() or is_stopped or is_due:
+                is_there = self.done >= stop
+                if self._keep_milestone() or is_stopped or is_due or is_there:
                     self.save()
                     saved = time.monotonic()
                 if is_stopped:
                     raise KeyboardInterrupt
+                if is_there:
+                    return
             record = self._evaluate(clock.rate(self.done))
+            self._evaluated = self.done
             if self._path is not None and self.is_main:
                 lines = map(dataclasses.asdict, self.state.records)
                 write_json_lines(self._path / METRICS, lines)
             self.save()
             self._on_record(record)
             is_left = self._has_followers or not self.is_over
-            if self._agreed(interrupt.asked) and is_left:
+            if self._agreed(interrupt.asked or stopping()) and is_left:
                 raise KeyboardInterrupt
+
+    def _paused(self) -> Paused:
+        """Where it stopped before its end."""
+        if self._evaluated == self.done:
+            *_, (_, loss) = self._losses()
+        else:
+            loss = self._validation_loss()
+        if not math.isfinite(loss):
+            self._diverge(self.state.step, f"the validation loss is {loss}")
+        return Paused(loss, self.done / self.total, self.done, self.state.seconds)
+
+    def _log(self, values: Mapping[str, float]) -> None:
+        """Log values by name, such as `loss/valid`, over what was trained on so far."""
+        for tracker in self._trackers:
+            tracker.log(dict(values), step=self.done)
 
     def _scheduled_rate(self, done: float) -> float:
         """The learning rate when a part of the steps, 0 to 1, is done.

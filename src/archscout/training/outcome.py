@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
-from contextlib import suppress
-from pathlib import Path
 from typing import NamedTuple
 
 from archscout.errors import InputError
-from archscout.files import write_json
-from archscout.training.training_folder import RESULT
 
 
 class Diverged(InputError):
     """The loss or its gradient is no longer a number."""
+
+
+class Paused(NamedTuple):
+    """Where a training stopped that is not over.
+
+    Attributes:
+        loss: of the validation part there, what `Trainer.loss` is of it, nats.
+        done: part of the tokens that were trained on, at most 1.
+        tokens: that is.
+        seconds: of training so far, evaluation left out.
+    """
+
+    loss: float
+    done: float
+    tokens: int
+    seconds: float
 
 
 class Loss(NamedTuple):
@@ -56,20 +67,6 @@ def check_finite(losses: Mapping[str, float]) -> None:
     for part, nats in losses.items():
         if not math.isfinite(Loss(nats, 1).perplexity):
             raise Diverged(f"the {part} loss of the trained model is {nats} nats a token")
-
-
-def record_problem(folder: Path, problem: Diverged) -> None:
-    """Write into a training's folder why it ended; a full disk must not hide the reason itself."""
-    with suppress(InputError):
-        write_json(folder / RESULT, {"problem": str(problem).partition("\n")[0]})
-
-
-def forget_problem(folder: Path) -> None:
-    """Remove what `record_problem` wrote: the training goes on."""
-    path = folder / RESULT
-    with suppress(OSError, ValueError):
-        if "problem" in json.loads(path.read_text(encoding="utf-8")):
-            path.unlink()
 
 
 def written_perplexity(nats: float) -> str:

@@ -12,13 +12,19 @@ import json
 import os
 import platform
 import re
+from collections.abc import Callable
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from archscout.errors import InputError
 from archscout.files import write_json
-from archscout.training.checkpoints import Checkpoints
+from archscout.text import Tokenizer
+from archscout.training.checkpoints import Checkpoint, Checkpoints
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
 
 FORMAT = 1
 """Of checkpoints: those of another number are refused."""
@@ -136,6 +142,63 @@ class TrainingFolder(ResumableFolder):
     def best(self, epoch: int) -> Path:
         """The file of the weights after an epoch that was the best so far."""
         return self.path / f"best-{epoch}.safetensors"
+
+    def begin(
+        self,
+        identity: dict[str, Any],
+        tokenizer: Tokenizer,
+        resume: bool,
+        warn: Callable[[str], None],
+        accelerator: Accelerator | None = None,
+    ) -> Checkpoint | None:
+        """Start the folder, or find the checkpoint to go on from.
+
+        Args:
+            identity: what is trained.
+            tokenizer: of the text, which the folder keeps.
+            resume: go on with what lies in the folder, if there is a training.
+            warn: called with what the user should know.
+            accelerator: of a training that may have several processes; the main one writes.
+
+        Returns:
+            The last whole checkpoint; None where the training begins at its beginning.
+
+        Raises:
+            InputError: the folder or its checkpoint is of another training, or cannot be written.
+        """
+        is_main = accelerator is None or accelerator.is_main_process
+        starts = not (resume and self.exists)
+        if accelerator is not None:
+            accelerator.wait_for_everyone()  # until all processes have looked
+        if starts:
+            if is_main:
+                self.start(identity)
+                tokenizer.save(self.path / VOCABULARY)
+            return None
+        self.check(identity)
+        if is_main:
+            if not (self.path / VOCABULARY).exists():  # a kill may have come before it was written
+                tokenizer.save(self.path / VOCABULARY)
+            self._forget_problem()
+        checkpoint, damages = self.checkpoints.latest()
+        for damage in damages:
+            warn(damage)
+        if checkpoint is None:
+            warn(f"{self} holds no whole checkpoint; starting from the beginning")
+            return None
+        place = f"the checkpoint in {self.checkpoints.folder}"
+        check_identity(checkpoint.state.get("identity"), identity, place)
+        return checkpoint
+
+    def record_problem(self, problem: Exception) -> None:
+        """Write down why the training ended; a full disk must not hide the reason itself."""
+        with suppress(InputError):
+            write_json(self.path / RESULT, {"problem": str(problem).partition("\n")[0]})
+
+    def _forget_problem(self) -> None:
+        with suppress(OSError, ValueError):
+            if "problem" in json.loads((self.path / RESULT).read_text(encoding="utf-8")):
+                (self.path / RESULT).unlink()
 
 
 def check_identity(there: Any, now: dict[str, Any], place: str) -> None:

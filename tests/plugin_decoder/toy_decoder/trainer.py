@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import os
-from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import torch
@@ -13,17 +11,11 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
-from archscout.exports import export
-from archscout.files import write_json
-from archscout.scoring import resolve_scale
-from archscout.spaces import Space
-from archscout.text import Corpus, load_corpus, tokenizer_for
-from archscout.training import Summary, Trainer, TrainingFolder, TrainingLoop
+from archscout.text import Corpus, Tokenizer, load_corpus, tokenizer_for
+from archscout.training import Assignment, Summary, Trainer, TrainingFolder, TrainingLoop
 from archscout.training.parts import splits
 from archscout.training.seeds import seeded
-from archscout.training.starting import begin
-from archscout.training.training_folder import FORMAT, MODEL, RESULT
-from archscout.training.training_settings import Preset, Settings, find_preset
+from archscout.training.training_settings import Preset, Settings
 
 from .network import ToyDecoder
 
@@ -84,20 +76,15 @@ class ToyTraining(TrainingLoop[Tensor, float]):
 
     def __init__(
         self,
+        task: Assignment[ToySettings],
         model: ToyDecoder,
         parts: Mapping[str, Tensor],
-        settings: ToySettings,
-        seed: int,
-        folder: Path,
         identity: dict[str, Any],
-        device: str,
-        on_progress: Callable[[Progress], None] | None,
-        on_record: Callable[[Record], None] | None,
     ) -> None:
-        optimizer = torch.optim.Adam(model.parameters(), settings.learning_rate)
+        optimizer = torch.optim.Adam(model.parameters(), task.settings.learning_rate)
         super().__init__(
-            *(model, optimizer, State(), settings, seed, folder, identity),
-            *(torch.device(device), on_progress, on_record),
+            *(model, optimizer, State(), task.settings, task.seed, task.folder.path, identity),
+            *(torch.device(task.device), task.on_progress, task.on_record),
         )
         self.model, self.parts = model, parts
 
@@ -105,6 +92,11 @@ class ToyTraining(TrainingLoop[Tensor, float]):
     def done(self) -> int:
         """Tokens that were read so far."""
         return self.state.step * self.settings.step_tokens
+
+    @property
+    def total(self) -> int:
+        """Tokens that are read in all steps."""
+        return self.settings.steps * self.settings.step_tokens
 
     @property
     def is_over(self) -> bool:
@@ -129,8 +121,7 @@ class ToyTraining(TrainingLoop[Tensor, float]):
         return self.state.loss
 
     def _tell(self, losses: float, speed: float) -> None:
-        total = self.settings.steps * self.settings.step_tokens
-        self._on_progress(Progress(self.done, total, speed))
+        self._on_progress(Progress(self.done, self.total, speed))
 
     def _is_evaluated(self) -> bool:
         return self.is_over or self.state.step % self.settings.evaluate_every == 0
@@ -138,6 +129,12 @@ class ToyTraining(TrainingLoop[Tensor, float]):
     def _evaluate(self, speed: float) -> Record:
         self.state.records.append(Record(self.state.step, self.state.loss, self.loss("valid")))
         return self.state.records[-1]
+
+    def _losses(self) -> list[tuple[int, float]]:
+        return [(record.step, record.valid_loss) for record in self.state.records]
+
+    def _validation_loss(self) -> float:
+        return self.loss("valid")
 
     def _number(self) -> int:
         return self.state.step
@@ -177,65 +174,34 @@ class ToyTrainer(Trainer[ToySettings]):
         "quick": Preset("for tests", ToySettings(), "fast")
     }
 
-    def train(
-        self,
-        space: Space[Any],
-        architecture: Any,
-        text: Any,
-        settings: ToySettings | str,
-        out: str | os.PathLike[str],
-        *,
-        scale: Any = None,
-        seed: int = 0,
-        vocabulary_size: int | None = None,
-        tokenizer: str | None = None,
-        device: str = "cpu",
-        resume: bool = False,
-        keep_model: bool = True,
-        on_start: Callable[[int, int], None] | None = None,
-        on_progress: Callable[[Progress], None] | None = None,
-        on_record: Callable[[Record], None] | None = None,
-        on_warning: Callable[[str], None] | None = None,
-    ) -> ToyTrained:
-        """Train one decoder; see `Trainer.train`."""
-        if isinstance(settings, str):
-            settings = find_preset(self.presets, settings).settings
-        architecture, sizes = space.parse(architecture), resolve_scale(space, scale)
-        corpus = text if isinstance(text, Corpus) else load_corpus(text)
-        words = tokenizer_for(space.tokenization, corpus, vocabulary_size, tokenizer)
-        parts = {name: ids.to(device) for name, ids in splits(corpus, words).items()}
-        model = space.build(architecture, len(words), sizes, seed).to(device)
+    def prepare(self, task: Assignment[ToySettings]) -> tuple[ToyTraining, Tokenizer]:
+        """A decoder with its first weights, and the parts of the text."""
+        space, corpus = task.space, task.text
+        if not isinstance(corpus, Corpus):
+            corpus = load_corpus(corpus)
+        words = tokenizer_for(space.tokenization, corpus, task.vocabulary_size, task.tokenizer)
+        parts = {name: ids.to(task.device) for name, ids in splits(corpus, words).items()}
+        model = space.build(task.architecture, len(words), task.scale, task.seed).to(task.device)
         assert isinstance(model, ToyDecoder)
-        identity = {
-            "format": FORMAT,
-            "space": space.name,
-            "architecture": space.to_dict(architecture),
-            "fingerprint": space.fingerprint(architecture),
-            "scale": dataclasses.asdict(sizes),
-            "text": {"name": corpus.name, "sha256": corpus.sha256},
-            "settings": settings.model_dump(),
-            "seed": seed,
-        }
-        folder = TrainingFolder(out)
-        training = ToyTraining(
-            model, parts, settings, seed, folder.path, identity, device, on_progress, on_record
-        )
-        checkpoint = begin(folder, identity, words, resume, on_warning or (lambda _: None))
-        if checkpoint is not None:
-            training.restore(checkpoint)
-        if on_start is not None:
-            on_start(training.done, settings.steps * settings.step_tokens)
-        training.run()
+        identity = task.identity(text={"name": corpus.name, "sha256": corpus.sha256})
+        return ToyTraining(task, model, parts, identity), words
+
+    def finish(
+        self, task: Assignment[ToySettings], training: ToyTraining, tokenizer: Tokenizer
+    ) -> ToyTrained:
+        """The losses at the end."""
         losses = {
-            part: {"nats": training.loss(part)} for part in ("valid", "test") if part in parts
+            part: {"nats": training.loss(part)}
+            for part in ("valid", "test")
+            if part in training.parts
         }
         state = training.state
         result = {"steps": state.step, "seconds": state.seconds, "losses": losses}
-        if keep_model:
-            place = folder.path / MODEL
-            export(space, architecture, model, words, place, "trained for tests", replace=True)
-        write_json(folder.path / RESULT, result)
-        return ToyTrained(folder, model, result)
+        return ToyTrained(task.folder, training.model, result)
+
+    def origin(self, training: ToyTraining, trained: ToyTrained) -> str:
+        """What the weights are."""
+        return "trained for tests"
 
     def describe_progress(self, progress: Progress) -> str:
         """In a few words."""

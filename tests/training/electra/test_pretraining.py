@@ -488,7 +488,7 @@ def test_a_checkpoint_from_elsewhere_is_refused(
     other.write_text(words.read_text())
     with monkeypatch.context() as patch:
         if named == "format":
-            patch.setattr("archscout.training.electra.pretraining.FORMAT", 0)
+            patch.setattr("archscout.training.trainer.FORMAT", 0)
         pretrain_small("other", text=other if named == "text" else None)
     foreign = last_checkpoint(tmp_path / "other")
     os.replace(foreign, tmp_path / "training" / "checkpoints" / foreign.name)

@@ -19,7 +19,7 @@ from archscout.errors import InputError
 from archscout.spaces.recurrent.cells import CELLS
 from archscout.text import load_corpus
 from archscout.training import train
-from archscout.training.jobs import Job, JobFolder, Plan, Standing, run, running
+from archscout.training.jobs import Job, JobFolder, Plan, Standing, run, running, segments
 from training_runs import SCALE, SETTINGS
 
 
@@ -89,13 +89,15 @@ def test_failures_keep_what_was_recorded(
     words: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = make(words, tmp_path / "folder")
-    real = running.train
+    real = segments.train
 
-    def fail(*arguments: Any, **options: Any) -> None:
-        real(*arguments, **options)
-        raise RuntimeError("not enough memory\nfor this")
+    def fail(*arguments: Any, **options: Any) -> Any:
+        trained = real(*arguments, **options)
+        if options["until"] is None:
+            raise RuntimeError("not enough memory\nfor this")
+        return trained
 
-    monkeypatch.setattr(running, "train", fail)
+    monkeypatch.setattr(segments, "train", fail)
     run(folder)
     outcome = folder.outcomes()["0-3"]
     assert outcome.problem == "RuntimeError: not enough memory" and len(outcome.epochs) == 3
@@ -126,7 +128,7 @@ def test_a_broken_device_is_not_the_architectures_fault(
     def fail(*arguments: Any, **options: Any) -> None:
         raise RuntimeError("CUDA error: unspecified launch failure")
 
-    monkeypatch.setattr(running, "train", fail)
+    monkeypatch.setattr(segments, "train", fail)
     with pytest.raises(InputError, match="the device cpu is broken: CUDA error"):
         run(folder)
     assert not folder.outcomes()
@@ -147,6 +149,46 @@ def test_several_processes_train_what_one_does(words: Path, tmp_path: Path) -> N
         for outcome in outcomes.values()
     )
     assert run(folder, 2) == outcomes
+
+
+@pytest.mark.parametrize("stop", [3, 20])
+def test_a_stop_in_this_process_is_gone_on_from(
+    stop: int, words: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = run(make(words, tmp_path / "whole", ("rnn", "gru")))
+    folder = make(words, tmp_path / "cut", ("rnn", "gru"))
+    asked = iter(range(1000))
+    monkeypatch.setattr("archscout.training.loop.stopping", lambda: next(asked) == stop)
+    with pytest.raises(KeyboardInterrupt):
+        run(folder)
+    assert folder.state(folder.jobs[0]) is not None and not folder.outcomes()
+    for name, outcome in run(folder).items():
+        assert outcome.result["losses"] == whole[name].result["losses"]
+
+
+def test_segments_are_many_where_training_takes_long(
+    words: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = run(make(words, tmp_path / "whole"))["0-3"]
+    ended: list[float] = []
+
+    def counted(*arguments: Any, **options: Any) -> segments.Segment:
+        segment = segments.train_segment(*arguments, **options)
+        ended.append(segment.done)
+        return segment
+
+    monkeypatch.setattr(running, "train_segment", counted)
+    monkeypatch.setattr(running, "_SEGMENT_SECONDS", 0.0)
+    monkeypatch.setattr(running, "_FIRST", 0.2)
+    outcome = run(make(words, tmp_path / "many"))["0-3"]
+    assert len(ended) >= 4 and ended == sorted(ended) and ended[-1] == 1
+    assert outcome.result["losses"] == whole.result["losses"]
+    assert without_times(outcome.epochs) == without_times(whole.epochs)
+
+
+def without_times(records: Any) -> list[dict[str, Any]]:
+    times = ("seconds", "tokens_per_second")
+    return [{k: v for k, v in record.items() if k not in times} for record in records]
 
 
 PROGRAM = """
@@ -197,11 +239,11 @@ def test_a_training_that_kills_its_processes_is_a_failure(words: Path, tmp_path:
 import os, signal, sys
 import archscout.training.jobs.running as running
 from archscout.training.jobs import JobFolder
-def deadly(state, job):
-    if job.name == "0-3":
+def deadly(shared, part):
+    if part.job.name == "0-3":
         os.kill(os.getpid(), signal.SIGKILL)
-    return real(state, job)
-real, running._train = running._train, deadly
+    return real(shared, part)
+real, running.train_segment = running.train_segment, deadly
 running.run(JobFolder(sys.argv[1]), 2)
 """
     subprocess.run([sys.executable, "-c", code, str(folder.path)], check=True)

@@ -25,16 +25,14 @@ from archscout.training import (
     TrainingFolder,
     evaluate,
     train,
-    train_language_model,
 )
 from archscout.training.checkpoints import Damaged, read_checkpoint
 from archscout.training.parts import splits
 from archscout.training.recurrent import language_model_loop as loop_module
-from archscout.training.recurrent import language_model_training as training_module
-from archscout.training.recurrent.segments import columns
+from archscout.training.recurrent import trainer as training_module
+from archscout.training.recurrent.columns import columns
 from archscout.training.schedule import rate_factor
 from training_runs import (
-    SCALE,
     SETTINGS,
     Killed,
     TrainSmall,
@@ -293,7 +291,7 @@ def test_a_checkpoint_from_elsewhere_is_refused(
         train_small(callbacks=at(3, Killed()), **EVERY_STEP)
     with monkeypatch.context() as patch:
         if other is None:
-            patch.setattr("archscout.training.recurrent.language_model_training.FORMAT", 0)
+            patch.setattr("archscout.training.trainer.FORMAT", 0)
         train_small("other", other or "lstm", epochs=3)
     foreign = last_checkpoint(tmp_path / "other")
     os.replace(foreign, tmp_path / "training" / "checkpoints" / foreign.name)
@@ -398,8 +396,6 @@ def test_a_text_too_small_for_the_batch(train_small: TrainSmall) -> None:
 
 
 def test_encoders_are_refused(words: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="space 'flexibert' has no language models to train"):
-        train_language_model("flexibert", "{}", words, SETTINGS, tmp_path / "out", scale=SCALE)
     with pytest.raises(InputError, match="settings of TrainingSettings; this space takes Pretrain"):
         train("flexibert", "{}", words, SETTINGS, tmp_path / "out")
 

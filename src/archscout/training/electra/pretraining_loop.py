@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor
 
+from archscout.spaces.flexibert.network import FlexibertNetwork
+from archscout.text import WordPiece
 from archscout.training.acceleration import accelerator
 from archscout.training.electra.evaluation import (
     PretrainingLoss,
@@ -21,12 +23,15 @@ from archscout.training.electra.masking import COVERED_SHARE, MaskedBatch, Maski
 from archscout.training.electra.objectives import MaskedTokens, ReplacedTokens, Sums
 from archscout.training.electra.pretraining_settings import PretrainingSettings
 from archscout.training.electra.sequences import PretrainingText
-from archscout.training.log import smoothed
-from archscout.training.loop import T, TrainingLoop
+from archscout.training.loop import T, TrainingLoop, smoothed
 from archscout.training.outcome import Loss
 from archscout.training.seeds import seed_of, seeded
-from archscout.training.training_folder import TrainingFolder
+from archscout.training.trainer import Assignment
+from archscout.training.training_folder import MILESTONES, milestone_name
 from archscout.training.weights import load_best, parameter_groups, save_weights
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
 
 _MASKS = 1
 _LOG_STEPS = 50
@@ -145,17 +150,11 @@ class Pretraining(TrainingLoop[Tensor, "StepLosses"]):
     """One encoder on its way.
 
     Args:
+        task: what is trained.
         model: with its first weights and its dropout set.
         text: to read.
-        masking: chooses the tokens to be predicted.
-        settings: the recipe.
-        seed: of all that is random.
-        folder: that is written to.
+        tokenizer: of the text.
         identity: what is trained, kept in every checkpoint.
-        device: such as `cpu` or `cuda`.
-        on_progress: called after every step.
-        on_evaluation: called after every evaluation.
-        on_milestone: called with the number of steps at every milestone, before its checkpoint.
     """
 
     state: PretrainingState
@@ -163,35 +162,39 @@ class Pretraining(TrainingLoop[Tensor, "StepLosses"]):
 
     def __init__(
         self,
+        task: Assignment[PretrainingSettings],
         model: MaskedTokens | ReplacedTokens,
         text: PretrainingText,
-        masking: Masking,
-        settings: PretrainingSettings,
-        seed: int,
-        folder: TrainingFolder,
+        tokenizer: WordPiece,
         identity: dict[str, Any],
-        device: str = "cpu",
-        on_progress: Callable[[PretrainingProgress], None] | None = None,
-        on_evaluation: Callable[[EvaluationRecord], None] | None = None,
-        on_milestone: Callable[[int], None] | None = None,
     ) -> None:
-        self.accelerator = accelerator(device, settings.precision)
-        self.model = model.to(self.accelerator.device)
+        settings = task.settings
+        found = accelerator(task.device, settings.precision)
+        self.model = model.to(found.device)
         optimizer = torch.optim.AdamW(
             parameter_groups(self.model, settings.weight_decay),
             lr=settings.learning_rate,
             eps=_EPSILON,
             fused=True,
         )
-        self._trained, self._accelerated = self.accelerator.prepare(self.model, optimizer)
+        self._trained, self._accelerated = found.prepare(self.model, optimizer)
         super().__init__(
-            *(self.model, self._accelerated.optimizer, PretrainingState(), settings, seed),
-            *(folder.path, identity, self.accelerator.device, on_progress, on_evaluation),
-            is_main=self.accelerator.is_main_process,
+            self.model,
+            self._accelerated.optimizer,
+            PretrainingState(),
+            settings,
+            task.seed,
+            task.folder.path,
+            identity,
+            found.device,
+            task.on_progress,
+            task.on_record,
+            found,
         )
-        self.text, self.masking, self.folder = text, masking, folder
+        self.accelerator: Accelerator = found
+        self._task, self.text, self._tokenizer = task, text, tokenizer
+        self.masking = Masking(tokenizer, settings.mask_share)
         self._replaces = isinstance(model, ReplacedTokens)
-        self._on_milestone = on_milestone or (lambda _: None)
         self._recent: tuple[float, float] | None = None
 
     @property
@@ -199,17 +202,25 @@ class Pretraining(TrainingLoop[Tensor, "StepLosses"]):
         """Tokens that were read so far."""
         return self.state.step * self.settings.step_tokens
 
-    # Running
+    @property
+    def total(self) -> int:
+        """Tokens that are read in all steps."""
+        return self.settings.steps * self.settings.step_tokens
 
-    def run(self) -> None:
-        """Train until the end; the model then has the weights after the best evaluation."""
-        super().run()
-        self.accelerator.wait_for_everyone()  # until the main process has written it
-        load_best(self.model, self.folder.best(self.state.best_step), "evaluation")
+    @property
+    def network(self) -> FlexibertNetwork:
+        """The encoder."""
+        return self.model.encoder
+
+    # Running
 
     def _begin(self) -> None:
         if self.state.step == 0:
             self._keep_milestone()  # what pretraining is worth is seen from here
+
+    def _end(self) -> None:
+        self.accelerator.wait_for_everyone()  # until the main process has written it
+        load_best(self.model, self._task.folder.best(self.state.best_step), "evaluation")
 
     def _agreed(self, value: T) -> T:
         """The main process's value: what ends a training or sets its rate must be one for all."""
@@ -296,13 +307,13 @@ class Pretraining(TrainingLoop[Tensor, "StepLosses"]):
             values = {"loss/train": losses.masked, "rate": self._last_rate}
             if self._replaces:
                 values["detection/train"] = losses.detection
-            self._curves.add(self.done, values)
+            self._log(values)
         self._on_progress(
             PretrainingProgress(
                 state.step,
                 self.settings.steps,
                 self.done,
-                self.settings.steps * self.settings.step_tokens,
+                self.total,
                 self._recent[0],
                 self._recent[1] if self._replaces else None,
                 speed,
@@ -316,12 +327,14 @@ class Pretraining(TrainingLoop[Tensor, "StepLosses"]):
         return is_due or step == settings.steps or self._is_out_of_time()
 
     def _keep_milestone(self) -> bool:
-        """Whether there is a milestone at this step; then it is kept."""
-        every = self.settings.milestones
-        if every is None or self.state.step % every:
+        """Whether there is a milestone at this step; then it is kept as transformers loads it."""
+        every, step = self.settings.milestones, self.state.step
+        if every is None or step % every:
             return False
         if self.is_main:
-            self._on_milestone(self.state.step)
+            origin = f"pretrained on {self.text.name}, after {step:,} steps"
+            name = f"{MILESTONES}/{milestone_name(step)}"
+            self._task.export(self.network, self._tokenizer, name, origin)
         return True
 
     # Evaluations
@@ -329,6 +342,12 @@ class Pretraining(TrainingLoop[Tensor, "StepLosses"]):
     def evaluate(self, sequences: Tensor) -> PretrainingLoss:
         """The losses on sequences (N, T)."""
         return evaluate_encoder(self.model, sequences, self.masking, self.text.counts, self.seed)
+
+    def _validation_loss(self) -> float:
+        return self._objective(self._agreed(self.evaluate(self.text.valid)))
+
+    def _objective(self, loss: PretrainingLoss) -> float:
+        return objective_of(loss.to_dict(), self.settings.model_dump())
 
     def _evaluate(self, speed: float) -> EvaluationRecord:
         """Evaluate, remember the best weights, and decide whether to stop."""
@@ -341,10 +360,10 @@ class Pretraining(TrainingLoop[Tensor, "StepLosses"]):
         if record.valid_objective < min(before, default=math.inf):
             state.best_step = state.step
             if self.is_main:
-                save_weights(self.model, self.folder.best(state.step))
+                save_weights(self.model, self._task.folder.best(state.step))
         state.records.append(record)
         state.loss, state.detection, state.losses = 0.0, 0.0, 0
-        self._log(record)
+        self._log_record(record)
         since_best = sum(record.step > state.best_step for record in state.records)
         state.ended = self._why_over(state.step == self.settings.steps, "steps", since_best)
         self._keep_milestone()
@@ -365,13 +384,13 @@ class Pretraining(TrainingLoop[Tensor, "StepLosses"]):
             valid_detection_accuracy=valid.detection_accuracy,
             valid_original=valid.original,
             valid_base_rate=valid.base_rate,
-            valid_objective=objective_of(valid.to_dict(), self.settings.model_dump()),
+            valid_objective=self._objective(valid),
             learning_rate=self._last_rate,
             seconds=state.seconds,
             tokens_per_second=speed,
         )
 
-    def _log(self, record: EvaluationRecord) -> None:
+    def _log_record(self, record: EvaluationRecord) -> None:
         values = {
             "loss/valid": record.valid_loss,
             "perplexity/valid": record.valid_perplexity,
@@ -380,7 +399,7 @@ class Pretraining(TrainingLoop[Tensor, "StepLosses"]):
             "detection accuracy/valid": record.valid_detection_accuracy,
             "speed": record.tokens_per_second,
         }
-        self._curves.add(record.tokens, {k: v for k, v in values.items() if v is not None})
+        self._log({k: v for k, v in values.items() if v is not None})
 
     # Checkpoints
 

@@ -1,19 +1,31 @@
-"""The trainer of encoders: pretraining."""
+"""The trainer of encoders: from an architecture and a text to a pretrained encoder."""
 
 from __future__ import annotations
 
-import os
+import dataclasses
+import hashlib
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-from archscout.spaces.base import Space
+from archscout.errors import InputError
+from archscout.spaces.flexibert.genotype import EncoderGenotype
+from archscout.spaces.flexibert.network import FlexibertNetwork
 from archscout.spaces.flexibert.space import FlexibertSpace
-from archscout.training.electra.evaluation import objective_of
-from archscout.training.electra.pretraining import Pretrained, pretrain
-from archscout.training.electra.pretraining_loop import EvaluationRecord, PretrainingProgress
+from archscout.text import Corpus, WordPiece, load_corpus, tokenizer_for
+from archscout.training.electra.evaluation import PretrainingLoss, objective_of
+from archscout.training.electra.objectives import build_objective, start_from_unigram
+from archscout.training.electra.pretraining_loop import (
+    EvaluationRecord,
+    Pretraining,
+    PretrainingProgress,
+)
 from archscout.training.electra.pretraining_settings import PRESETS, PretrainingSettings
-from archscout.training.outcome import written_perplexity
-from archscout.training.trainer import Measure, Summary, Trainer
+from archscout.training.electra.sequences import PretrainingText, corpus_text
+from archscout.training.electra.streams import StreamedText, streamed_text
+from archscout.training.outcome import Loss, check_finite, written_perplexity
+from archscout.training.trainer import Assignment, Measure, Summary, Trainer
+from archscout.training.training_folder import MILESTONES, MODEL, TrainingFolder
 
 _ENDED = {
     "steps": "all steps done",
@@ -22,29 +34,108 @@ _ENDED = {
 }
 
 
+@dataclasses.dataclass(frozen=True)
+class Pretrained:
+    """A pretrained encoder and how it came to be.
+
+    Attributes:
+        folder: where it lies.
+        space: of the architecture.
+        architecture: the genotype.
+        encoder: with the weights after the best evaluation.
+        vocabulary: of the text.
+        losses: by part of the text, `valid` and, where there is one, `test`, with these weights.
+        best_step: with the lowest validation objective.
+        records: of all evaluations.
+        ended: why the training ended: `steps`, `patience`, or `minutes`.
+    """
+
+    folder: TrainingFolder
+    space: FlexibertSpace
+    architecture: EncoderGenotype
+    encoder: FlexibertNetwork
+    vocabulary: WordPiece
+    losses: dict[str, PretrainingLoss]
+    best_step: int
+    records: list[EvaluationRecord]
+    ended: str
+
+    @property
+    def model(self) -> Path:
+        """The folder of the encoder as transformers loads it."""
+        return self.folder.path / MODEL
+
+    @property
+    def milestones(self) -> list[Path]:
+        """The folders of the encoders that were kept on the way, the first one first."""
+        return sorted((self.folder.path / MILESTONES).glob("step-*"))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The numbers, as result.json holds them."""
+        return {
+            "fingerprint": self.space.fingerprint(self.architecture),
+            "parameters": sum(p.numel() for p in self.encoder.parameters()),
+            "best_step": self.best_step,
+            "steps": self.records[-1].step,
+            "ended": self.ended,
+            "seconds": self.records[-1].seconds,
+            "losses": {part: loss.to_dict() for part, loss in self.losses.items()},
+            "baselines": {part: loss.baselines() for part, loss in self.losses.items()},
+        }
+
+
 class ElectraTrainer(Trainer[PretrainingSettings]):
-    """Pretrains encoders, by replaced tokens (ELECTRA) or masked ones (BERT)."""
+    """Pretrains encoders, by replaced tokens (ELECTRA) or masked ones (BERT).
+
+    `milestones/` in the training folder holds the encoders on the way, as transformers loads them.
+    """
 
     space = FlexibertSpace.name
     settings_type = PretrainingSettings
     presets = PRESETS
     reads_streams = True
 
-    def train(
-        self,
-        space: Space[Any],
-        architecture: Any,
-        text: Any,
-        settings: PretrainingSettings | str,
-        out: str | os.PathLike[str],
-        *,
-        on_record: Any = None,
-        **options: Any,
+    def prepare(self, task: Assignment[PretrainingSettings]) -> tuple[Pretraining, WordPiece]:
+        """An encoder with its first weights, and the text in sequences."""
+        space, settings = task.space, task.settings
+        assert isinstance(space, FlexibertSpace)
+        if settings.sequence_length > task.scale.num_positions:
+            raise InputError(
+                f"training setting sequence_length is {settings.sequence_length}: the encoder has "
+                f"{task.scale.num_positions} positions"
+            )
+        pieces, text = _read(task)
+        model = build_objective(
+            space, task.architecture, len(pieces), task.scale, settings, task.seed
+        )
+        if settings.unigram_bias:
+            start_from_unigram(model, text.counts)
+        identity = task.identity(
+            text=text.identity,
+            vocabulary_size=len(pieces),
+            tokenizer=hashlib.sha256(pieces.definition.encode()).hexdigest(),
+        )
+        return Pretraining(task, model, text, pieces, identity), pieces
+
+    def finish(
+        self, task: Assignment[PretrainingSettings], training: Pretraining, tokenizer: WordPiece
     ) -> Pretrained:
-        """Pretrain an encoder; see `pretrain`."""
-        if on_record is not None:
-            options["on_evaluation"] = on_record
-        return pretrain(space, architecture, text, settings, out, **options)
+        """Evaluate with the weights of the best evaluation."""
+        parts = {"valid": training.text.valid, "test": training.text.test}
+        losses = {part: training.evaluate(x) for part, x in parts.items() if x is not None}
+        check_finite({part: loss.nats for part, loss in losses.items()})
+        state = training.state
+        assert isinstance(task.space, FlexibertSpace) and state.ended is not None
+        return Pretrained(
+            *(task.folder, task.space, task.architecture, training.network, tokenizer),
+            *(losses, state.best_step, state.records, state.ended),
+        )
+
+    def origin(self, training: Pretraining, trained: Pretrained) -> str:
+        """What the trained weights are."""
+        perplexity = Loss(trained.losses["valid"].nats, 1).perplexity
+        quality = f"validation perplexity of masked tokens {perplexity:.1f}"
+        return f"pretrained on {training.text.name}, {quality}"
 
     def for_comparison(self, settings: PretrainingSettings) -> PretrainingSettings:
         """The recipe with masked tokens.
@@ -112,3 +203,20 @@ class ElectraTrainer(Trainer[PretrainingSettings]):
             ("", *trained.losses),
             rows,
         )
+
+
+def _read(task: Assignment[PretrainingSettings]) -> tuple[WordPiece, PretrainingText]:
+    """The tokenizer, and the text in sequences."""
+    text, settings = task.text, task.settings
+    if isinstance(text, StreamedText):
+        if task.tokenizer is None or task.vocabulary_size is not None:
+            raise InputError(
+                f"the data set {str(text)!r} is read on the fly, and no tokenizer is trained on "
+                "it; give a ready one (--tokenizer) and no vocabulary size"
+            )
+        pieces = WordPiece.load(task.tokenizer)
+        return pieces, streamed_text(text, pieces, settings, task.seed)
+    corpus = text if isinstance(text, Corpus) else load_corpus(text)
+    made = tokenizer_for("wordpiece", corpus, task.vocabulary_size, task.tokenizer)
+    assert isinstance(made, WordPiece)
+    return made, corpus_text(corpus, made, settings, task.seed)

@@ -232,7 +232,7 @@ def _run(
         training.restore(checkpoint)
     elif damages:
         tell.on_warning(f"{place} holds no whole checkpoint; starting the task from the beginning")
-    tell.on_start(training.done, training.examples_per_epoch * training.epochs)
+    tell.on_start(training.done, training.total)
     result = _finish(training)
     for note in result.notes[len(training.data.notes) :]:
         tell.on_warning(f"{training.task.title}: {note}")

@@ -19,8 +19,7 @@ from archscout.training.glue.finetuning_settings import FinetuningSettings
 from archscout.training.glue.metrics import Numbers
 from archscout.training.glue.optimization import adamw
 from archscout.training.glue.tasks import Task
-from archscout.training.log import smoothed
-from archscout.training.loop import TrainingLoop
+from archscout.training.loop import TrainingLoop, smoothed
 from archscout.training.seeds import seeded
 
 
@@ -120,7 +119,6 @@ class TaskTraining(TrainingLoop[NDArray[np.int64], float]):
 
     state: State
     settings: FinetuningSettings
-    _logs_curves = False
     _has_followers = True
     _no_checkpoint = "there is no good checkpoint"
 
@@ -181,6 +179,11 @@ class TaskTraining(TrainingLoop[NDArray[np.int64], float]):
         of_epoch = min(self.state.step * self.settings.batch_size, len(self._train))
         return len(self.state.records) * len(self._train) + of_epoch
 
+    @property
+    def total(self) -> int:
+        """Examples that are trained on in all epochs."""
+        return len(self._train) * self.epochs
+
     # Steps
 
     def _batches(self) -> Sequence[NDArray[np.int64]]:
@@ -208,7 +211,7 @@ class TaskTraining(TrainingLoop[NDArray[np.int64], float]):
 
     def _rate(self) -> float:
         """The head's learning rate."""
-        return self._scheduled_rate(self.done / (len(self._train) * self.epochs))
+        return self._scheduled_rate(self.done / self.total)
 
     def _tell(self, loss: float, speed: float) -> None:
         self._recent = smoothed(self._recent, loss)
@@ -218,7 +221,7 @@ class TaskTraining(TrainingLoop[NDArray[np.int64], float]):
                 self.state.epoch,
                 self.epochs,
                 self.done,
-                len(self._train) * self.epochs,
+                self.total,
                 self._recent,
             )
         )

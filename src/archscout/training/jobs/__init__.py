@@ -1,7 +1,19 @@
-"""Many trainings in one folder, done by workers."""
+"""Many trainings in one folder, done by workers in segments."""
 
 from archscout.training.jobs.job_folder import JobFolder
 from archscout.training.jobs.plan import Job, Outcome, Plan
 from archscout.training.jobs.running import Standing, run
+from archscout.training.jobs.segments import Part, Segment, lost_segment, train_segment
 
-__all__ = ["Job", "JobFolder", "Outcome", "Plan", "Standing", "run"]
+__all__ = [
+    "Job",
+    "JobFolder",
+    "Outcome",
+    "Part",
+    "Plan",
+    "Segment",
+    "Standing",
+    "lost_segment",
+    "run",
+    "train_segment",
+]

@@ -1,7 +1,8 @@
 """The folder of many trainings.
 
-`plan.json` says what is trained and how; `trainings/NAME/` is the training folder of each job, with
-`progress.json` while it is trained, and `outcomes/NAME.json` says how it ended.
+`plan.json` says what is trained and how; `trainings/NAME/` is the training folder of each job, as
+its last segment left it, with `progress.json` while it is trained, and `outcomes/NAME.json` says
+how it ended. One process, the driver, writes it.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from archscout.errors import InputError
 from archscout.files import write_json
 from archscout.folders import locked
 from archscout.training.jobs.plan import Job, Outcome, Plan
+from archscout.training.jobs.state import pack, unpack
+from archscout.training.training_folder import TrainingFolder
 
 FORMAT = 1
 PLAN = "plan.json"
@@ -134,6 +137,22 @@ class JobFolder:
         """How the jobs ended that did, by name and in their order."""
         found = ((job.name, self.outcome(job)) for job in self.jobs)
         return {name: outcome for name, outcome in found if outcome is not None}
+
+    def state(self, job: Job) -> bytes | None:
+        """What a worker needs to go on with a job; None where it is not begun."""
+        return pack(TrainingFolder(self.training(job)))
+
+    def keep(self, job: Job, state: bytes) -> None:
+        """Write the state of a job that a worker gave back: its training folder.
+
+        Raises:
+            InputError: it cannot be written, and what was there can be gone on with.
+        """
+        unpack(state, TrainingFolder(self.training(job)))
+
+    def write_progress(self, name: str, done: float, note: str) -> None:
+        """Write down that a job is trained now, and where it is; see `Running`."""
+        write_json(self.path / "trainings" / name / PROGRESS, {"done": done, "note": note})
 
     def running(self) -> list[Running]:
         """The jobs that are trained now, by this process or another one."""

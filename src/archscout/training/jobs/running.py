@@ -1,38 +1,31 @@
-"""Trainings by workers: each is a task, which goes on from its checkpoint wherever it was left."""
+"""Trainings by workers: each a chain of segments, whose states this process alone keeps."""
 
 from __future__ import annotations
 
 import dataclasses
-import json
-import os
-import signal
 import time
+from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
-from pathlib import Path
+from functools import partial
 from typing import Any
 
-import torch
-
-from archscout import spaces
 from archscout.errors import InputError
-from archscout.execution import Workers, check_workers, stopping
-from archscout.files import write_json
-from archscout.scoring import resolve_scale
+from archscout.execution import Workers, check_workers
 from archscout.text import Corpus, load_corpus
-from archscout.training.by_space import find_trainer, train
-from archscout.training.jobs.job_folder import PROGRESS, JobFolder, Running
-from archscout.training.jobs.plan import Job, Outcome
-from archscout.training.outcome import Diverged
-from archscout.training.training_folder import METRICS, RESULT
+from archscout.training.jobs.job_folder import JobFolder, Running
+from archscout.training.jobs.plan import Outcome
+from archscout.training.jobs.segments import Part, Segment, lost_segment, train_segment
 
 Warn = Callable[[str], None]
 
 _TELL_SECONDS = 2.0
 _WRITE_SECONDS = 5.0
 
-# What torch says of a device that gives no right answers any more, to whatever it is asked.
-_BROKEN = ("CUDA error", "cuDNN error", "CUBLAS error")
+# The first segment tells how fast a network is; the others take about so long.
+_FIRST = 0.02
+_SEGMENT_SECONDS = 60.0
+# Beyond this part of a training its end is not worth a segment of its own.
+_NEARLY = 0.95
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,40 +101,23 @@ def run(
     corpus = load_corpus(list(folder.plan.text))
     _check_text(folder, corpus)
     tell, warn = on_progress or (lambda _: None), on_warning or (lambda _: None)
-    left = [job for job in folder.jobs if folder.outcome(job) is None]
-
-    def tick() -> None:
-        tell(Standing.of(folder))
-
-    state = _Trainings(folder, corpus, tick if workers == 1 else None)
-    with (
-        folder.lock(),
-        Workers(state, workers, len(left), worth=0, threads=folder.plan.threads) as pool,
-    ):
-        for outcome, warnings in pool.map(_train, left, _lost, tick):
-            folder.record(outcome)
-            for message in warnings:
-                warn(f"{outcome.job}: {message}")
-            tick()
+    is_stopped = False
+    with folder.lock():
+        course = _Course(folder, tell)
+        task = partial(train_segment, on_progress=course.step) if workers == 1 else train_segment
+        tick = course.tick
+        shared = (folder.plan, corpus)
+        with Workers(shared, workers, len(course.waiting), worth=0) as pool:
+            for part, segment in pool.as_they_come(task, course.waiting, lost_segment, tick):
+                for message in segment.warnings:
+                    warn(f"{part.job.name}: {message}")
+                course.go_on(part, segment)
+                if is_stopped := segment.is_stopped:
+                    course.waiting.clear()
+                tick()
+    if is_stopped:
+        raise KeyboardInterrupt
     return folder.outcomes()
-
-
-@dataclasses.dataclass
-class _Trainings:
-    """What all trainings share.
-
-    Attributes:
-        folder: theirs.
-        corpus: that they read.
-        tick: called now and then where it is this process that trains.
-    """
-
-    folder: JobFolder
-    corpus: Corpus
-    tick: Callable[[], None] | None = None
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {"folder": self.folder, "corpus": self.corpus, "tick": None}
 
 
 def _check_text(folder: JobFolder, corpus: Corpus) -> None:
@@ -154,89 +130,62 @@ def _check_text(folder: JobFolder, corpus: Corpus) -> None:
         )
 
 
-def _train(state: _Trainings, job: Job) -> tuple[Outcome, list[str]]:
-    """How a training ended, and what the user should know of it."""
-    plan, start = state.folder.plan, time.monotonic()
-    space = spaces.get(plan.space)
-    folder = state.folder.training(job)
-    warnings: list[str] = []
-    problem = None
-    threads = torch.get_num_threads()
-    torch.set_num_threads(plan.threads)
-    before = signal.getsignal(signal.SIGINT)
-    # A worker process ignores Ctrl-C, but a training answers it with a checkpoint.
-    with suppress(ValueError):  # outside the main thread
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        train(
-            space,
-            space.parse(job.architecture),
-            state.corpus,
-            find_trainer(space.name).settings_type.read(plan.settings),
-            folder,
-            scale=dataclasses.replace(resolve_scale(space, None), **plan.scale),
-            seed=job.seed,
-            vocabulary_size=plan.vocabulary_limit,
-            device=plan.device,
-            resume=True,
-            keep_model=plan.keep_weights,
-            tokenizer=plan.tokenizer,
-            on_progress=_Progress(folder, state.tick),
-            on_warning=warnings.append,
-        )
-    except Diverged as error:
-        problem = str(error).partition(";")[0]
-    except OSError as error:  # of a library that writes files, such as TensorBoard's
-        raise InputError(f"cannot go on: {error.strerror or error}") from error
-    # What torch raises for a network that does not fit into memory, or an operation without a
-    # gradient: the architecture's fault.
-    except (RuntimeError, MemoryError) as error:
-        if str(error).startswith(_BROKEN):
-            raise InputError(f"the device {plan.device} is broken: {_first_line(error)}") from error
-        problem = f"{type(error).__name__}: {_first_line(error)}"
-    finally:
-        torch.set_num_threads(threads)
-        with suppress(ValueError):
-            signal.signal(signal.SIGINT, before)
-    result = json.loads((folder / RESULT).read_text(encoding="utf-8")) if problem is None else {}
-    # The training counts on where another process left it.
-    seconds = max(time.monotonic() - start, result.get("seconds", 0.0))
-    return Outcome(job.name, problem, seconds, result, _records(folder / METRICS)), warnings
+class _Course:
+    """The jobs that are left, each a chain of segments.
 
+    Attributes:
+        waiting: the next segment of each that is not at work.
+    """
 
-def _lost(job: Job, reason: str) -> tuple[Outcome, list[str]]:
-    return Outcome(job.name, reason, 0.0), []
-
-
-class _Progress:
-    """Writes where a training is, and stops it, with a checkpoint, where the driver stops."""
-
-    def __init__(self, folder: Path, tick: Callable[[], None] | None) -> None:
-        self._path, self._tick = folder / PROGRESS, tick
+    def __init__(self, folder: JobFolder, tell: Callable[[Standing], None]) -> None:
+        self._folder, self._tell = folder, tell
+        left = [job for job in folder.jobs if folder.outcome(job) is None]
+        self.waiting = deque(Part(job, folder.state(job), _FIRST) for job in left)
+        self._jobs = {job.name: job for job in left}
+        self._seconds = dict.fromkeys(self._jobs, 0.0)
+        self._done = dict.fromkeys(self._jobs, 0.0)
+        self._notes = dict.fromkeys(self._jobs, "")
         self._written = self._told = 0.0
 
-    def __call__(self, progress: Any) -> None:
+    def go_on(self, part: Part, segment: Segment) -> None:
+        """Keep what came of a segment, and let the next one follow where there is one."""
+        name = part.job.name
+        self._seconds[name] += segment.seconds
+        if segment.state is not None:
+            self._folder.keep(part.job, segment.state)
+        if segment.is_over:
+            result = segment.result or {}
+            # The training counts on where another driver left it.
+            seconds = max(self._seconds[name], result.get("seconds", 0.0))
+            self._folder.record(Outcome(name, segment.problem, seconds, result, segment.curve))
+            del self._jobs[name]
+            return
+        self._done[name], self._notes[name] = segment.done, _note(segment.speed)
+        share_per_second = (segment.done - segment.begun) / segment.seconds
+        until = segment.done + max(_FIRST, share_per_second * _SEGMENT_SECONDS)
+        # First what was begun, so that few states are kept at a time.
+        self.waiting.appendleft(Part(part.job, segment.state, until if until < _NEARLY else None))
+
+    def tick(self) -> None:
+        """Write and tell where all are."""
+        waiting = {part.job.name for part in self.waiting}
         now = time.monotonic()
         if now - self._written > _WRITE_SECONDS:
             self._written = now
-            done = progress.tokens / max(progress.total_tokens, 1)
-            note = f"{progress.tokens_per_second:,.0f} tokens/s"
-            write_json(self._path, {"done": done, "note": note})
-        if self._tick is not None and now - self._told > _TELL_SECONDS:
-            self._told = now
-            self._tick()
-        if stopping():
-            os.kill(os.getpid(), signal.SIGINT)
+            for name in self._jobs.keys() - waiting:
+                self._folder.write_progress(name, self._done[name], self._notes[name])
+        self._tell(Standing.of(self._folder))
+
+    def step(self, progress: Any) -> None:
+        """Write and tell after a step in this process, now and then."""
+        if time.monotonic() - self._told < _TELL_SECONDS:
+            return
+        self._told = time.monotonic()
+        (at_work,) = self._jobs.keys() - {part.job.name for part in self.waiting}
+        self._done[at_work] = progress.tokens / max(progress.total_tokens, 1)
+        self._notes[at_work] = _note(progress.tokens_per_second)
+        self.tick()
 
 
-def _records(path: Path) -> list[dict[str, Any]]:
-    """What was recorded, none where the training ended before."""
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError:
-        return []
-    return [json.loads(line) for line in lines]
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).partition("\n")[0]
+def _note(tokens_per_second: float) -> str:
+    return f"{tokens_per_second:,.0f} tokens/s"

@@ -7,8 +7,8 @@ from torch import Tensor
 
 from archscout.spaces.recurrent.language_model import RecurrentLanguageModel
 from archscout.training.outcome import Loss
+from archscout.training.recurrent.columns import even_segments, read
 from archscout.training.recurrent.network import training_loss
-from archscout.training.recurrent.segments import even_segments, read
 
 
 def evaluate(model: RecurrentLanguageModel, text: Tensor, sequence_length: int = 70) -> Loss:

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from archscout.spaces.recurrent.language_model import RecurrentLanguageModel
-from archscout.training.log import smoothed
-from archscout.training.loop import TrainingLoop
+from archscout.training.loop import TrainingLoop, smoothed
 from archscout.training.outcome import Loss
+from archscout.training.recurrent.columns import Segment, epoch_segments, read
 from archscout.training.recurrent.evaluation import evaluate
 from archscout.training.recurrent.language_model_settings import TrainingSettings
 from archscout.training.recurrent.network import States, training_loss
-from archscout.training.recurrent.segments import Segment, epoch_segments, read
 from archscout.training.seeds import seeded
-from archscout.training.training_folder import TrainingFolder
+from archscout.training.trainer import Assignment
 from archscout.training.weights import load_best, save_weights
 
 _LOG_STEPS = 50
@@ -107,15 +106,11 @@ class LanguageModelTraining(TrainingLoop[Segment, float]):
     """One language model on its way.
 
     Args:
+        task: what is trained.
         model: with its first weights, on its device, its dropout set.
         texts: token ids in columns, (rows, B), of the parts `train`, `valid` and, if there is
             one, `test`, on the device.
-        settings: the recipe.
-        seed: of all that is random.
-        folder: that is written to.
         identity: what is trained, kept in every checkpoint.
-        on_progress: called after every step.
-        on_epoch: called after every epoch.
     """
 
     state: State
@@ -123,15 +118,12 @@ class LanguageModelTraining(TrainingLoop[Segment, float]):
 
     def __init__(
         self,
+        task: Assignment[TrainingSettings],
         model: RecurrentLanguageModel,
         texts: Mapping[str, Tensor],
-        settings: TrainingSettings,
-        seed: int,
-        folder: TrainingFolder,
         identity: dict[str, Any],
-        on_progress: Callable[[Progress], None] | None = None,
-        on_epoch: Callable[[EpochRecord], None] | None = None,
     ) -> None:
+        settings = task.settings
         optimizer = torch.optim.Adam(
             model.parameters(),
             lr=settings.learning_rate,
@@ -139,10 +131,10 @@ class LanguageModelTraining(TrainingLoop[Segment, float]):
             fused=True,
         )
         super().__init__(
-            *(model, optimizer, State(), settings, seed, folder.path, identity),
-            *(model.embedding.device, on_progress, on_epoch),
+            *(model, optimizer, State(), settings, task.seed, task.folder.path, identity),
+            *(model.embedding.device, task.on_progress, task.on_record),
         )
-        self.model, self.texts, self.folder = model, texts, folder
+        self.model, self.texts, self.folder = model, texts, task.folder
         self.hidden: States = model.initial_state(settings.batch_size)
         self._recent: float | None = None
 
@@ -162,10 +154,15 @@ class LanguageModelTraining(TrainingLoop[Segment, float]):
         """Tokens that are predicted in all epochs."""
         return self.tokens_per_epoch * self.settings.epochs
 
-    def run(self) -> None:
-        """Train until the end; the model then has the weights after the best epoch."""
-        super().run()
+    def _end(self) -> None:
         load_best(self.model, self.folder.best(self.state.best_epoch), "epoch")
+
+    def loss(self, part: str) -> Loss:
+        """Of a part of the text, of the weights as they are."""
+        return evaluate(self.model, self.texts[part], self.settings.sequence_length)
+
+    def _validation_loss(self) -> float:
+        return self.loss("valid").nats
 
     # Steps
 
@@ -214,7 +211,7 @@ class LanguageModelTraining(TrainingLoop[Segment, float]):
     def _tell(self, loss: float, speed: float) -> None:
         state = self.state
         if state.step % _LOG_STEPS == 0:
-            self._curves.add(self.done, {"loss/train": loss, "rate": self._rate()})
+            self._log({"loss/train": loss, "rate": self._rate()})
         self._recent = smoothed(self._recent, loss)
         self._on_progress(
             Progress(state.epoch, self.settings.epochs, self.done, self.total, self._recent, speed)
@@ -228,7 +225,7 @@ class LanguageModelTraining(TrainingLoop[Segment, float]):
     def _evaluate(self, speed: float) -> EpochRecord:
         """Evaluate, remember the best weights, and decide whether to stop."""
         state, settings = self.state, self.settings
-        valid = evaluate(self.model, self.texts["valid"], settings.sequence_length)
+        valid = self.loss("valid")
         if not math.isfinite(valid.perplexity):
             self._diverge(state.step + 1, f"the validation loss is {valid.nats}")
         record = self._record(valid, speed)
@@ -236,8 +233,7 @@ class LanguageModelTraining(TrainingLoop[Segment, float]):
             state.best_epoch = state.epoch
             save_weights(self.model, self.folder.best(state.epoch))
         state.records.append(record)
-        self._curves.add(
-            self.done,
+        self._log(
             {"loss/valid": valid.nats, "perplexity/valid": valid.perplexity, "speed": speed},
         )
         is_last = state.epoch == settings.epochs
@@ -266,7 +262,7 @@ class LanguageModelTraining(TrainingLoop[Segment, float]):
         """Of the weights as they are; None unless the settings ask for it, and there is a text."""
         if not self.settings.test_curve or "test" not in self.texts:
             return None
-        loss = evaluate(self.model, self.texts["test"], self.settings.sequence_length).nats
+        loss = self.loss("test").nats
         return loss if math.isfinite(loss) else None
 
     # Checkpoints

@@ -1,24 +1,84 @@
-"""The trainer of recurrent cells: language models."""
+"""The trainer of recurrent cells: from an architecture and a text to a trained language model."""
 
 from __future__ import annotations
 
-import os
+import dataclasses
 from typing import Any
 
-from archscout.spaces.base import Space
+import torch
+from torch import Tensor
+
+from archscout.errors import InputError
+from archscout.spaces.recurrent.language_model import RecurrentLanguageModel
 from archscout.spaces.recurrent.space import RecurrentSpace
-from archscout.training.outcome import written_perplexity
+from archscout.text import Corpus, Vocabulary, load_corpus, tokenizer_for
+from archscout.training.electra.streams import StreamedText
+from archscout.training.outcome import Loss, check_finite, written_perplexity
+from archscout.training.parts import splits
+from archscout.training.recurrent.columns import columns
+from archscout.training.recurrent.evaluation import evaluate
 from archscout.training.recurrent.generation import sample_text
-from archscout.training.recurrent.language_model_loop import EpochRecord, Progress
+from archscout.training.recurrent.language_model_loop import (
+    EpochRecord,
+    LanguageModelTraining,
+    Progress,
+)
 from archscout.training.recurrent.language_model_settings import PRESETS, TrainingSettings
-from archscout.training.recurrent.language_model_training import Trained, train_language_model
-from archscout.training.trainer import Summary, Trainer
+from archscout.training.trainer import Assignment, Summary, Trainer
+from archscout.training.training_folder import TrainingFolder
 
 _ENDED = {
     "epochs": "all epochs done",
     "patience": "no better validation loss in the last epochs",
     "minutes": "time is up",
 }
+
+
+@dataclasses.dataclass(frozen=True)
+class Trained:
+    """A trained language model and how it came to be.
+
+    Attributes:
+        folder: where it lies.
+        space: of the architecture.
+        architecture: the genotype.
+        model: with the weights after the best epoch.
+        vocabulary: of the text.
+        losses: by part of the text, `valid` and, where there is one, `test`, at the best epoch.
+        best_epoch: with the lowest validation loss, from 1.
+        records: of all epochs.
+        ended: why the training ended: `epochs`, `patience`, or `minutes`.
+    """
+
+    folder: TrainingFolder
+    space: RecurrentSpace
+    architecture: Any
+    model: RecurrentLanguageModel
+    vocabulary: Vocabulary
+    losses: dict[str, Loss]
+    best_epoch: int
+    records: list[EpochRecord]
+    ended: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """The numbers, as result.json holds them."""
+        return {
+            "fingerprint": self.space.fingerprint(self.architecture),
+            "parameters": sum(p.numel() for p in self.model.parameters()),
+            "best_epoch": self.best_epoch,
+            "epochs": len(self.records),
+            "ended": self.ended,
+            "seconds": self.records[-1].seconds,
+            "losses": {
+                part: {
+                    "nats": loss.nats,
+                    "perplexity": loss.perplexity,
+                    "bits_per_word": loss.bits,
+                    "tokens": loss.tokens,
+                }
+                for part, loss in self.losses.items()
+            },
+        }
 
 
 class RecurrentTrainer(Trainer[TrainingSettings]):
@@ -29,21 +89,66 @@ class RecurrentTrainer(Trainer[TrainingSettings]):
     presets = PRESETS
     draws_text = True
 
-    def train(
+    def prepare(
+        self, task: Assignment[TrainingSettings]
+    ) -> tuple[LanguageModelTraining, Vocabulary]:
+        """A network with its first weights, and the text in columns."""
+        if isinstance(task.text, StreamedText):
+            raise InputError(
+                f"the data set {str(task.text)!r}: recurrent networks read a text whole"
+            )
+        settings = task.settings
+        corpus = task.text if isinstance(task.text, Corpus) else load_corpus(task.text)
+        vocabulary = tokenizer_for("words", corpus, task.vocabulary_size, task.tokenizer)
+        assert isinstance(vocabulary, Vocabulary)
+        sizes = {"train": settings.batch_size}
+        texts = {
+            part: columns(ids, sizes.get(part, settings.evaluation_batch_size), part).to(
+                task.device
+            )
+            for part, ids in splits(corpus, vocabulary).items()
+        }
+        space, drawn_as = task.space, task.architecture
+        if task.scale.initialisation == "canonical":
+            drawn_as = space.canonical(task.architecture)
+        identity = task.identity(
+            architecture=space.to_dict(drawn_as),
+            text={"name": corpus.name, "sha256": corpus.sha256},
+            vocabulary_size=len(vocabulary),
+        )
+        network = space.build(task.architecture, len(vocabulary), task.scale, task.seed)
+        assert isinstance(network, RecurrentLanguageModel)
+        model = network.to(task.device)
+        model.dropout = settings.dropout
+        if settings.unigram_bias:
+            _start_from_unigram(model, texts["train"])
+        return LanguageModelTraining(task, model, texts, identity), vocabulary
+
+    def finish(
         self,
-        space: Space[Any],
-        architecture: Any,
-        text: Any,
-        settings: TrainingSettings | str,
-        out: str | os.PathLike[str],
-        *,
-        on_record: Any = None,
-        **options: Any,
+        task: Assignment[TrainingSettings],
+        training: LanguageModelTraining,
+        tokenizer: Vocabulary,
     ) -> Trained:
-        """Train a language model; see `train_language_model`."""
-        if on_record is not None:
-            options["on_epoch"] = on_record
-        return train_language_model(space, architecture, text, settings, out, **options)
+        """Evaluate with the weights of the best epoch."""
+        model, texts = training.model.eval(), training.texts
+        losses = {
+            part: evaluate(model, texts[part], task.settings.sequence_length)
+            for part in ("valid", "test")
+            if part in texts
+        }
+        check_finite({part: loss.nats for part, loss in losses.items()})
+        state = training.state
+        assert isinstance(task.space, RecurrentSpace) and state.ended is not None
+        return Trained(
+            *(task.folder, task.space, task.architecture, model, tokenizer),
+            *(losses, state.best_epoch, state.records, state.ended),
+        )
+
+    def origin(self, training: LanguageModelTraining, trained: Trained) -> str:
+        """What the trained weights are."""
+        quality = f"validation perplexity {trained.losses['valid'].perplexity:.1f}"
+        return f"trained on {training.identity['text']['name']}, {quality}"
 
     def for_benchmark(self, settings: TrainingSettings) -> TrainingSettings:
         """With the test loss of every epoch, which NAS-Bench-NLP's logs hold."""
@@ -86,3 +191,10 @@ class RecurrentTrainer(Trainer[TrainingSettings]):
     def draw(self, trained: Trained, prompt: str, n: int, temperature: float, seed: int) -> str:
         """Draw words; see `sample_text`."""
         return sample_text(trained.model, trained.vocabulary, prompt, n, temperature, seed)
+
+
+def _start_from_unigram(model: RecurrentLanguageModel, text: Tensor) -> None:
+    """Set the decoder's bias to the log frequencies of the text's words, plus one each."""
+    counts = text.flatten().bincount(minlength=len(model.decoder_bias)).float() + 1
+    with torch.no_grad():
+        model.decoder_bias.copy_((counts / counts.sum()).log())

@@ -5,7 +5,7 @@ import torch
 from archscout.errors import InputError
 from archscout.text import Corpus
 from archscout.training.parts import splits
-from archscout.training.recurrent.segments import (
+from archscout.training.recurrent.columns import (
     columns,
     epoch_segments,
     even_segments,

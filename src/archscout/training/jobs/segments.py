@@ -1,0 +1,211 @@
+"""A training as a chain of segments: tasks for workers that share nothing with their driver.
+
+A segment begins with the state that the one before it returned, and returns its own (see `state`).
+Segments in a row give what one training that never stopped gives, bit for bit. So a search that
+trains many architectures for a while, and goes on with some of them, does this:
+
+    waiting = deque(Part(job, folder.state(job), until=0.1) for job in jobs)
+    with Workers((plan, corpus), count, len(jobs), worth=0) as workers:
+        for part, segment in workers.as_they_come(train_segment, waiting, lost_segment):
+            folder.keep(part.job, segment)
+            losses[part.job.name] = segment.loss
+            # once all of a rung are there: waiting.extend(Part(job, folder.state(job), 0.3) ...)
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+
+from archscout import spaces
+from archscout.errors import InputError
+from archscout.scoring import resolve_scale
+from archscout.text import Corpus
+from archscout.training.by_space import find_trainer, train
+from archscout.training.jobs.plan import Job, Plan
+from archscout.training.jobs.state import pack, unpack
+from archscout.training.outcome import Diverged, Paused
+from archscout.training.training_folder import METRICS, TrainingFolder
+
+# What torch says of a device that gives no right answers any more, to whatever it is asked.
+_BROKEN = ("CUDA error", "cuDNN error", "CUBLAS error")
+
+
+class Part(NamedTuple):
+    """What a worker is asked for.
+
+    Attributes:
+        job: what is trained.
+        state: that the segment before returned; None at the beginning.
+        until: part of the training's tokens, in (0, 1], after which to stop; None for its end.
+    """
+
+    job: Job
+    state: bytes | None = None
+    until: float | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Segment:
+    """What came of it.
+
+    Attributes:
+        state: to go on from; None where nothing is worth keeping.
+        curve: the lines of metrics.jsonl so far.
+        loss: of the validation part where it stopped, what `Trainer.loss` is of it; None where it
+            did not get there, as a driver asked to stop or the training is over.
+        begun: part of the tokens that were trained on before it.
+        done: part of the tokens that were trained on after it, at most 1.
+        tokens: that is.
+        speed: of the last step, tokens a second.
+        seconds: that this segment took, evaluation included.
+        result: what result.json holds; None where the training is not over.
+        problem: why it failed; None where it did not.
+        warnings: what the user should know.
+    """
+
+    state: bytes | None
+    curve: Sequence[dict[str, Any]] = ()
+    loss: float | None = None
+    begun: float = 0.0
+    done: float = 0.0
+    tokens: int = 0
+    speed: float = 0.0
+    seconds: float = 0.0
+    result: dict[str, Any] | None = None
+    problem: str | None = None
+    warnings: Sequence[str] = ()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the training is, with a result or with a problem."""
+        return self.result is not None or self.problem is not None
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether it ended before where it was to stop."""
+        return self.loss is None and not self.is_over
+
+
+def train_segment(
+    shared: tuple[Plan, Corpus], part: Part, on_progress: Callable[[Any], None] | None = None
+) -> Segment:
+    """Train a network for a while; a task, see `archscout.execution`.
+
+    Args:
+        shared: the plan, and the text that it is of.
+        part: what is trained, from where and how far.
+        on_progress: called after every step, where it is this process that trains.
+
+    Raises:
+        InputError: a file cannot be written, or the device is broken.
+    """
+    (plan, corpus), start = shared, time.monotonic()
+    space = spaces.get(plan.space)
+    last, warnings = _Last(on_progress), list[str]()
+    with tempfile.TemporaryDirectory(prefix="archscout-") as place, _threads(plan.threads):
+        folder = TrainingFolder(Path(place) / "training")
+        if part.state is not None:
+            unpack(part.state, folder)
+        paused = problem = result = None
+        try:
+            trained = train(
+                space,
+                space.parse(part.job.architecture),
+                corpus,
+                find_trainer(space.name).settings_type.read(plan.settings),
+                folder.path,
+                scale=dataclasses.replace(resolve_scale(space, None), **plan.scale),
+                seed=part.job.seed,
+                vocabulary_size=plan.vocabulary_limit,
+                tokenizer=plan.tokenizer,
+                device=plan.device,
+                resume=True,
+                keep_model=plan.keep_weights,
+                until=part.until,
+                log_with=(),
+                on_start=last.start,
+                on_progress=last,
+                on_warning=warnings.append,
+            )
+            paused, result = _ended(trained)
+        except KeyboardInterrupt:  # a checkpoint was written
+            pass
+        except Diverged as error:
+            problem = str(error).partition(";")[0]
+        except OSError as error:  # of a library that writes files
+            raise InputError(f"cannot go on: {error.strerror or error}") from error
+        # What torch raises for a network that does not fit into memory, or an operation without a
+        # gradient: the architecture's fault.
+        except (RuntimeError, MemoryError) as error:
+            said = str(error).partition("\n")[0]
+            if str(error).startswith(_BROKEN):
+                raise InputError(f"the device {plan.device} is broken: {said}") from error
+            problem = f"{type(error).__name__}: {said}"
+        return Segment(
+            state=pack(folder) or part.state,
+            curve=records(folder),
+            loss=None if paused is None else paused.loss,
+            begun=last.begun / last.total,
+            done=last.tokens / last.total,
+            tokens=last.tokens,
+            speed=last.speed,
+            seconds=time.monotonic() - start,
+            result=result,
+            problem=problem,
+            warnings=warnings,
+        )
+
+
+def lost_segment(part: Part, reason: str) -> Segment:
+    """The segment at which worker processes died."""
+    return Segment(part.state, problem=reason)
+
+
+def _ended(trained: Any) -> tuple[Paused | None, dict[str, Any] | None]:
+    if isinstance(trained, Paused):
+        return trained, None
+    # As result.json holds it: plain JSON types.
+    return None, json.loads(json.dumps(trained.to_dict()))
+
+
+class _Last:
+    """Where a training was last."""
+
+    def __init__(self, on_progress: Callable[[Any], None] | None) -> None:
+        self._on_progress = on_progress
+        self.begun, self.tokens, self.total, self.speed = 0, 0, 1, 0.0
+
+    def start(self, tokens: int, total: int) -> None:
+        self.begun = self.tokens = tokens
+        self.total = max(total, 1)
+
+    def __call__(self, progress: Any) -> None:
+        self.tokens, self.speed = progress.tokens, progress.tokens_per_second
+        if self._on_progress is not None:
+            self._on_progress(progress)
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def records(folder: TrainingFolder) -> list[dict[str, Any]]:
+    """What metrics.jsonl holds; nothing where the training ended before its first line."""
+    path = folder.path / METRICS
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    return [json.loads(line) for line in lines]
