@@ -22,7 +22,7 @@ from archscout.files import write_json
 from archscout.folders import locked
 from archscout.training.jobs.plan import Job, Outcome, Plan
 from archscout.training.jobs.state import pack, unpack
-from archscout.training.training_folder import TrainingFolder
+from archscout.training.training_folder import TrainingFolder, difference
 
 FORMAT = 1
 PLAN = "plan.json"
@@ -222,13 +222,9 @@ def _difference(there: Mapping[str, Any], asked: Mapping[str, Any]) -> str:
         return f"format is {there.get('format')} there, {asked['format']} here"
     first, second = there.get("plan", {}), asked["plan"]
     for name in second:
-        if first.get(name) == second[name]:
-            continue
-        was, now = first.get(name), second[name]
-        if isinstance(was, dict) and isinstance(now, dict):
-            inner = next(key for key in {**now, **was} if was.get(key) != now.get(key))
-            name, was, now = f"{name}: {inner}", was.get(inner), now.get(inner)
-        return f"{name.replace('_', ' ')} is {was} there, {now} here"
+        if first.get(name) != second[name]:
+            what, was, now = difference(first, second, name)
+            return f"{what} is {was} there, {now} here"
     before, after = there.get("jobs", []), asked["jobs"]
     if len(before) != len(after):
         return f"{len(before)} trainings there, {len(after)} here"
