@@ -12,7 +12,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -138,9 +138,18 @@ class JobFolder:
         found = ((job.name, self.outcome(job)) for job in self.jobs)
         return {name: outcome for name, outcome in found if outcome is not None}
 
-    def state(self, job: Job) -> bytes | None:
-        """What a worker needs to go on with a job; None where it is not begun."""
-        return pack(TrainingFolder(self.training(job)))
+    def state(self, job: Job, warn: Callable[[str], None] = lambda _: None) -> bytes | None:
+        """What a worker needs to go on with a job; None where it is not begun.
+
+        Args:
+            job: one of the folder.
+            warn: called with what the user should know, such as of a damaged checkpoint.
+        """
+        training = TrainingFolder(self.training(job))
+        _, damages = training.checkpoints.latest()
+        for damage in damages:
+            warn(f"{job.name}: {damage}")
+        return pack(training)
 
     def keep(self, job: Job, state: bytes) -> None:
         """Write the state of a job that a worker gave back: its training folder.

@@ -103,7 +103,7 @@ def run(
     tell, warn = on_progress or (lambda _: None), on_warning or (lambda _: None)
     is_stopped = False
     with folder.lock():
-        course = _Course(folder, tell)
+        course = _Course(folder, tell, warn)
         task = partial(train_segment, on_progress=course.step) if workers == 1 else train_segment
         tick = course.tick
         shared = (folder.plan, corpus)
@@ -161,10 +161,10 @@ class _Course:
         waiting: the next segment of each that is not at work.
     """
 
-    def __init__(self, folder: JobFolder, tell: Callable[[Standing], None]) -> None:
+    def __init__(self, folder: JobFolder, tell: Callable[[Standing], None], warn: Warn) -> None:
         self._folder, self._tell = folder, tell
         left = [job for job in folder.jobs if folder.outcome(job) is None]
-        self.waiting = deque(Part(job, folder.state(job), _FIRST) for job in left)
+        self.waiting = deque(Part(job, folder.state(job, warn), _FIRST) for job in left)
         self._paces = {job.name: _Pace() for job in left}
         self._written = self._told = 0.0
 
