@@ -5,6 +5,8 @@ import signal
 import time
 from pathlib import Path
 
+from archscout.execution import stopping
+
 
 def scaled(state: int, item: int) -> tuple[int, bool]:
     """The product, and whether another process made it."""
@@ -48,3 +50,10 @@ def place_of(state: Path, item: int) -> int:
     """Writes down which process this is."""
     (state / str(item)).write_text(str(os.getpid()))
     return item
+
+
+def until_stopped(state: int, item: int) -> tuple[int, bool]:
+    """Ends when the driver stops, or at once for items that are even."""
+    while item % 2 and not stopping():
+        time.sleep(0.01)
+    return item, stopping()

@@ -8,18 +8,15 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from safetensors import SafetensorError
 from torch import nn
 
-from archscout.errors import InputError
-from archscout.files import replace_folder
+from archscout.files import new_folder
+from archscout.folders import check_new
 from archscout.spaces.base import Space
 from archscout.text import Tokenizer
 
@@ -29,7 +26,6 @@ if TYPE_CHECKING:
 
 GENOTYPE = "genotype.json"
 VOCABULARY = "vocabulary.json"
-README = "README.md"
 
 _README = """\
 # {title}
@@ -57,6 +53,7 @@ def export(
     folder: str | os.PathLike[str],
     origin: str = "untrained",
     *,
+    trained: bool = False,
     replace: bool = False,
 ) -> Path:
     """Write a network as a folder that transformers loads, whole or not at all.
@@ -68,6 +65,7 @@ def export(
         vocabulary: of the text it is for: words, or pieces of them.
         folder: to be made; it may be there if it is empty.
         origin: what the weights are, for the README.
+        trained: whether they are, for programs.
         replace: the folder may hold something, which is removed once the new one is complete.
 
     Returns:
@@ -78,19 +76,18 @@ def export(
     """
     path = Path(folder)
     if not replace:
-        _check_free(path)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
-    except OSError as error:
-        raise InputError(f"cannot write {path}: {error.strerror or error}") from error
-    try:
+        check_new(path, "name a folder that is not, or is empty")
+    with new_folder(path) as part:
         with quiet():
             space.save_pretrained(network, architecture, part)
             vocabulary.save_pretrained(part)
         vocabulary.save(part / VOCABULARY)
-        document = {"space": space.name, "architecture": space.to_dict(architecture)}
-        _write(part / GENOTYPE, json.dumps(document, indent=2) + "\n")
+        document = {
+            "space": space.name,
+            "architecture": space.to_dict(architecture),
+            "trained": trained,
+        }
+        (part / GENOTYPE).write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
         readme = _README.format(
             title=path.name,
             space=space.name,
@@ -104,21 +101,9 @@ def export(
             auto_class=space.auto_class,
             tokenizer=vocabulary.describe(),
         )
-        _write(part / README, readme)
-        # Temporary folders are closed to others, and so are files of safetensors.
-        part.chmod(0o755)
+        (part / "README.md").write_text(readme, encoding="utf-8")
         for file in part.iterdir():
-            file.chmod(0o644)
-        if replace:
-            replace_folder(part, path)
-        else:
-            os.replace(part, path)
-    # Whatever goes wrong in writing weights, a full disk too, safetensors has an error of its own.
-    except (OSError, SafetensorError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise InputError(f"cannot write {path}: {reason}") from error
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
+            file.chmod(0o644)  # files of safetensors are closed to others
     return path
 
 
@@ -162,17 +147,3 @@ def quiet() -> Iterator[None]:
     finally:
         if shown:
             logging.enable_progress_bar()  # type: ignore[no-untyped-call]
-
-
-def _check_free(path: Path) -> None:
-    try:
-        if file := next((above for above in path.parents if above.is_file()), None):
-            raise InputError(f"cannot write {path}: {file} is a file, not a folder")
-        if path.exists() and (not path.is_dir() or any(path.iterdir())):
-            raise InputError(f"{path} is there already; name a folder that is not, or is empty")
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
-
-
-def _write(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8")

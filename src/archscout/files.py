@@ -6,10 +6,12 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+
+from safetensors import SafetensorError
 
 from archscout.errors import InputError
 
@@ -44,16 +46,31 @@ def write_by(write: Callable[[Path], object], path: Path) -> None:
             part.unlink(missing_ok=True)
 
 
-def replace_folder(part: Path, folder: Path) -> None:
-    """Put a complete folder in the place of another, which is kept until that is done.
+@contextmanager
+def new_folder(folder: Path) -> Iterator[Path]:
+    """A folder to write into, which takes the other's place when it is complete.
 
     Args:
-        part: the new one, beside the other.
-        folder: its name from now on; nothing need be there.
+        folder: what it becomes; what is there is replaced, and left alone where something fails.
 
     Raises:
-        OSError: it cannot be renamed; what was there is left alone.
+        InputError: it cannot be written.
     """
+    part = folder.with_name(f".{folder.name}.{os.getpid()}-{secrets.token_hex(4)}.part")
+    try:
+        part.mkdir(parents=True)
+        yield part
+        _replace_folder(part, folder)
+    # Whatever goes wrong in writing weights, a full disk too, safetensors has an error of its own.
+    except (OSError, SafetensorError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"cannot write {folder}: {reason}") from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def _replace_folder(part: Path, folder: Path) -> None:
+    """Put a complete folder in the place of another, which is kept until that is done."""
     if not folder.exists():
         os.replace(part, folder)
         return

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import platform
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -91,10 +91,9 @@ class ResultsFolder(Generic[Settings]):
         with claimed(self.path, self._mark, settings.WHAT, resume):
             if (self.path / self._mark).exists():
                 settings.check_continues(self.settings())
-            versions = {name: version(name) for name in self._libraries}
             content = {
                 "settings": settings.model_dump(),
-                "versions": {"python": platform.python_version(), **versions},
+                "versions": versions(self._libraries),
             }
             write_json(self.path / self._mark, content)
             drop_torn_line(self.lines)
@@ -120,6 +119,11 @@ class ResultsFolder(Generic[Settings]):
             first = error.errors()[0]
             place = ".".join(map(str, first["loc"]))
             raise InputError(f"{path} is damaged: settings.{place}: {first['msg']}") from error
+
+
+def versions(libraries: Iterable[str]) -> dict[str, str]:
+    """The versions of Python and of these libraries, by name."""
+    return {"python": platform.python_version()} | {name: version(name) for name in libraries}
 
 
 @contextmanager
@@ -199,6 +203,25 @@ def check_free(
             f"{path} is not empty ({', '.join(others[:3])}) and holds no {what}; name another "
             "folder with --out"
         )
+
+
+def check_new(path: Path, advice: str) -> None:
+    """Make sure that nothing lies at a place but an empty folder.
+
+    Args:
+        path: the place.
+        advice: to whoever has something there.
+
+    Raises:
+        InputError: something does, or it cannot be read.
+    """
+    try:
+        if file := next((above for above in path.parents if above.is_file()), None):
+            raise InputError(f"cannot write {path}: {file} is a file, not a folder")
+        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            raise InputError(f"{path} is there already; {advice}")
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
 
 
 def drop_torn_line(path: Path) -> bool:

@@ -207,7 +207,7 @@ def test_bad_input_is_one_message(
         ("no part", "task rte lacks its part dev: there is no"),
         ("no column", "RTE/train.tsv lacks the column 'label'"),
         ("no label", "RTE/dev.tsv, line 2, column 'label': label 'perhaps'; accepted: entailment"),
-        ("in use", "holds other files, such as letter.txt"),
+        ("in use", "is not empty (letter.txt) and holds no fine-tuning"),
     ],
 )
 def test_bad_folders_are_one_message(

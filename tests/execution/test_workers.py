@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import time
+from collections import deque
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,38 @@ def test_a_process_that_dies_costs_at_most_its_own_task(tmp_path: Path) -> None:
     assert found[:3] == [0, 1, 2] and found[4:] == [4, 5, 6, 7]
     assert str(found[3]).startswith("3: the process that worked on it died 2 times")
     assert (tmp_path / "0").read_text() == "x"
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_what_follows_from_a_result_is_worked_on(count: int) -> None:
+    waiting = deque(range(4))
+    found = {}
+    with Workers(10, count, total=4, worth=0) as workers:
+        for item, result in workers.as_they_come(tasks.slow_first, waiting, lost):
+            found[item] = result
+            if item < 4:
+                waiting.appendleft(item + 4)
+    assert found == {item: 10 * item for item in range(8)}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such signal")
+def test_a_process_that_dies_costs_others_nothing_in_any_order(tmp_path: Path) -> None:
+    with Workers(tmp_path, 2, total=8, worth=0) as workers:
+        found = dict(workers.as_they_come(tasks.deadly, deque(range(8)), lost))
+    assert str(found.pop(3)).startswith("3: the process that worked on it died 2 times")
+    assert found == {item: item for item in (0, 1, 2, 4, 5, 6, 7)}
+
+
+def test_at_ctrl_c_what_is_at_work_ends_early_and_is_given() -> None:
+    def tick() -> None:
+        raise KeyboardInterrupt
+
+    found = []
+    with Workers(1, 2, total=9, worth=0) as workers, pytest.raises(KeyboardInterrupt):
+        waiting = deque([1, 3, 5, 7])
+        for item, result in workers.as_they_come(tasks.until_stopped, waiting, lost, tick):
+            found.append((item, result))
+    assert found == [(1, (1, True)), (3, (3, True))] and list(waiting) == [5, 7]
 
 
 @pytest.mark.parametrize("count", [1, 2])

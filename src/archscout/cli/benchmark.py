@@ -94,8 +94,7 @@ def build(
     Writes the results in the layout of the published benchmark of the space (logs.zip as
     NAS-Bench-NLP, encoders.json as NAS-Bench-BERT), those of other spaces in trainings.jsonl;
     `archscout evaluate FOLDER` judges metrics on
-    them. Trainings that fail are recorded as failures. The same command with --resume goes on;
-    given in several shells, or on machines that share the folder, nothing is trained twice.
+    them. Trainings that fail are recorded as failures. The same command with --resume goes on.
 
     Examples:
         archscout benchmark build rnn my-cells -n 100 --text my.txt --workers 4
@@ -106,6 +105,7 @@ def build(
     """
     from archscout import spaces
     from archscout.benchmarks.build import plan_jobs
+    from archscout.folders import check_new
     from archscout.scoring import check_device, check_seed
     from archscout.text import load_corpus
     from archscout.training import comparison_preset, find_trainer
@@ -121,8 +121,8 @@ def build(
         raise InputError(f"--threads {threads}; accepted is a whole number of at least 1")
     chosen_ones = _architectures(found, n, architectures, seed)
     jobs = plan_jobs(found, chosen_ones, check_seed(seed), *_repeats(repeat))
-    if not resume and (folder.is_file() or (folder.is_dir() and any(folder.iterdir()))):
-        raise InputError(f"{folder} is there already; go on with it by --resume, or name another")
+    if not resume:
+        check_new(folder, "go on with it by --resume, or name another")
     plan = Plan.of(
         found,
         load_corpus(text or "python-docs"),

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
@@ -17,7 +16,7 @@ from archscout.errors import InputError
 
 if TYPE_CHECKING:
     from archscout.text import Corpus
-    from archscout.training import StreamedText, Summary
+    from archscout.training import StreamedText, Summary, Trainer
 
 _STREAM = ("split", "column", "valid_split", "held_out", "buffer")
 
@@ -118,45 +117,35 @@ def train(
         archscout train encoder.json --preset published --dataset Skylion007/openwebtext \
 --tokenizer google/electra-small-discriminator --device cuda --set precision=bfloat16
     """
+    from archscout import training
     from archscout.cli import architectures
-    from archscout.training import find_trainer, named_preset
-    from archscout.training import train as run
 
     found = architectures.space_of(architecture, space)
-    trainer = find_trainer(found.name)
+    trainer = training.find_trainer(found.name)
     drawing = {"sample": sample, "prompt": prompt, "temperature": temperature}
     stream = {"dataset": dataset, "dataset-files": dataset_files, "dataset-set": dataset_set}
     _refuse(found.name, architecture, drawing, stream, {"tokenizer": tokenizer})
-    chosen = named_preset(preset, found.name)
+    chosen = training.named_preset(preset, found.name)
     settings = chosen.settings.resized(**options.pairs("--set", changes))
     genotype = architectures.read_first(found, architecture, "training")
-    if sample is not None and sample < 1:
-        raise InputError(f"--sample {sample}; accepted is a whole number of at least 1")
     read = _text(text, dataset, dataset_files, dataset_set)
     name = read.name.rpartition("/")[2]
     out = out or f"trainings/{found.fingerprint(genotype)}-{name}-{seed}"
-
-    with _stoppable(out, resume), progress("training, tokens", 1) as bar:
-        trained = run(
-            found,
-            genotype,
-            read,
-            settings,
-            out,
-            scale=options.scale_of(found, size, chosen.scale, minibatch=False),
-            seed=seed,
-            vocabulary_size=vocabulary_size,
-            tokenizer=tokenizer,
-            device=device,
-            resume=resume,
-            log_with=log_with or None,
-            on_start=bar.set,
-            on_progress=lambda state: bar.advance_to(
-                state.tokens, trainer.describe_progress(state)
-            ),
-            on_record=lambda record: _print_line(trainer.describe_record(record)),
-            on_warning=warn,
-        )
+    how = {
+        "scale": options.scale_of(found, size, chosen.scale, minibatch=False),
+        "seed": seed,
+        "vocabulary_size": vocabulary_size,
+        "tokenizer": tokenizer,
+        "device": device,
+        "resume": resume,
+        "log_with": log_with or None,
+    }
+    try:
+        with progress("training, tokens", 1) as bar:
+            told = _told(trainer, bar)
+            trained = training.train(found, genotype, read, settings, out, **how, **told)
+    except KeyboardInterrupt:
+        raise stopped(f"Stopped; the training so far is in {out}", resume) from None
     result = {"training": str(trained.folder), **trained.to_dict()}
     if sample is not None:
         heat = 1.0 if temperature is None else temperature
@@ -167,6 +156,16 @@ def train(
         _print(trainer.summarise(trained), trained.folder.path, result.get("sample"))
 
 
+def _told(trainer: Trainer[Any], bar: Any) -> dict[str, Callable[..., None]]:
+    """What a training calls on its way."""
+    return {
+        "on_start": bar.set,
+        "on_progress": lambda now: bar.advance_to(now.tokens, trainer.describe_progress(now)),
+        "on_record": lambda record: _print_line(trainer.describe_record(record)),
+        "on_warning": warn,
+    }
+
+
 def _refuse(
     space: str,
     architecture: str,
@@ -174,18 +173,7 @@ def _refuse(
     stream: Mapping[str, object],
     pieces: Mapping[str, object],
 ) -> None:
-    """Make sure that no option is for what the space does not do.
-
-    Args:
-        space: its name.
-        architecture: as given, for the message.
-        drawing: options for drawing text, with their values.
-        stream: options for texts that are streamed.
-        pieces: options for word pieces.
-
-    Raises:
-        InputError: one is.
-    """
+    """Make sure that options (for drawing text, streams, word pieces) are for this space."""
     from archscout import spaces
     from archscout.training import trainers
 
@@ -202,6 +190,8 @@ def _refuse(
                 f"--{used[0]} is for architectures of space {able}; {architecture} is taken as one "
                 f"of {space}"
             )
+    if isinstance(sample := drawing["sample"], int) and sample < 1:
+        raise InputError(f"--sample {sample}; accepted is a whole number of at least 1")
 
 
 def _text(
@@ -210,11 +200,7 @@ def _text(
     files: Sequence[str] | None,
     changes: Sequence[str] | None,
 ) -> Corpus | StreamedText:
-    """The text to train on: a corpus, or what `--dataset` and its options describe.
-
-    Raises:
-        InputError: it cannot be read, or options contradict each other.
-    """
+    """The text to train on: a corpus, or what `--dataset` and its options describe."""
     from archscout.text import load_corpus
     from archscout.training import StreamedText
 
@@ -230,15 +216,6 @@ def _text(
     given = options.checked("--dataset-set", changes, _STREAM)
     numbered = options.whole_numbers("--dataset-set", given, "held_out", "buffer")
     return StreamedText(name, config or None, tuple(files or ()), **numbered)
-
-
-@contextmanager
-def _stoppable(out: str, resume: bool) -> Iterator[None]:
-    """Say at Ctrl-C how to go on."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        raise stopped(f"Stopped; the training so far is in {out}", resume) from None
 
 
 def _print_line(line: str) -> None:

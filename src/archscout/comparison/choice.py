@@ -42,13 +42,6 @@ def choose(run: Run, k: int) -> Choice:
     """The k best of a run, and k of its others drawn at random, or as many as there are.
 
     The draw follows from the run's seed. With a larger k the same ones are drawn, and more.
-
-    Args:
-        run: the run.
-        k: how many of each.
-
-    Raises:
-        InputError: k is no positive number, or the run has no others to compare the best with.
     """
     table = run.table
     ranked = table[table["front"].notna()] if len(table) else table

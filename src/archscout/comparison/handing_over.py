@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
 from archscout.comparison.proof import TRAININGS, Proof, load_proof
 from archscout.errors import InputError
-from archscout.exports import GENOTYPE, README
-from archscout.files import replace_folder
+from archscout.exports import GENOTYPE
+from archscout.files import new_folder
 from archscout.runs import Run
 from archscout.training.training_folder import MODEL
 
@@ -34,15 +35,8 @@ def hand_over(run: Run, proof: Proof, folder: Path) -> Path | None:
     model = trainings / "trainings" / winner.fingerprint / MODEL
     if not model.is_dir():
         raise InputError(f"{model}, the trained winner, is gone; remove {trainings} to train again")
-    part = folder.with_name(f".{folder.name}.part")
-    try:
-        shutil.rmtree(part, ignore_errors=True)
-        shutil.copytree(model, part)
-        replace_folder(part, folder)
-    except OSError as error:
-        raise InputError(f"cannot write {folder}: {error.strerror or error}") from error
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
+    with new_folder(folder) as part:
+        shutil.copytree(model, part, dirs_exist_ok=True)
     return folder
 
 
@@ -53,8 +47,10 @@ def is_handed_over(run: Run, folder: Path) -> bool:
     if winner is None:
         return False
     try:
-        genotype = run.space.parse((folder / GENOTYPE).read_text(encoding="utf-8"))
-        origin = (folder / README).read_text(encoding="utf-8")
-    except (OSError, InputError):
+        document = json.loads((folder / GENOTYPE).read_text(encoding="utf-8"))
+        genotype = run.space.parse(document)
+    except (OSError, ValueError, InputError):
         return False
-    return run.space.fingerprint(genotype) == winner.fingerprint and "untrained" not in origin
+    # Earlier versions did not write whether it is trained; a run with a proof has handed it over.
+    is_trained = bool(document.get("trained", True))
+    return is_trained and run.space.fingerprint(genotype) == winner.fingerprint

@@ -11,12 +11,7 @@ import pandas as pd
 from pydantic import BaseModel
 
 from archscout.comparison.choice import choose
-from archscout.comparison.proof import (
-    TRAINED,
-    TRAININGS,
-    Proof,
-    Trainee,
-)
+from archscout.comparison.proof import TRAINED, TRAININGS, Proof, Trainee
 from archscout.comparison.verdict import to_document
 from archscout.errors import InputError
 from archscout.files import write_json

@@ -19,9 +19,6 @@ def accelerator(device: str, precision: str) -> Accelerator:
         device: `cpu`, or that of the accelerator, such as `cuda` or, for one process, `cuda:1`,
             which becomes torch's current device.
         precision: of matrix products, `float32` or `bfloat16`.
-
-    Raises:
-        InputError: accelerate is not installed, or would take another device.
     """
     try:
         from accelerate import Accelerator, PartialState

@@ -41,11 +41,7 @@ class Damaged(Exception):
 
 
 class Checkpoints:
-    """The checkpoints of one training, in a folder of their own.
-
-    Args:
-        folder: made with the first checkpoint.
-    """
+    """The checkpoints of one training, in a folder of their own."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -56,10 +52,6 @@ class Checkpoints:
 
     def save(self, number: int, checkpoint: Checkpoint) -> Path:
         """Write a checkpoint, then remove all but the last two.
-
-        Args:
-            number: that grows from checkpoint to checkpoint.
-            checkpoint: to be written.
 
         Raises:
             InputError: it cannot be written; those before it are left alone.
@@ -91,11 +83,7 @@ class Checkpoints:
 
 
 def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
-    """Write one file, whole or not at all.
-
-    Raises:
-        InputError: it cannot be written.
-    """
+    """Write one file, whole or not at all."""
     tensors = {name: tensor.cpu().contiguous() for name, tensor in checkpoint.tensors.items()}
     state = json.dumps(checkpoint.state)
     header = {"state": state, "checksum": _checksum(tensors, state)}

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import signal
+import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, NoReturn, Self, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -20,7 +23,6 @@ from torch import Tensor, nn
 from archscout.execution import stopping
 from archscout.files import write_json_lines
 from archscout.training.checkpoints import Checkpoint, Checkpoints
-from archscout.training.interrupts import postponed_interrupts
 from archscout.training.outcome import Diverged, Paused
 from archscout.training.schedule import Clock, rate_factor
 from archscout.training.seeds import random_devices
@@ -43,14 +45,39 @@ def smoothed(before: float | None, now: float) -> float:
     return now if before is None else _SMOOTHING * before + (1 - _SMOOTHING) * now
 
 
+@dataclasses.dataclass
+class TrainingState:
+    """Where a training is, apart from its tensors: plain JSON types.
+
+    Attributes:
+        record_type: what an evaluation found, a dataclass.
+        step: steps that are done, of the training or of its epoch.
+        seconds: of training so far, evaluation left out.
+        records: of the evaluations.
+        ended: why it is over; None while it is not.
+    """
+
+    record_type: ClassVar[type[Any]]
+
+    step: int = 0
+    seconds: float = 0.0
+    records: list[Any] = dataclasses.field(default_factory=list)
+    ended: str | None = None
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """From what `dataclasses.asdict` gave."""
+        records = [cls.record_type(**record) for record in values["records"]]
+        return cls(**{**values, "records": records})
+
+
 class TrainingLoop(ABC, Generic[Batch, Losses]):
     """A training on its way; what is trained gives its steps, its evaluation and its tensors.
 
     Args:
         model: that is trained, on its device.
         optimizer: of its parameters, of Adam's kind.
-        state: where it is: a dataclass of plain JSON types, with `seconds` of training so far,
-            `records` of evaluations, and `from_dict`.
+        state: where it is.
         settings: the recipe.
         seed: of all that is random.
         folder: that is written to; None for no files.
@@ -71,7 +98,7 @@ class TrainingLoop(ABC, Generic[Batch, Losses]):
         self,
         model: nn.Module,
         optimizer: torch.optim.Optimizer,
-        state: Any,
+        state: TrainingState,
         settings: Any,
         seed: int,
         folder: Path | None,
@@ -216,7 +243,7 @@ class TrainingLoop(ABC, Generic[Batch, Losses]):
                 losses = self._step(batch)
                 self.state.seconds = clock.seconds()
                 self._tell(losses, clock.rate(self.done))
-                asked = (self.state.seconds, interrupt.asked or stopping())
+                asked = (self.state.seconds, interrupt.is_set() or stopping())
                 self.state.seconds, is_stopped = self._agreed(asked)
                 if self._is_evaluated():
                     break
@@ -237,7 +264,7 @@ class TrainingLoop(ABC, Generic[Batch, Losses]):
             self.save()
             self._on_record(record)
             is_left = self._has_followers or not self.is_over
-            if self._agreed(interrupt.asked or stopping()) and is_left:
+            if self._agreed(interrupt.is_set() or stopping()) and is_left:
                 raise KeyboardInterrupt
 
     def _paused(self) -> Paused:
@@ -322,3 +349,26 @@ class TrainingLoop(ABC, Generic[Batch, Losses]):
         restore_tensors(self._network, self.optimizer, tensors)
         self.state = type(self.state).from_dict(checkpoint.state["progress"])
         self._restore_more(tensors, checkpoint.state)
+
+
+@contextmanager
+def postponed_interrupts() -> Iterator[threading.Event]:
+    """Remember the first Ctrl-C in place of raising it; a second one is raised at once.
+
+    Outside the main thread, and where Ctrl-C is ignored, nothing changes.
+    """
+    asked = threading.Event()
+    before = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(before):
+        yield asked
+        return
+
+    def remember(*_: object) -> None:
+        asked.set()
+        signal.signal(signal.SIGINT, before)
+
+    signal.signal(signal.SIGINT, remember)
+    try:
+        yield asked
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -89,8 +89,8 @@ class Assignment(Generic[S]):
     def export(self, network: nn.Module, tokenizer: Tokenizer, name: str, origin: str) -> None:
         """Write the network as transformers loads it, under a name in the training's folder."""
         # Of a training that went back to an earlier checkpoint, or was done already, it is there.
-        place = self.folder.path / name
-        export(self.space, self.architecture, network, tokenizer, place, origin, replace=True)
+        what = (self.space, self.architecture, network, tokenizer)
+        export(*what, self.folder.path / name, origin, trained=True, replace=True)
 
 
 class Trained(Protocol):

@@ -10,16 +10,15 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from archscout.errors import InputError
 from archscout.files import write_json
+from archscout.folders import check_free, versions
 from archscout.text import Tokenizer
 from archscout.training.checkpoints import Checkpoint, Checkpoints
 
@@ -82,40 +81,13 @@ class ResumableFolder:
         return (self.path / self.description).exists()
 
     def start(self, identity: dict[str, Any]) -> None:
-        """Make the folder and write into it what it is of.
-
-        Raises:
-            InputError: the folder holds one already or other files, or cannot be written.
-        """
-        if self.exists:
-            raise InputError(
-                f"{self} already holds a {self.noun}; go on with it by --resume, or name another "
-                "folder with --out"
-            )
-        try:
-            # A kill while a file was written leaves a part of it.
-            names = (file.name for file in self.path.iterdir())
-            others = sorted(name for name in names if not name.endswith(".part"))
-        except FileNotFoundError:
-            others = []
-        except OSError as error:
-            raise InputError(f"cannot use the folder {self}: {error.strerror}") from error
-        if others:
-            raise InputError(
-                f"{self} holds other files, such as {others[0]}; name a folder that is empty or "
-                "not there"
-            )
-        versions = {name: version(name) for name in self.libraries} | {
-            "python": platform.python_version()
-        }
-        write_json(self.path / self.description, {**identity, "versions": versions})
+        """Make the folder and write into it what it is of."""
+        check_free(self.path, self.description, self.noun)
+        document = {**identity, "versions": versions(self.libraries)}
+        write_json(self.path / self.description, document)
 
     def check(self, identity: dict[str, Any]) -> None:
-        """Make sure that what lies here is of the same.
-
-        Raises:
-            InputError: it differs; the message says in what.
-        """
+        """Make sure that what lies here is of the same."""
         path = self.path / self.description
         try:
             there = json.loads(path.read_text(encoding="utf-8"))
@@ -202,27 +174,18 @@ class TrainingFolder(ResumableFolder):
 
 
 def check_identity(there: Any, now: dict[str, Any], place: str) -> None:
-    """Make sure that two trainings are of the same architecture, text, settings and format.
-
-    Args:
-        there: what a folder or checkpoint holds.
-        now: what is asked for.
-        place: of the former, for the message.
-
-    Raises:
-        InputError: they differ; the message says in what.
-    """
+    """Make sure that two trainings are of the same architecture, text, settings and format."""
     document = there if isinstance(there, dict) else {}
     for name in now:
         if _content(document, name) != _content(now, name):
-            what, found, wanted = _difference(document, now, name)
+            what, found, wanted = difference(document, now, name)
             raise InputError(
                 f"{place} is a training of another {what}: {found} there, {wanted} here;\n"
                 "give what it was started with, or name another folder with --out"
             )
 
 
-def _content(document: dict[str, Any], name: str) -> str | None:
+def _content(document: Mapping[str, Any], name: str) -> str | None:
     """An entry as JSON, in which 1 is not 1.0; None where there is none."""
     if name not in document:
         return None
@@ -230,7 +193,7 @@ def _content(document: dict[str, Any], name: str) -> str | None:
     return json.dumps(document[name], sort_keys=name != "architecture")
 
 
-def _difference(there: dict[str, Any], now: dict[str, Any], name: str) -> tuple[str, Any, Any]:
+def difference(there: Mapping[str, Any], now: Mapping[str, Any], name: str) -> tuple[str, Any, Any]:
     """What differs in an entry, how it is there, and how it is here."""
     what = name.replace("_", " ")
     if name == "architecture":

@@ -69,11 +69,7 @@ class Preset(NamedTuple, Generic[S]):
 
 
 def find_preset(presets: Mapping[str, Preset[S]], name: str) -> Preset[S]:
-    """The preset of that name.
-
-    Raises:
-        InputError: there is none.
-    """
+    """The preset of that name."""
     if name not in presets:
         hint = nearest(name, presets)
         raise InputError(f"unknown preset {name!r}{hint}; accepted: {', '.join(presets)}")

@@ -15,12 +15,7 @@ from archscout.training.checkpoints import Checkpoint, Damaged, read_checkpoint,
 
 
 def training_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """What a checkpoint holds of a model and its optimizer; no copies.
-
-    Args:
-        model: whose parameters are trained.
-        optimizer: of these parameters.
-    """
+    """What a checkpoint holds of a model and its optimizer; no copies."""
     tensors: dict[str, Tensor] = {}
     for name, parameter in model.named_parameters():
         tensors[f"model/{name}"] = parameter.detach()
@@ -51,11 +46,7 @@ def restore_tensors(
 
 
 def save_weights(model: nn.Module, path: Path) -> None:
-    """Write a model's weights, whole or not at all.
-
-    Raises:
-        InputError: the file cannot be written.
-    """
+    """Write a model's weights, whole or not at all."""
     weights = {name: p.detach() for name, p in model.named_parameters()}
     write_checkpoint(path, Checkpoint(weights, {}))
 
@@ -85,9 +76,6 @@ def load_best(model: nn.Module, path: Path, when: str) -> None:
         model: of the same parameters.
         path: the file.
         when: it was best, such as `epoch`, for the message.
-
-    Raises:
-        InputError: the file is damaged.
     """
     try:
         weights = read_checkpoint(path).tensors
@@ -102,11 +90,7 @@ def load_best(model: nn.Module, path: Path, when: str) -> None:
 
 
 def is_decayed(name: str) -> bool:
-    """Whether weight decay acts on a parameter of an encoder, as in ELECTRA's released code.
-
-    Args:
-        name: of the parameter.
-    """
+    """Whether weight decay acts on a parameter of an encoder, as in ELECTRA's released code."""
     return not (name.endswith("bias") or "LayerNorm" in name)
 
 

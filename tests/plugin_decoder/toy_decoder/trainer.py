@@ -13,6 +13,7 @@ from torch import Tensor
 
 from archscout.text import Corpus, Tokenizer, load_corpus, tokenizer_for
 from archscout.training import Assignment, Summary, Trainer, TrainingFolder, TrainingLoop
+from archscout.training.loop import TrainingState
 from archscout.training.parts import splits
 from archscout.training.seeds import seeded
 from archscout.training.training_settings import Preset, Settings
@@ -54,18 +55,12 @@ class Record:
 
 
 @dataclasses.dataclass
-class State:
-    """Where a training is, apart from its tensors."""
+class State(TrainingState):
+    """Where a training is."""
 
-    step: int = 0
+    record_type = Record
+
     loss: float = 0.0
-    seconds: float = 0.0
-    records: list[Record] = dataclasses.field(default_factory=list)
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> State:
-        """From what `dataclasses.asdict` gave."""
-        return cls(**{**values, "records": [Record(**record) for record in values["records"]]})
 
 
 class ToyTraining(TrainingLoop[Tensor, float]):

@@ -92,5 +92,5 @@ def test_a_damaged_milestone_is_named_before_any_work(
 
 def test_a_folder_in_use_is_refused(training: Path, glue_data: Path, tmp_path: Path) -> None:
     (tmp_path / "letter.txt").write_text("dear")
-    with pytest.raises(InputError, match=r"holds other files, such as letter.txt"):
+    with pytest.raises(InputError, match=r"is not empty \(letter.txt\) and holds no "):
         finetune_milestones(training, glue_data, TASKS, SETTINGS, tmp_path)

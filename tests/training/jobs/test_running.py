@@ -20,7 +20,7 @@ from archscout.spaces.recurrent.cells import CELLS
 from archscout.text import load_corpus
 from archscout.training import train
 from archscout.training.jobs import Job, JobFolder, Plan, Standing, run, running, segments
-from training_runs import SCALE, SETTINGS
+from training_runs import SCALE, SETTINGS, Killed, at
 
 
 def make(
@@ -164,6 +164,23 @@ def test_a_stop_in_this_process_is_gone_on_from(
     assert folder.state(folder.jobs[0]) is not None and not folder.outcomes()
     for name, outcome in run(folder).items():
         assert outcome.result["losses"] == whole[name].result["losses"]
+
+
+def test_folders_of_earlier_versions_are_gone_on_with(words: Path, tmp_path: Path) -> None:
+    """They hold a training's folder as it was when it stopped, with two checkpoints."""
+    whole = run(make(words, tmp_path / "whole"))["0-3"]
+    folder = make(words, tmp_path / "cut")
+    place = folder.training(folder.jobs[0])
+    with pytest.raises(Killed):
+        train("rnn", "rnn", words, SETTINGS, place, scale=SCALE, seed=3, **at(26, Killed()))
+    checkpoints = sorted((place / "checkpoints").iterdir())
+    assert len(checkpoints) == 2
+    checkpoints[1].write_bytes(checkpoints[1].read_bytes()[:100])
+    warnings: list[str] = []
+    outcome = run(folder, on_warning=warnings.append)["0-3"]
+    assert outcome.result["losses"] == whole.result["losses"]
+    assert without_times(outcome.epochs) == without_times(whole.epochs)
+    assert len(warnings) == 1 and f"0-3: {checkpoints[1]} is damaged" in warnings[0]
 
 
 def test_segments_are_many_where_training_takes_long(

@@ -77,7 +77,8 @@ def test_cells(words: Path, stops: tuple[float | None, ...]) -> None:
     for segment, until in zip(parts[:-1], stops, strict=False):
         assert until is not None and segment.loss is not None and not segment.is_over
         assert until - 0.001 <= segment.done < until + 0.1
-    assert whole.is_over and whole.done == 1 and whole.loss is None and not whole.is_stopped
+    assert whole.is_over and whole.done == 1 and not whole.is_stopped
+    assert whole.result is not None and whole.loss == whole.result["losses"]["valid"]["nats"]
 
 
 @pytest.mark.parametrize("changes", [{}, {"task": "masked", "milestones": 6}])

@@ -305,7 +305,7 @@ def test_a_folder_in_use_is_refused(train_small: TrainSmall, tmp_path: Path) -> 
         train_small(epochs=1)
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "letter.txt").write_text("dear")
-    with pytest.raises(InputError, match=r"holds other files, such as letter.txt"):
+    with pytest.raises(InputError, match=r"is not empty \(letter.txt\) and holds no "):
         train_small("full", epochs=1)
 
 

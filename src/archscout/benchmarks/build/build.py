@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-import platform
 from collections.abc import Callable, Sequence
-from importlib.metadata import version
 from itertools import combinations
 from typing import Any
 
@@ -18,6 +16,7 @@ from archscout.benchmarks.built import FORMAT, INFORMATION, TARGET
 from archscout.errors import InputError
 from archscout.execution import check_workers
 from archscout.files import write_json
+from archscout.folders import versions
 from archscout.training import find_trainer
 from archscout.training.jobs import Job, JobFolder, Outcome, Plan, Standing, run
 
@@ -76,11 +75,7 @@ def standing(out: str | os.PathLike[str]) -> Standing:
 
 
 def write(jobs: JobFolder, name: str) -> None:
-    """Write what is finished in the layout of the space; nothing if nothing is.
-
-    Raises:
-        InputError: a file cannot be written.
-    """
+    """Write what is finished in the layout of the space; nothing if nothing is."""
     outcomes = jobs.outcomes()
     runs = [(job, outcomes[job.name]) for job in jobs.jobs if job.name in outcomes]
     if not runs:
@@ -105,18 +100,13 @@ def write(jobs: JobFolder, name: str) -> None:
         "finished": len(runs),
         "failed": sum(outcome.problem is not None for _, outcome in runs),
         "seed_agreement": seed_agreement(plan, runs),
-        "versions": {"python": platform.python_version()}
-        | {library: version(library) for library in _LIBRARIES},
+        "versions": versions(_LIBRARIES),
     }
     write_json(folder / INFORMATION, information)
 
 
 def seed_agreement(plan: Plan, runs: Sequence[tuple[Job, Outcome]]) -> dict[str, Any] | None:
     """How far one training's ranking can be trusted.
-
-    Args:
-        plan: of the trainings.
-        runs: jobs and how they ended.
 
     Returns:
         Kendall's τ-b between the test losses of two seeds, `mean` and `least` over all pairs of

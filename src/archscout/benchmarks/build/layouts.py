@@ -38,25 +38,8 @@ def architecture_of(job: Job) -> str:
 
 
 def write_runs(folder: Path, plan: Plan, runs: Runs) -> None:
-    """Write trainings in the layout of their space.
-
-    Args:
-        folder: of the benchmark.
-        plan: of the trainings.
-        runs: jobs and how they ended.
-
-    Raises:
-        InputError: a file cannot be written.
-    """
+    """Write trainings in the layout of their space."""
     _WRITERS.get(plan.space, _write_trainings)(folder, plan, runs)
-
-
-def _write_logs(folder: Path, plan: Plan, runs: Runs) -> None:
-    write_whole(folder / LOGS, _log_archive(plan, runs, _parameters(plan, runs)))
-
-
-def _write_entries(folder: Path, plan: Plan, runs: Runs) -> None:
-    write_json(folder / ENTRIES, _encoder_entries(plan, runs))
 
 
 def _write_trainings(folder: Path, plan: Plan, runs: Runs) -> None:
@@ -77,12 +60,6 @@ def _write_trainings(folder: Path, plan: Plan, runs: Runs) -> None:
     write_json_lines(folder / TRAININGS, lines)
 
 
-_WRITERS: Mapping[str, Callable[[Path, Plan, Runs], None]] = {
-    nas_bench_nlp.SPACE: _write_logs,
-    nas_bench_bert.SPACE: _write_entries,
-}
-
-
 def _parameters(plan: Plan, runs: Runs) -> dict[str, int]:
     """The number of parameters by the architecture's name."""
     space = spaces.get(plan.space)
@@ -97,9 +74,9 @@ def _parameters(plan: Plan, runs: Runs) -> dict[str, int]:
     return found
 
 
-def _log_archive(plan: Plan, runs: Runs, parameters: Mapping[str, int]) -> bytes:
+def _write_logs(folder: Path, plan: Plan, runs: Runs) -> None:
     """The archive of training logs, in the layout of NAS-Bench-NLP."""
-    buffer = io.BytesIO()
+    parameters, buffer = _parameters(plan, runs), io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
         for job, outcome in runs:
             name = architecture_of(job)
@@ -107,7 +84,7 @@ def _log_archive(plan: Plan, runs: Runs, parameters: Mapping[str, int]) -> bytes
             member = zipfile.ZipInfo(f"log_stats_model_{name}_{job.seed}.json", _DATE)
             member.compress_type = zipfile.ZIP_DEFLATED
             archive.writestr(member, json.dumps(log))
-    return buffer.getvalue()
+    write_whole(folder / LOGS, buffer.getvalue())
 
 
 def _log(plan: Plan, job: Job, outcome: Outcome) -> dict[str, Any]:
@@ -146,7 +123,7 @@ def _log(plan: Plan, job: Job, outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def _encoder_entries(plan: Plan, runs: Runs) -> list[dict[str, Any]]:
+def _write_entries(folder: Path, plan: Plan, runs: Runs) -> None:
     """The list of encoders, in the layout of NAS-Bench-BERT.
 
     An entry's scores are the mean over its runs that did not fail; there are none where all did.
@@ -179,7 +156,7 @@ def _encoder_entries(plan: Plan, runs: Runs) -> list[dict[str, Any]]:
         scores = [run["scores"] for run in entry["runs"] if run["scores"]]
         for column in scores[0] if scores else ():
             entry["scores"][column] = float(np.mean([score[column] for score in scores]))
-    return list(entries.values())
+    write_json(folder / ENTRIES, list(entries.values()))
 
 
 def _scores(plan: Plan, outcome: Outcome) -> dict[str, float]:
@@ -191,3 +168,9 @@ def _scores(plan: Plan, outcome: Outcome) -> dict[str, float]:
             if name in values:
                 found[f"{part}_{name}"] = values[name]
     return found
+
+
+_WRITERS: Mapping[str, Callable[[Path, Plan, Runs], None]] = {
+    nas_bench_nlp.SPACE: _write_logs,
+    nas_bench_bert.SPACE: _write_entries,
+}

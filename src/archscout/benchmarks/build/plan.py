@@ -12,16 +12,7 @@ from archscout.training.jobs import Job
 
 
 def choose(space: Space[Any], n: int, seed: int = 0) -> list[Any]:
-    """Different architectures: the space's named ones first, then a random sample.
-
-    Args:
-        space: to choose from.
-        n: how many.
-        seed: of the sample.
-
-    Raises:
-        InputError: n is no positive number, or the space has fewer.
-    """
+    """Different architectures: the space's named ones first, then a random sample."""
     if n < 1:
         raise InputError(f"{n} architectures; accepted is a whole number of at least 1")
     found: dict[str, Any] = {}

@@ -127,10 +127,6 @@ def objective_of(losses: Mapping[str, float], settings: Mapping[str, Any]) -> fl
     """What a pretraining minimised, nats, from an entry of result.json's losses.
 
     Where an encoder tells replaced tokens, `nats` is its generator's alone.
-
-    Args:
-        losses: by name, of one part of the text.
-        settings: the recipe, as JSON.
     """
     weight = float(settings.get("discriminator_weight", 0.0))
     return losses["nats"] + weight * losses.get("detection_nats", 0.0)

@@ -50,12 +50,7 @@ class Sums(NamedTuple, Generic[N]):
 
 
 class MaskedTokens(nn.Module):
-    """The encoder predicts masked tokens; the decoder is tied to the word embedding.
-
-    Args:
-        encoder: with its first weights.
-        seed: of the head's weights, which are those that scoring by the loss uses.
-    """
+    """The encoder predicts masked tokens; the decoder is tied to the word embedding."""
 
     def __init__(self, encoder: FlexibertNetwork, seed: int) -> None:
         super().__init__()
@@ -81,11 +76,6 @@ class ReplacedTokens(nn.Module):
     What the generator draws is the original in some cases, which then counts as such. No gradient
     flows from the encoder into the generator. Both share all embeddings with their layer norm; the
     generator's decoder is tied to the word embedding.
-
-    Args:
-        encoder: with its first weights.
-        generator: from `build_generator`.
-        seed: of the heads' weights.
     """
 
     def __init__(self, encoder: FlexibertNetwork, generator: FlexibertNetwork, seed: int) -> None:
@@ -182,13 +172,6 @@ def build_generator(
     Hidden size and feed-forward widths are the share of the encoder's, the hidden size rounded to
     what its numbers of heads divide; layers, operations, heads and kernels are the encoder's. (The
     released ELECTRA narrows likewise, and has a head for every 64 features.)
-
-    Args:
-        encoder: whose embeddings are shared.
-        architecture: of the encoder.
-        scale: with the reading.
-        share: of the widths.
-        seed: of the weights.
     """
     plans = plan(architecture, scale.reading).arguments()
     unit = math.lcm(*(layer["num_heads"] for layer in plans["layers"]))

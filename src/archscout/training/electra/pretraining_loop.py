@@ -23,7 +23,7 @@ from archscout.training.electra.masking import COVERED_SHARE, MaskedBatch, Maski
 from archscout.training.electra.objectives import MaskedTokens, ReplacedTokens, Sums
 from archscout.training.electra.pretraining_settings import PretrainingSettings
 from archscout.training.electra.sequences import PretrainingText
-from archscout.training.loop import T, TrainingLoop, smoothed
+from archscout.training.loop import T, TrainingLoop, TrainingState, smoothed
 from archscout.training.outcome import Loss
 from archscout.training.seeds import seed_of, seeded
 from archscout.training.trainer import Assignment
@@ -108,34 +108,22 @@ class PretrainingProgress:
 
 
 @dataclasses.dataclass
-class PretrainingState:
-    """Where a pretraining is, apart from its tensors and its place in the text.
+class PretrainingState(TrainingState):
+    """Where a pretraining is, but for the text; it ends for `steps`, `patience` or `minutes`.
 
     Attributes:
-        step: steps done.
         loss: of masked tokens, the sum over the steps since the last evaluation of their means.
         detection: of detection, likewise.
         losses: number of these steps.
-        seconds: of training so far, evaluation left out.
         best_step: with the lowest validation objective; 0 before the first evaluation.
-        records: of the evaluations.
-        ended: why the training is over (`steps`, `patience`, `minutes`); None while it is not.
     """
 
-    step: int = 0
+    record_type = EvaluationRecord
+
     loss: float = 0.0
     detection: float = 0.0
     losses: int = 0
-    seconds: float = 0.0
     best_step: int = 0
-    records: list[EvaluationRecord] = dataclasses.field(default_factory=list)
-    ended: str | None = None
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> PretrainingState:
-        """From what `dataclasses.asdict` gave."""
-        records = [EvaluationRecord(**record) for record in values["records"]]
-        return cls(**{**values, "records": records})
 
 
 class StepLosses(NamedTuple):
@@ -147,15 +135,7 @@ class StepLosses(NamedTuple):
 
 
 class Pretraining(TrainingLoop[Tensor, "StepLosses"]):
-    """One encoder on its way.
-
-    Args:
-        task: what is trained.
-        model: with its first weights and its dropout set.
-        text: to read.
-        tokenizer: of the text.
-        identity: what is trained, kept in every checkpoint.
-    """
+    """One encoder on its way."""
 
     state: PretrainingState
     settings: PretrainingSettings

@@ -80,9 +80,6 @@ def check_maskable(sequences: Tensor, tokenizer: WordPiece, name: str) -> None:
         sequences: token ids (N, T).
         tokenizer: of encoders.
         name: of the text, for the message.
-
-    Raises:
-        InputError: there are special tokens only.
     """
     if bool(torch.isin(sequences, kept_ids(tokenizer)).all()):
         raise InputError(f"{name} has special tokens only, of which none is masked; take another")

@@ -77,15 +77,8 @@ class StreamedText:
 class Documents:
     """The documents of a data set's split, and where in it they are.
 
-    Args:
-        text: the data set.
-        split: of it.
-
     Attributes:
         revision: what datasets calls the data set's version, such as a commit of the hub.
-
-    Raises:
-        InputError: datasets is not installed, or cannot load the split.
     """
 
     def __init__(self, text: StreamedText, split: str) -> None:
@@ -110,11 +103,7 @@ class Documents:
         return f"split {self._split!r} of the data set {str(self._text)!r}"
 
     def read(self, count: int) -> list[str]:
-        """The next documents; fewer, or none, at the end.
-
-        Raises:
-            InputError: the data set cannot be read, or lacks the column.
-        """
+        """The next documents; fewer, or none, at the end."""
         with _explained(self._name):
             rows = list(islice(self._rows, count))
         column = self._text.column
@@ -169,20 +158,10 @@ class _Place:
 class Streamed:
     """The sequences of a data set, shuffled a block at a time, pass after pass.
 
-    Args:
-        text: the data set.
-        tokenizer: of encoders.
-        sequence_length: T.
-        seed: of the orders.
-        least: sequences that a pass must have.
-
     Attributes:
         valid: sequences that are held out, (N, T).
         counts: (V,), how often each piece occurs in the first block.
         revision: of the data set, see `Documents`.
-
-    Raises:
-        InputError: the data set cannot be read, is too short, or has nothing to mask.
     """
 
     def __init__(
@@ -291,17 +270,7 @@ class Streamed:
 def streamed_text(
     text: StreamedText, tokenizer: WordPiece, settings: PretrainingSettings, seed: int
 ) -> PretrainingText:
-    """A data set to pretrain on; it has no test part.
-
-    Args:
-        text: the data set.
-        tokenizer: of encoders.
-        settings: sequence length and batch size.
-        seed: of the order.
-
-    Raises:
-        InputError: the data set cannot be read, is too short, or has nothing to mask.
-    """
+    """A data set to pretrain on; it has no test part."""
     least = settings.batch_size * settings.accumulation
     stream = Streamed(text, tokenizer, settings.sequence_length, seed, least)
     identity = dataclasses.asdict(text) | {"files": list(text.files)}

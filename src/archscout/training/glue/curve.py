@@ -10,18 +10,16 @@ from typing import Any
 
 from archscout.errors import InputError
 from archscout.files import write_json
-from archscout.scoring import check_seed
 from archscout.training.glue.data import DataSource, load_tasks
 from archscout.training.glue.encoder import Encoder, load_encoder
 from archscout.training.glue.finetuning import (
     Callbacks,
-    check_length,
-    check_machine,
+    FinetuningFolder,
     finetune,
     identity_of,
+    ready_encoder,
 )
-from archscout.training.glue.finetuning_folder import FinetuningFolder
-from archscout.training.glue.finetuning_loop import Progress
+from archscout.training.glue.finetuning_loop import examples_to_read
 from archscout.training.glue.finetuning_settings import FinetuningSettings
 from archscout.training.glue.results import Finetuned
 from archscout.training.glue.tasks import named_tasks
@@ -126,15 +124,14 @@ def finetune_milestones(
     settings, tell = settings or FinetuningSettings(), callbacks or Callbacks()
     paths = milestones(training)
     chosen = named_tasks(tasks)
-    check_machine(device, settings)
-    check_seed(seed)
     for path in paths.values():  # before hours of work
-        check_length(load_encoder(path), settings)
+        ready_encoder(path, settings, device, seed)
     examples = load_tasks(data, chosen, tell.on_warning)
     folder = FinetuningFolder(out)
     folder.begin(
         {"every_checkpoint": True, **identity_of(chosen, examples, settings, seed)}, resume
     )
+    each = sum(examples_to_read(task, examples[task.name], settings) for task in chosen)
     points: dict[int, Finetuned] = {}
     encoder: Encoder | None = None
     for i, (steps, path) in enumerate(paths.items()):
@@ -148,7 +145,7 @@ def finetune_milestones(
             seed=seed,
             device=device,
             resume=resume,
-            callbacks=_shifted(tell, i, len(paths)),
+            callbacks=tell.shifted(i * each, len(paths) * each),
         )
         if on_milestone is not None:
             on_milestone(steps, points[steps])
@@ -156,20 +153,3 @@ def finetune_milestones(
     curve = Curve(folder.path, points, encoder.genotype)
     write_json(folder.path / CURVE, [curve.to_entry()])
     return curve
-
-
-def _shifted(tell: Callbacks, index: int, count: int) -> Callbacks:
-    """Callbacks of one encoder that count the examples of all."""
-
-    def on_progress(progress: Progress) -> None:
-        each = progress.total_examples
-        tell.on_progress(
-            dataclasses.replace(
-                progress, examples=index * each + progress.examples, total_examples=count * each
-            )
-        )
-
-    def on_start(done: int, each: int) -> None:
-        tell.on_start(index * each + done, count * each)
-
-    return dataclasses.replace(tell, on_start=on_start, on_progress=on_progress)

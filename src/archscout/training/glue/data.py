@@ -1,14 +1,15 @@
-"""The examples of several tasks, from wherever they are."""
+"""The examples of several tasks, from wherever they are, and whether one can learn from them."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from numbers import Real
 from pathlib import Path
+from typing import Any
 
 from archscout.errors import InputError
-from archscout.training.glue.checks import check_examples
-from archscout.training.glue.examples import TaskData
+from archscout.training.glue.examples import Examples, TaskData, part_metric
 from archscout.training.glue.files import read_task
 from archscout.training.glue.hub import REPOSITORY, download_task
 from archscout.training.glue.tasks import Task
@@ -29,9 +30,6 @@ def load_tasks(
         source: where they are; a folder named `hub` is given as `./hub`.
         tasks: to be loaded.
         on_warning: called with what is not as in the benchmark, of what is read here.
-
-    Raises:
-        InputError: something is missing, damaged, or no example of the task, see `check_examples`.
     """
     if isinstance(source, Mapping):
         if missing := [task.name for task in tasks if task.name not in source]:
@@ -48,3 +46,59 @@ def load_tasks(
             if on_warning is not None:
                 on_warning(f"{task.title}: {note}")
     return loaded
+
+
+def check_examples(task: Task, data: TaskData) -> None:
+    """Make sure that there is something to learn from and to judge by."""
+    if not data.evaluation:
+        raise InputError(f"task {task.name} has no part that is evaluated on")
+    for part, examples in (("train", data.train), *data.evaluation.items()):
+        if not len(examples):
+            raise InputError(f"task {task.name} has no examples in its part {part}")
+        place = f"task {task.name}, part {part}"
+        if examples.second is None and (task.is_paired or data.train.second is not None):
+            raise InputError(f"{place} has no second sentences; accepted are pairs")
+        _check_columns(task, examples, place)
+    _check_parts(task, data)
+
+
+def _check_columns(task: Task, examples: Examples, place: str) -> None:
+    """Make sure that sentences and labels are that, and as many."""
+    columns: dict[str, Sequence[Any]] = {"first": examples.first, "labels": examples.labels}
+    if examples.second is not None:
+        columns["second"] = examples.second
+    for name, column in columns.items():
+        if len(column) != len(examples):
+            raise InputError(
+                f"{place}: {name} has {len(column):,} entries; accepted are {len(examples):,}, as "
+                "many as first has"
+            )
+        for i, value in enumerate(column):
+            good = _is_label(task, value) if name == "labels" else isinstance(value, str)
+            if not good:
+                accepted = task.accepted_labels if name == "labels" else "texts"
+                raise InputError(f"{place}: {name}[{i}] is {value!r:.100}; accepted are {accepted}")
+
+
+def _is_label(task: Task, value: Any) -> bool:
+    """Whether a value is a number, of Python or numpy, that the task may have."""
+    if not isinstance(value, Real):
+        return False
+    if task.is_regression:
+        return 0 <= float(value) <= task.largest
+    return value in range(len(task.labels))
+
+
+def _check_parts(task: Task, data: TaskData) -> None:
+    """Make sure that the parts give what the task's scores are means of."""
+    measured = [
+        part_metric(metric, part, is_first=i == 0)
+        for i, part in enumerate(data.evaluation)
+        for metric in task.metrics
+    ]
+    for name in (*task.score, *task.leaderboard):
+        if name not in measured:
+            raise InputError(
+                f"task {task.name}: {name} counts for its score; of the parts that are evaluated "
+                f"on there are {', '.join(measured)}"
+            )

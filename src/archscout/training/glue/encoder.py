@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from archscout.errors import InputError
 from archscout.exports import GENOTYPE, quiet
-from archscout.files import replace_folder
+from archscout.files import new_folder
 from archscout.text import WordPiece
 from archscout.training.seeds import seed_of
 from archscout.training.training_folder import MODEL
@@ -73,23 +73,14 @@ class Encoder:
         Raises:
             InputError: it cannot be written; what was there is left alone.
         """
-        part = folder.with_name(f".{folder.name}.part")
         if labels:
             model.config.id2label = dict(enumerate(labels))
             model.config.label2id = {label: i for i, label in enumerate(labels)}
-        try:
-            shutil.rmtree(part, ignore_errors=True)
+        with new_folder(folder) as part, quiet():
             # The encoder's folder has the code and the tokenizer; its README is about the encoder.
-            shutil.copytree(self.path, part, ignore=shutil.ignore_patterns(_WEIGHTS, "README.md"))
-            with quiet():
-                model.save_pretrained(part)
-            replace_folder(part, folder)
-        # For whatever goes wrong in writing, a full disk too, safetensors has an error of its own.
-        except (OSError, SafetensorError) as error:
-            reason = getattr(error, "strerror", None) or error
-            raise InputError(f"cannot write {folder}: {reason}") from error
-        finally:
-            shutil.rmtree(part, ignore_errors=True)
+            others = shutil.ignore_patterns(_WEIGHTS, "README.md")
+            shutil.copytree(self.path, part, ignore=others, dirs_exist_ok=True)
+            model.save_pretrained(part)
 
     def classifier(
         self, num_outputs: int, dropout: float, seed: int

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TextIO
+from typing import NamedTuple, TextIO
 
 from archscout.errors import InputError
 from archscout.training.glue.examples import Examples, TaskData
@@ -25,10 +25,6 @@ def read_task(task: Task, root: Path) -> TaskData:
     Args:
         task: one of GLUE.
         root: the folder with a folder for each task (`CoLA`, `MNLI`, ...).
-
-    Raises:
-        InputError: a folder, file or column is missing, a file is no UTF-8, or a label is none of
-            the task's; the message names the file and the line.
     """
     layout = task.files
     if layout is None:
@@ -77,11 +73,12 @@ def _read_original_mrpc(task: Task, layout: FileLayout, folder: Path) -> TaskDat
     )
 
 
-class _Row:
+class _Row(NamedTuple):
     """The cells that are wanted of one line, and where it stands."""
 
-    def __init__(self, path: Path, line: int, cells: list[str]) -> None:
-        self.path, self.line, self.cells = path, line, cells
+    path: Path
+    line: int
+    cells: list[str]
 
 
 def _read(task: Task, layout: FileLayout, path: Path, notes: list[str]) -> Examples:
@@ -102,16 +99,7 @@ def _examples(task: Task, layout: FileLayout, rows: Sequence[_Row] | Iterator[_R
 
 
 def label_of(task: Task, text: str, place: str) -> float:
-    """The number of a class, or the number itself where the task is regression.
-
-    Args:
-        task: whose label it is.
-        text: as it stands there.
-        place: for the message.
-
-    Raises:
-        InputError: it is none of the task's labels.
-    """
+    """The number of a class, or the number itself where the task is regression."""
     if not task.is_regression:
         if text in task.labels:
             return task.labels.index(text)

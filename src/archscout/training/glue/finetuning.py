@@ -1,8 +1,14 @@
-"""From an encoder to its scores on the tasks."""
+"""From an encoder to its scores on the tasks.
+
+In the folder `finetuning.json` says what is fine-tuned, on what and how; a folder for each task
+holds `checkpoints/` while it is trained, and where it diverged; `metrics.jsonl` with a line for
+each epoch, and `result.json` when it is over; `results.json` holds all results together.
+"""
 
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
@@ -17,7 +23,6 @@ from archscout.training.checkpoints import Checkpoints
 from archscout.training.glue.data import DataSource, load_tasks
 from archscout.training.glue.encoder import Encoder, load_encoder
 from archscout.training.glue.examples import TaskData, majority_baseline
-from archscout.training.glue.finetuning_folder import RESULTS, FinetuningFolder
 from archscout.training.glue.finetuning_loop import (
     EpochRecord,
     Progress,
@@ -28,7 +33,51 @@ from archscout.training.glue.finetuning_settings import FinetuningSettings
 from archscout.training.glue.results import Finetuned, TaskResult
 from archscout.training.glue.tasks import Task, named_tasks
 from archscout.training.outcome import Diverged
-from archscout.training.training_folder import CHECKPOINTS, FORMAT, MODEL, RESULT, check_identity
+from archscout.training.training_folder import (
+    CHECKPOINTS,
+    FORMAT,
+    MODEL,
+    RESULT,
+    ResumableFolder,
+    check_identity,
+)
+
+RESULTS = "results.json"
+
+
+class FinetuningFolder(ResumableFolder):
+    """A folder of one fine-tuning.
+
+    Args:
+        path: the folder; made when something is first written.
+    """
+
+    description = "finetuning.json"
+    noun = "fine-tuning"
+    libraries = ("archscout", "torch", "transformers", "accelerate", "tokenizers", "scikit-learn")
+
+    def begin(self, identity: dict[str, Any], resume: bool) -> None:
+        """Make the folder, or make sure that it holds the same fine-tuning."""
+        if resume and self.exists:
+            self.check(identity)
+        else:
+            self.start(identity)
+
+    def task(self, name: str) -> Path:
+        """The folder of a task."""
+        return self.path / name
+
+    def result(self, name: str) -> TaskResult | None:
+        """What a task came to; None while it is not over."""
+        path = self.task(name) / RESULT
+        try:
+            return TaskResult(**json.loads(path.read_text(encoding="utf-8")))
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, TypeError) as error:
+            raise InputError(
+                f"cannot read {path}: {error}; remove it to fine-tune on the task again"
+            ) from error
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,6 +97,19 @@ class Callbacks:
     on_epoch: Callable[[EpochRecord], None] = lambda _: None
     on_result: Callable[[TaskResult], None] = lambda _: None
     on_warning: Callable[[str], None] = lambda _: None
+
+    def shifted(self, before: int, total: int) -> Callbacks:
+        """Those of one part of the work, which count the examples of all."""
+
+        def on_progress(progress: Progress) -> None:
+            examples = before + progress.examples
+            self.on_progress(dataclasses.replace(progress, examples=examples, total_examples=total))
+
+        return dataclasses.replace(
+            self,
+            on_start=lambda done, _: self.on_start(before + done, total),
+            on_progress=on_progress,
+        )
 
 
 def finetune(
@@ -92,10 +154,7 @@ def finetune(
     """
     settings, tell = settings or FinetuningSettings(), callbacks or Callbacks()
     chosen = named_tasks(tasks)
-    check_machine(device, settings)
-    check_seed(seed)
-    loaded_encoder = load_encoder(encoder)
-    check_length(loaded_encoder, settings)
+    loaded_encoder = ready_encoder(encoder, settings, device, seed)
     examples = load_tasks(data, chosen, tell.on_warning)
     identity = identity_of(chosen, examples, settings, seed) | {
         "encoder": {"sha256": loaded_encoder.sha256}
@@ -110,7 +169,7 @@ def finetune(
             _tidy(folder.task(task.name), result)  # it may have been killed before that
         else:
             before = sum(sizes[name] for name in results)
-            shifted = _shifted(tell, before, sum(sizes.values()))
+            shifted = tell.shifted(before, sum(sizes.values()))
             training = TaskTraining(
                 loaded_encoder,
                 task,
@@ -160,10 +219,7 @@ def finetune_task(
         KeyboardInterrupt: Ctrl-C.
     """
     settings, tell = settings or FinetuningSettings(), callbacks or Callbacks()
-    check_machine(device, settings)
-    check_seed(seed)
-    loaded = load_encoder(encoder)
-    check_length(loaded, settings)
+    loaded = ready_encoder(encoder, settings, device, seed)
     load_tasks({task.name: data}, [task])
     training = TaskTraining(
         loaded,
@@ -194,28 +250,21 @@ def identity_of(
     }
 
 
-def check_machine(device: str, settings: FinetuningSettings) -> None:
-    """Make sure that the device is there, and accelerate, for one process.
-
-    Raises:
-        InputError: something is missing, or there are several processes.
-    """
+def ready_encoder(
+    place: str | os.PathLike[str] | Encoder, settings: FinetuningSettings, device: str, seed: int
+) -> Encoder:
+    """The encoder, where it and this machine can be used so: on one process, with such inputs."""
     check_device(device)
     if accelerator(device, settings.precision).num_processes > 1:
         raise InputError("fine-tuning runs in one process; start it without accelerate launch")
-
-
-def check_length(encoder: Encoder, settings: FinetuningSettings) -> None:
-    """Make sure that the encoder takes inputs of that length.
-
-    Raises:
-        InputError: it has fewer positions.
-    """
+    check_seed(seed)
+    encoder = load_encoder(place)
     if settings.max_length > encoder.num_positions:
         raise InputError(
             f"max_length is {settings.max_length}; the encoder {encoder.path} has "
             f"{encoder.num_positions} positions"
         )
+    return encoder
 
 
 def _run(
@@ -275,18 +324,4 @@ def _finish(training: TaskTraining) -> TaskResult:
         epochs=len(records),
         train_examples=training.examples_per_epoch,
         seconds=training.state.seconds,
-    )
-
-
-def _shifted(tell: Callbacks, before: int, total: int) -> Callbacks:
-    """Callbacks of one task that count the examples of all."""
-
-    def on_progress(progress: Progress) -> None:
-        examples = before + progress.examples
-        tell.on_progress(dataclasses.replace(progress, examples=examples, total_examples=total))
-
-    return dataclasses.replace(
-        tell,
-        on_start=lambda done, _: tell.on_start(before + done, total),
-        on_progress=on_progress,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from archscout.training.glue.finetuning_settings import FinetuningSettings
 from archscout.training.glue.metrics import Numbers
 from archscout.training.glue.optimization import adamw
 from archscout.training.glue.tasks import Task
-from archscout.training.loop import TrainingLoop, smoothed
+from archscout.training.loop import TrainingLoop, TrainingState, smoothed
 from archscout.training.seeds import seeded
 
 
@@ -71,27 +71,18 @@ class Progress:
 
 
 @dataclasses.dataclass
-class State:
-    """Where a fine-tuning is, apart from its tensors.
+class State(TrainingState):
+    """Where a fine-tuning is.
 
     Attributes:
         epoch: the current one, from 1.
-        step: batches of it that are done.
         loss: sum over the examples of these.
-        seconds: of training so far, evaluation left out.
-        records: of the epochs that are done.
     """
 
-    epoch: int = 1
-    step: int = 0
-    loss: float = 0.0
-    seconds: float = 0.0
-    records: list[EpochRecord] = dataclasses.field(default_factory=list)
+    record_type = EpochRecord
 
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> State:
-        """From what `dataclasses.asdict` gave."""
-        return cls(**{**values, "records": [EpochRecord(**r) for r in values["records"]]})
+    epoch: int = 1
+    loss: float = 0.0
 
 
 def examples_to_read(task: Task, data: TaskData, settings: FinetuningSettings) -> int:

@@ -15,15 +15,7 @@ REPOSITORY = "nyu-mll/glue"
 
 
 def download_task(task: Task) -> TaskData:
-    """One task, from the hub or its cache on this machine.
-
-    Args:
-        task: one of GLUE.
-
-    Raises:
-        InputError: `datasets` is not installed, the hub cannot be reached, or its columns or
-            classes are not as expected.
-    """
+    """One task, from the hub or its cache on this machine."""
     layout = task.hub
     if layout is None:
         raise InputError(f"task {task.name!r} is not in {REPOSITORY}; give its examples")

@@ -44,13 +44,7 @@ def rate_factors(names: list[str], num_layers: int, decay: float) -> dict[str, f
 
 
 def adamw(model: nn.Module, num_layers: int, settings: FinetuningSettings) -> torch.optim.AdamW:
-    """The optimizer; each of its groups holds its rate's `factor`.
-
-    Args:
-        model: a classifier.
-        num_layers: of its encoder.
-        settings: the recipe.
-    """
+    """The optimizer; each of its groups holds its rate's `factor`."""
     parameters = dict(model.named_parameters())
     factors = rate_factors(list(parameters), num_layers, settings.layer_decay)
     groups: dict[tuple[float, float], dict[str, Any]] = {}

@@ -12,7 +12,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,7 +22,7 @@ from archscout.files import write_json
 from archscout.folders import locked
 from archscout.training.jobs.plan import Job, Outcome, Plan
 from archscout.training.jobs.state import pack, unpack
-from archscout.training.training_folder import TrainingFolder
+from archscout.training.training_folder import TrainingFolder, difference
 
 FORMAT = 1
 PLAN = "plan.json"
@@ -138,9 +138,18 @@ class JobFolder:
         found = ((job.name, self.outcome(job)) for job in self.jobs)
         return {name: outcome for name, outcome in found if outcome is not None}
 
-    def state(self, job: Job) -> bytes | None:
-        """What a worker needs to go on with a job; None where it is not begun."""
-        return pack(TrainingFolder(self.training(job)))
+    def state(self, job: Job, warn: Callable[[str], None] = lambda _: None) -> bytes | None:
+        """What a worker needs to go on with a job; None where it is not begun.
+
+        Args:
+            job: one of the folder.
+            warn: called with what the user should know, such as of a damaged checkpoint.
+        """
+        training = TrainingFolder(self.training(job))
+        _, damages = training.checkpoints.latest()
+        for damage in damages:
+            warn(f"{job.name}: {damage}")
+        return pack(training)
 
     def keep(self, job: Job, state: bytes) -> None:
         """Write the state of a job that a worker gave back: its training folder.
@@ -222,13 +231,9 @@ def _difference(there: Mapping[str, Any], asked: Mapping[str, Any]) -> str:
         return f"format is {there.get('format')} there, {asked['format']} here"
     first, second = there.get("plan", {}), asked["plan"]
     for name in second:
-        if first.get(name) == second[name]:
-            continue
-        was, now = first.get(name), second[name]
-        if isinstance(was, dict) and isinstance(now, dict):
-            inner = next(key for key in {**now, **was} if was.get(key) != now.get(key))
-            name, was, now = f"{name}: {inner}", was.get(inner), now.get(inner)
-        return f"{name.replace('_', ' ')} is {was} there, {now} here"
+        if first.get(name) != second[name]:
+            what, was, now = difference(first, second, name)
+            return f"{what} is {was} there, {now} here"
     before, after = there.get("jobs", []), asked["jobs"]
     if len(before) != len(after):
         return f"{len(before)} trainings there, {len(after)} here"

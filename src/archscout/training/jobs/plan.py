@@ -70,16 +70,7 @@ class Plan:
         tokenizer: str | None = None,
         **options: Any,
     ) -> Plan:
-        """The plan for a text that is at hand.
-
-        Args:
-            space: of the architectures.
-            corpus: to train on.
-            settings: the recipe.
-            scale: sizes of the networks.
-            vocabulary_limit: size limit of the vocabulary.
-            tokenizer: of encoders, where it is not trained on the text.
-            **options: `device`, `threads`, `keep_weights`.
+        """The plan for a text that is at hand; options are `device`, `threads`, `keep_weights`.
 
         Raises:
             InputError: the text cannot give such a vocabulary.
@@ -105,8 +96,8 @@ class Outcome:
     Attributes:
         job: its name.
         problem: why it failed; None where it did not.
-        seconds: that the last process spent on it, evaluation included, or where that is more, that
-            all of them spent on its steps.
+        seconds: that its segments took under the last driver, evaluation included, or where that is
+            more, that all of them took for its steps.
         result: what the training's result.json holds; empty where it failed.
         epochs: the training's metrics.jsonl: one record an epoch, or an evaluation, as far as it
             went.

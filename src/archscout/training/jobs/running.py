@@ -22,7 +22,7 @@ _TELL_SECONDS = 2.0
 _WRITE_SECONDS = 5.0
 
 # The first segment tells how fast a network is; the others take about so long.
-_FIRST = 0.02
+_FIRST = 0.001
 _SEGMENT_SECONDS = 60.0
 # Beyond this part of a training its end is not worth a segment of its own.
 _NEARLY = 0.95
@@ -103,7 +103,7 @@ def run(
     tell, warn = on_progress or (lambda _: None), on_warning or (lambda _: None)
     is_stopped = False
     with folder.lock():
-        course = _Course(folder, tell)
+        course = _Course(folder, tell, warn)
         task = partial(train_segment, on_progress=course.step) if workers == 1 else train_segment
         tick = course.tick
         shared = (folder.plan, corpus)
@@ -112,7 +112,8 @@ def run(
                 for message in segment.warnings:
                     warn(f"{part.job.name}: {message}")
                 course.go_on(part, segment)
-                if is_stopped := segment.is_stopped:
+                is_stopped |= segment.is_stopped
+                if is_stopped:
                     course.waiting.clear()
                 tick()
     if is_stopped:
@@ -130,6 +131,29 @@ def _check_text(folder: JobFolder, corpus: Corpus) -> None:
         )
 
 
+@dataclasses.dataclass
+class _Pace:
+    """How a job goes on: the part that was done at a time, and the parts a second since.
+
+    Attributes:
+        spent: seconds of its segments.
+    """
+
+    done: float = 0.0
+    speed: float = 0.0
+    since: float = 0.0
+    note: str = ""
+    spent: float = 0.0
+
+    def set(self, done: float, tokens_per_second: float, speed: float = 0.0) -> None:
+        self.done, self.speed, self.since = done, speed, time.monotonic()
+        self.note = f"{tokens_per_second:,.0f} tokens/s"
+
+    def now(self) -> float:
+        """The part that is done by now, about."""
+        return min(1.0, self.done + self.speed * (time.monotonic() - self.since))
+
+
 class _Course:
     """The jobs that are left, each a chain of segments.
 
@@ -137,55 +161,49 @@ class _Course:
         waiting: the next segment of each that is not at work.
     """
 
-    def __init__(self, folder: JobFolder, tell: Callable[[Standing], None]) -> None:
+    def __init__(self, folder: JobFolder, tell: Callable[[Standing], None], warn: Warn) -> None:
         self._folder, self._tell = folder, tell
         left = [job for job in folder.jobs if folder.outcome(job) is None]
-        self.waiting = deque(Part(job, folder.state(job), _FIRST) for job in left)
-        self._jobs = {job.name: job for job in left}
-        self._seconds = dict.fromkeys(self._jobs, 0.0)
-        self._done = dict.fromkeys(self._jobs, 0.0)
-        self._notes = dict.fromkeys(self._jobs, "")
+        self.waiting = deque(Part(job, folder.state(job, warn), _FIRST) for job in left)
+        self._paces = {job.name: _Pace() for job in left}
         self._written = self._told = 0.0
 
     def go_on(self, part: Part, segment: Segment) -> None:
         """Keep what came of a segment, and let the next one follow where there is one."""
-        name = part.job.name
-        self._seconds[name] += segment.seconds
+        name, pace = part.job.name, self._paces[part.job.name]
+        pace.spent += segment.seconds
         if segment.state is not None:
             self._folder.keep(part.job, segment.state)
         if segment.is_over:
             result = segment.result or {}
             # The training counts on where another driver left it.
-            seconds = max(self._seconds[name], result.get("seconds", 0.0))
+            seconds = max(pace.spent, result.get("seconds", 0.0))
             self._folder.record(Outcome(name, segment.problem, seconds, result, segment.curve))
-            del self._jobs[name]
+            del self._paces[name]
             return
-        self._done[name], self._notes[name] = segment.done, _note(segment.speed)
-        share_per_second = (segment.done - segment.begun) / segment.seconds
-        until = segment.done + max(_FIRST, share_per_second * _SEGMENT_SECONDS)
+        speed = segment.speed * segment.done / max(segment.tokens, 1)
+        pace.set(segment.done, segment.speed, speed)
+        until = segment.done + max(_FIRST, speed * _SEGMENT_SECONDS)
         # First what was begun, so that few states are kept at a time.
         self.waiting.appendleft(Part(part.job, segment.state, until if until < _NEARLY else None))
 
     def tick(self) -> None:
         """Write and tell where all are."""
-        waiting = {part.job.name for part in self.waiting}
-        now = time.monotonic()
-        if now - self._written > _WRITE_SECONDS:
-            self._written = now
-            for name in self._jobs.keys() - waiting:
-                self._folder.write_progress(name, self._done[name], self._notes[name])
+        if time.monotonic() - self._written > _WRITE_SECONDS:
+            self._written = time.monotonic()
+            for name in self._at_work():
+                pace = self._paces[name]
+                self._folder.write_progress(name, pace.now(), pace.note)
         self._tell(Standing.of(self._folder))
 
     def step(self, progress: Any) -> None:
         """Write and tell after a step in this process, now and then."""
-        if time.monotonic() - self._told < _TELL_SECONDS:
-            return
-        self._told = time.monotonic()
-        (at_work,) = self._jobs.keys() - {part.job.name for part in self.waiting}
-        self._done[at_work] = progress.tokens / max(progress.total_tokens, 1)
-        self._notes[at_work] = _note(progress.tokens_per_second)
-        self.tick()
+        if time.monotonic() - self._told > _TELL_SECONDS:
+            self._told = time.monotonic()
+            (name,) = self._at_work()
+            done = progress.tokens / max(progress.total_tokens, 1)
+            self._paces[name].set(done, progress.tokens_per_second)
+            self.tick()
 
-
-def _note(tokens_per_second: float) -> str:
-    return f"{tokens_per_second:,.0f} tokens/s"
+    def _at_work(self) -> set[str]:
+        return self._paces.keys() - {part.job.name for part in self.waiting}

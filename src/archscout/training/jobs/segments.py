@@ -33,6 +33,7 @@ from archscout.training.by_space import find_trainer, train
 from archscout.training.jobs.plan import Job, Plan
 from archscout.training.jobs.state import pack, unpack
 from archscout.training.outcome import Diverged, Paused
+from archscout.training.trainer import Trained, Trainer
 from archscout.training.training_folder import METRICS, TrainingFolder
 
 # What torch says of a device that gives no right answers any more, to whatever it is asked.
@@ -60,12 +61,11 @@ class Segment:
     Attributes:
         state: to go on from; None where nothing is worth keeping.
         curve: the lines of metrics.jsonl so far.
-        loss: of the validation part where it stopped, what `Trainer.loss` is of it; None where it
-            did not get there, as a driver asked to stop or the training is over.
-        begun: part of the tokens that were trained on before it.
-        done: part of the tokens that were trained on after it, at most 1.
+        loss: of the validation part, what `Trainer.loss` is of it: of the weights where it stopped,
+            or of the best ones where the training is over; None where it did not get there.
+        done: part of the tokens that were trained on so far, at most 1.
         tokens: that is.
-        speed: of the last step, tokens a second.
+        speed: of its training, tokens a second; 0 without a step.
         seconds: that this segment took, evaluation included.
         result: what result.json holds; None where the training is not over.
         problem: why it failed; None where it did not.
@@ -75,7 +75,6 @@ class Segment:
     state: bytes | None
     curve: Sequence[dict[str, Any]] = ()
     loss: float | None = None
-    begun: float = 0.0
     done: float = 0.0
     tokens: int = 0
     speed: float = 0.0
@@ -109,19 +108,19 @@ def train_segment(
         InputError: a file cannot be written, or the device is broken.
     """
     (plan, corpus), start = shared, time.monotonic()
-    space = spaces.get(plan.space)
+    space, trainer = spaces.get(plan.space), find_trainer(plan.space)
     last, warnings = _Last(on_progress), list[str]()
     with tempfile.TemporaryDirectory(prefix="archscout-") as place, _threads(plan.threads):
         folder = TrainingFolder(Path(place) / "training")
         if part.state is not None:
             unpack(part.state, folder)
-        paused = problem = result = None
+        loss = problem = result = None
         try:
             trained = train(
                 space,
                 space.parse(part.job.architecture),
                 corpus,
-                find_trainer(space.name).settings_type.read(plan.settings),
+                trainer.settings_type.read(plan.settings),
                 folder.path,
                 scale=dataclasses.replace(resolve_scale(space, None), **plan.scale),
                 seed=part.job.seed,
@@ -136,7 +135,7 @@ def train_segment(
                 on_progress=last,
                 on_warning=warnings.append,
             )
-            paused, result = _ended(trained)
+            loss, result = _ended(trained, trainer, plan)
         except KeyboardInterrupt:  # a checkpoint was written
             pass
         except Diverged as error:
@@ -153,8 +152,7 @@ def train_segment(
         return Segment(
             state=pack(folder) or part.state,
             curve=records(folder),
-            loss=None if paused is None else paused.loss,
-            begun=last.begun / last.total,
+            loss=loss,
             done=last.tokens / last.total,
             tokens=last.tokens,
             speed=last.speed,
@@ -170,11 +168,14 @@ def lost_segment(part: Part, reason: str) -> Segment:
     return Segment(part.state, problem=reason)
 
 
-def _ended(trained: Any) -> tuple[Paused | None, dict[str, Any] | None]:
+def _ended(
+    trained: Trained | Paused, trainer: Trainer[Any], plan: Plan
+) -> tuple[float, dict[str, Any] | None]:
+    """The validation loss, and where the training is over its result, as result.json holds it."""
     if isinstance(trained, Paused):
-        return trained, None
-    # As result.json holds it: plain JSON types.
-    return None, json.loads(json.dumps(trained.to_dict()))
+        return trained.loss, None
+    result = json.loads(json.dumps(trained.to_dict()))
+    return trainer.loss(result["losses"]["valid"], plan.settings), result
 
 
 class _Last:
@@ -182,11 +183,10 @@ class _Last:
 
     def __init__(self, on_progress: Callable[[Any], None] | None) -> None:
         self._on_progress = on_progress
-        self.begun, self.tokens, self.total, self.speed = 0, 0, 1, 0.0
+        self.tokens, self.total, self.speed = 0, 1, 0.0
 
     def start(self, tokens: int, total: int) -> None:
-        self.begun = self.tokens = tokens
-        self.total = max(total, 1)
+        self.tokens, self.total = tokens, max(total, 1)
 
     def __call__(self, progress: Any) -> None:
         self.tokens, self.speed = progress.tokens, progress.tokens_per_second

@@ -44,9 +44,6 @@ def columns(ids: Tensor, batch_size: int, part: str) -> Tensor:
 
     Returns:
         (N // B, B).
-
-    Raises:
-        InputError: a column would have less than two tokens, and nothing to predict.
     """
     length = len(ids) // batch_size
     if length < 2:
@@ -68,11 +65,6 @@ def jittered_segments(rows: int, length: int, generator: np.random.Generator) ->
 
     The length is normal around `length`, or, once in twenty, around its half, with a standard
     deviation of 5, and at least 5. The learning rate is in proportion to the length drawn.
-
-    Args:
-        rows: of the text in columns.
-        length: the usual length.
-        generator: of the random numbers.
     """
     start = 0
     while start < rows - 1:

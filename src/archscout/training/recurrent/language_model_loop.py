@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from archscout.spaces.recurrent.language_model import RecurrentLanguageModel
-from archscout.training.loop import TrainingLoop, smoothed
+from archscout.training.loop import TrainingLoop, TrainingState, smoothed
 from archscout.training.outcome import Loss
 from archscout.training.recurrent.columns import Segment, epoch_segments, read
 from archscout.training.recurrent.evaluation import evaluate
@@ -73,33 +73,22 @@ class Progress:
 
 
 @dataclasses.dataclass
-class State:
-    """Where a training is, apart from its tensors.
+class State(TrainingState):
+    """Where a training is; it ends for `epochs`, `patience` or `minutes`.
 
     Attributes:
         epoch: the current one, from 1.
-        step: segments of it that are done.
         loss: sum over the tokens of these, nats.
         tokens: number of these.
-        seconds: of training so far, evaluation left out.
         best_epoch: with the lowest validation loss; 0 before the first.
-        records: of the epochs that are done.
-        ended: why the training is over (`epochs`, `patience`, `minutes`); None while it is not.
     """
 
+    record_type = EpochRecord
+
     epoch: int = 1
-    step: int = 0
     loss: float = 0.0
     tokens: int = 0
-    seconds: float = 0.0
     best_epoch: int = 0
-    records: list[EpochRecord] = dataclasses.field(default_factory=list)
-    ended: str | None = None
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> State:
-        """From what `dataclasses.asdict` gave."""
-        return cls(**{**values, "records": [EpochRecord(**r) for r in values["records"]]})
 
 
 class LanguageModelTraining(TrainingLoop[Segment, float]):
