@@ -28,11 +28,18 @@ def hand_over(run: Run, proof: Proof, folder: Path) -> Path | None:
     Raises:
         InputError: the model is gone, or the folder cannot be written.
     """
-    winner = proof.winner
-    if winner is None:
+    if proof.winner is None:
         return None
-    trainings = run.folder.path / TRAININGS
-    model = trainings / "trainings" / winner.fingerprint / MODEL
+    return copy_model(run.folder.path / TRAININGS, proof.winner.fingerprint, folder)
+
+
+def copy_model(trainings: Path, fingerprint: str, folder: Path) -> Path:
+    """Copy the trained model of an architecture out of a folder of trainings; returns the copy.
+
+    Raises:
+        InputError: it is gone, or the folder cannot be written.
+    """
+    model = trainings / "trainings" / fingerprint / MODEL
     if not model.is_dir():
         raise InputError(f"{model}, the trained winner, is gone; remove {trainings} to train again")
     with new_folder(folder) as part:
@@ -44,8 +51,11 @@ def is_handed_over(run: Run, folder: Path) -> bool:
     """Whether a folder holds the trained winner of a run."""
     proof = load_proof(run.folder.path)
     winner = None if proof is None else proof.winner
-    if winner is None:
-        return False
+    return winner is not None and holds_trained(run, folder, winner.fingerprint)
+
+
+def holds_trained(run: Run, folder: Path, fingerprint: str) -> bool:
+    """Whether a folder holds the trained model of an architecture."""
     try:
         document = json.loads((folder / GENOTYPE).read_text(encoding="utf-8"))
         genotype = run.space.parse(document)
@@ -53,4 +63,4 @@ def is_handed_over(run: Run, folder: Path) -> bool:
         return False
     # Earlier versions did not write whether it is trained; a run with a proof has handed it over.
     is_trained = bool(document.get("trained", True))
-    return is_trained and run.space.fingerprint(genotype) == winner.fingerprint
+    return is_trained and run.space.fingerprint(genotype) == fingerprint

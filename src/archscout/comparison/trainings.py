@@ -64,12 +64,12 @@ def prove(
     """
     chosen = choose(run, k)
     if isinstance(settings, str):
-        plan = _plan(run, comparison_preset(settings, run.space.name).settings)
+        plan = plan_of(run, comparison_preset(settings, run.space.name).settings)
     else:
-        plan = _plan(run, settings)
+        plan = plan_of(run, settings)
     with run.folder.lock():
         rows = pd.concat([chosen.top, chosen.random])
-        folder = _folder(run, plan, [_job(run, row) for _, row in rows.iterrows()])
+        folder = folder_of(run, plan, [_job(run, row) for _, row in rows.iterrows()])
         outcomes = train_all(folder, workers, on_progress, on_warning)
 
         def trainees(group: pd.DataFrame) -> list[Trainee]:
@@ -100,8 +100,12 @@ def prove(
     return proof
 
 
-def _plan(run: Run, settings: BaseModel) -> Plan:
-    """All that decides how each is trained."""
+def plan_of(run: Run, settings: BaseModel) -> Plan:
+    """All that decides how each candidate of a run is trained.
+
+    Raises:
+        InputError: the run's text is another now.
+    """
     information, found = run.information, run.settings
     corpus = load_corpus(found.text)
     if corpus.sha256 != information["text"]["sha256"]:
@@ -125,8 +129,13 @@ def _job(run: Run, row: pd.Series[Any]) -> Job:
     return Job(row["fingerprint"], json.loads(row["architecture"]), run.settings.seed)
 
 
-def _folder(run: Run, plan: Plan, jobs: list[Job]) -> JobFolder:
-    path = run.folder.path / TRAININGS
+def folder_of(run: Run, plan: Plan, jobs: list[Job], name: str = TRAININGS) -> JobFolder:
+    """The folder of a run's trainings, with these among them.
+
+    Raises:
+        InputError: it holds trainings with another recipe, or cannot be written.
+    """
+    path = run.folder.path / name
     try:
         return JobFolder.create(path, plan, jobs, change_jobs=True)
     except InputError as error:

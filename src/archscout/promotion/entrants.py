@@ -1,0 +1,52 @@
+"""Which candidates of a run are trained at all, and who first.
+
+Named architectures come first. Then the best by score and random ones of the best third take turns:
+scores rank whole pools well but misplace single networks, so the very best by score are not trusted
+alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from itertools import chain, zip_longest
+
+from archscout.errors import InputError
+from archscout.runs import Run
+from archscout.spaces import live
+
+_DRAWN_FROM = 3  # the best of so many parts
+
+
+def entrants(run: Run) -> list[str]:
+    """Fingerprints of the architectures that may be trained, in the order in which they enter.
+
+    The order follows from the run's seed and its ranking.
+
+    Raises:
+        InputError: the run has no architecture within the limits with a finite score.
+    """
+    table = run.table
+    ranked = table[table["front"].notna()]["fingerprint"].tolist() if len(table) else []
+    if not ranked:
+        raise InputError(
+            f"{run.folder} has no architecture within the limits with a finite score to train"
+        )
+    space = run.space
+    named = {space.fingerprint(live(space, each)) for each in space.named.values()}
+    best = ranked[: -(-len(ranked) // _DRAWN_FROM)]
+    drawn = sorted(best, key=lambda mark: _draw(run.settings.seed, mark))
+    return _different(
+        chain(
+            (mark for mark in ranked if mark in named),
+            (mark for pair in zip_longest(ranked, drawn) for mark in pair if mark is not None),
+        )
+    )
+
+
+def _different(marks: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(marks))
+
+
+def _draw(seed: int, fingerprint: str) -> str:
+    return hashlib.blake2b(f"{seed}/{fingerprint}".encode(), digest_size=8).hexdigest()

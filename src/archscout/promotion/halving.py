@@ -1,0 +1,114 @@
+"""Successive halving: short trainings choose who is trained longer.
+
+All that enter are trained for a small part of the recipe; the third of them with the lowest
+validation loss goes on to three times as much, and so on, until one is trained whole. A training is
+continued, never begun anew, so a candidate costs the part that it was trained for.
+
+Sources: Jamieson and Talwalkar 2016, "Non-stochastic best arm identification and hyperparameter
+optimization"; Li et al. 2018, "Hyperband" (others enter later, so that the shortest training does
+not decide alone).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+from archscout.errors import InputError
+
+FACTOR = 3
+FIRST = 1 / 27
+"""Part of a training up to the first rung."""
+LEAST = 1.0
+"""Of a budget, in full trainings: one candidate, trained whole."""
+
+
+class Rung(NamedTuple):
+    """How far candidates are trained, and how many.
+
+    Attributes:
+        until: part of a full training, in (0, 1].
+        size: candidates that are trained so far.
+        entering: of these, how many begin here; the others were the best of the rung before.
+    """
+
+    until: float
+    size: int
+    entering: int
+
+
+def schedule(budget: float, pool: int) -> list[Rung]:
+    """The rungs that a budget pays for, as many candidates in the first as it can.
+
+    Args:
+        budget: in full trainings, at least 1.
+        pool: candidates that there are.
+
+    Raises:
+        InputError: the budget is below one training, or there is no candidate.
+
+    Example:
+        >>> [(rung.size, round(rung.until, 3)) for rung in schedule(2, 100)]
+        [(14, 0.037), (5, 0.111), (2, 0.333), (1, 1.0)]
+    """
+    if not budget >= LEAST:
+        raise InputError(
+            f"the budget is {budget:g} full trainings; the least is {LEAST:g}, one candidate "
+            "trained whole"
+        )
+    if pool < 1:
+        raise InputError("there is no candidate to train")
+    found = _rungs(1)
+    for first in range(2, pool + 1):
+        larger = _rungs(first)
+        if cost(larger) > budget or sum(rung.entering for rung in larger) > pool:
+            break
+        found = larger
+    return found
+
+
+def cost(rungs: Sequence[Rung]) -> float:
+    """What rungs cost, in full trainings."""
+    before = [0.0, *(rung.until for rung in rungs)]
+    return math.fsum(
+        rung.entering * rung.until + (rung.size - rung.entering) * (rung.until - start)
+        for rung, start in zip(rungs, before, strict=False)
+    )
+
+
+def halve(
+    order: Sequence[str],
+    rungs: Sequence[Rung],
+    train: Callable[[Sequence[str], float], Mapping[str, float]],
+) -> str | None:
+    """Train candidates by rungs; the one that was trained whole.
+
+    Args:
+        order: candidates, first those that are to enter first.
+        rungs: see `schedule`.
+        train: trains candidates until a part of a full training; returns their validation losses,
+            infinite where a training failed. Equal losses keep the candidates' order.
+
+    Returns:
+        None where every training failed.
+    """
+    waiting, alive = list(order), list[str]()
+    for rung in rungs:
+        alive = alive[: rung.size - rung.entering]
+        alive, waiting = alive + waiting[: rung.entering], waiting[rung.entering :]
+        losses = train(alive, rung.until)
+        finished = [name for name in alive if math.isfinite(losses[name])]
+        alive = sorted(finished, key=lambda name: losses[name])
+    return alive[0] if alive else None
+
+
+def _rungs(first: int) -> list[Rung]:
+    """The rungs where so many begin at the first one."""
+    rungs = [Rung(FIRST, first, first)]
+    while rungs[-1].until < 1:
+        until = min(1.0, rungs[-1].until * FACTOR)
+        until = 1.0 if until > 0.99 else until
+        going_on = max(1, round(rungs[-1].size / FACTOR))
+        rungs.append(Rung(until, 1 if until == 1 else going_on, 0))
+    return rungs

@@ -1,0 +1,283 @@
+"""A budget is spent on a run's candidates: by rungs, each a segment of one training.
+
+`promoted/` of the run folder holds the trainings, `rungs.jsonl` in it what they came to, and
+`promoted.json` of the run all that is shown. Killed at any time it goes on, and ends as it would
+have without.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+from pydantic import BaseModel
+
+from archscout.comparison import folder_of, plan_of
+from archscout.errors import InputError
+from archscout.execution import Workers, check_workers
+from archscout.files import write_json
+from archscout.promotion.entrants import entrants
+from archscout.promotion.halving import Rung, halve, schedule
+from archscout.promotion.ledger import Ledger, Reached, loss_of
+from archscout.promotion.promotion import FORMAT, PROMOTED, Promoted, Promotion
+from archscout.runs import Run
+from archscout.spaces import live
+from archscout.text import Corpus, load_corpus
+from archscout.training import comparison_preset, find_trainer
+from archscout.training.jobs import (
+    Job,
+    JobFolder,
+    Outcome,
+    Part,
+    Segment,
+    lost_segment,
+    train_segment,
+)
+
+TRAININGS = "promoted"
+RUNGS = "rungs.jsonl"
+
+# A driver that is killed loses at most the work of so many seconds a worker.
+_SEGMENT_SECONDS = 60.0
+_LEAST_SEGMENT = 0.02
+
+
+@dataclasses.dataclass(frozen=True)
+class Progress:
+    """Where a promotion stands.
+
+    Attributes:
+        spent: of the budget so far, in full trainings.
+        budget: that is there.
+        rung: the part of a full training up to which candidates are trained now.
+        count: how many of them.
+    """
+
+    spent: float
+    budget: float
+    rung: float
+    count: int
+
+
+def promote(
+    run: Run,
+    budget: float,
+    settings: BaseModel | str = "quick",
+    workers: int = 1,
+    on_progress: Callable[[Progress], None] | None = None,
+    on_warning: Callable[[str], None] | None = None,
+) -> Promotion:
+    """Train candidates of a run by successive halving, and write promoted.json.
+
+    They are trained at the run's model scale, on its text, with its seed. Called again it goes on
+    where it was stopped, and trains nothing twice; with a larger budget, too. The result does not
+    depend on the number of workers.
+
+    Args:
+        run: the run.
+        budget: in full trainings.
+        settings: the recipe, or the name of a preset.
+        workers: processes that train, each with one thread.
+        on_progress: called after every segment.
+        on_warning: called with what the user should know.
+
+    Raises:
+        InputError: the budget is below one training, the run has nothing to train, its text is
+            another now or too short for the first rung, the folder holds trainings with another
+            recipe, every training failed, or a file cannot be written.
+        KeyboardInterrupt: Ctrl-C; what was at hand can be gone on with.
+    """
+    check_workers(workers)
+    recipe = settings
+    if isinstance(recipe, str):
+        recipe = comparison_preset(recipe, run.space.name).settings
+    order = entrants(run)
+    rungs = schedule(budget, len(order))
+    plan = plan_of(run, recipe)
+    with run.folder.lock():
+        rows = {row["fingerprint"]: row for _, row in run.table.iterrows()}
+        jobs = {
+            mark: Job(mark, json.loads(rows[mark]["architecture"]), run.settings.seed)
+            for mark in order[: sum(rung.entering for rung in rungs)]
+        }
+        folder = folder_of(run, plan, list(jobs.values()), TRAININGS)
+        with folder.lock(), _Trainings(folder, jobs, load_corpus(list(plan.text)), workers) as all_:
+            all_.budget, all_.tell = budget, on_progress or (lambda _: None)
+            all_.warn = on_warning or (lambda _: None)
+            winner = halve(order, rungs, all_.train)
+            if winner is None:
+                raise InputError(_all_failed(all_.ledger, run, rungs))
+            promotion = _promotion(run, budget, folder, all_.ledger, winner, rows)
+        write_json(
+            run.folder.path / PROMOTED, {"format": FORMAT, "promotion": promotion.model_dump()}
+        )
+    return promotion
+
+
+class _Trainings:
+    """Trains candidates up to a rung, each a chain of segments, and keeps what they come to."""
+
+    def __init__(
+        self, folder: JobFolder, jobs: Mapping[str, Job], corpus: Corpus, workers: int
+    ) -> None:
+        self._folder, self._jobs = folder, jobs
+        self.ledger = Ledger(folder.path / RUNGS)
+        self._workers = Workers((folder.plan, corpus), workers, len(jobs), worth=0)
+        self._at: dict[str, float] = {}
+        self._seconds: dict[str, float] = {}
+        self.budget = 0.0
+        self.tell: Callable[[Progress], None] = lambda _: None
+        self.warn: Callable[[str], None] = lambda _: None
+
+    def __enter__(self) -> _Trainings:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._workers.__exit__()
+
+    def train(self, marks: Sequence[str], until: float) -> dict[str, float]:
+        """Validation losses of candidates after a part of a full training."""
+        waiting = deque(
+            Part(self._jobs[mark], self._folder.state(self._jobs[mark]), self._next(until, until))
+            for mark in marks
+            if self.ledger.find(mark, until) is None
+        )
+        stopped = False
+        for part, segment in self._workers.as_they_come(train_segment, waiting, lost_segment):
+            for message in dict.fromkeys(segment.warnings):
+                self.warn(f"{part.job.name}: {message}")
+            stopped = stopped or segment.is_stopped
+            following = self._take(part, segment, until)
+            if stopped:
+                waiting.clear()
+            elif following is not None:
+                waiting.appendleft(following)
+            self.tell(Progress(self.spent, self.budget, until, len(marks)))
+        if stopped:
+            raise KeyboardInterrupt
+        found = {mark: self.ledger.find(mark, until) for mark in marks}
+        return {mark: loss_of(line) for mark, line in found.items() if line is not None}
+
+    def _take(self, part: Part, segment: Segment, until: float) -> Part | None:
+        """Keep what came of a segment; the next one of the same training up to the rung."""
+        mark = part.job.name
+        if part.state is None:
+            _check_step(segment, until)
+        self._at[mark] = max(segment.done, self._at.get(mark, 0.0))
+        self._seconds[mark] = self._seconds.get(mark, 0.0) + segment.seconds
+        is_there = segment.is_over or (segment.loss is not None and part.until == until)
+        if is_there:
+            before = max((line.until for line in self.ledger.of(mark)), default=0.0)
+            spent = max(0.0, self._at[mark] - before)
+            loss = None if segment.problem else segment.loss
+            seconds = self._seconds.pop(mark)
+            # Before the state: a measurement that is lost could not be made again from a later one.
+            self.ledger.add(Reached(mark, until, loss, spent, seconds, segment.problem))
+        if segment.state is not None:
+            self._folder.keep(part.job, segment.state)
+        if segment.is_over:
+            seconds = sum(line.seconds for line in self.ledger.of(mark))
+            result = segment.result or {}
+            self._folder.record(Outcome(mark, segment.problem, seconds, result, segment.curve))
+        if is_there or segment.is_stopped:
+            return None
+        pace = segment.done / max(segment.tokens, 1) * segment.speed
+        ahead = segment.done + max(_LEAST_SEGMENT, pace * _SEGMENT_SECONDS)
+        return Part(part.job, segment.state, self._next(ahead, until))
+
+    @property
+    def spent(self) -> float:
+        """Of the budget so far, in full trainings."""
+        at = dict.fromkeys(self._at, 0.0)
+        for line in self.ledger.lines.values():
+            at[line.fingerprint] = at.get(line.fingerprint, 0.0) + line.spent
+        return sum(max(known, self._at.get(mark, 0.0)) for mark, known in at.items())
+
+    @staticmethod
+    def _next(ahead: float, until: float) -> float | None:
+        """Where a segment stops: at the rung where it is near; None for a training's end."""
+        if ahead < 0.95 * until:
+            return ahead
+        return None if until == 1 else until
+
+
+def _check_step(segment: Segment, until: float) -> None:
+    """Make sure that a rung is not less than a step, so that it ends where it is to.
+
+    Raises:
+        InputError: it is.
+    """
+    if segment.problem is None and segment.done > 2 * until:
+        raise InputError(
+            f"the text is too short for a budget: one step is {segment.done:.1%} of a training, "
+            f"and the first rung ends at {until:.1%} of it; a longer text, a smaller batch (--set "
+            "batch_size=N) or more epochs are accepted"
+        )
+
+
+def _all_failed(ledger: Ledger, run: Run, rungs: Sequence[Rung]) -> str:
+    problems = {line.problem for line in ledger.lines.values() if line.problem}
+    return (
+        f"every training failed, of {rungs[0].size} candidates: "
+        f"{'; '.join(sorted(problems)[:3])};\n"
+        "a smaller learning rate (--set learning_rate=X) or clip (--set clip=X), or a larger "
+        f"--budget, may help; the scores are kept in {run.folder}"
+    )
+
+
+def _promotion(
+    run: Run,
+    budget: float,
+    folder: JobFolder,
+    ledger: Ledger,
+    winner: str,
+    rows: Mapping[str, pd.Series[Any]],
+) -> Promotion:
+    plan, space = folder.plan, run.space
+    trainer = find_trainer(space.name)
+    names = {space.fingerprint(live(space, each)): name for name, each in space.named.items()}
+    outcomes = folder.outcomes()
+
+    def promoted(mark: str) -> Promoted:
+        lines, row = ledger.of(mark), rows[mark]
+        result: Mapping[str, Any] = outcomes[mark].result if mark in outcomes else {}
+        return Promoted(
+            fingerprint=mark,
+            name=names.get(mark),
+            rank=int(row["rank"]),
+            architecture=json.loads(row["architecture"]),
+            parameters=int(row["parameters"]),
+            scores={o.name: float(row[o.name]) for o in run.objectives},
+            reached=lines[-1].until,
+            losses={f"{line.until:.4g}": line.loss for line in lines if line.loss is not None},
+            problem=lines[-1].problem,
+            results={
+                part: trainer.loss(losses, plan.settings)
+                for part, losses in result.get("losses", {}).items()
+            },
+        )
+
+    trained = {line.fingerprint for line in ledger.lines.values()} & set(rows)
+    by_length = sorted(
+        trained,
+        key=lambda mark: (
+            mark != winner,
+            -ledger.of(mark)[-1].until,
+            loss_of(ledger.of(mark)[-1]),
+            mark,
+        ),
+    )
+    measure = trainer.measure(plan.settings)
+    return Promotion(
+        budget=budget,
+        spent=sum(line.spent for line in ledger.lines.values()),
+        seconds=sum(line.seconds for line in ledger.lines.values()),
+        measure=measure.name,
+        is_exponential=measure.is_exponential,
+        plan=json.loads(json.dumps(dataclasses.asdict(plan))),
+        candidates=[promoted(mark) for mark in by_length],
+    )

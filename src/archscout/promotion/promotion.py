@@ -1,0 +1,106 @@
+"""What became of a budget of training; `promoted.json` of a run holds it."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from archscout.errors import InputError
+
+FORMAT = 1
+PROMOTED = "promoted.json"
+
+
+class Promoted(BaseModel):
+    """A candidate that was trained, whole or in part.
+
+    Attributes:
+        fingerprint: of the architecture.
+        name: in the literature, where it has one.
+        rank: by score, from 1.
+        architecture: the genotype as JSON.
+        parameters: number of them.
+        scores: its values in the run's objectives.
+        reached: part of a full training that it was trained for.
+        losses: of the validation part, nats, by the part of a full training after which they were
+            measured (as text, for JSON has no other keys).
+        problem: why its training failed; None where it did not.
+        results: of one that was trained whole, losses by part of the text, nats, at the best
+            evaluation.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    fingerprint: str
+    name: str | None
+    rank: int
+    architecture: dict[str, Any]
+    parameters: int
+    scores: dict[str, float]
+    reached: float
+    losses: dict[str, float]
+    problem: str | None = None
+    results: dict[str, float] = {}
+
+
+class Promotion(BaseModel):
+    """How a budget was spent, and on whom.
+
+    Attributes:
+        budget: in full trainings, as asked for.
+        spent: in full trainings.
+        seconds: that the trainings took.
+        measure: what trained networks are compared by, such as `perplexity`.
+        is_exponential: whether that is e to the power of the loss.
+        plan: what the trainings have in common: text, recipe, sizes.
+        candidates: all that were trained, the winner first, then by how long and how well.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    budget: float
+    spent: float
+    seconds: float
+    measure: str
+    is_exponential: bool
+    plan: dict[str, Any]
+    candidates: list[Promoted]
+
+    @property
+    def winner(self) -> Promoted:
+        """The one that was trained whole."""
+        return self.candidates[0]
+
+    def result(self, loss: float) -> float:
+        """A loss as the measure has it: perplexities are e to the power of it."""
+        if not self.is_exponential:
+            return loss
+        try:
+            return math.exp(loss)
+        except OverflowError:
+            return math.inf
+
+
+def load_promotion(folder: str | os.PathLike[str]) -> Promotion | None:
+    """What promoted.json of a run folder holds; None where there is none.
+
+    Raises:
+        InputError: it is damaged, or of another format.
+    """
+    path = Path(folder) / PROMOTED
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        if document["format"] != FORMAT:
+            raise InputError(f"{path} is of format {document['format']}; accepted is {FORMAT}")
+        return Promotion.model_validate(document["promotion"])
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
+    except (ValidationError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path} is damaged: {error}") from error
