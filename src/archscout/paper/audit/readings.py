@@ -95,6 +95,7 @@ def check(material: Material) -> Point:
     compared = partial(compare_on, benchmark, seed=material.seed)
     table = _table({title: compared(each, directions) for title, each in every.items()})
     differences = _differences(published, scores[TRAINED.title], directions, compared)
+    pairs = "Share of pairs ordered right, ties counting half; one half is chance."
     return Point(
         TITLE,
         *judge(differences, table),
@@ -128,11 +129,7 @@ def check(material: Material) -> Point:
                 shown=_shown_differences(differences),
             ),
             _wide(table, "kendall", "Kendall's τ-b."),
-            _wide(
-                table,
-                "pairs",
-                "Share of pairs ordered right, ties counting half; one half is chance.",
-            ),
+            _wide(table, "pairs", pairs),
         ],
         sources=benchmark.sources,
         remarks=[*benchmark.remarks, *_remarks(differences)],
