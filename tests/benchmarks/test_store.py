@@ -77,10 +77,7 @@ def files() -> list[PublishedFile]:
         content = CONTENT[file.name]
         sha256 = hashlib.sha256(content).hexdigest()
         (blob,) = checksums(content) - {sha256}
-        only_git = file.sha256 is None
-        return dataclasses.replace(
-            file, sha256=None if only_git else sha256, git_blob=blob if only_git else None
-        )
+        return dataclasses.replace(file, checksum=blob if file.sha256 is None else sha256)
 
     return [published(file) for file in FILES]
 
@@ -441,10 +438,21 @@ def server() -> Iterator[Server]:
     thread.join()
 
 
+@dataclasses.dataclass(frozen=True)
+class Served(PublishedFile):
+    """A file that is fetched from another address."""
+
+    address: str = ""
+
+    @property
+    def url(self) -> str:
+        return self.address
+
+
 @pytest.fixture
 def online(tmp_path: Path, files: list[PublishedFile], server: Server) -> DataFolder:
     """A data folder whose files are published by the server."""
-    served = [dataclasses.replace(file, url=server.url(file.path)) for file in files]
+    served = [Served(**vars(file), address=server.url(file.path)) for file in files]
     return DataFolder(tmp_path / "data", served)
 
 
@@ -566,7 +574,7 @@ def test_ctrl_c_leaves_no_part(online: DataFolder) -> None:
 
 
 def test_a_server_that_is_not_there_is_one_line(tmp_path: Path) -> None:
-    file = dataclasses.replace(FILES[0], url="http://127.0.0.1:9/RNN_results.csv")
+    file = Served(**vars(FILES[0]), address="http://127.0.0.1:9/RNN_results.csv")
     with pytest.raises(InputError) as caught:
         fetch(file, tmp_path / "part")
     message = str(caught.value)

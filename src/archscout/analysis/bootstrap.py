@@ -192,12 +192,8 @@ def overlap(score: WeightedRanking, result: WeightedRanking, k: Floats) -> Float
 
     Where the k-th place is tied, an item of that tie group is among the best with the probability
     that it is in when ties are broken at random, for scores and results independently; the share
-    is the expectation. Copies of an item are tied with each other, too.
-
-    Args:
-        score: Ranking of n items by score.
-        result: Ranking of them by result.
-        k: (R,) at most as many as a resample has items.
+    is the expectation. Copies of an item are tied with each other, too. k (R,) is at most as many
+    as a resample has items.
     """
     found = [_inclusion(ranking, k) for ranking in (score, result)]
     ranking = score.ranking
@@ -226,13 +222,8 @@ def _groups_of_best(ranked: WeightedRanking, k: Floats) -> int:
 def regret(score: WeightedRanking, result: WeightedRanking, values: Floats, k: Floats) -> Floats:
     """How far the best result among the k best by score is below the best of all, (R,).
 
-    Where the k-th place is tied, the expectation over which items of that tie group are taken.
-
-    Args:
-        score: Ranking of n items by score.
-        result: Ranking of them by result.
-        values: (n,) the results.
-        k: (R,) at most as many as a resample has items.
+    Where the k-th place is tied, the expectation over which items of that tie group are taken. The
+    results are values (n,); k (R,) is at most as many as a resample has items.
     """
     drawn = result.sizes[: _groups_of_best(result, np.minimum(k, 1))] > 0
     groups = values[result.ranking.order[result.ranking.starts[: len(drawn)]]]

@@ -6,15 +6,7 @@ from archscout.errors import InputError
 
 
 def check_count(name: str, value: int) -> int:
-    """The number, if it counts something.
-
-    Args:
-        name: of the number, for the message.
-        value: the number.
-
-    Raises:
-        InputError: it is below 1.
-    """
+    """The number, if it counts something."""
     if value < 1:
         raise InputError(f"{name} is {value}; a positive whole number is accepted")
     return value

@@ -10,7 +10,7 @@ import base64
 import html
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +19,7 @@ import matplotlib
 import pandas as pd
 from markdown_it import MarkdownIt
 
+from archscout.analysis.statistics import with_ends
 from archscout.files import write_whole
 
 if TYPE_CHECKING:
@@ -121,14 +122,7 @@ class Document:
     modified: Sequence[str] = ()
 
     def write(self, folder: Path) -> Path:
-        """Write `index.html`, `report.md`, and the figures and tables beside them.
-
-        Returns:
-            The HTML page.
-
-        Raises:
-            InputError: the folder cannot be written.
-        """
+        """Write `index.html` (its path is returned), `report.md`, and figures and tables."""
         for section in self.sections:
             for item in section.content:
                 _write_item(folder, item)
@@ -138,7 +132,12 @@ class Document:
         return page
 
     def _markdown(self) -> str:
-        parts = [f"# {self.title}", self.introduction, *self._warning()]
+        parts = [f"# {self.title}", self.introduction]
+        if self.modified:
+            parts.append(
+                f"> **Modified data.** {', '.join(self.modified)} differ from the published "
+                "files, so these figures need not equal the published ones."
+            )
         if len(self.sections) > 1:
             titles = (section.title for section in self.sections)
             parts.append("\n".join(f"- [{title}](#{_anchor(title)})" for title in titles))
@@ -149,14 +148,6 @@ class Document:
             parts += [_item(item, bool(modified)) for item in section.content]
             parts.append(section.conclusion)
         return "\n\n".join(part.strip() for part in parts if part.strip()) + "\n"
-
-    def _warning(self) -> list[str]:
-        if not self.modified:
-            return []
-        return [
-            f"> **Modified data.** {', '.join(self.modified)} differ from the published files, so "
-            "these figures need not equal the published ones."
-        ]
 
     def _html(self, folder: Path) -> str:
         body = MarkdownIt("commonmark").enable("table").render(self._markdown())
@@ -178,6 +169,28 @@ class Document:
         )
 
 
+def settings_section(settings: Mapping[str, object], caption: str) -> Section:
+    """The settings that decide a page's results, a row each."""
+    rows = []
+    for name, value in settings.items():
+        if isinstance(value, dict):
+            value = [f"{key} {entry}" for key, entry in value.items()]
+        shown = ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+        rows.append((name, shown))
+    table = pd.DataFrame(rows, columns=["setting", "value"])
+    return Section("Settings", content=[Table("settings", table, caption)])
+
+
+def intervals(table: pd.DataFrame, name: str) -> list[str]:
+    """A statistic as it is read, with the interval that its table has in further columns."""
+    return [with_interval(*row) for row in table[with_ends(name)].itertuples(index=False)]
+
+
+def with_interval(value: float, low: float, high: float) -> str:
+    """A statistic and its 95 % interval; a dash where there is none."""
+    return "–" if pd.isna(value) else f"{value:.3f} [{low:.3f}, {high:.3f}]"
+
+
 def _item(item: Plot | Table, modified: bool) -> str:
     mark = " *(modified data)*" if modified else ""
     if isinstance(item, Plot):
@@ -188,7 +201,7 @@ def _item(item: Plot | Table, modified: bool) -> str:
 def _markdown_table(table: Table) -> str:
     """The table as Markdown, numbers to the right."""
     frame = table.frame if table.shown is None else table.shown
-    if frame.index.name is not None or frame.index.nlevels > 1:
+    if _is_named(frame.index):
         frame = frame.reset_index()
     numeric = [pd.api.types.is_numeric_dtype(frame[column]) for column in frame]
     rows = [
@@ -215,18 +228,17 @@ def _cell(value: object, decimals: int) -> str:
 
 
 def _write_item(folder: Path, item: Plot | Table) -> None:
-    if isinstance(item, Table):
-        write_whole(folder / f"{item.name}.csv", _csv(item.frame))
-        return
-    write_whole(folder / f"{item.name}.png", _rendered(item.figure, "png"))
-    write_whole(folder / f"{item.name}.pdf", _rendered(item.figure, "pdf"))
-    if item.numbers is not None:
-        write_whole(folder / f"{item.name}.csv", _csv(item.numbers))
+    if isinstance(item, Plot):
+        for form in ("png", "pdf"):
+            write_whole(folder / f"{item.name}.{form}", _rendered(item.figure, form))
+    frame = item.frame if isinstance(item, Table) else item.numbers
+    if frame is not None:
+        content = frame.to_csv(index=_is_named(frame.index))
+        write_whole(folder / f"{item.name}.csv", content.encode())
 
 
-def _csv(frame: pd.DataFrame) -> bytes:
-    named = frame.index.name is not None or frame.index.nlevels > 1
-    return frame.to_csv(index=named).encode()
+def _is_named(index: pd.Index) -> bool:
+    return index.name is not None or index.nlevels > 1
 
 
 def _rendered(figure: Figure, form: str) -> bytes:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import math
 import os
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +20,16 @@ from archscout.analysis.checks import check_count
 from archscout.analysis.combination import Combination
 from archscout.analysis.evaluation_folder import EvaluationFolder, EvaluationSettings
 from archscout.analysis.evaluation_results import PARAMETERS, Evaluation
-from archscout.analysis.evaluation_scoring import Task, scored
 from archscout.analysis.statistics import MINIMUM
 from archscout.benchmarks import Benchmark, DataFolder, load
 from archscout.errors import InputError
+from archscout.execution import Workers
 from archscout.metrics.formula import PREFIX
 from archscout.metrics.registry import LAST_LAYER
 from archscout.recording import Kind
 from archscout.scoring import (
     Draw,
+    Score,
     Scorer,
     TextSource,
     check_seed,
@@ -35,10 +39,13 @@ from archscout.scoring import (
 )
 from archscout.spaces.base import Scale
 from archscout.text import CORPORA, Corpus, load_corpus
+from archscout.threads import one_thread
 from archscout.tracing.quantities import Objective
 
 FALLBACK_TEXT = "python-docs"
 Progress = Callable[[int, int], None]
+_Task = tuple[Draw, str, dict[str, Any]]
+"""A draw, the name of an architecture, and its genotype as plain JSON types."""
 
 
 @dataclass(frozen=True)
@@ -86,18 +93,15 @@ class Preparation:
         Raises:
             InputError: fewer than 3 have.
         """
-        results = self.benchmark.results[self.benchmark.target].reindex(list(self.names))
-        if (trained := int(results.notna().sum())) < MINIMUM:
+        trained = int(self.benchmark.reached(list(self.names)).notna().sum())
+        if trained < MINIMUM:
             raise InputError(
                 f"{self.benchmark.name} ({self.benchmark.dataset}): of {len(self.names)} "
                 f"architectures {trained} have a result; at least {MINIMUM} are accepted"
             )
 
     def run(
-        self,
-        out: str | os.PathLike[str],
-        resume: bool = False,
-        progress: Progress | None = None,
+        self, out: str | os.PathLike[str], resume: bool = False, progress: Progress | None = None
     ) -> Evaluation:
         """Score what is not scored yet; each score is stored at once.
 
@@ -162,10 +166,9 @@ def prepare(
     Raises:
         InputError: something cannot be used.
     """
-    folder = DataFolder(None if data_dir is None else Path(data_dir))
+    folder = DataFolder(data_dir)
     found = load(benchmark, folder, dataset) if isinstance(benchmark, str) else benchmark
-    for file in metric_files:
-        metrics_room.load_file(file)
+    _load_files(metric_files)
     corpus = corpus_for(found, text, folder)
     metrics = _with_members(metrics, combinations, found.space.kind)
     names = [request.column for request in parse_requests(metrics, found.space.kind)]
@@ -284,17 +287,22 @@ def _score_missing(
     benchmark, settings, names = prepared.benchmark, prepared.settings, prepared.names
     done = {(Draw(row["seed"], row["minibatch"]), row["architecture"]) for row in store.rows()}
     to_dict = benchmark.space.to_dict
-    tasks: list[Task] = [
+    tasks: list[_Task] = [
         (draw, name, to_dict(benchmark.architectures[name]))
         for draw in settings.draws
         for name in names
         if (draw, name) not in done
     ]
     total = len(settings.draws) * len(names)
-    rows = scored(settings, prepared.scorer, tasks, prepared.workers)
-    with store.appending() as add, closing(rows):
+    scorer, files = prepared.scorer, partial(_load_files, settings.metric_files)
+    with (
+        store.lines.open("a", encoding="utf-8") as file,
+        Workers(_Draws(scorer), prepared.workers, len(tasks), files) as pool,
+        closing(pool.map(_score, tasks, partial(_lost, scorer))) as rows,
+    ):
         for count, row in enumerate(rows, start=total - len(tasks) + 1):
-            add(row)
+            file.write(json.dumps(row) + "\n")
+            file.flush()  # with the operating system, should this process be killed
             if progress is not None:
                 progress(count, total)
 
@@ -308,14 +316,9 @@ def _evaluation(prepared: Preparation, store: EvaluationFolder) -> Evaluation:
         if row["architecture"] in wanted
     ]
     rows = pd.DataFrame(flat)
-    return Evaluation(
-        prepared.benchmark,
-        prepared.settings,
-        rows,
-        _directions(prepared.scorer, rows),
-        store.path,
-        prepared.combinations,
-    )
+    directions = _directions(prepared.scorer, rows)
+    judged = (rows, directions, store.path, prepared.combinations)
+    return Evaluation(prepared.benchmark, prepared.settings, *judged)
 
 
 def _directions(scorer: Scorer, rows: pd.DataFrame) -> dict[str, bool]:
@@ -333,3 +336,41 @@ def _directions(scorer: Scorer, rows: pd.DataFrame) -> dict[str, bool]:
         for column in layered or [request.column]:
             directions[column] = request.metric.larger_is_better
     return directions
+
+
+class _Draws:
+    """Scorers of the draws, the last of which is kept."""
+
+    def __init__(self, scorer: Scorer) -> None:
+        self._scorer = scorer
+        self._kept: dict[Draw, Scorer] = {}
+
+    def of(self, draw: Draw) -> Scorer:
+        if draw not in self._kept:
+            self._kept = {draw: self._scorer.drawn(*draw)}
+        return self._kept[draw]
+
+
+def _score(draws: _Draws, task: _Task) -> dict[str, Any]:
+    draw, _, architecture = task
+    scorer = draws.of(draw)
+    with one_thread():  # more of them round otherwise
+        score = scorer.score(scorer.space.parse(architecture))
+    return _row(task, score)
+
+
+def _lost(scorer: Scorer, task: _Task, reason: str) -> dict[str, Any]:
+    """The row of a network at which processes died: no score is finite."""
+    scores = dict.fromkeys((request.column for request in scorer.requests), math.nan)
+    mark = scorer.space.fingerprint(scorer.space.parse(task[2]))
+    return _row(task, Score(mark, scores, 0.0, reason))
+
+
+def _row(task: _Task, score: Score) -> dict[str, Any]:
+    draw, name, _ = task
+    return {"architecture": name, **draw._asdict(), **score.to_dict()}
+
+
+def _load_files(files: Iterable[str | os.PathLike[str]]) -> None:
+    for file in files:
+        metrics_room.load_file(file)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from archscout.analysis.document import Document, Plot, Section, Table
+from archscout.analysis.document import Document, Plot, Section, Table, intervals, settings_section
 from archscout.analysis.evaluation import FALLBACK_TEXT
 from archscout.analysis.evaluation_results import Evaluation
 from archscout.analysis.figures import bars, box_plots, metric_grid
@@ -19,18 +19,16 @@ _ABLATED = 10
 
 
 def write_evaluation(evaluation: Evaluation, comparison: Comparison) -> Path:
-    """Write an evaluation's page, tables and figures into its folder.
-
-    Returns:
-        The HTML page.
-
-    Raises:
-        InputError: the folder cannot be written.
-    """
+    """Write an evaluation's page, tables and figures into its folder."""
     sections = [_statistics(evaluation, comparison), _scatter(evaluation)]
     if len(evaluation.settings.draws) > 1:
         sections.append(_reliability(evaluation))
-    sections.append(_settings(evaluation))
+    sections.append(
+        settings_section(
+            evaluation.settings.model_dump(),
+            "Everything that decides the scores; `scores.jsonl` has every one of them.",
+        )
+    )
     benchmark = evaluation.benchmark
     return Document(
         f"Metrics judged on {benchmark.name} ({benchmark.dataset})",
@@ -63,25 +61,16 @@ def readable(table: pd.DataFrame) -> pd.DataFrame:
     shown["n"] = table["n"]
     for name in _SHOWN:
         if table[name].notna().any():
-            shown[name] = [
-                _with_interval(*row)
-                for row in zip(
-                    table[name], table[f"{name}_low"], table[f"{name}_high"], strict=True
-                )
-            ]
+            shown[name] = intervals(table, name)
     shown["p_best"] = table["p_best"].map(lambda p: "" if pd.isna(p) else f"{p:.3f}")
     if table["problem"].notna().any():
         shown["problem"] = table["problem"].fillna("")
     return shown
 
 
-def _with_interval(value: float, low: float, high: float) -> str:
-    return "–" if pd.isna(value) else f"{value:.3f} [{low:.3f}, {high:.3f}]"
-
-
 def _introduction(evaluation: Evaluation) -> str:
     benchmark, settings = evaluation.benchmark, evaluation.settings
-    trained = int(benchmark.results.loc[evaluation.scores.index, benchmark.target].notna().sum())
+    trained = int(benchmark.reached(evaluation.scores.index).notna().sum())
     way = "larger" if benchmark.larger_is_better else "smaller"
     draws = len(settings.draws)
     taken = (
@@ -100,6 +89,8 @@ def _introduction(evaluation: Evaluation) -> str:
 
 def _statistics(evaluation: Evaluation, comparison: Comparison) -> Section:
     table = summary(comparison)
+    title = "Kendall's τ-b with the trained result"
+    figure = bars(table, "kendall", title, modified=bool(evaluation.benchmark.modified))
     return Section(
         "Statistics",
         "Every statistic is positive where a metric predicts as it claims, with a bootstrap 95 % "
@@ -109,16 +100,7 @@ def _statistics(evaluation: Evaluation, comparison: Comparison) -> Section:
         "best-scored. *regret*: what the best of the ten best-scored lacks to the best of all. "
         "*p_best*: paired bootstrap test against the first row.",
         [
-            Plot(
-                "kendall",
-                bars(
-                    table,
-                    "kendall",
-                    "Kendall's τ-b with the trained result",
-                    modified=bool(evaluation.benchmark.modified),
-                ),
-                "Kendall's τ-b with 95 % intervals.",
-            ),
+            Plot("kendall", figure, "Kendall's τ-b with 95 % intervals."),
             Table("statistics", table, "All statistics.", shown=readable(table)),
         ],
         list(_remarks(evaluation)),
@@ -128,8 +110,7 @@ def _statistics(evaluation: Evaluation, comparison: Comparison) -> Section:
 def _remarks(evaluation: Evaluation) -> Iterator[str]:
     benchmark, settings = evaluation.benchmark, evaluation.settings
     yield from benchmark.remarks
-    scored = benchmark.results.loc[evaluation.scores.index, benchmark.target]
-    if failed := int(scored.isna().sum()):
+    if failed := int(benchmark.reached(evaluation.scores.index).isna().sum()):
         yield f"{failed} network(s) failed in training and are left out of the statistics."
     for name, count in evaluation.problems.items():
         yield (
@@ -147,80 +128,33 @@ def _remarks(evaluation: Evaluation) -> Iterator[str]:
 
 
 def _scatter(evaluation: Evaluation) -> Section:
-    benchmark = evaluation.benchmark
-    results = benchmark.results[benchmark.target].reindex(evaluation.scores.index)
+    benchmark, scores = evaluation.benchmark, evaluation.scores
+    results, modified = benchmark.reached(scores.index), bool(benchmark.modified)
+    figure = metric_grid(scores, results, benchmark.target, modified=modified)
     what = "its score" if len(evaluation.settings.draws) == 1 else "its mean rank over draws"
-    return Section(
-        "Scores against results",
-        content=[
-            Plot(
-                "scores_against_results",
-                metric_grid(
-                    evaluation.scores,
-                    results,
-                    benchmark.target,
-                    modified=bool(benchmark.modified),
-                ),
-                f"Each metric ({what}) against `{benchmark.target}`, one point an architecture.",
-                evaluation.scores.join(results),
-            )
-        ],
-    )
+    caption = f"Each metric ({what}) against `{benchmark.target}`, one point an architecture."
+    plot = Plot("scores_against_results", figure, caption, scores.join(results))
+    return Section("Scores against results", content=[plot])
 
 
 def _reliability(evaluation: Evaluation) -> Section:
     table = evaluation.reliability().sort_values("between_draws", ascending=False)
-    draws = evaluation.settings.draws
-    chosen = evaluation.scores.index
-    results = evaluation.benchmark.results[evaluation.benchmark.target].reindex(chosen).dropna()
+    settings, benchmark = evaluation.settings, evaluation.benchmark
+    results = benchmark.reached(evaluation.scores.index).dropna()
     spread = results.sort_values().index[:: max(1, len(results) // _ABLATED)][:_ABLATED]
-    frame = pd.concat(
-        [evaluation.draw(draw).loc[spread] for draw in draws],
-        keys=range(len(draws)),
-        names=["draw"],
-    ).swaplevel()
+    drawn = {i: evaluation.draw(draw).loc[spread] for i, draw in enumerate(settings.draws)}
+    frame = pd.concat(drawn, names=["draw"]).swaplevel()
+    figure = box_plots(frame, results.loc[spread], modified=bool(benchmark.modified))
+    caption = f"Scores of {len(spread)} architectures, spread over the results, in all draws."
     return Section(
         "How reliable is one draw?",
-        f"{len(draws)} draws: {len(evaluation.settings.seeds)} initialisation(s) times "
-        f"{len(evaluation.settings.minibatches)} minibatch(es), every architecture in each. "
+        f"{len(drawn)} draws: {len(settings.seeds)} initialisation(s) times "
+        f"{len(settings.minibatches)} minibatch(es), every architecture in each. "
         "*between_draws*: τ-b between the rankings of two draws, mean over pairs of draws. "
         "*variation*: standard deviation between draws over that between architectures. "
         "*kendall*: τ-b with the results of one draw, mean and standard deviation.",
         [
             Table("reliability", table, "Agreement between draws, by metric."),
-            Plot(
-                "draws",
-                box_plots(
-                    frame,
-                    results.loc[spread],
-                    modified=bool(evaluation.benchmark.modified),
-                ),
-                f"Scores of {len(spread)} architectures, spread over the results, in all draws.",
-            ),
-        ],
-    )
-
-
-def _settings(evaluation: Evaluation) -> Section:
-    settings = evaluation.settings.model_dump()
-    rows = [
-        (
-            name,
-            ", ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, dict) else value,
-        )
-        for name, value in settings.items()
-    ]
-    shown = [
-        (name, ", ".join(map(str, value)) if isinstance(value, tuple) else str(value))
-        for name, value in rows
-    ]
-    return Section(
-        "Settings",
-        content=[
-            Table(
-                "settings",
-                pd.DataFrame(shown, columns=["setting", "value"]),
-                "Everything that decides the scores; `scores.jsonl` has every one of them.",
-            )
+            Plot("draws", figure, caption),
         ],
     )

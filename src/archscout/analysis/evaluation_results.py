@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,7 @@ import pandas as pd
 from archscout import metrics as metrics_room
 from archscout.analysis.combination import Combination
 from archscout.analysis.evaluation_folder import EvaluationSettings
+from archscout.analysis.reliability import reliability
 from archscout.analysis.statistics import Comparison, compare
 from archscout.benchmarks import Benchmark
 from archscout.errors import InputError
@@ -91,19 +93,13 @@ class Evaluation:
             scores[name] = scores[name].mask(np.isinf(scores[name]), last)
         return scores.reindex(self.benchmark.results.index.intersection(list(rows["architecture"])))
 
-    def compare(self, resamples: int = 1000, seed: int = 0, k: int = 10) -> Comparison:
-        """Statistics of every metric against the benchmark's results."""
-        scores = self.scores
-        return compare(
-            scores,
-            self.benchmark.results[self.benchmark.target].reindex(scores.index),
-            larger_is_better=self.directions,
-            result_larger_is_better=self.benchmark.larger_is_better,
-            control=scores[PARAMETERS],
-            k=k,
-            resamples=resamples,
-            seed=seed,
-        )
+    def compare(
+        self, resamples: int = 1000, seed: int = 0, scores: pd.DataFrame | None = None
+    ) -> Comparison:
+        """Statistics of every metric, or of some of the scores, against the benchmark's results."""
+        scores = self.scores if scores is None else scores
+        options: dict[str, Any] = {"control": scores[PARAMETERS], "resamples": resamples}
+        return compare_on(self.benchmark, scores, self.directions, seed=seed, **options)
 
     def reliability(self) -> pd.DataFrame:
         """How far one draw can be trusted: one row a metric.
@@ -113,11 +109,10 @@ class Evaluation:
         deviation between architectures, mean over architectures), and `kendall`,
         `kendall_deviation` (τ-b with the results: mean and standard deviation over draws).
         """
-        from archscout.analysis.reliability import reliability
-
-        results = self.benchmark.results[self.benchmark.target]
+        benchmark = self.benchmark
         draws = [self.draw(draw) for draw in self.settings.draws]
-        return reliability(draws, results, self.larger_is_better, self.benchmark.larger_is_better)
+        results = benchmark.results[benchmark.target]
+        return reliability(draws, results, self.larger_is_better, benchmark.larger_is_better)
 
     @property
     def milliseconds(self) -> float:
@@ -129,6 +124,27 @@ class Evaluation:
         """Metrics by the number of architectures and draws in which they are not finite."""
         bad = np.isinf(self.rows[self.metrics]).sum()
         return {str(name): int(count) for name, count in bad.items() if count}
+
+
+def compare_on(
+    benchmark: Benchmark, scores: pd.DataFrame, larger_is_better: Mapping[str, bool], **options: Any
+) -> Comparison:
+    """Statistics of scores of a benchmark's architectures against its results.
+
+    Args:
+        benchmark: whose architectures the rows are.
+        scores: of metrics by column.
+        larger_is_better: of these, and perhaps of others.
+        **options: of `compare`.
+    """
+    names = map(str, scores)
+    return compare(
+        scores,
+        benchmark.reached(scores.index),
+        larger_is_better={n: larger_is_better[n] for n in names if n in larger_is_better},
+        result_larger_is_better=benchmark.larger_is_better,
+        **options,
+    )
 
 
 def column_of(name: str, kind: Kind, scores: pd.DataFrame) -> str | None:

@@ -7,9 +7,9 @@ below 7 pt, the colours of Okabe and Ito, and points as a bitmap where there are
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any, Literal
 
 import matplotlib
 import numpy as np
@@ -18,11 +18,13 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
+from matplotlib.ticker import FuncFormatter
 from numpy.typing import NDArray
 from scipy import stats
 
-Floats = NDArray[np.float64]
+from archscout.analysis.axes import Axis
+from archscout.analysis.kendall import Floats
+from archscout.analysis.statistics import error_bars
 
 WIDE = 6.3
 """Inches: a page's text."""
@@ -34,7 +36,6 @@ TEXT, TITLE = 7.0, 7.5
 
 _COLUMNS = 3
 _LONGEST_NAME = 44  # characters
-_FEW = 100  # architectures, below which none counts as far beyond the others
 _PART, _PARTS = 40, 20  # architectures in a part at least, parts at most
 _DENSITY = LinearSegmentedColormap.from_list("density", ["#8CC6EC", BLUE, "#00253D"])
 _STYLE: dict[Any, Any] = {
@@ -60,17 +61,11 @@ def metric_grid(
     Darker points lie closer together; the line is the median result of equal parts by
     score. An axis is logarithmic where a metric spans magnitudes, to both sides of zero where it
     has both signs. Values far beyond the others stand at the edge, as triangles.
-
-    Args:
-        scores: by architecture (rows) and metric (columns).
-        results: by architecture.
-        result_label: of the results' axis.
-        modified: whether to mark the figure as made from modified data.
     """
     results = results.reindex(scores.index)
     with new_figure(len(scores.columns), row_height=1.75, modified=modified) as (figure, panels):
         trained = results[np.isfinite(results)].to_numpy(dtype=float)
-        vertical = _axis(trained, may_bend=False)
+        vertical = Axis.of(trained, may_bend=False)
         for axes, name in zip(panels, scores, strict=True):
             pair = pd.DataFrame({"score": scores[name], "result": results}).astype(float)
             pair = pair.loc[np.isfinite(pair.to_numpy()).all(axis=1)]
@@ -87,11 +82,6 @@ def box_plots(scores: pd.DataFrame, results: pd.Series, *, modified: bool = Fals
     A panel is a metric, a box an architecture: its quartiles over the draws and the median, with
     a point for each draw and whiskers to the extremes. Architectures are ordered by their
     results, which are written below.
-
-    Args:
-        scores: by (architecture, draw) and metric.
-        results: by architecture, named as what it is.
-        modified: whether to mark the figure as made from modified data.
     """
     order = results.sort_values(kind="stable")
     labels = [_plain(value, 3) for value in order]
@@ -111,16 +101,8 @@ def box_plots(scores: pd.DataFrame, results: pd.Series, *, modified: bool = Fals
 
 
 def lines(curves: pd.DataFrame, x_label: str, y_label: str, *, modified: bool = False) -> Figure:
-    """Curves of some architectures, coloured and labelled by where they end.
-
-    Args:
-        curves: by what goes on (rows, a number) and architecture (columns).
-        x_label: of the rows.
-        y_label: of the values.
-        modified: whether to mark the figure as made from modified data.
-    """
-    with new_figure(1, row_height=3.0, modified=modified, width=WIDE * 0.75) as (figure, panels):
-        axes = panels[0]
+    """Curves of some architectures (columns) over a number (rows), labelled by where they end."""
+    with new_figure(1, row_height=3.0, modified=modified, width=WIDE * 0.75) as (figure, (axes,)):
         ends = curves.ffill().iloc[-1].sort_values()
         spread = float(ends.max() - ends.min()) or 1.0
         colours = matplotlib.colormaps["viridis"]
@@ -142,36 +124,26 @@ def lines(curves: pd.DataFrame, x_label: str, y_label: str, *, modified: bool = 
         axes.set_xlabel(x_label, size=TITLE)
         axes.set_ylabel(y_label, size=TITLE)
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
-        axes.grid(axis="y", color="#E4E4E4", linewidth=0.5)
-        axes.set_axisbelow(True)
+        draw_grid(axes, "y")
     return figure
 
 
 def bars(table: pd.DataFrame, statistic: str, title: str, *, modified: bool = False) -> Figure:
-    """A statistic of some metrics with its 95 % intervals, largest first.
+    """A statistic of some metrics (rows) with its 95 % intervals, largest first.
 
-    Args:
-        table: by metric, with the columns `<statistic>`, `<statistic>_low` and `<statistic>_high`.
-        statistic: what is shown; metrics without it are named below the bars.
-        title: of its axis.
-        modified: whether to mark the figure as made from modified data.
+    The table has it, `<statistic>_low` and `<statistic>_high`; metrics without it are named below.
     """
     known = table[table[statistic].notna()].sort_values(statistic, kind="stable")
     missing = [str(name) for name in table.index.difference(known.index, sort=False)]
     height = 0.19 * max(len(known), 2) + (0.15 * len(missing) if missing else 0)
-    with new_figure(1, row_height=height + 0.25, modified=modified, width=WIDE * 0.8) as (
-        figure,
-        panels,
-    ):
-        axes = panels[0]
+    size = {"row_height": height + 0.25, "width": WIDE * 0.8}
+    with new_figure(1, modified=modified, **size) as (figure, (axes,)):
         values = known[statistic].to_numpy(dtype=float)
-        ends = known[[f"{statistic}_low", f"{statistic}_high"]].to_numpy(dtype=float)
-        beside = np.abs(ends - values[:, None])
         positions = np.arange(len(known))
         colours = [BLUE if value >= 0 else ORANGE for value in values]
         axes.barh(positions, values, height=0.68, color=colours)
         axes.errorbar(
-            values, positions, xerr=np.nan_to_num(beside).T, fmt="none", ecolor="black",
+            values, positions, xerr=error_bars(known, statistic), fmt="none", ecolor="black",
             elinewidth=0.8, capsize=1.8, capthick=0.8,
         )  # fmt: skip
         for position, value in enumerate(values):
@@ -184,8 +156,7 @@ def bars(table: pd.DataFrame, statistic: str, title: str, *, modified: bool = Fa
         axes.axvline(0, color="black", linewidth=0.6)
         axes.spines["left"].set_visible(False)
         axes.tick_params(axis="y", length=0)
-        axes.grid(axis="x", color="#E4E4E4", linewidth=0.5)
-        axes.set_axisbelow(True)
+        draw_grid(axes, "x")
         label = title if not missing else "\n".join([title, "no value:", *missing])
         axes.set_xlabel(label, size=TITLE)
     return figure
@@ -195,202 +166,33 @@ def bars(table: pd.DataFrame, statistic: str, title: str, *, modified: bool = Fa
 def new_figure(
     count: int, row_height: float, modified: bool, width: float | None = None
 ) -> Iterator[tuple[Figure, list[Axes]]]:
-    """A figure of some panels, the style set while it is drawn.
-
-    Args:
-        count: of panels.
-        row_height: inches.
-        modified: whether it is to be marked.
-        width: inches; by default as wide as the panels need.
-    """
+    """A figure of some panels, the style set while it is drawn; sizes in inches."""
     columns = _columns(count)
     rows = math.ceil(count / columns) if count else 1
     with matplotlib.rc_context(_STYLE):
-        figure = Figure(
-            figsize=(width or (NARROW if columns == 1 else WIDE), row_height * rows + 0.35),
-            layout="constrained",
-        )
+        width = width or (NARROW if columns == 1 else WIDE)
+        figure = Figure(figsize=(width, row_height * rows + 0.35), layout="constrained")
         panels = [figure.add_subplot(rows, columns, i + 1) for i in range(count)]
         for axes in panels:
             # Said here, for ticks that are made when drawing know no style.
             axes.tick_params(labelsize=TEXT, width=0.6, length=2.5, pad=2)
         if modified:
-            figure.suptitle(
-                "modified data: not as published", size=TEXT, color=ORANGE,
-                x=0.995, ha="right",
-            )  # fmt: skip
+            mark = "modified data: not as published"
+            figure.suptitle(mark, size=TEXT, color=ORANGE, x=0.995, ha="right")
         yield figure, panels
         # The layout is done once and stays, however often the figure is written.
         figure.draw_without_rendering()
         figure.set_layout_engine("none")
 
 
+def draw_grid(axes: Axes, axis: Literal["x", "y", "both"], colour: str = "#E4E4E4") -> None:
+    """Lines at the ticks of an axis, behind all else."""
+    axes.grid(axis=axis, color=colour, linewidth=0.5)
+    axes.set_axisbelow(True)
+
+
 def _columns(count: int) -> int:
     return max(1, min(_COLUMNS, count))
-
-
-class _Axis(NamedTuple):
-    """How an axis shows some numbers.
-
-    Attributes:
-        forward: numbers to places along the axis.
-        backward: places to numbers.
-        low: end of the axis, a place.
-        high: other end.
-        ticks: numbers that are marked; None where evenly.
-    """
-
-    forward: Callable[[Floats], Floats]
-    backward: Callable[[Floats], Floats]
-    low: float
-    high: float
-    ticks: Sequence[float] | None = None
-
-    def shown(self, values: Floats) -> Floats:
-        """Numbers as places within the axis."""
-        return np.clip(self.forward(values), self.low, self.high)
-
-    def beyond(self, values: Floats) -> NDArray[np.int_]:
-        """-1 or 1 where a number lies beyond the axis, 0 elsewhere."""
-        places = self.forward(values)
-        return np.where(places < self.low, -1, np.where(places > self.high, 1, 0))
-
-
-def _axis(values: Floats, may_bend: bool = True, cut: bool = True) -> _Axis:
-    """The axis for some finite numbers.
-
-    Args:
-        values: (n,).
-        may_bend: whether it may be logarithmic.
-        cut: whether it may leave out numbers far beyond the others.
-    """
-    if not len(values):
-        return _Axis(_same, _same, 0.0, 1.0)
-    forward: Callable[[Floats], Floats] = _same
-    backward: Callable[[Floats], Floats] = _same
-    unit = None
-    sizes = np.abs(values[values != 0])
-    if may_bend and len(sizes) and _spans_magnitudes(values):
-        one_sign = (values > 0).all() or (values < 0).all()
-        unit = float(sizes.min() if one_sign else np.quantile(sizes, 0.05))
-        forward, backward = _symmetric_log(unit)
-    places = forward(values)
-    low, high = float(places.min()), float(places.max())
-    if cut:
-        low, high = _robust_range(places)
-    margin = 0.04 * (high - low) or 0.5 * abs(high) or 0.5
-    low, high = low - margin, high + margin
-    ticks = None if unit is None else _decades(forward, low, high, unit)
-    return _Axis(forward, backward, low, high, ticks)
-
-
-def _spans_magnitudes(values: Floats) -> bool:
-    """Whether the middle nine tenths lie more than two powers of ten apart."""
-    sizes = np.abs(values[values != 0])
-    low, middle, high = np.quantile(sizes, [0.05, 0.5, 0.95])
-    return bool(high > 100 * low or sizes.max() > 1000 * middle)
-
-
-def _robust_range(places: Floats) -> tuple[float, float]:
-    """The whole range, or without half a percent at an end if that takes a third of it."""
-    low, high = float(places.min()), float(places.max())
-    if len(places) < _FEW:
-        return low, high
-    inner_low = np.quantile(places, 0.005, method="higher")
-    inner_high = np.quantile(places, 0.995, method="lower")
-    inner = float(inner_high - inner_low)
-    if inner > 0:
-        low = float(inner_low) if inner_low - low > inner / 2 else low
-        high = float(inner_high) if high - inner_high > inner / 2 else high
-    return low, high
-
-
-def _same(values: Floats) -> Floats:
-    return values
-
-
-def _symmetric_log(unit: float) -> tuple[Callable[[Floats], Floats], Callable[[Floats], Floats]]:
-    """Powers of ten from `unit` on, to both sides of zero; below it, in proportion."""
-
-    def forward(values: Floats) -> Floats:
-        sizes = np.abs(values) / unit
-        bent = np.where(sizes > 1, 1 + np.log10(np.maximum(sizes, 1)), sizes)
-        return np.sign(values) * bent
-
-    def backward(places: Floats) -> Floats:
-        sizes = np.abs(places)
-        bent = np.where(sizes > 1, 10 ** (np.maximum(sizes, 1) - 1), sizes)
-        return np.sign(places) * bent * unit
-
-    return forward, backward
-
-
-def _decades(
-    forward: Callable[[Floats], Floats], low: float, high: float, unit: float
-) -> Sequence[float]:
-    """Powers of ten within the axis, every one or every few, and zero between two signs."""
-    first = math.ceil(math.log10(unit) - 1e-9)
-    powers = np.array([10.0**k for k in range(first, first + 60)])
-    inside = [
-        [sign * p for p in powers if low <= float(forward(np.array(sign * p))) <= high]
-        for sign in (-1.0, 1.0)
-    ]
-    sides = [side for side in inside if side]
-    room = 4 if len(sides) < 2 else 2
-    ticks = [0.0] if low < 0 < high else []
-    for side in sides:
-        every = max(1, math.ceil(len(side) / room))
-        ticks += side[every - 1 if len(sides) > 1 else 0 :: every]
-    return sorted(ticks)
-
-
-def _place(axes: Axes, which: str, axis: _Axis) -> None:
-    """Ticks and limits of the axis `x` or `y`."""
-    drawn = axes.xaxis if which == "x" else axes.yaxis
-    (axes.set_xlim if which == "x" else axes.set_ylim)(axis.low, axis.high)
-    if axis.ticks is None:
-        drawn.set_major_locator(
-            MaxNLocator(4 if which == "x" else 5, steps=[1, 2, 2.5, 5, 10], min_n_ticks=2)
-        )
-        drawn.set_major_formatter(_Even())
-    else:
-        drawn.set_major_locator(FixedLocator(list(axis.forward(np.array(axis.ticks)))))
-        labels = [_power(tick) for tick in axis.ticks]
-        drawn.set_major_formatter(FuncFormatter(lambda _, i: labels[i or 0]))
-    drawn.set_minor_locator(NullLocator())
-
-
-class _Even(FuncFormatter):
-    """Labels of even ticks with no more digits than tell them apart, and no offset."""
-
-    def __init__(self) -> None:
-        super().__init__(lambda value, _: f"{value:g}")
-
-    def format_ticks(self, values: Sequence[float]) -> list[str]:
-        largest = max((abs(value) for value in values), default=0.0)
-        if largest >= 1e6 or 0 < largest < 1e-3:
-            return [_short(value) for value in values]
-        step = min(np.diff(sorted(values)), default=1.0)
-        digits = max(0, -math.floor(math.log10(step) + 1e-9)) if step > 0 else 3
-        if any(abs(value * 10**digits - round(value * 10**digits)) > 1e-6 for value in values):
-            digits += 1
-        return [f"{value:,.{digits}f}".replace("-", "−") for value in values]
-
-
-def _short(value: float) -> str:
-    mantissa, _, exponent = f"{value:.6e}".partition("e")
-    digits = f"{float(mantissa):g}"
-    return "0" if value == 0 else f"{digits}e{int(exponent)}".replace("-", "−")
-
-
-def _power(value: float) -> str:
-    if value == 0:
-        return "0"
-    exponent = round(math.log10(abs(value)))
-    sign = "−" if value < 0 else ""
-    if -2 <= exponent <= 3:
-        return f"{sign}{10.0**exponent:,g}"
-    return f"{sign}1e{exponent}".replace("-", "−")
 
 
 def _plain(value: float, digits: int) -> str:
@@ -424,8 +226,8 @@ def _correlations(pair: pd.DataFrame) -> str:
     return f"τ {tau:.3f}   ρ {rho:.3f}   {count}".replace("-", "−")
 
 
-def _scatter(axes: Axes, scores: Floats, results: Floats, vertical: _Axis) -> None:
-    horizontal = _axis(scores)
+def _scatter(axes: Axes, scores: Floats, results: Floats, vertical: Axis) -> None:
+    horizontal = Axis.of(scores)
     x, y = horizontal.shown(scores), vertical.shown(results)
     sideways, up = horizontal.beyond(scores), vertical.beyond(results)
     inside = (sideways == 0) & (up == 0)
@@ -450,8 +252,8 @@ def _scatter(axes: Axes, scores: Floats, results: Floats, vertical: _Axis) -> No
         middles = [(np.median(x[part]), np.median(y[part])) for part in parts]
         axes.plot(*zip(*middles, strict=True), color="white", linewidth=2.2, zorder=5)
         axes.plot(*zip(*middles, strict=True), color=ORANGE, linewidth=1.2, zorder=6)
-    _place(axes, "x", horizontal)
-    _place(axes, "y", vertical)
+    horizontal.set_on(axes, "x")
+    vertical.set_on(axes, "y")
 
 
 def _density(x: Floats, y: Floats) -> tuple[NDArray[np.intp], Floats]:
@@ -470,8 +272,8 @@ def _density(x: Floats, y: Floats) -> tuple[NDArray[np.intp], Floats]:
 def _boxes(axes: Axes, groups: Sequence[Floats]) -> None:
     """One box a group, by their order."""
     every = np.concatenate(groups) if groups else np.array([])
-    axis = _axis(every, cut=False)
-    places = [axis.forward(group) for group in groups]
+    axis = Axis.of(every, cut=False)
+    places = [axis.places(group) for group in groups]
     line = {"color": "black", "linewidth": 0.6}
     axes.boxplot(
         places, positions=range(len(places)), widths=0.66, whis=(0, 100), showcaps=False,
@@ -485,7 +287,7 @@ def _boxes(axes: Axes, groups: Sequence[Floats]) -> None:
             position + beside, group, s=1.5, color="black", alpha=0.65, linewidths=0, zorder=4
         )
     axes.set_xlim(-0.7, len(groups) - 0.3)
-    _place(axes, "y", axis)
+    axis.set_on(axes, "y")
 
 
 def _label_left(figure: Figure, panels: Sequence[Axes], label: str) -> None:

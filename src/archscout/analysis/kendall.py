@@ -12,10 +12,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
+from scipy import sparse, stats
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.intp]
@@ -165,17 +166,19 @@ def concordance(x: WeightedRanking, y: WeightedRanking) -> Floats:
 
 
 def kendall_tau(x: WeightedRanking, y: WeightedRanking, difference: Floats) -> Floats:
-    """Kendall's τ-b of two rankings, (R,); NaN where one of them ties every pair.
-
-    Args:
-        x: A ranking of n items.
-        y: Another ranking of them.
-        difference: (R,) their `concordance`.
+    """Kendall's τ-b of two rankings from their `concordance`, (R,); NaN where one ties every pair.
 
     Source:
         Kendall, "The treatment of ties in ranking problems", Biometrika 33 (1945).
     """
     return ratio(difference, np.sqrt(x.untied_pairs * y.untied_pairs))
+
+
+def kendall_tau_b(a: Any, b: Any) -> float:
+    """Kendall's τ-b of two columns of numbers (n,); NaN where one of them ranks nothing."""
+    if min(len(np.unique(a)), len(np.unique(b))) < 2:
+        return np.nan
+    return float(stats.kendalltau(a, b).statistic)
 
 
 def partial_tau(xy: Floats, xz: Floats, yz: Floats) -> Floats:

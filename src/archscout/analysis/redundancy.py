@@ -8,20 +8,19 @@ from itertools import combinations
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 from scipy.cluster import hierarchy
 from scipy.spatial.distance import squareform
 
-from archscout.analysis.kendall import Floats
+from archscout.analysis.kendall import Floats, kendall_tau_b
 from archscout.errors import InputError
 
 THRESHOLD = 0.8
 """|τ-b| from which two metrics count as one."""
 
-_COLUMNS = (
+_COLUMNS = [
     *("members", "least", "best", "best_kendall"),
     *("cheapest", "cheapest_milliseconds", "metrics"),
-)
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,20 +60,10 @@ class Redundancy:
             between = np.abs(self.correlations.loc[names, names].to_numpy(dtype=float))
             best = quality.idxmax() if quality.notna().any() else None
             cheapest = cost.idxmin() if cost.notna().any() else None
-            rows.append(
-                {
-                    "members": len(names),
-                    "least": between.min(),
-                    "best": best,
-                    "best_kendall": quality.max(),
-                    "cheapest": cheapest,
-                    "cheapest_milliseconds": cost.min(),
-                    "metrics": ", ".join(names),
-                }
-            )
-        return pd.DataFrame(
-            rows, index=pd.RangeIndex(1, len(rows) + 1, name="cluster"), columns=_COLUMNS
-        )
+            of_quality, of_cost = (best, quality.max()), (cheapest, cost.min())
+            rows.append((len(names), between.min(), *of_quality, *of_cost, ", ".join(names)))
+        index = pd.RangeIndex(1, len(rows) + 1, name="cluster")
+        return pd.DataFrame(rows, index, _COLUMNS)
 
 
 def redundancy(
@@ -90,9 +79,6 @@ def redundancy(
             correlated over the architectures that both have.
         larger_is_better: by metric: both are turned so that larger is better.
         threshold: |τ-b|, above 0 and at most 1.
-
-    Raises:
-        InputError: the threshold is out of range.
 
     Source:
         Defays, "An efficient algorithm for a complete link method", The Computer Journal 20 (1977).
@@ -118,14 +104,8 @@ def _correlations(scores: Floats) -> Floats:
     correlations: Floats = np.eye(count)
     for a, b in combinations(range(count), 2):
         both = ~(missing[:, a] | missing[:, b])
-        correlations[a, b] = correlations[b, a] = _kendall(scores[both, a], scores[both, b])
+        correlations[a, b] = correlations[b, a] = kendall_tau_b(scores[both, a], scores[both, b])
     return correlations
-
-
-def _kendall(a: Floats, b: Floats) -> float:
-    if len(a) < 2 or (a == a[0]).all() or (b == b[0]).all():
-        return np.nan
-    return float(stats.kendalltau(a, b).statistic)
 
 
 def _clustered(correlations: Floats, threshold: float) -> tuple[list[int], list[int]]:

@@ -7,8 +7,8 @@ from itertools import combinations
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
+from archscout.analysis.kendall import kendall_tau_b
 from archscout.errors import InputError
 
 
@@ -18,13 +18,9 @@ def reliability(
     larger_is_better: Mapping[str, bool],
     result_larger_is_better: bool,
 ) -> pd.DataFrame:
-    """Agreement between draws, one row a metric.
+    """Agreement between draws, which are scores by architecture and metric; one row a metric.
 
-    Args:
-        draws: of each, scores by architecture and metric; infinite scores rank last.
-        results: of training, by architecture; NaN where it failed.
-        larger_is_better: by metric.
-        result_larger_is_better: of the results.
+    Infinite scores rank last; results are NaN where training failed.
 
     Returns:
         `between_draws` and `between_draws_least` (Kendall's τ-b between two draws' rankings of
@@ -33,22 +29,18 @@ def reliability(
         the architectures' means; finite scores only), `kendall` and `kendall_deviation` (τ-b with
         the results, positive where the metric predicts as it claims: mean and standard deviation
         over draws).
-
-    Raises:
-        InputError: there are fewer than two draws.
     """
     if len(draws) < 2:
         raise InputError(f"reliability takes at least two draws; there are {len(draws)}")
-    sign = {False: -1.0, True: 1.0}
+    trained = results.reindex(draws[0].index).to_numpy(dtype=float)
     rows = {}
     for name, larger in larger_is_better.items():
         scores = np.stack([draw[name].to_numpy() for draw in draws])
         complete = ~np.isnan(scores).any(0)
-        known = ~np.isnan(results.reindex(draws[0].index).to_numpy(dtype=float))
-        between = [_kendall(a[complete], b[complete]) for a, b in combinations(scores, 2)]
-        trained = results.reindex(draws[0].index).to_numpy(dtype=float)[complete & known]
-        orientation = sign[larger] * sign[result_larger_is_better]
-        against = [orientation * _kendall(row[complete & known], trained) for row in scores]
+        known = complete & ~np.isnan(trained)
+        between = [kendall_tau_b(a[complete], b[complete]) for a, b in combinations(scores, 2)]
+        orientation = 1.0 if larger == result_larger_is_better else -1.0
+        against = [orientation * kendall_tau_b(row[known], trained[known]) for row in scores]
         rows[name] = {
             "between_draws": np.mean(between),
             "between_draws_least": np.min(between),
@@ -57,12 +49,6 @@ def reliability(
             "kendall_deviation": np.std(against, ddof=1),
         }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("metric")
-
-
-def _kendall(a: np.ndarray, b: np.ndarray) -> float:
-    if len(a) < 2 or np.all(a == a[0]) or np.all(b == b[0]):
-        return float("nan")
-    return float(stats.kendalltau(a, b).statistic)
 
 
 def _variation(scores: np.ndarray) -> float:

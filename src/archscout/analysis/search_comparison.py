@@ -56,10 +56,6 @@ def compare_searches(
         the `mean` over the orders, their middle 95 % (`low`, `high`) and their middle half
         (`lower`, `upper`); and `random_trainings`, how many networks one must train at random to
         find as good a result in the mean.
-
-    Raises:
-        InputError: a number is below 1, no architecture has a result, or a metric is called
-            `random`.
     """
     for name, value in (("orders", orders), *(("trained", k) for k in trained)):
         if value < 1:
@@ -102,11 +98,7 @@ def _ranks(scores: pd.DataFrame, larger_is_better: Mapping[str, bool]) -> dict[s
 
 
 def simulate(
-    ranks: Integers,
-    results: Floats,
-    met: _Steps,
-    trained: Sequence[int],
-    budgets: Integers,
+    ranks: Integers, results: Floats, met: _Steps, trained: Sequence[int], budgets: Integers
 ) -> Floats:
     """The best result of one search in every order, whenever a budget is used up.
 
@@ -144,12 +136,7 @@ def _keep(kept: Integers, reached: Floats, ranks: Integers, results: Floats) -> 
 
 
 def _summary(
-    name: str,
-    trained: int,
-    budgets: Integers,
-    found: Floats,
-    at_random: Floats,
-    sign: float,
+    name: str, trained: int, budgets: Integers, found: Floats, at_random: Floats, sign: float
 ) -> pd.DataFrame:
     """Rows of one search from what it found, (N, R)."""
     means = found.mean(axis=1)

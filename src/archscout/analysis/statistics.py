@@ -244,6 +244,17 @@ def compare(
     return Comparison(table, int(np.count_nonzero(~trained)), sample, values)
 
 
+def with_ends(*names: str) -> list[str]:
+    """The columns of some statistics in a table, each with the ends of its interval."""
+    return [f"{name}{end}" for name in names for end in ("", "_low", "_high")]
+
+
+def error_bars(table: pd.DataFrame, name: str) -> Floats:
+    """(2, n) how far the ends of a statistic's intervals are from it; 0 where there are none."""
+    value, low, high = table[with_ends(name)].to_numpy(dtype=float).T
+    return np.nan_to_num(np.abs([low - value, high - value]))
+
+
 def _oriented(scores: pd.DataFrame, larger_is_better: Mapping[str, bool]) -> Floats:
     """(n, M) larger is better, -inf for every infinite score."""
     names = list(scores.columns)

@@ -15,8 +15,8 @@ __all__ = ["BENCHMARKS", "Benchmark", "DataFolder", "Entry", "load"]
 BENCHMARKS: Mapping[str, Callable[[DataFolder, str | None], Benchmark]] = {
     nas_bench_nlp.NAME: nas_bench_nlp.load,
     nas_bench_bert.NAME: nas_bench_bert.load,
-    mini.RNN: mini.load_rnn,
-    mini.FLEXIBERT: mini.load_flexibert,
+    mini.RNN: lambda _, dataset: mini.load(mini.RNN, dataset),
+    mini.FLEXIBERT: lambda _, dataset: mini.load(mini.FLEXIBERT, dataset),
 }
 """What `load` knows by name."""
 

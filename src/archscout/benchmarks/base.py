@@ -41,11 +41,11 @@ class Benchmark:
         results: one row an architecture, by name; NaN in `target` where training failed.
         target: the column of `results` that metrics are to predict.
         larger_is_better: whether larger values of the target are.
+        text: what it was trained on, as `load_corpus` takes it: metrics are best computed there.
         metrics: published scores by name and canonical name of the metric; empty where there are
             none.
         curves: what was recorded while training, in long form (`architecture` first); empty where
             nothing was.
-        text: what it was trained on, as `load_corpus` takes it: metrics are best computed there.
         sources: the files that it was read from.
         text_sha256: of that text, where it is known.
         remarks: what was left out and why, for the reader of results.
@@ -58,10 +58,10 @@ class Benchmark:
     results: pd.DataFrame = field(repr=False)
     target: str
     larger_is_better: bool
-    metrics: pd.DataFrame = field(repr=False)
-    curves: pd.DataFrame = field(repr=False)
     text: tuple[str, ...]
-    sources: tuple[StoredFile, ...] = field(repr=False)
+    metrics: pd.DataFrame = field(default_factory=pd.DataFrame, repr=False)
+    curves: pd.DataFrame = field(default_factory=pd.DataFrame, repr=False)
+    sources: tuple[StoredFile, ...] = field(default=(), repr=False)
     text_sha256: str | None = None
     remarks: tuple[str, ...] = ()
 
@@ -70,6 +70,10 @@ class Benchmark:
 
     def __iter__(self) -> Iterator[Entry]:
         return map(self.entry, self.architectures)
+
+    def reached(self, names: pd.Index[str] | list[str]) -> pd.Series[float]:
+        """The target of some architectures, by name; NaN where training failed."""
+        return self.results[self.target].reindex(names)
 
     @property
     def modified(self) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ import pandas as pd
 from archscout import spaces
 from archscout.benchmarks import nas_bench_bert, nas_bench_nlp
 from archscout.benchmarks.base import Benchmark
+from archscout.benchmarks.store import read_bytes
 from archscout.errors import InputError
 from archscout.spaces.base import Space
 
@@ -45,13 +46,6 @@ def load(path: Path, dataset: str | None = None) -> Benchmark:
     `results` has what the published benchmark of the space has; the target is the test loss in
     nats a token at the lowest validation loss, the mean over runs that did not fail, and NaN where
     all did.
-
-    Args:
-        path: the folder.
-        dataset: the name of its text, the only one.
-
-    Raises:
-        InputError: none lies there, the dataset is another, or a file is damaged.
     """
     information = read_information(path)
     space = spaces.get(information["space"])
@@ -61,12 +55,11 @@ def load(path: Path, dataset: str | None = None) -> Benchmark:
         raise InputError(f"{information['name']} has no dataset {dataset!r}; accepted is {name}")
     architectures, results, curves = read(path, space)
     missing = information["trainings"] - information["finished"]
-    remarks = [
-        f"{information['failed']} of {information['finished']} trainings failed"
-        if information["failed"]
-        else "",
-        f"{missing} of {information['trainings']} trainings are not done yet" if missing else "",
-    ]
+    remarks = []
+    if failed := information["failed"]:
+        remarks.append(f"{failed} of {information['finished']} trainings failed")
+    if missing:
+        remarks.append(f"{missing} of {information['trainings']} trainings are not done yet")
     return Benchmark(
         name=information["name"],
         dataset=name,
@@ -79,28 +72,21 @@ def load(path: Path, dataset: str | None = None) -> Benchmark:
         curves=curves,
         text=tuple(information["text"]),
         text_sha256=information["text_sha256"],
-        sources=(),
-        remarks=tuple(remark for remark in remarks if remark),
+        remarks=tuple(remarks),
     )
 
 
 def read_information(path: Path) -> dict[str, Any]:
-    """What benchmark.json says.
-
-    Raises:
-        InputError: it is not there, damaged, or of another format.
-    """
+    """What benchmark.json says."""
     place = path / INFORMATION
     try:
-        information: dict[str, Any] = json.loads(place.read_text(encoding="utf-8"))
+        information: dict[str, Any] = json.loads(read_bytes(place).decode())
         if information["format"] != FORMAT:
             raise InputError(f"{place} is of format {information['format']}; accepted is {FORMAT}")
         if missing := [key for key in _NEEDED if key not in information]:
             raise InputError(f"{place} lacks {missing[0]!r}")
         if not information["text"]:
             raise InputError(f"{place} names no text")
-    except OSError as error:
-        raise InputError(f"cannot read {place}: {error.strerror or error}") from error
     except (ValueError, TypeError, KeyError) as error:
         raise InputError(f"{place} is no description of a benchmark: {error}") from error
     return information
@@ -109,56 +95,43 @@ def read_information(path: Path) -> dict[str, Any]:
 Contents = tuple[Mapping[str, Any], pd.DataFrame, pd.DataFrame]
 
 
-def _read(place: Path) -> tuple[Path, bytes]:
-    try:
-        return place, place.read_bytes()
-    except OSError as error:
-        raise InputError(f"cannot read {place}: {error.strerror or error}") from error
-
-
 def _recurrent(path: Path, space: Space[Any]) -> Contents:
-    place, content = _read(path / LOGS)
-    logs = list(nas_bench_nlp.read_log_archive(content, str(place)))
+    place = path / LOGS
+    logs = list(nas_bench_nlp.read_log_archive(read_bytes(place), str(place)))
     if not logs:
         raise InputError(f"{place} holds no trained network")
     results = nas_bench_nlp.results(logs)
-    return (
-        nas_bench_nlp.architectures(logs, results.index, space),
-        results,
-        nas_bench_nlp.curves(logs),
-    )
+    architectures = nas_bench_nlp.architectures(logs, results.index, space)
+    return architectures, results, nas_bench_nlp.curves(logs)
 
 
 def _encoders(path: Path, space: Space[Any]) -> Contents:
-    place, content = _read(path / ENTRIES)
+    place = path / ENTRIES
     rows, architectures, curves = [], {}, []
-    for entry in nas_bench_bert.entries(content, str(place)):
+    for entry in nas_bench_bert.entries(read_bytes(place), str(place)):
         name = str(entry["id"])
         architectures[name] = nas_bench_bert.architecture(space, entry, str(place))
         try:
-            row, curve = _encoder(entry)
+            runs = entry["runs"]
+            failed = sum(run["status"] != "OK" for run in runs)
+            counts = {"runs": len(runs), "failed_runs": failed}
+            counts["seconds"] = entry.get("time_to_train")
+            rows.append({"architecture": name, TARGET: math.nan, **entry["scores"], **counts})
+            for run in runs:
+                curves += [
+                    {"architecture": name, "seed": run["seed"], **record} for record in run["curve"]
+                ]
         except (KeyError, TypeError) as error:
             raise InputError(f"{place}: id {name}: no training runs: {error}") from error
-        rows.append({"architecture": name, **row})
-        curves += [{"architecture": name, **record} for record in curve]
     results = pd.DataFrame(rows).set_index("architecture").astype(float)
     return architectures, results, pd.DataFrame(curves)
 
 
-def _encoder(entry: Mapping[str, Any]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """A row of results, and what was recorded while training."""
-    runs = entry["runs"]
-    failed = sum(run["status"] != "OK" for run in runs)
-    counts = {"runs": len(runs), "failed_runs": failed, "seconds": entry.get("time_to_train")}
-    curve = [{"seed": run["seed"], **record} for run in runs for record in run["curve"]]
-    return {TARGET: math.nan, **entry["scores"], **counts}, curve
-
-
 def _trainings(path: Path, space: Space[Any]) -> Contents:
-    place, content = _read(path / TRAININGS)
+    place = path / TRAININGS
     architectures: dict[str, Any] = {}
     rows, curves = [], []
-    for number, text in enumerate(content.splitlines(), start=1):
+    for number, text in enumerate(read_bytes(place).splitlines(), start=1):
         try:
             line = json.loads(text)
             name = line["id"]
@@ -180,13 +153,9 @@ def _trainings(path: Path, space: Space[Any]) -> Contents:
     if not rows:
         raise InputError(f"{place} holds no training")
     groups = pd.DataFrame(rows).groupby("architecture", sort=False)
-    results = (
-        groups.mean()
-        .drop(columns="failed")
-        .assign(
-            seconds=groups["seconds"].sum(), runs=groups.size(), failed_runs=groups["failed"].sum()
-        )
-    )
+    results = groups.mean().drop(columns="failed")
+    results["seconds"], results["runs"] = groups["seconds"].sum(), groups.size()
+    results["failed_runs"] = groups["failed"].sum()
     return architectures, results.astype(float), pd.DataFrame(curves)
 
 

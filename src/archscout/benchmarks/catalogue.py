@@ -19,11 +19,15 @@ class Source(NamedTuple):
         repository: owner and name on GitHub.
         commit: the state of the repository that the files are of.
         licence: of the files.
+        root: folder of the repository in which they lie.
+        checkout: folder of a data folder in which they lie.
     """
 
     repository: str
     commit: str
     licence: str
+    root: str
+    checkout: str
 
 
 SOURCES: Mapping[str, Source] = {
@@ -31,16 +35,22 @@ SOURCES: Mapping[str, Source] = {
         "aaronserianni/training-free-nas",
         "2d76e01b9586cad7340e8268dadba3056efd070b",
         "CC BY 4.0",
+        "data/",
+        "training-free-nas/data/",
     ),
     "nas-bench-nlp": Source(
         "fmsnew/nas-bench-nlp-release",
         "a6d90a3b19e3966b1d009c0970b3761aa46707d1",
         "Apache-2.0",
+        "",
+        "nas-bench-nlp-release/",
     ),
     "wikitext-2": Source(
         "pytorch/examples",
         "77f55b912142e11fcfdf5b530231fb9c52f181e8",
         "CC BY-SA 3.0",
+        "word_language_model/data/",
+        "",
     ),
 }
 """The repositories by the name of what they published."""
@@ -53,31 +63,48 @@ class PublishedFile:
     Attributes:
         name: what commands call it; no other file has it.
         source: a name in `SOURCES`.
-        path: where it lies in a data folder, relative, with `/`: as in a checkout of its source.
-        url: where it is fetched from.
-        licence: of its content.
-        sha256: of its content, in hexadecimal; None where only git's name of it is known.
-        git_blob: git's name of its content, in hexadecimal; None where the SHA-256 is known.
         description: what is in it, in a few words.
+        checksum: what its content is known by, in hexadecimal: the SHA-256, or git's name of it
+            where only that is known.
         columns: of a table: the titles that its first line begins with.
+        place: where it lies at its source, where that is not its name.
         corpus: of an archive of texts: the corpus whose texts are unpacked from it.
     """
 
     name: str
     source: str
-    path: str
-    url: str
-    licence: str
-    sha256: str | None
-    git_blob: str | None
     description: str
+    checksum: str
     columns: tuple[str, ...] = ()
+    place: str = ""
     corpus: str | None = None
 
     @property
-    def checksum(self) -> str:
-        """What its content is known by: the SHA-256, or git's name where only that is known."""
-        return self.sha256 or self.git_blob or ""
+    def path(self) -> str:
+        """Where it lies in a data folder, relative, with `/`: as in a checkout of its source."""
+        return SOURCES[self.source].checkout + (self.place or self.name)
+
+    @property
+    def url(self) -> str:
+        """Where it is fetched from."""
+        source = SOURCES[self.source]
+        place = f"{source.commit}/{source.root}{self.place or self.name}"
+        return f"https://raw.githubusercontent.com/{source.repository}/{place}"
+
+    @property
+    def licence(self) -> str:
+        """Of its content."""
+        return SOURCES[self.source].licence
+
+    @property
+    def sha256(self) -> str | None:
+        """Of its content; None where only git's name of it is known."""
+        return self.checksum if len(self.checksum) == 64 else None
+
+    @property
+    def git_blob(self) -> str | None:
+        """Git's name of its content; None where the SHA-256 is known."""
+        return None if self.sha256 else self.checksum
 
     @property
     def basename(self) -> str:
@@ -102,17 +129,9 @@ def checksums(content: bytes) -> frozenset[str]:
 
 
 def select(names: Iterable[str], files: Sequence[PublishedFile]) -> list[PublishedFile]:
-    """The files that a user means.
+    """The files that a user means, in the order named, none twice.
 
-    Args:
-        names: of files, of sources (all files of one), or of a corpus that is unpacked from one.
-        files: to choose from.
-
-    Returns:
-        The files in the order named, none twice.
-
-    Raises:
-        InputError: a name is none of these.
+    Names are of files, of sources (all files of one), or of a corpus that is unpacked from one.
     """
     chosen: dict[str, PublishedFile] = {}
     for name in names:
@@ -133,167 +152,49 @@ def _unknown(name: str, files: Sequence[PublishedFile]) -> str:
     )
 
 
-def _url(source: str, path: str) -> str:
-    repository, commit, _ = SOURCES[source]
-    return f"https://raw.githubusercontent.com/{repository}/{commit}/{path}"
-
-
 _RECURRENT = ("log name", "loss", "perplexity", "bits per word")
-_RECURRENT_SCORES = (*_RECURRENT, "Activation Distance")
-_ENCODER_SCORES = ("ID", "GLUE Score", "Synaptic Diversity")
+_SCORES = (*_RECURRENT, "Activation Distance")
+_ENCODERS = ("ID", "GLUE Score", "Synaptic Diversity")
+_PAPER, _NLP, _TEXT = SOURCES
 
-
-def _table(
-    name: str, sha256: str, description: str, columns: tuple[str, ...] = ()
-) -> PublishedFile:
-    """A file of training-free-nas."""
-    source = "training-free-nas"
-    return PublishedFile(
-        name=name,
-        source=source,
-        path=f"training-free-nas/data/{name}",
-        url=_url(source, f"data/{name}"),
-        licence=SOURCES[source].licence,
-        sha256=sha256,
-        git_blob=None,
-        description=description,
-        columns=columns,
-    )
-
-
-def _archive(
-    name: str,
-    description: str,
-    path: str = "",
-    sha256: str | None = None,
-    git_blob: str | None = None,
-    corpus: str | None = None,
-) -> PublishedFile:
-    """A file of nas-bench-nlp."""
-    source = "nas-bench-nlp"
-    return PublishedFile(
-        name=name,
-        source=source,
-        path=f"nas-bench-nlp-release/{path or name}",
-        url=_url(source, path or name),
-        licence=SOURCES[source].licence,
-        sha256=sha256,
-        git_blob=git_blob,
-        description=description,
-        corpus=corpus,
-    )
-
-
-def _split(
-    split: str, description: str, sha256: str | None = None, git_blob: str | None = None
-) -> PublishedFile:
-    """A text of wikitext-2."""
-    name = f"wikitext-2/{split}.txt"
-    return PublishedFile(
-        name=name,
-        source="wikitext-2",
-        path=name,
-        url=_url("wikitext-2", f"word_language_model/data/{name}"),
-        licence=SOURCES["wikitext-2"].licence,
-        sha256=sha256,
-        git_blob=git_blob,
-        description=description,
-    )
-
-
+# fmt: off
 FILES: tuple[PublishedFile, ...] = (
-    _table(
-        "RNN_results.csv",
-        "4f084a9b437e4f89475ddb2ada896de2d6cb32268c59924e5542dbf017b90852",
-        "metrics and losses of recurrent networks",
-        _RECURRENT_SCORES,
-    ),
-    _table(
-        "RNN_parameters.csv",
+    PublishedFile("RNN_results.csv", _PAPER, "metrics and losses of recurrent networks",
+        "4f084a9b437e4f89475ddb2ada896de2d6cb32268c59924e5542dbf017b90852", _SCORES),
+    PublishedFile("RNN_parameters.csv", _PAPER, "parameters of recurrent networks",
         "536548fa3eb073264b7db8c2fa4625ac6e2333aee0ba0f67b4b154048ac86428",
-        "parameters of recurrent networks",
-        (*_RECURRENT, "trainable paramters"),
-    ),
-    _table(
-        "RNN_batch_ablation.csv",
-        "e089e73ad5fa2fd420ad97ed36b64a5587a64a4af37ba319097e3a1ccc9bfe8e",
-        "10 recurrent networks × 10 minibatches",
-        _RECURRENT_SCORES,
-    ),
-    _table(
-        "RNN_initialization_ablation.csv",
-        "920523728d69078ade80896aa682841f08615a0e4d3b9241078fbc6c87f8dff3",
-        "10 recurrent networks × 10 draws",
-        _RECURRENT_SCORES,
-    ),
-    _table(
-        "BERT_benchmark.json",
-        "fa2ff7198dcd71e0b8021ed2ace1c221672c33cc56931b6dff31fda3d044784f",
-        "500 encoders and their GLUE scores",
-    ),
-    _table(
-        "BERT_results_activation.csv",
-        "95fb60a0e702102d6b09a60d13745068270aa28183b7cc8dacb79d5ec6a4b36d",
-        "metrics of the 500 encoders",
-        _ENCODER_SCORES,
-    ),
-    _table(
-        "BERT_batch_ablation.csv",
-        "72f23597ae609d525977610f3ca03341d7037344bc074637a2f4b82a261ee74b",
-        "10 encoders × 10 minibatches",
-        _ENCODER_SCORES,
-    ),
-    _table(
-        "BERT_initialization_ablation.csv",
-        "a04fb46723cdddad622f3a46575652b26baa55a1ddc8f0c50361f355db278f27",
-        "10 encoders × 10 draws",
-        _ENCODER_SCORES,
-    ),
-    _table(
-        "BERT_train_ablation.csv",
+        (*_RECURRENT, "trainable paramters")),
+    PublishedFile("RNN_batch_ablation.csv", _PAPER, "10 recurrent networks × 10 minibatches",
+        "e089e73ad5fa2fd420ad97ed36b64a5587a64a4af37ba319097e3a1ccc9bfe8e", _SCORES),
+    PublishedFile("RNN_initialization_ablation.csv", _PAPER, "10 recurrent networks × 10 draws",
+        "920523728d69078ade80896aa682841f08615a0e4d3b9241078fbc6c87f8dff3", _SCORES),
+    PublishedFile("BERT_benchmark.json", _PAPER, "500 encoders and their GLUE scores",
+        "fa2ff7198dcd71e0b8021ed2ace1c221672c33cc56931b6dff31fda3d044784f"),
+    PublishedFile("BERT_results_activation.csv", _PAPER, "metrics of the 500 encoders",
+        "95fb60a0e702102d6b09a60d13745068270aa28183b7cc8dacb79d5ec6a4b36d", _ENCODERS),
+    PublishedFile("BERT_batch_ablation.csv", _PAPER, "10 encoders × 10 minibatches",
+        "72f23597ae609d525977610f3ca03341d7037344bc074637a2f4b82a261ee74b", _ENCODERS),
+    PublishedFile("BERT_initialization_ablation.csv", _PAPER, "10 encoders × 10 draws",
+        "a04fb46723cdddad622f3a46575652b26baa55a1ddc8f0c50361f355db278f27", _ENCODERS),
+    PublishedFile("BERT_train_ablation.csv", _PAPER, "10 encoders, GLUE while pretraining",
         "21170bf3464f33d6b1f5a9c296e678e236a971906172c80243a3009004a572d3",
-        "10 encoders, GLUE while pretraining",
-        ("id", "steps", "cola"),
-    ),
-    _table(
-        "BERT_benchmark_train_ablation.json",
-        "9b4c5d93814cbb5b506c156a3f9b39a8c023af33b167cc1791cb98768f46eab3",
-        "the same, with the architectures",
-    ),
-    _archive(
-        "train_logs_single_run/logs.zip",
-        "logs on Penn Treebank, one run each",
-        git_blob="53e2e0dc72a1c22519b240e6d3fc77b513de7ea8",
-    ),
-    _archive(
-        "train_logs_multi_runs/logs.zip",
-        "logs on Penn Treebank, several runs each",
-        git_blob="7414e12600ecb30cf1f46431ca420f35484b4546",
-    ),
-    _archive(
-        "train_logs_wikitext-2/logs.zip",
-        "logs on WikiText-2",
-        sha256="f5052d6bea6398001e32c986322a243e8cdedffa906caf242eb0a62ee105aa12",
-    ),
-    _archive(
-        "datasets.zip",
-        "the texts; ptb is unpacked from it",
-        path="data/datasets.zip",
-        git_blob="cf3371ef75b6b7174140bf2bd21e9f39c4c0573e",
-        corpus="ptb",
-    ),
-    _split(
-        "train", "WikiText-2, for training", git_blob="2d84b35af79e411d73ea7cae83c73964c6ac83b4"
-    ),
-    _split(
-        "valid",
-        "WikiText-2, for validation",
-        sha256="f0737ed31fc1329026e95cb8b98e19c2a182c39c240ab909dc31abf2f8af58e8",
-    ),
-    _split(
-        "test",
-        "WikiText-2, for testing",
-        sha256="d790b833ef8cf03a90db7bf1271b7520b83c45ce07ba3c1a9699df81e239eca0",
-    ),
+        ("id", "steps", "cola")),
+    PublishedFile("BERT_benchmark_train_ablation.json", _PAPER, "the same, with the architectures",
+        "9b4c5d93814cbb5b506c156a3f9b39a8c023af33b167cc1791cb98768f46eab3"),
+    PublishedFile("train_logs_single_run/logs.zip", _NLP, "logs on Penn Treebank, one run each",
+        "53e2e0dc72a1c22519b240e6d3fc77b513de7ea8"),
+    PublishedFile("train_logs_multi_runs/logs.zip", _NLP,
+        "logs on Penn Treebank, several runs each", "7414e12600ecb30cf1f46431ca420f35484b4546"),
+    PublishedFile("train_logs_wikitext-2/logs.zip", _NLP, "logs on WikiText-2",
+        "f5052d6bea6398001e32c986322a243e8cdedffa906caf242eb0a62ee105aa12"),
+    PublishedFile("datasets.zip", _NLP, "the texts; ptb is unpacked from it",
+        "cf3371ef75b6b7174140bf2bd21e9f39c4c0573e", place="data/datasets.zip", corpus="ptb"),
+    PublishedFile("wikitext-2/train.txt", _TEXT, "WikiText-2, for training",
+        "2d84b35af79e411d73ea7cae83c73964c6ac83b4"),
+    PublishedFile("wikitext-2/valid.txt", _TEXT, "WikiText-2, for validation",
+        "f0737ed31fc1329026e95cb8b98e19c2a182c39c240ab909dc31abf2f8af58e8"),
+    PublishedFile("wikitext-2/test.txt", _TEXT, "WikiText-2, for testing",
+        "d790b833ef8cf03a90db7bf1271b7520b83c45ce07ba3c1a9699df81e239eca0"),
 )
+# fmt: on
 """Every file that archscout can use, benchmarks first."""

@@ -8,7 +8,8 @@ import json
 import re
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 from archscout.benchmarks.catalogue import PublishedFile, checksums
@@ -27,16 +28,7 @@ _ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, Ru
 def recognise(path: Path, content: bytes, files: Sequence[PublishedFile]) -> PublishedFile | None:
     """The published file that somebody's file is: by its checksum, or by its name and place.
 
-    Args:
-        path: of somebody's file; an archive of logs and a text also go by the folder's name.
-        content: of it.
-        files: to choose from.
-
-    Returns:
-        The published file, None if it is none. That the content is whole is not checked.
-
-    Raises:
-        InputError: an archive of logs that cannot be told from another one.
+    None if it is none. That the content is whole is not checked.
     """
     known = checksums(content)
     for file in files:
@@ -124,11 +116,8 @@ def _check_entries(content: bytes) -> None:
 
 
 def _check_archive(file: PublishedFile, content: bytes) -> None:
-    try:
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            damaged = archive.testzip()
-    except _ZIP_ERRORS as error:
-        raise ValueError(f"it is no whole zip archive: {error}") from error
+    with _opened(content) as archive:
+        damaged = archive.testzip()
     if damaged:
         raise ValueError(f"its member {damaged} is damaged")
     if file.basename == _LOGS:
@@ -137,20 +126,29 @@ def _check_archive(file: PublishedFile, content: bytes) -> None:
         raise ValueError(f"it holds no texts of {file.corpus}")
 
 
+@contextmanager
+def _opened(content: bytes) -> Iterator[zipfile.ZipFile]:
+    """An archive; what is wrong with it raises ValueError."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            yield archive
+    except _ZIP_ERRORS as error:
+        raise ValueError(f"it is no whole zip archive: {error}") from error
+
+
 def _trained_on(content: bytes) -> str:
     """What the networks of an archive of logs were trained on: `data` of its first log.
 
     Raises:
         ValueError: it is no archive, or holds no log.
     """
+    with _opened(content) as archive:
+        name = next((n for n in _members(archive) if n.endswith(".json")), None)
+        if name is None:
+            raise ValueError("it holds no training logs")
+        text = archive.read(name)
     try:
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            name = next((n for n in _members(archive) if n.endswith(".json")), None)
-            if name is None:
-                raise ValueError("it holds no training logs")
-            log = json.loads(archive.read(name))
-    except _ZIP_ERRORS as error:
-        raise ValueError(f"it is no whole zip archive: {error}") from error
+        log = json.loads(text)
     except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(f"its member {name} is not valid JSON: {error}") from error
     if not isinstance(log, dict) or "recepie" not in log:
@@ -168,34 +166,18 @@ def _members(archive: zipfile.ZipFile) -> list[str]:
 
 
 def penn_treebank(content: bytes) -> dict[str, bytes]:
-    """The texts of the Penn Treebank in an archive.
+    """The texts of the Penn Treebank in an archive, by split: all three, or none.
 
     They are taken by the name of a split, in or below a folder of the corpus's name. No member's
     path decides where anything is written.
-
-    Args:
-        content: of the archive.
-
-    Returns:
-        The content of train, valid and test; none of them unless all three are there.
-
-    Raises:
-        ValueError: it is no whole archive.
     """
-    try:
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            found: dict[str, str] = {}
-            for name in sorted(_members(archive), key=_depth):
-                match = _SPLIT_FILE.fullmatch(PurePosixPath(name).name)
-                if match and _PENN_TREEBANK.search(name):
-                    found.setdefault(match[1], name)
-            if set(found) != set(SPLITS):
-                return {}
-            return {split: archive.read(found[split]) for split in SPLITS}
-    except _ZIP_ERRORS as error:
-        raise ValueError(f"it is no whole zip archive: {error}") from error
-
-
-def _depth(name: str) -> tuple[int, str]:
-    """The order in which members are taken: those least deep first."""
-    return name.count("/"), name
+    with _opened(content) as archive:
+        found: dict[str, str] = {}
+        # Those least deep first.
+        for name in sorted(_members(archive), key=lambda name: (name.count("/"), name)):
+            match = _SPLIT_FILE.fullmatch(PurePosixPath(name).name)
+            if match and _PENN_TREEBANK.search(name):
+                found.setdefault(match[1], name)
+        if set(found) != set(SPLITS):
+            return {}
+        return {split: archive.read(found[split]) for split in SPLITS}

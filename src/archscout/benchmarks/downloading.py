@@ -30,15 +30,7 @@ class ProgressBar(Protocol):
 
 
 def fetch(file: PublishedFile, part: Path, bar: ProgressBar | None = None) -> bytes:
-    """Download a published file to where it has no name yet.
-
-    Args:
-        file: to download.
-        part: where to write it; what is there is written over.
-        bar: is told of the progress.
-
-    Returns:
-        The content, which is as published.
+    """Download a published file to where it has no name yet; its content, which is as published.
 
     Raises:
         InputError: the network failed, or something else than the file came.

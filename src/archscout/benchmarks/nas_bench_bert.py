@@ -33,13 +33,6 @@ def load(folder: DataFolder, dataset: str | None = None) -> Benchmark:
 
     `results` has, by id: `glue` (the mean of the tasks' metrics, the target), the eight tasks,
     and `seconds` of training.
-
-    Args:
-        folder: the data folder.
-        dataset: `glue`, the only one.
-
-    Raises:
-        InputError: an unknown dataset, or a file that is missing or damaged.
     """
     if dataset not in (None, "glue"):
         raise InputError(f"{NAME} has no dataset {dataset!r}; accepted is glue")
@@ -53,13 +46,14 @@ def load(folder: DataFolder, dataset: str | None = None) -> Benchmark:
         scores = {task: entry["scores"].get(task, math.nan) for task in _SCORE_COLUMNS}
         rows.append({"architecture": name, **scores, "seconds": entry.get("time_to_train")})
     results = pd.DataFrame(rows).set_index("architecture").astype(float)
-    sources, remarks = [source], []
+    sources = [source]
+    remarks: tuple[str, ...] = ()
     metrics = pd.DataFrame(index=results.index)
     if folder.holds(_SCORES):
         table = encoder_scores(folder)
         metrics = table.frame.drop(columns="glue").reindex(results.index)
         sources.append(table.source)
-        remarks = [table.remark] if table.remark else []
+        remarks = table.remarks
     return Benchmark(
         name=NAME,
         dataset="glue",
@@ -72,7 +66,7 @@ def load(folder: DataFolder, dataset: str | None = None) -> Benchmark:
         curves=_curves(folder) if folder.holds(_ABLATION) else pd.DataFrame(),
         text=("openwebtext",),
         sources=tuple(sources),
-        remarks=tuple(remarks),
+        remarks=remarks,
     )
 
 
@@ -97,15 +91,7 @@ def _curves(folder: DataFolder) -> pd.DataFrame:
 
 
 def entries(content: bytes, place: str) -> list[dict[str, Any]]:
-    """The entries of a file in the benchmark's layout.
-
-    Args:
-        content: of the file.
-        place: where it lies, for messages.
-
-    Raises:
-        InputError: it is no JSON, there is no entry, or one is not as published.
-    """
+    """The entries of a file in the benchmark's layout."""
     try:
         found = json.loads(content)
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
@@ -126,11 +112,7 @@ def entries(content: bytes, place: str) -> list[dict[str, Any]]:
 
 
 def architecture(space: Space[Any], entry: Mapping[str, Any], place: str) -> Any:
-    """The genotype of an entry.
-
-    Raises:
-        InputError: it holds none.
-    """
+    """The genotype of an entry."""
     try:
         return space.parse(entry["hparams"]["model_hparam_overrides"])
     except (InputError, KeyError, TypeError) as error:

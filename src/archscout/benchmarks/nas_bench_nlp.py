@@ -21,7 +21,6 @@ import pandas as pd
 from archscout.benchmarks.base import Benchmark
 from archscout.benchmarks.published_tables import (
     RECURRENT_METRICS,
-    PublishedTable,
     recipe_of,
     recurrent_parameters,
     recurrent_scores,
@@ -80,14 +79,6 @@ def load(folder: DataFolder, dataset: str | None = None) -> Benchmark:
     `runs`, `failed_runs`, `seconds` (of training, all runs), `status`. On Penn Treebank `loss` is
     the published table's, and it is the target; where no archive of Penn Treebank is at hand, the
     recipes come from the other archive, and what only archives hold is missing.
-
-    Args:
-        folder: the data folder.
-        dataset: `wikitext-2` (the default) or `ptb`.
-
-    Raises:
-        InputError: an unknown dataset; a file that is missing or damaged; logs that disagree about
-            a recipe.
     """
     dataset = dataset or DATASETS[0]
     if dataset not in DATASETS:
@@ -103,7 +94,7 @@ def _wikitext(folder: DataFolder) -> Benchmark:
 
 def _penn_treebank(folder: DataFolder) -> Benchmark:
     published = recurrent_scores(folder)
-    remarks = [published.remark]
+    remarks = [*published.remarks]
     archives = [name for name in _ARCHIVES["ptb"] if folder.holds(name)]
     logs, sources = _logs(folder, archives or _ARCHIVES["wikitext-2"])
     scores = published.frame.groupby(published.frame.index.map(recipe_of)).mean()
@@ -122,16 +113,12 @@ def _penn_treebank(folder: DataFolder) -> Benchmark:
         if folder.holds("RNN_parameters.csv"):
             counts = recurrent_parameters(folder)
             sources.append(counts.source)
-            remarks.append(counts.remark)
-            table["parameters"] = _by_recipe(counts, "parameters").reindex(table.index)
+            remarks += counts.remarks
+            by_recipe = counts.frame["parameters"].groupby(counts.frame.index.map(recipe_of))
+            table["parameters"] = by_recipe.first().reindex(table.index)
     metrics = scores.reindex(table.index)[list(RECURRENT_METRICS)]
     sources.append(published.source)
-    noted = [remark for remark in remarks if remark]
-    return _benchmark("ptb", logs, table, metrics, sources, noted)
-
-
-def _by_recipe(table: PublishedTable, column: str) -> pd.Series:
-    return table.frame[column].groupby(table.frame.index.map(recipe_of)).first()
+    return _benchmark("ptb", logs, table, metrics, sources, remarks)
 
 
 def _benchmark(
@@ -163,11 +150,7 @@ def _benchmark(
 def architectures(
     logs: Sequence[TrainingLog], names: Iterable[str], space: Space[Any]
 ) -> dict[str, Any]:
-    """The genotypes of some recipe ids.
-
-    Raises:
-        InputError: a recipe cannot be used.
-    """
+    """The genotypes of some recipe ids."""
     recipes = {log.recipe_id: log for log in logs}
     found = {}
     for name in names:
@@ -184,29 +167,14 @@ def results(logs: Sequence[TrainingLog]) -> pd.DataFrame:
     for log in logs:
         best = log.best
         failed = bool(np.isnan(best["val_loss"]))
-        rows.append(
-            {
-                "architecture": log.recipe_id,
-                "test_loss": best["test_loss"],
-                "val_loss": best["val_loss"],
-                "final_test_loss": math.nan if failed else log.curves["test_loss"].iloc[-1],
-                "parameters": log.parameters,
-                "failed": failed,
-                "seconds": log.curves["seconds"].sum(),
-                "status": log.status,
-            }
-        )
-    columns = [
-        "test_loss",
-        "val_loss",
-        "final_test_loss",
-        "parameters",
-        "failed",
-        "seconds",
-        "status",
-    ]
-    runs = pd.DataFrame(rows, columns=["architecture", *columns]).groupby("architecture")
-    table = runs[["test_loss", "val_loss", "final_test_loss"]].mean()
+        final = math.nan if failed else log.curves["test_loss"].iloc[-1]
+        seconds = log.curves["seconds"].sum()
+        losses = (best["test_loss"], best["val_loss"], final)
+        rows.append((log.recipe_id, *losses, log.parameters, failed, seconds, log.status))
+    means = ["test_loss", "val_loss", "final_test_loss"]
+    columns = ["architecture", *means, "parameters", "failed", "seconds", "status"]
+    runs = pd.DataFrame(rows, columns=columns).groupby("architecture")
+    table = runs[means].mean()
     table["parameters"] = runs["parameters"].first()
     table["runs"] = runs.size()
     table["failed_runs"] = runs["failed"].sum().astype(int)
@@ -231,12 +199,7 @@ def curves(logs: Sequence[TrainingLog]) -> pd.DataFrame:
 def _logs(
     folder: DataFolder, archives: Sequence[str]
 ) -> tuple[list[TrainingLog], list[StoredFile]]:
-    """Every log of the archives, in the order of their names.
-
-    Raises:
-        InputError: an archive is missing or damaged, or two logs claim one run or one recipe id
-            with different content.
-    """
+    """Every log of the archives, in the order of their names."""
     runs: dict[str, tuple[TrainingLog, str]] = {}
     recipes: dict[str, tuple[str, str]] = {}
     sources = []
@@ -257,15 +220,7 @@ def _logs(
 
 
 def read_log_archive(content: bytes, place: str) -> Iterator[TrainingLog]:
-    """The logs of an archive of NAS-Bench-NLP.
-
-    Args:
-        content: of the zip file.
-        place: where it lies, for messages.
-
-    Raises:
-        InputError: it is no whole zip file, or a member is damaged.
-    """
+    """The logs of an archive of NAS-Bench-NLP."""
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             for name in archive.namelist():
@@ -287,14 +242,8 @@ def _log(name: str, content: bytes, place: str) -> TrainingLog:
         curves["seconds"] = np.pad(
             seconds[: len(curves)], (0, max(0, len(curves) - len(seconds))), constant_values=np.nan
         )
-        return TrainingLog(
-            name,
-            str(log["recepie_id"]),
-            str(log["recepie"]),
-            int(log["num_params"]),
-            str(log["status"]),
-            curves,
-        )
+        recipe = str(log["recepie_id"]), str(log["recepie"])
+        return TrainingLog(name, *recipe, int(log["num_params"]), str(log["status"]), curves)
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{place} is no JSON: {error}") from error
     except KeyError as error:

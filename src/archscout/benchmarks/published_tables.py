@@ -10,7 +10,7 @@ import csv
 import io
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import pandas as pd
@@ -87,6 +87,11 @@ class PublishedTable:
         lines = f"line {first}" if count == 1 else f"{count} lines between {first} and {last}"
         return f"{self.source.file.name}: {lines} left out, not data"
 
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """The remark, where there is one."""
+        return (self.remark,) if self.remark else ()
+
 
 def recipe_of(log_name: str) -> str:
     """The recipe's id in the name of a training log."""
@@ -106,13 +111,9 @@ def recurrent_scores(folder: DataFolder) -> PublishedTable:
 
 def recurrent_parameters(folder: DataFolder) -> PublishedTable:
     """RNN_parameters.csv: by log name, the loss and `parameters`."""
-    columns = {
-        **_RESULTS,
-        "trainable paramters": "parameters",
-        "total paramters": "total_parameters",
-    }
-    table = _read(folder, "RNN_parameters.csv", _LOG, columns, required="trainable paramters")
-    return _one_a_key(table)
+    counts = {"trainable paramters": "parameters", "total paramters": "total_parameters"}
+    columns, required = _RESULTS | counts, "trainable paramters"
+    return _one_a_key(_read(folder, "RNN_parameters.csv", _LOG, columns, required))
 
 
 def recurrent_ablation(folder: DataFolder, draw: Draw) -> PublishedTable:
@@ -142,24 +143,13 @@ def pretraining_ablation(folder: DataFolder) -> PublishedTable:
     columns = {"steps": "steps", **{name: name for name in (*TASKS, "glue")}}
     table = _read(folder, "BERT_train_ablation.csv", "id", columns)
     frame = table.frame.astype({"steps": int}).set_index("steps", append=True)
-    return PublishedTable(frame, table.source, table.left_out)
+    return replace(table, frame=frame)
 
 
 def _read(
     folder: DataFolder, name: str, key: str, columns: Mapping[str, str], required: str | None = None
 ) -> PublishedTable:
-    """A CSV file by its key; rows that are no data are left out.
-
-    Args:
-        folder: where it lies.
-        name: of the file.
-        key: the title of its first column.
-        columns: titles of all others to their canonical names.
-        required: the title of a column without whose value a row is not data.
-
-    Raises:
-        InputError: the file is not there, is no CSV, or has other columns.
-    """
+    """A CSV file by its key; rows that are no data are left out."""
     content, source = folder.read(name)
     try:
         text = content.decode("utf-8-sig")
@@ -214,11 +204,7 @@ def _values(line: list[str], titles: list[str], key: str) -> dict[str, str | flo
 
 
 def _one_a_key(table: PublishedTable) -> PublishedTable:
-    """The table, if no two rows differ that claim to be the same network.
-
-    Raises:
-        InputError: two do.
-    """
+    """The table, if no two rows differ that claim to be the same network."""
     frame = table.frame.reset_index().drop_duplicates().set_index(table.frame.index.name)
     twice = frame.index[frame.index.duplicated()]
     if len(twice):
@@ -226,10 +212,9 @@ def _one_a_key(table: PublishedTable) -> PublishedTable:
             f"{table.source.path}: {twice[0]!r} stands there {(frame.index == twice[0]).sum()} "
             "times with different values; accepted is one row a network"
         )
-    return PublishedTable(frame, table.source, table.left_out)
+    return replace(table, frame=frame)
 
 
 def _with_draws(table: PublishedTable) -> PublishedTable:
-    frame = table.frame
-    draws = frame.groupby(level=0, sort=False).cumcount().rename("draw")
-    return PublishedTable(frame.set_index(draws, append=True), table.source, table.left_out)
+    draws = table.frame.groupby(level=0, sort=False).cumcount().rename("draw")
+    return replace(table, frame=table.frame.set_index(draws, append=True))

@@ -252,7 +252,7 @@ class DataFolder:
         claimed: dict[PublishedFile, frozenset[str]] = {}
         names = {file.basename for file in self.files}
         for path, asked in _candidates(sources, names):
-            content = _load(path)
+            content = read_bytes(path)
             file = contents.recognise(path, content, self.files)
             if file is None:
                 if asked:
@@ -270,7 +270,7 @@ class DataFolder:
         return claims
 
     def _add(self, file: PublishedFile, origin: Path) -> Change:
-        content = _load(origin)
+        content = read_bytes(origin)
         given = self._stored(file, content)
         if given.modified and (problem := _problem(file, content)):
             raise InputError(f"cannot add {origin} as {file.name}: {problem}; nothing was replaced")
@@ -282,8 +282,8 @@ class DataFolder:
         with self._writing(self._place(file)) as part:
             part.write_bytes(content)
             os.replace(part, self._place(file))
-        action: Literal["added", "replaced"] = "replaced" if there else "added"
-        return Change(given, str(origin), action, self._unpack(file, content))
+        unpacked = self._unpack(file, content)
+        return Change(given, str(origin), "replaced" if there else "added", unpacked)
 
     def _download(self, file: PublishedFile, progress: Progress | None) -> Change:
         there = self.holds(file.name)
@@ -295,8 +295,8 @@ class DataFolder:
             content = fetch(file, part, progress(file) if progress else None)
             os.replace(part, self._place(file))
         stored = self._stored(file, content)
-        action: Literal["downloaded", "replaced"] = "replaced" if there else "downloaded"
-        return Change(stored, file.url, action, self._unpack(file, content))
+        unpacked = self._unpack(file, content)
+        return Change(stored, file.url, "replaced" if there else "downloaded", unpacked)
 
     def _unpack(self, file: PublishedFile, content: bytes) -> tuple[Path, ...]:
         """Write the texts of an archive's corpus to where the corpus is looked up by its name."""
@@ -310,7 +310,7 @@ class DataFolder:
         # A user's own file for the split, such as ptb.train.txt, stays the only one.
         own = folder / f"{folder.name}.{split}.txt"
         place = folder / f"{split}.txt"
-        if own.is_file() or (place.is_file() and _load(place) == text):
+        if own.is_file() or (place.is_file() and read_bytes(place) == text):
             return own if own.is_file() else place
         with self._writing(place) as part:
             part.write_bytes(text)
@@ -368,7 +368,8 @@ def _walk(folder: Path) -> Iterator[Path]:
         yield from (path for name in sorted(names) if (path := Path(root, name)).is_file())
 
 
-def _load(path: Path) -> bytes:
+def read_bytes(path: Path) -> bytes:
+    """What a file holds; InputError, if it cannot be read."""
     try:
         return path.read_bytes()
     except (OSError, ValueError) as error:

@@ -17,23 +17,16 @@ Progress = Callable[[int, int, str], None]
 
 
 class Ticks:
-    """Counts the networks that were looked at.
-
-    Args:
-        settings: of the discovery.
-        parts: of the benchmark.
-        progress: that is told.
-    """
+    """Counts the networks that were looked at."""
 
     def __init__(
         self, settings: DiscoverySettings, parts: Parts, progress: Progress | None
     ) -> None:
         self._generation = len(parts.breeding)
-        bred = (settings.generations + 1) * self._generation
-        self._total = bred + 2 * len(parts.choosing) + len(parts.breeding) + len(parts.judging)
+        judged = 2 * len(parts.choosing) + len(parts.judging)
+        self._total = (settings.generations + 2) * self._generation + judged
         self._progress = progress
-        self._done = 0
-        self._remark = ""
+        self._done, self._remark = 0, ""
 
     def __call__(self) -> None:
         """One more network was looked at."""
@@ -60,19 +53,7 @@ def breed(
     store: DiscoveryFolder,
     ticks: Ticks,
 ) -> list[list[Candidate]]:
-    """Every generation; those that the folder holds are taken from there.
-
-    Args:
-        benchmark: of which only the first part is read.
-        settings: of the discovery.
-        parts: of the benchmark.
-        traced: the quantities of its networks.
-        store: where each generation is stored as it ends.
-        ticks: counts the networks.
-
-    Raises:
-        InputError: what is stored is damaged, or something cannot be written.
-    """
+    """Every generation; those that the folder holds are taken from there."""
     grammar = Grammar(traced.names)
     reached = results(benchmark, parts.breeding)
     bred = store.generations()[: settings.generations + 1]

@@ -7,12 +7,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy import stats
 
+from archscout.analysis.kendall import Floats, kendall_tau_b
 from archscout.metrics.formula import PREFIX, Formula, parse
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -48,14 +45,7 @@ class Candidate:
 
 
 def rate(formula: Formula, values: Floats, results: Floats, penalty: float) -> Candidate:
-    """A candidate from a formula's values.
-
-    Args:
-        formula: the formula.
-        values: (n,) of as many architectures.
-        results: (n,) what they reached, larger is better.
-        penalty: for each quantity and operation.
-    """
+    """A candidate from a formula's values (n,) and what the architectures reached (n,)."""
     taus = {larger: kendall(values if larger else -values, results) for larger in (True, False)}
     larger = taus[True] >= taus[False]
     return Candidate(
@@ -71,8 +61,7 @@ def rate(formula: Formula, values: Floats, results: Floats, penalty: float) -> C
 def kendall(scores: Floats, results: Floats) -> float:
     """Kendall's τ-b of scores (n,), those not finite last, with results (n,); 0 if undefined."""
     ranked = np.where(np.isfinite(scores), scores, -np.inf)
-    tau = float(stats.kendalltau(ranked, results).statistic)
-    return 0.0 if np.isnan(tau) else tau
+    return float(np.nan_to_num(kendall_tau_b(ranked, results)))
 
 
 def best(candidates: Iterable[Candidate], count: int) -> list[Candidate]:

@@ -14,19 +14,22 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
+from archscout import spaces
 from archscout.analysis.checks import check_count
 from archscout.analysis.evaluation import corpus_for
+from archscout.analysis.evaluation_results import compare_on
 from archscout.analysis.statistics import Comparison
 from archscout.benchmarks import Benchmark, DataFolder, load
 from archscout.errors import InputError
 from archscout.metric_search.breeding import Progress, Ticks, breed
 from archscout.metric_search.candidates import Candidate, best, kendall
 from archscout.metric_search.discovery_folder import QUANTITIES, DiscoveryFolder, DiscoverySettings
-from archscout.metric_search.judging import Judge, scorer_of
 from archscout.metric_search.parts import SHARES, Parts, divide, results
 from archscout.metric_search.quantities import TracedQuantities
 from archscout.scoring import (
+    Scorer,
     TextSource,
     check_seed,
     parse_requests,
@@ -137,10 +140,12 @@ def discover(
         InputError: something cannot be used, or the benchmark is too small for three parts; what
             was bred is kept.
     """
-    data = DataFolder(None if data_dir is None else Path(data_dir))
+    data = DataFolder(data_dir)
     found = load(benchmark, data, dataset) if isinstance(benchmark, str) else benchmark
     corpus = corpus_for(found, text, data)
     check_count("resamples", resamples)
+    if not 0 <= penalty < 1:
+        raise InputError(f"penalty is {penalty:g}; from 0 to less than 1 is accepted")
     settings = _settings(found, corpus, scale, references).model_copy(
         update={
             "objective": resolve_objective(objective, found.space.kind),
@@ -151,7 +156,7 @@ def discover(
             "seeds": (seed,),
             "generations": check_count("generations", generations),
             "population_size": check_count("population_size", population_size),
-            "penalty": _penalty(penalty),
+            "penalty": penalty,
             "candidates": check_count("candidates", candidates),
             "split": split,
             "vocabulary_size": vocabulary_size,
@@ -161,12 +166,12 @@ def discover(
     )
     parts = divide(found, settings.shares, settings.split_seed, resolve_scale(found.space, scale))
     store = DiscoveryFolder(out)
-    scorer = scorer_of(settings, corpus, settings.references)
+    scorer = _scorer_of(settings, corpus, settings.references)
     traced = TracedQuantities(store.path / QUANTITIES, found, scorer, settings.quantities)
     ticks = Ticks(settings, parts, progress)
     with store.opened(settings, resume):
         bred = breed(found, settings, parts, traced, store, ticks)
-        return _judged(Judge(found, settings, corpus, ticks), parts, bred, store, resamples)
+        return _judged(_Judge(found, settings, corpus, ticks), parts, bred, store, resamples)
 
 
 def _settings(
@@ -192,18 +197,45 @@ def _settings(
     )
 
 
-def _penalty(value: float) -> float:
-    if not 0 <= value < 1:
-        raise InputError(f"penalty is {value:g}; from 0 to less than 1 is accepted")
-    return value
+def _scorer_of(settings: DiscoverySettings, corpus: Corpus, metrics: Sequence[str]) -> Scorer:
+    """What scores metrics as the settings say; of one with several layers, the main one."""
+    requests = parse_requests(metrics, spaces.get(settings.space).kind)
+    return Scorer.of(settings, corpus, [request.main() for request in requests])
+
+
+@dataclass(frozen=True)
+class _Judge:
+    """Scores metrics on a part of a benchmark."""
+
+    benchmark: Benchmark
+    settings: DiscoverySettings
+    corpus: Corpus
+    ticks: Ticks
+
+    def scores(self, metrics: Sequence[str], names: Sequence[str]) -> pd.DataFrame:
+        """By architecture and metric; infinite where a score is not finite."""
+        scorer = _scorer_of(self.settings, self.corpus, metrics)
+        rows = np.full((len(names), len(metrics)), np.nan)
+        for row, name in enumerate(names):
+            found = scorer.score(self.benchmark.architectures[name])
+            rows[row] = [found[metric] for metric in metrics]
+            self.ticks()
+        finite = np.where(np.isfinite(rows), rows, np.inf)
+        return pd.DataFrame(finite, pd.Index(names, name="architecture"), pd.Index(metrics))
+
+    def compare(self, metrics: Sequence[str], names: Sequence[str], resamples: int) -> Comparison:
+        """Metrics beside each other on a part of the benchmark."""
+        scores = self.scores(metrics, names)
+        directions = {
+            request.column: request.metric.larger_is_better
+            for request in parse_requests(metrics, self.benchmark.space.kind)
+        }
+        seed = self.settings.seed
+        return compare_on(self.benchmark, scores, directions, resamples=resamples, seed=seed)
 
 
 def _judged(
-    judge: Judge,
-    parts: Parts,
-    bred: list[list[Candidate]],
-    store: DiscoveryFolder,
-    resamples: int,
+    judge: _Judge, parts: Parts, bred: list[list[Candidate]], store: DiscoveryFolder, resamples: int
 ) -> Discovery:
     settings = judge.settings
     candidates = best((entry for generation in bred for entry in generation), settings.candidates)
@@ -217,14 +249,5 @@ def _judged(
     chosen = candidates[int(np.argmax(fitness))]
     compared = list(dict.fromkeys([chosen.metric, *settings.references]))
     comparisons = {part: judge.compare(compared, getattr(parts, part), resamples) for part in PARTS}
-    return Discovery(
-        benchmark=judge.benchmark,
-        settings=settings,
-        parts=parts,
-        generations=bred,
-        candidates=candidates,
-        choosing=choosing,
-        chosen=chosen,
-        comparisons=comparisons,
-        folder=store.path,
-    )
+    found = (bred, candidates, choosing, chosen, comparisons)
+    return Discovery(judge.benchmark, settings, parts, *found, store.path)

@@ -64,21 +64,13 @@ class DiscoverySettings(StoredSettings, ScoringSettings):
 
 
 class DiscoveryFolder(ResultsFolder[DiscoverySettings]):
-    """A folder of one discovery.
-
-    Args:
-        path: the folder; made when something is first written.
-    """
+    """A folder of one discovery."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         super().__init__(path, DiscoverySettings, SETTINGS, GENERATIONS, _LIBRARIES)
 
     def generations(self) -> list[list[Candidate]]:
-        """The candidates of every generation that has ended; a torn last line is not among them.
-
-        Raises:
-            InputError: a line is damaged.
-        """
+        """The candidates of every generation that has ended; a torn last line is not among them."""
         return read_lines(self.lines, _generation)
 
     def add(self, number: int, candidates: Sequence[Candidate]) -> None:

@@ -23,13 +23,7 @@ _TRIES = 50  # for each formula that differs from all others of its generation
 
 
 def first_generation(grammar: Grammar, population: int, seed: int) -> list[Formula]:
-    """Different formulas drawn at random; fewer where hardly any are left.
-
-    Args:
-        grammar: which formulas there are.
-        population: how many.
-        seed: of the run.
-    """
+    """Different formulas drawn at random; fewer where hardly any are left."""
     with seeded(seed, 0):
         return _different([], population, grammar.draw)
 
@@ -37,15 +31,7 @@ def first_generation(grammar: Grammar, population: int, seed: int) -> list[Formu
 def next_generation(
     grammar: Grammar, before: Sequence[Candidate], population: int, seed: int, number: int
 ) -> list[Formula]:
-    """The best of a generation, and different formulas made from its fitter ones.
-
-    Args:
-        grammar: which formulas there are.
-        before: the generation before.
-        population: how many.
-        seed: of the run.
-        number: of the generation, from 1.
-    """
+    """The best of a generation, and different formulas made from its fitter ones."""
 
     def parent() -> Formula:
         (chosen,) = tools.selTournament(before, 1, TOURNAMENT)

@@ -55,11 +55,7 @@ def seeded(*seed: int) -> Iterator[None]:
 
 
 class Grammar:
-    """The formulas of some quantities that are one number.
-
-    Args:
-        names: of quantities, of `formula.operations.TERMINALS`.
-    """
+    """The formulas of some quantities that are one number."""
 
     def __init__(self, names: Iterable[str]) -> None:
         self.terminals: Mapping[str, ValueType] = {
@@ -121,13 +117,7 @@ class Grammar:
         return self._formula(gp.PrimitiveTree(nodes))
 
     def _grown(self, kind: type, height: int, leaf: float = _LEAF) -> list[Any]:
-        """The nodes of a random tree of that type, no higher than said unless it must be.
-
-        Args:
-            kind: class of the type.
-            height: of the tree.
-            leaf: how often it ends at its root, if it can.
-        """
+        """The nodes of a random tree of that type, no higher than said unless it must be."""
         leaves = self._primitives.terminals[kind]
         fitting = [rule for rule in self._primitives.primitives[kind] if self._fits(rule, height)]
         if leaves and (not fitting or random.random() < leaf):

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import matplotlib
 import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
-from archscout.analysis.document import Document, Plot, Section, Table
-from archscout.analysis.figures import bars
+from archscout.analysis.document import (
+    Document,
+    Plot,
+    Section,
+    Table,
+    intervals,
+    settings_section,
+    with_interval,
+)
+from archscout.analysis.figures import BLUE, GREY, ORANGE, SKY, TEXT, WIDE, bars
+from archscout.analysis.statistics import with_ends
 from archscout.metric_search.discovery import PARTS, Discovery
-from archscout.metric_search.generations_figure import generations_figure
 
 _PURPOSE = {
     "breeding": "formulas were bred and learnt which way is better",
@@ -29,15 +39,20 @@ def write_discovery(discovery: Discovery) -> Path:
     Raises:
         InputError: the folder cannot be written.
     """
-    benchmark = discovery.benchmark
+    benchmark, parts = discovery.benchmark, discovery.parts
+    counts = ", ".join(f"on {len(getattr(parts, part))} {_PURPOSE[part]}" for part in PARTS)
     return Document(
         f"A metric discovered on {benchmark.name} ({benchmark.dataset})",
-        _introduction(discovery),
+        f"`{discovery.metric}` is the chosen metric. Of the trained architectures, those of one "
+        f"fingerprint together, {counts}.",
         [
             _judgement(discovery),
             _candidates(discovery),
             _generations(discovery),
-            _settings(discovery),
+            settings_section(
+                discovery.settings.model_dump(),
+                "Everything that decides the result; `generations.jsonl` has every candidate.",
+            ),
         ],
         benchmark.modified,
     ).write(discovery.folder)
@@ -55,38 +70,32 @@ def judgement(discovery: Discovery) -> pd.DataFrame:
         comparison = discovery.comparisons[part]
         for metric, row in comparison.table.iterrows():
             found = {"part": part, "metric": metric, "n": int(row["n"])}
-            found |= {name: row[name] for name in ("kendall", "kendall_low", "kendall_high")}
+            found |= {name: row[name] for name in with_ends("kendall")}
             if metric != discovery.metric:
                 test = comparison.test(discovery.metric, str(metric))
-                found |= {
-                    "difference": test.difference,
-                    "difference_low": test.low,
-                    "difference_high": test.high,
-                    "p_value": test.p_value,
-                }
+                ends = (test.difference, test.low, test.high)
+                found |= dict(zip(with_ends("difference"), ends, strict=True))
+                found["p_value"] = test.p_value
             rows.append(found)
     return pd.DataFrame(rows)
-
-
-def _introduction(discovery: Discovery) -> str:
-    parts = discovery.parts
-    counts = ", ".join(f"on {len(getattr(parts, part))} {_PURPOSE[part]}" for part in PARTS)
-    return (
-        f"`{discovery.metric}` is the chosen metric. Of the trained architectures, those of one "
-        f"fingerprint together, {counts}."
-    )
 
 
 def _judgement(discovery: Discovery) -> Section:
     table = judgement(discovery)
     judging = discovery.comparisons["judging"].table
+    figure = bars(
+        judging.rename(index={discovery.metric: "the formula"}),
+        "kendall",
+        "Kendall's τ-b on the third part",
+        modified=bool(discovery.benchmark.modified),
+    )
     shown = pd.DataFrame(
         {
             "part": table["part"],
             "metric": table["metric"],
             "n": table["n"],
-            "τ-b": [_interval(*row) for row in _columns(table, "kendall")],
-            "formula's lead": [_interval(*row) for row in _columns(table, "difference")],
+            "τ-b": intervals(table, "kendall"),
+            "formula's lead": intervals(table, "difference"),
             "p": ["–" if pd.isna(p) else f"{p:.3f}" for p in table["p_value"]],
         }
     )
@@ -98,27 +107,10 @@ def _judgement(discovery: Discovery) -> Section:
         "the formula is flattered, for they made and chose it; the third part is what counts.",
         [
             Table("judgement", table, "The three parts.", shown=shown),
-            Plot(
-                "judging",
-                bars(
-                    judging.rename(index={discovery.metric: "the formula"}),
-                    "kendall",
-                    "Kendall's τ-b on the third part",
-                    modified=bool(discovery.benchmark.modified),
-                ),
-                "On the third part, with 95 % intervals.",
-            ),
+            Plot("judging", figure, "On the third part, with 95 % intervals."),
         ],
         conclusion=verdict(discovery),
     )
-
-
-def _columns(table: pd.DataFrame, name: str) -> Iterator[tuple[float, float, float]]:
-    return zip(table[name], table[f"{name}_low"], table[f"{name}_high"], strict=True)
-
-
-def _interval(value: float, low: float, high: float) -> str:
-    return "–" if pd.isna(value) else f"{value:.3f} [{low:.3f}, {high:.3f}]"
 
 
 def verdict(discovery: Discovery) -> str:
@@ -131,13 +123,10 @@ def verdict(discovery: Discovery) -> str:
         return "No known metric has a value on the third part."
     rival = str(known.idxmax())
     test = comparison.test(discovery.metric, rival)
-    lead = _interval(test.difference, test.low, test.high)
-    if test.low > 0:
-        outcome = "is better than"
-    elif test.high < 0:
-        outcome = "is worse than"
-    else:
-        outcome = "is not shown to differ from"
+    lead = with_interval(test.difference, test.low, test.high)
+    outcome = "is not shown to differ from"
+    if test.low > 0 or test.high < 0:
+        outcome = "is better than" if test.low > 0 else "is worse than"
     return (
         f"On the third part the formula {outcome} `{rival}`, the best of the known metrics there: "
         f"its τ-b exceeds that metric's by {lead}, p = {test.p_value:.3f}, n = {test.n}."
@@ -146,25 +135,19 @@ def verdict(discovery: Discovery) -> str:
 
 def _candidates(discovery: Discovery) -> Section:
     rows = [
-        {
-            "formula": entry.metric,
-            "size": entry.size,
-            "finite": entry.finite,
-            "breeding": entry.kendall,
-            "choosing": tau,
-            "chosen": "yes" if entry == discovery.chosen else "",
-        }
-        for entry, tau in zip(discovery.candidates, discovery.choosing, strict=True)
+        (c.metric, c.size, c.finite, c.kendall, tau, "yes" if c == discovery.chosen else "")
+        for c, tau in zip(discovery.candidates, discovery.choosing, strict=True)
     ]
-    penalty = discovery.settings.penalty
+    columns = ["formula", "size", "finite", "breeding", "choosing", "chosen"]
+    table = pd.DataFrame(rows, columns=columns)
     return Section(
         "Candidates",
         "The fittest formulas of all generations; of those that have the same τ-b on the first "
         "part, the smallest. *size*: quantities and operations. *finite*: architectures of the "
         "first part with a finite value; the others rank last. *breeding*, *choosing*: τ-b on the "
         "first and second part. The one with the largest τ-b on the second part, less "
-        f"{penalty:g} for each unit of size, was chosen.",
-        [Table("formulas", pd.DataFrame(rows), "Each is a metric of which larger is better.")],
+        f"{discovery.settings.penalty:g} for each unit of size, was chosen.",
+        [Table("formulas", table, "Each is a metric of which larger is better.")],
     )
 
 
@@ -176,7 +159,7 @@ def _generations(discovery: Discovery) -> Section:
             for entry in generation
         ]
     )
-    figure = generations_figure(frame, modified=bool(discovery.benchmark.modified))
+    figure = _generations_figure(frame, modified=bool(discovery.benchmark.modified))
     tried = frame["formula"].nunique()
     return Section(
         "Generations",
@@ -194,20 +177,33 @@ def _generations(discovery: Discovery) -> Section:
     )
 
 
-def _settings(discovery: Discovery) -> Section:
-    rows = []
-    for name, value in discovery.settings.model_dump().items():
-        if isinstance(value, dict):
-            value = [f"{key} {entry}" for key, entry in value.items()]
-        shown = ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
-        rows.append((name, shown))
-    return Section(
-        "Settings",
-        content=[
-            Table(
-                "settings",
-                pd.DataFrame(rows, columns=["setting", "value"]),
-                "Everything that decides the result; `generations.jsonl` has every candidate.",
+def _generations_figure(candidates: pd.DataFrame, *, modified: bool = False) -> Figure:
+    """How τ-b and size go from generation to generation."""
+    with matplotlib.rc_context({"font.size": TEXT}):
+        figure = Figure(figsize=(WIDE, 2.6), layout="constrained")
+        by_generation = candidates.groupby("generation")
+        titles = {"kendall": "τ-b on the first part", "size": "quantities and operations"}
+        for place, (column, title) in enumerate(titles.items(), start=1):
+            axes = figure.add_subplot(1, 2, place)
+            low, middle, high = (by_generation[column].quantile(q) for q in (0.25, 0.5, 0.75))
+            axes.fill_between(low.index, low, high, color=SKY, alpha=0.4, linewidth=0)
+            axes.plot(middle.index, middle, color=BLUE, label="median, middle half", linewidth=1.2)
+            fittest = candidates.loc[by_generation["fitness"].idxmax()].set_index("generation")
+            axes.plot(
+                fittest.index, fittest[column], color=ORANGE, label="fittest", linewidth=1.2,
+                marker="." if len(fittest) < 3 else None,
+            )  # fmt: skip
+            axes.set_xlabel("generation")
+            axes.set_ylabel(title)
+            axes.set_ylim(bottom=0)
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+            axes.spines[["top", "right"]].set_visible(False)
+            axes.grid(axis="y", color="#E4E4E4", linewidth=0.5)
+        figure.axes[0].legend(frameon=False, loc="best", labelcolor=GREY)
+        if modified:
+            figure.suptitle(
+                "modified data: not as published", size=TEXT, color=ORANGE, x=0.995, ha="right"
             )
-        ],
-    )
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")
+    return figure

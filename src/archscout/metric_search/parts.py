@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import math
+from bisect import bisect
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
 import numpy as np
-from numpy.typing import NDArray
 
+from archscout.analysis.kendall import Floats
 from archscout.benchmarks import Benchmark
 from archscout.errors import InputError
 from archscout.scoring import resolve_scale
@@ -61,13 +62,10 @@ def divide(
     ends = list(accumulate(shares))
     trained = benchmark.results[benchmark.target].notna()
     parts: list[list[str]] = [[], [], []]
-    space = benchmark.space
-    built_at = resolve_scale(space, scale)
-    for name, architecture in benchmark.architectures.items():
-        if not trained[name]:
-            continue
-        place = _place(network_fingerprint(space, architecture, built_at), seed)
-        part = next((i for i, end in enumerate(ends[:2]) if place < end), 2)
+    built_at = resolve_scale(benchmark.space, scale)
+    for name in trained.index[trained]:
+        mark = network_fingerprint(benchmark.space, benchmark.architectures[name], built_at)
+        part = bisect(ends[:2], _place(mark, seed))
         parts[part].append(name)
     for title, share, names in zip(("first", "second", "third"), shares, parts, strict=True):
         if len(names) < LEAST:
@@ -78,11 +76,10 @@ def divide(
     return Parts(*(tuple(names) for names in parts))
 
 
-def results(benchmark: Benchmark, names: Sequence[str]) -> NDArray[np.float64]:
+def results(benchmark: Benchmark, names: Sequence[str]) -> Floats:
     """(n,) what architectures reached, turned so that larger is better."""
-    sign = 1 if benchmark.larger_is_better else -1
-    reached = benchmark.results[benchmark.target].reindex(list(names))
-    return sign * reached.to_numpy(dtype=np.float64)
+    reached: Floats = np.asarray(benchmark.reached(list(names)), dtype=np.float64)
+    return reached if benchmark.larger_is_better else -reached
 
 
 def _check_shares(shares: Sequence[float]) -> None:

@@ -13,10 +13,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
 from archscout import tracing
+from archscout.analysis.kendall import Floats
 from archscout.benchmarks import Benchmark
 from archscout.errors import InputError
 from archscout.files import write_whole
-from archscout.metric_search.candidates import Floats
 from archscout.metrics.formula import Formula
 from archscout.metrics.formula.operations import TERMINALS, Values, quantities
 from archscout.recording import Recorder
@@ -28,21 +28,7 @@ _PARAMETERS = "parameters"
 
 
 class TracedQuantities:
-    """Quantities of the networks of a benchmark, stored in float32, the trace's own precision.
-
-    Args:
-        folder: one file a network; what is in it must come from the same settings.
-        benchmark: whose networks they are.
-        scorer: that says how networks are built, and on which minibatch.
-        names: of the quantities, of `formula.operations.TERMINALS`; by default all that the
-            networks have.
-
-    Attributes:
-        names: of the quantities.
-
-    Raises:
-        InputError: a name is unknown, or the networks have no such quantity.
-    """
+    """Quantities of the networks of a benchmark, stored in float32, the trace's own precision."""
 
     def __init__(
         self, folder: Path, benchmark: Benchmark, scorer: Scorer, names: Sequence[str] | None
@@ -71,13 +57,7 @@ class TracedQuantities:
     def values(
         self, formulas: Sequence[Formula], architectures: Sequence[str], tick: Callable[[], None]
     ) -> Floats:
-        """Values of formulas, (architectures, formulas); NaN where one has none.
-
-        Args:
-            formulas: numbers, of these quantities.
-            architectures: names in the benchmark.
-            tick: called after each architecture.
-        """
+        """Values of formulas, (architectures, formulas); NaN where one has none."""
         found = np.full((len(architectures), len(formulas)), np.nan)
         with one_thread(), torch.no_grad():
             for row, name in enumerate(architectures):
@@ -88,11 +68,7 @@ class TracedQuantities:
         return found
 
     def of(self, architecture: str) -> dict[str, Values]:
-        """The quantities of one network, traced if they are not stored.
-
-        Raises:
-            InputError: the file cannot be written, or it is damaged.
-        """
+        """The quantities of one network, traced if they are not stored."""
         path = (
             self._folder / f"{hashlib.sha256(architecture.encode()).hexdigest()[:16]}.safetensors"
         )
@@ -112,11 +88,7 @@ class TracedQuantities:
         genotype = self._benchmark.architectures[architecture]
         with one_thread(), scorer.recorder(genotype) as recorder:
             trace = tracing.trace(
-                recorder,
-                scorer.minibatch,
-                self.names,
-                seed=scorer.seed,
-                objective=scorer.objective,
+                recorder, scorer.minibatch, self.names, seed=scorer.seed, objective=scorer.objective
             )
         stored: dict[str, Any] = {}
         for name, tensors in quantities(trace, self.names).items():

@@ -13,21 +13,13 @@ from archscout.scoring import check_seed
 
 
 def check_bootstrap(seed: int, resamples: int) -> None:
-    """Make sure that a bootstrap can be drawn.
-
-    Raises:
-        InputError: the seed is out of range, or there are no resamples.
-    """
+    """Make sure that a bootstrap can be drawn."""
     check_seed(seed)
     check_count("resamples", resamples)
 
 
 def check_one_space(benchmarks: Sequence[Benchmark]) -> None:
-    """Make sure that a ranker's benchmarks are of one space.
-
-    Raises:
-        InputError: they are not.
-    """
+    """Make sure that a ranker's benchmarks are of one space."""
     first = benchmarks[0]
     for other in benchmarks[1:]:
         if other.space.name != first.space.name:
@@ -38,11 +30,7 @@ def check_one_space(benchmarks: Sequence[Benchmark]) -> None:
 
 
 def check_different(benchmarks: Sequence[Benchmark]) -> None:
-    """Make sure that no label is learned from twice.
-
-    Raises:
-        InputError: a benchmark is given twice.
-    """
+    """Make sure that no label is learned from twice."""
     for first, other in combinations(benchmarks, 2):
         if same_benchmark(first, other):
             raise InputError(

@@ -38,33 +38,18 @@ CANDIDATES: Mapping[str, Callable[[int], Any]] = {
 
 @dataclass(frozen=True, eq=False)
 class Model:
-    """A fitted estimator and the features that it was fitted on.
-
-    Attributes:
-        features: learned from the same rows.
-        regressor: of scikit-learn.
-    """
+    """A fitted estimator of scikit-learn and the features that it was fitted on."""
 
     features: RankFeatures
     regressor: Any = field(repr=False)
 
     def predict(self, scores: pd.DataFrame) -> pd.Series[float]:
-        """The predicted normalised rank of each row, larger for a better network.
-
-        Args:
-            scores: (n, columns), those of the features among them.
-        """
+        """The predicted normalised rank of each row of scores, larger for a better network."""
         return pd.Series(self.regressor.predict(self.features.vectors(scores)), index=scores.index)
 
 
 def fit_model(estimator: str, found: Examples, seed: int) -> Model:
-    """Fit an estimator.
-
-    Args:
-        estimator: in `CANDIDATES`.
-        found: what it learns from.
-        seed: of its randomness.
-    """
+    """Fit an estimator."""
     features = RankFeatures.of(found.scores)
     regressor = CANDIDATES[estimator](seed)
     regressor.fit(features.vectors(found.scores), found.targets.to_numpy())
@@ -80,15 +65,6 @@ def cross_validate(
     repeats. Ranks, of scores and of results, are learned anew for each fold from the others. An
     architecture that was trained repeatedly counts once, with the means of its predictions and of
     its results' ranks.
-
-    Args:
-        found: at least `MINIMUM_LABELS` architectures.
-        seed: of folds, estimators and bootstrap.
-        resamples: of the bootstrap.
-        progress: called with the number of fits done and to do.
-
-    Returns:
-        One row a candidate.
     """
     predicted = pd.DataFrame(0.0, index=found.scores.index, columns=list(CANDIDATES))
     done, total = 0, REPEATS * FOLDS * len(CANDIDATES)

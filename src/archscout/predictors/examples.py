@@ -19,8 +19,6 @@ from archscout.spaces import Scale, network_fingerprint
 
 MINIMUM_LABELS = 20  # architectures, below which cross-validation says nothing of a model
 
-_KEY = ["benchmark", "architecture"]
-
 
 @dataclass(frozen=True, eq=False)
 class Examples:
@@ -43,9 +41,7 @@ class Examples:
         Ranks can be compared where results cannot: losses on two texts, or a loss and accuracies.
         """
         results = self.labels.groupby("benchmark")["result"]
-        sizes = results.transform("size")
-        targets: pd.Series[float] = (results.rank() - 0.5) / sizes
-        return targets
+        return (results.rank() - 0.5) / results.transform("size")
 
     @property
     def fingerprints(self) -> list[str]:
@@ -62,17 +58,15 @@ class Examples:
 
     def averaged(self, rows: pd.Series[float]) -> pd.Series[float]:
         """The mean over draws of a value for each row, by benchmark and architecture."""
-        keys = [self.labels[name] for name in _KEY]
-        means: pd.Series[float] = rows.groupby(keys, sort=False).mean()
-        return means
+        keys = [self.labels["benchmark"], self.labels["architecture"]]
+        return rows.groupby(keys, sort=False).mean()
 
     def by_network(self, rows: pd.Series[float]) -> pd.Series[float]:
         """The mean over all rows of a network of a value for each row, by fingerprint.
 
         The bootstrap draws networks: trainings of one are not independent of each other.
         """
-        means: pd.Series[float] = rows.groupby(self.labels["fingerprint"]).mean()
-        return means
+        return rows.groupby(self.labels["fingerprint"]).mean()
 
     @property
     def mean_ranks(self) -> pd.DataFrame:
@@ -85,17 +79,10 @@ class Examples:
 
 
 def examples(evaluations: Sequence[Evaluation], columns: Sequence[str]) -> Examples:
-    """The architectures of some evaluations that have a result.
-
-    Args:
-        evaluations: with scores of the same settings.
-        columns: of scores; one that an evaluation's networks are too shallow for is NaN there.
-    """
+    """The architectures of some evaluations that have a result; NaN for those too shallow."""
     parts = [_labelled(number, done, columns) for number, done in enumerate(evaluations)]
-    return Examples(
-        pd.concat([part.scores for part in parts], ignore_index=True),
-        pd.concat([part.labels for part in parts], ignore_index=True),
-    )
+    scores, labels = zip(*((part.scores, part.labels) for part in parts), strict=True)
+    return Examples(pd.concat(scores, ignore_index=True), pd.concat(labels, ignore_index=True))
 
 
 def scores_of(evaluation: Evaluation, draw: Draw, columns: Sequence[str]) -> pd.DataFrame:
@@ -104,11 +91,6 @@ def scores_of(evaluation: Evaluation, draw: Draw, columns: Sequence[str]) -> pd.
     An evaluation leaves out a layer that is the last one of all its networks, for the bare name
     stands for that. Here it is put back: the features of an architecture must not depend on which
     others are scored with it.
-
-    Args:
-        evaluation: with the scores.
-        draw: one of its draws.
-        columns: of scores.
     """
     scores = evaluation.draw(draw)
     left_out = [name for name in columns if name not in scores and name in evaluation.rows]
@@ -117,13 +99,7 @@ def scores_of(evaluation: Evaluation, draw: Draw, columns: Sequence[str]) -> pd.
 
 
 def networks(benchmark: Benchmark, scale: Scale, names: Iterable[str]) -> dict[str, str]:
-    """Fingerprints of networks, by name of the architecture.
-
-    Args:
-        benchmark: with the architectures.
-        scale: at which they are scored.
-        names: of some of its architectures.
-    """
+    """Fingerprints of networks, by name of the architecture."""
     return {
         name: network_fingerprint(benchmark.space, benchmark.architectures[name], scale)
         for name in names
@@ -136,11 +112,7 @@ def trained(benchmark: Benchmark) -> list[str]:
 
 
 def check_labels(found: Examples) -> None:
-    """Make sure that there is something to learn from.
-
-    Raises:
-        InputError: too few architectures have a result, or scores or results do not vary.
-    """
+    """Make sure that there is something to learn from."""
     count = len(found.fingerprints)
     if count < MINIMUM_LABELS:
         raise InputError(
@@ -158,7 +130,8 @@ def check_labels(found: Examples) -> None:
 
 def _labelled(number: int, evaluation: Evaluation, columns: Sequence[str]) -> Examples:
     benchmark = evaluation.benchmark
-    results = benchmark.results[benchmark.target].reindex(_architectures(evaluation)).dropna()
+    names = list(dict.fromkeys(evaluation.rows["architecture"]))
+    results = benchmark.reached(names).dropna()
     drawn = [scores_of(evaluation, draw, columns) for draw in evaluation.settings.draws]
     scores = pd.concat([each.loc[results.index] for each in drawn]).astype(np.float64)
     names = list(scores.index)
@@ -176,22 +149,10 @@ def _labelled(number: int, evaluation: Evaluation, columns: Sequence[str]) -> Ex
     return Examples(scores.reset_index(drop=True), labels)
 
 
-def _architectures(evaluation: Evaluation) -> list[str]:
-    return list(dict.fromkeys(evaluation.rows["architecture"]))
-
-
 def columns_of(
     evaluations: Sequence[Evaluation], metrics: Iterable[str] | str | None
 ) -> tuple[list[str], list[str]]:
-    """The metrics that are a ranker's features, and their columns of scores.
-
-    Args:
-        evaluations: at least one.
-        metrics: names; by default those of `forward_metrics` that every evaluation holds.
-
-    Raises:
-        InputError: an evaluation has no scores of a metric.
-    """
+    """The metrics that are a ranker's features, and their columns of scores."""
     held = [{*done.settings.metrics, *done.metrics} for done in evaluations]
     common = set.intersection(*held)
     if metrics is None:
@@ -208,14 +169,9 @@ def columns_of(
             f"metric {absent[0]!r} is not among the scores of every evaluation; these have "
             f"{', '.join(sorted(common))}"
         )
-    columns = dict.fromkeys(
-        column
-        for name in names
-        for done in evaluations
-        for column in done.metrics
-        if column == name or column.startswith(f"{name}[")
-    )
-    return names, list(columns)
+    every = list(dict.fromkeys(column for done in evaluations for column in done.metrics))
+    columns = [c for name in names for c in every if c == name or c.startswith(f"{name}[")]
+    return names, list(dict.fromkeys(columns))
 
 
 def split(fingerprints: Iterable[str], folds: int, seed: int) -> dict[str, int]:

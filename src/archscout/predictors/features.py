@@ -6,16 +6,12 @@ from typing import Self
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, FiniteFloat
 
+from archscout.analysis.kendall import Floats
 from archscout.metrics import available
 from archscout.recording import Kind
 from archscout.tracing.quantities import QUANTITIES
-
-Floats = NDArray[np.float64]
-
-_CENTRE = 0.5
 
 
 def forward_metrics(kind: Kind) -> list[str]:
@@ -55,12 +51,7 @@ class RankFeatures(BaseModel):
 
     @classmethod
     def of(cls, scores: pd.DataFrame) -> Self:
-        """The features that scores of a training define.
-
-        Args:
-            scores: (n, columns), infinite where not finite, NaN where the network has no such
-                layer.
-        """
+        """The features that scores (n, columns) of a training define; NaN is no such layer."""
         return cls(
             finite={
                 str(name): tuple(np.sort(column[np.isfinite(column)]).tolist())
@@ -76,11 +67,7 @@ class RankFeatures(BaseModel):
         return len(self.finite) + len(self.infinite) + len(self.missing)
 
     def vectors(self, scores: pd.DataFrame) -> Floats:
-        """Features (n, width), each from 0 to 1.
-
-        Args:
-            scores: (n, columns); a column that is not there is missing for all.
-        """
+        """Features (n, width), each from 0 to 1; a column that is not there is missing for all."""
         known = scores.reindex(columns=list(self.finite)).astype(np.float64)
         columns = [
             _ranks(np.asarray(finite, dtype=np.float64), known[name].to_numpy())
@@ -93,7 +80,7 @@ class RankFeatures(BaseModel):
 
 def _ranks(finite: Floats, scores: Floats) -> Floats:
     """(n,) the share of ascending finite scores that lie below."""
-    ranks = np.full(len(scores), _CENTRE)
+    ranks = np.full(len(scores), 0.5)
     present = ~np.isnan(scores)
     if len(finite):
         below = np.searchsorted(finite, scores[present], side="left")

@@ -78,11 +78,7 @@ def fit(
 
 
 def check_alike(evaluations: Sequence[Evaluation]) -> Scoring:
-    """How the scores of some evaluations were made.
-
-    Raises:
-        InputError: there is no evaluation, or their scores were made in different ways.
-    """
+    """How the scores of some evaluations were made."""
     if not evaluations:
         raise InputError("no evaluation to learn from; at least one is accepted")
     scoring = Scoring.of(evaluations[0].settings)
@@ -97,21 +93,13 @@ def metric_kendall(found: Examples, evaluations: Sequence[Evaluation]) -> dict[s
     """τ-b of each column of scores with the results, in the direction that its metric claims.
 
     Of several draws an architecture's score is its mean rank, as where metrics are judged.
-
-    Args:
-        found: examples of the evaluations.
-        evaluations: that know the directions.
     """
     directions = {
         name: larger for done in evaluations for name, larger in done.larger_is_better.items()
     }
-    means = found.mean_ranks
-    table = compare(
-        means,
-        found.averaged(found.targets),
-        larger_is_better={str(name): directions[str(name)] for name in means},
-        resamples=1,
-    ).table
+    means, reached = found.mean_ranks, found.averaged(found.targets)
+    known = {str(name): directions[str(name)] for name in means}
+    table = compare(means, reached, larger_is_better=known, resamples=1).table
     return {str(name): float(value) for name, value in table["kendall"].dropna().items()}
 
 
@@ -138,7 +126,5 @@ def _cross_validation(comparison: Comparison, estimator: str) -> CrossValidation
         kendall=float(taus[estimator]),
         low=low,
         high=high,
-        candidates={
-            str(name): None if np.isnan(value) else float(value) for name, value in taus.items()
-        },
+        candidates={str(n): None if np.isnan(tau) else float(tau) for n, tau in taus.items()},
     )

@@ -44,15 +44,7 @@ class Scoring(ScoringSettings):
         }
 
     def check_same(self, other: Scoring, place: str) -> None:
-        """Make sure that other scores were made in this way.
-
-        Args:
-            other: how they were made.
-            place: what they are, for the message.
-
-        Raises:
-            InputError: they were not; the message names what differs.
-        """
+        """Make sure that other scores were made in this way."""
         for name in type(self).model_fields:
             ours, theirs = getattr(self, name), getattr(other, name)
             if name != "text" and ours != theirs:

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
-from archscout.analysis.evaluation_results import Evaluation
-from archscout.analysis.statistics import MINIMUM, Comparison, Difference, compare
+from archscout.analysis.evaluation_results import Evaluation, compare_on
+from archscout.analysis.statistics import MINIMUM, Comparison, Difference
 from archscout.benchmarks import Benchmark
 from archscout.errors import InputError
 from archscout.predictors.checks import check_bootstrap
@@ -78,15 +78,10 @@ def judge(
     _check_unseen(ranker, evaluation.benchmark, fingerprints)
     seen = {name for name, mark in fingerprints.items() if ranker.has_seen(mark)}
     unseen = predicted[[name for name in fingerprints if name not in seen]]
-    return _judgement(
-        evaluation,
-        unseen,
-        ranker.information.metric_kendall,
-        [ranker],
-        shared=len({fingerprints[name] for name in seen}),
-        resamples=resamples,
-        seed=seed,
-    )
+    shared = len({fingerprints[name] for name in seen})
+    bootstrap = {"resamples": resamples, "seed": seed}
+    known = ranker.information.metric_kendall
+    return _judgement(evaluation, unseen, known, [ranker], shared, bootstrap)
 
 
 def judge_by_folds(
@@ -142,43 +137,21 @@ def judge_by_folds(
         )
         rankers.append(ranker)
         parts.append(ranker.predict(evaluation)[in_fold])
-    return _judgement(
-        evaluation,
-        pd.concat(parts)[list(fingerprints)],
-        metric_kendall(found, given),
-        rankers,
-        shared=len(shared),
-        resamples=resamples,
-        seed=seed,
-    )
+    predicted = pd.concat(parts)[list(fingerprints)]
+    bootstrap = {"resamples": resamples, "seed": seed}
+    known = metric_kendall(found, given)
+    return _judgement(evaluation, predicted, known, rankers, len(shared), bootstrap)
 
 
 def check_unseen(ranker: Ranker, benchmark: Benchmark) -> None:
-    """Make sure that a benchmark has architectures whose results a ranker has not seen.
-
-    Args:
-        ranker: to be judged.
-        benchmark: to judge it on; nothing need be scored yet.
-
-    Raises:
-        InputError: of another space, or fewer than three architectures with a result are left.
-    """
+    """Make sure that a benchmark has architectures whose results a ranker has not seen."""
     ranker.check_space(benchmark)
     names = networks(benchmark, ranker.information.scoring.built_at, trained(benchmark))
     _check_unseen(ranker, benchmark, names)
 
 
 def check_folds(benchmark: Benchmark, scale: Scale, folds: int) -> None:
-    """Make sure that a benchmark's architectures can be split into folds.
-
-    Args:
-        benchmark: to be judged on; nothing need be scored yet.
-        scale: at which it will be scored.
-        folds: of architectures.
-
-    Raises:
-        InputError: there are fewer architectures with a result, or fewer than two folds.
-    """
+    """Make sure that a benchmark's architectures can be split into folds."""
     split(networks(benchmark, scale, trained(benchmark)).values(), folds, seed=0)
 
 
@@ -202,7 +175,7 @@ def _after(number: int, folds: int, progress: Progress | None) -> Progress | Non
 def _fingerprints(evaluation: Evaluation) -> dict[str, str]:
     """Of the networks that have scores and a result, by name of the architecture."""
     benchmark = evaluation.benchmark
-    results = benchmark.results[benchmark.target].reindex(evaluation.scores.index).dropna()
+    results = benchmark.reached(evaluation.scores.index).dropna()
     return networks(benchmark, Scoring.of(evaluation.settings).built_at, results.index)
 
 
@@ -211,31 +184,19 @@ def _judgement(
     predictions: pd.Series[float],
     metric_taus: Mapping[str, float],
     rankers: Sequence[Ranker],
-    *,
     shared: int,
-    resamples: int,
-    seed: int,
+    bootstrap: Mapping[str, int],
 ) -> Judgement:
-    benchmark = evaluation.benchmark
     known = {name: tau for name, tau in metric_taus.items() if name in evaluation.metrics}
     best = sorted(known, key=lambda name: -known[name])[:_BASELINES]
     scores = evaluation.scores.loc[predictions.index, best]
-    directions = {name: evaluation.larger_is_better[name] for name in best}
-    comparison = compare(
+    comparison = compare_on(
+        evaluation.benchmark,
         scores.assign(**{RANKER: predictions})[[RANKER, *best]],
-        benchmark.results[benchmark.target].reindex(predictions.index),
-        larger_is_better=directions,
-        result_larger_is_better=benchmark.larger_is_better,
-        resamples=resamples,
-        seed=seed,
+        evaluation.larger_is_better,
+        **bootstrap,
     )
     counts = [ranker.information.labels for ranker in rankers]
-    return Judgement(
-        comparison,
-        predictions,
-        {name: known[name] for name in best},
-        (min(counts), max(counts)),
-        tuple(ranker.information.estimator for ranker in rankers),
-        shared,
-        len(rankers),
-    )
+    estimators = tuple(ranker.information.estimator for ranker in rankers)
+    baselines, labels = {name: known[name] for name in best}, (min(counts), max(counts))
+    return Judgement(comparison, predictions, baselines, labels, estimators, shared, len(rankers))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -64,11 +64,7 @@ class Ranker:
         return {"metrics": self.information.metrics, **self.information.scoring.arguments()}
 
     def check_space(self, benchmark: Benchmark) -> None:
-        """Make sure that a benchmark is of the ranker's space.
-
-        Raises:
-            InputError: it is not.
-        """
+        """Make sure that a benchmark is of the ranker's space."""
         ours, theirs = self.information.scoring.space, benchmark.space.name
         if theirs != ours:
             raise InputError(
@@ -93,8 +89,7 @@ class Ranker:
             self.model.predict(scores_of(evaluation, draw, columns))
             for draw in evaluation.settings.draws
         ]
-        means: pd.Series[float] = pd.concat(predicted, axis=1).mean(axis=1)
-        return means
+        return pd.concat(predicted, axis=1).mean(axis=1)
 
     def score(
         self,
@@ -136,10 +131,13 @@ class Ranker:
         prints = [space.fingerprint(architecture) for architecture in parsed]
         source = scoring.text if text is None else text
         self.check_text(source, data_dir)
-        with _folder(out) as place:
+        place: Any = nullcontext(out)
+        if out is None:  # the scores are kept nowhere
+            place = tempfile.TemporaryDirectory(prefix="archscout-")
+        with place as folder:
             done = evaluate(
                 _as_benchmark(scoring, dict(zip(prints, parsed, strict=True))),
-                out=place,
+                out=folder,
                 data_dir=data_dir,
                 text=source,
                 metric_files=metric_files,
@@ -151,30 +149,14 @@ class Ranker:
             )
         predicted = self.predict(done).loc[prints].to_numpy()
         ranks = pd.Series(predicted).rank(ascending=False, method="min").astype(int)
-        return pd.DataFrame(
-            {
-                "fingerprint": prints,
-                "prediction": predicted,
-                "rank": ranks,
-                "seen": [
-                    self.has_seen(network_fingerprint(space, architecture, scoring.built_at))
-                    for architecture in parsed
-                ],
-            }
-        )
+        marks = [network_fingerprint(space, each, scoring.built_at) for each in parsed]
+        columns = {"fingerprint": prints, "prediction": predicted, "rank": ranks}
+        return pd.DataFrame({**columns, "seen": [self.has_seen(mark) for mark in marks]})
 
     def check_text(self, source: TextSource, data_dir: str | os.PathLike[str] | None) -> None:
-        """Make sure that a text is the one that the ranker's scores were made on.
-
-        Args:
-            source: as for `evaluate`.
-            data_dir: the data folder.
-
-        Raises:
-            InputError: it is not, or cannot be loaded.
-        """
-        folder = DataFolder(None if data_dir is None else Path(data_dir))
-        corpus = source if isinstance(source, Corpus) else load_corpus(source, folder.path)
+        """Make sure that a text is the one that the ranker's scores were made on."""
+        data = DataFolder(data_dir).path
+        corpus = source if isinstance(source, Corpus) else load_corpus(source, data)
         expected = self.information.scoring.text_sha256
         if corpus.sha256 != expected:
             raise InputError(
@@ -192,12 +174,7 @@ class Ranker:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
-        """The ranker in a file that `save` wrote.
-
-        Raises:
-            InputError: skops is not installed; the file is not there, damaged, of another version,
-                or holds what is not trusted.
-        """
+        """The ranker in a file that `save` wrote."""
         return cls(*saving.read(Path(path)))
 
 
@@ -214,18 +191,5 @@ def _as_benchmark(scoring: Scoring, architectures: dict[str, Any]) -> Benchmark:
         results=results,
         target="result",
         larger_is_better=True,
-        metrics=pd.DataFrame(index=results.index),
-        curves=pd.DataFrame(),
         text=scoring.text,
-        sources=(),
     )
-
-
-@contextmanager
-def _folder(out: str | os.PathLike[str] | None) -> Iterator[Path]:
-    """The folder given, or one that is removed in the end."""
-    if out is not None:
-        yield Path(out)
-        return
-    with tempfile.TemporaryDirectory(prefix="archscout-") as folder:
-        yield Path(folder)

@@ -46,20 +46,12 @@ def versions() -> dict[str, str]:
 
 
 def check_installed() -> None:
-    """Make sure that rankers can be written and read.
-
-    Raises:
-        InputError: skops is not installed.
-    """
+    """Make sure that rankers can be written and read."""
     _skops()
 
 
 def check_writable(path: Path) -> None:
-    """Make sure that a ranker can be written to a file.
-
-    Raises:
-        InputError: it is a folder, or lies where nothing can be written.
-    """
+    """Make sure that a ranker can be written to a file."""
     if path.is_dir():
         raise InputError(f"cannot write {path}: it is a folder; a file's name is accepted")
     place = next(parent for parent in path.absolute().parents if parent.exists())
@@ -68,16 +60,7 @@ def check_writable(path: Path) -> None:
 
 
 def write(path: Path, information: Information, regressor: Any) -> None:
-    """Write a ranker, whole or not at all.
-
-    Args:
-        path: the file.
-        information: what is known of it.
-        regressor: fitted, one of `CANDIDATES`.
-
-    Raises:
-        InputError: skops is not installed, or the file cannot be written.
-    """
+    """Write a ranker, whole or not at all."""
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr(_INFORMATION, information.model_dump_json(indent=2) + "\n")
@@ -86,12 +69,7 @@ def write(path: Path, information: Information, regressor: Any) -> None:
 
 
 def read(path: Path) -> tuple[Information, Any]:
-    """A ranker's information and regressor.
-
-    Raises:
-        InputError: skops is not installed; the file is not there, damaged, of another version, or
-            holds a type that is not trusted.
-    """
+    """A ranker's information and regressor."""
     try:
         with zipfile.ZipFile(path) as archive:
             parts = _unpacked(archive)
@@ -123,10 +101,7 @@ def _unpacked(archive: zipfile.ZipFile) -> dict[str, bytes]:
 def _repacked(content: bytes) -> bytes:
     """An archive without compression, which skops unpacks to no more than there is."""
     repacked = io.BytesIO()
-    with (
-        zipfile.ZipFile(io.BytesIO(content)) as archive,
-        zipfile.ZipFile(repacked, "w") as copy,
-    ):
+    with zipfile.ZipFile(io.BytesIO(content)) as archive, zipfile.ZipFile(repacked, "w") as copy:
         for name, member in _unpacked(archive).items():
             copy.writestr(name, member)
     return repacked.getvalue()
@@ -149,29 +124,22 @@ def _information(path: Path, content: bytes) -> Information:
 
 def _check_versions(path: Path, document: Mapping[str, Any]) -> None:
     """Metrics, and what estimators hold, may change with any version."""
-    if document["format"] != FORMAT:
-        raise InputError(
-            f"{path} is of format {document['format']!r}; accepted is {FORMAT}: fit it again"
-        )
+    if (found := document["format"]) != FORMAT:
+        raise InputError(f"{path} is of format {found!r}; accepted is {FORMAT}: fit it again")
     for name, ours in versions().items():
-        theirs = document["versions"][name]
-        if theirs != ours:
-            raise InputError(
-                f"{path} was made with {name} {theirs}, and this is {ours}: fit it again"
-            )
+        if (theirs := document["versions"][name]) != ours:
+            made = f"{path} was made with {name} {theirs}, and this is {ours}"
+            raise InputError(f"{made}: fit it again")
 
 
 def _regressor(path: Path, content: bytes, information: Information) -> Any:
     skops = _skops()
-    if information.estimator not in CANDIDATES:
-        raise InputError(
-            f"{path} is damaged: estimator {information.estimator!r}; accepted are "
-            f"{', '.join(CANDIDATES)}"
-        )
+    if (name := information.estimator) not in CANDIDATES:
+        accepted = ", ".join(CANDIDATES)
+        raise InputError(f"{path} is damaged: estimator {name!r}; accepted are {accepted}")
     try:
         content = _repacked(content)
-        unknown = set(skops.get_untrusted_types(data=content)) - {_TREE}
-        if unknown:
+        if unknown := set(skops.get_untrusted_types(data=content)) - {_TREE}:
             raise InputError(f"{path} holds {', '.join(sorted(unknown))}, which is not trusted")
         regressor = skops.loads(content, trusted=[_TREE])
         _check(regressor, information)

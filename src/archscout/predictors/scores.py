@@ -34,14 +34,6 @@ def scores_folder(root: Path, benchmark: Benchmark, arguments: Mapping[str, Any]
 
     Its name tells apart everything that decides a score, but for draws: of these a folder may hold
     more than are asked for.
-
-    Args:
-        root: of all folders.
-        benchmark: whose architectures are scored.
-        arguments: of `evaluate`; metrics, scale and text among them.
-
-    Raises:
-        InputError: there is no such metric or objective.
     """
     kind = benchmark.space.kind
     document = {
@@ -59,16 +51,7 @@ def scores_folder(root: Path, benchmark: Benchmark, arguments: Mapping[str, Any]
 
 
 def is_finished(folder: Path, benchmark: Benchmark, arguments: Mapping[str, Any]) -> bool:
-    """Whether a folder holds every score that is asked for.
-
-    Args:
-        folder: of `scores_folder`.
-        benchmark: whose architectures are scored.
-        arguments: of `evaluate`; `seed`, `seeds` and `minibatches` among them.
-
-    Raises:
-        InputError: a line of the scores is damaged.
-    """
+    """Whether a folder holds every score that is asked for."""
     if not (folder / SETTINGS).exists():
         return False
     seed = arguments["seed"]

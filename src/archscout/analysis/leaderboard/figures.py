@@ -20,8 +20,19 @@ from matplotlib.text import Text
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 from matplotlib.transforms import Bbox
 
-from archscout.analysis.figures import BLUE, GREY, ORANGE, SKY, TEXT, TITLE, WIDE, new_figure
+from archscout.analysis.figures import (
+    BLUE,
+    GREY,
+    ORANGE,
+    SKY,
+    TEXT,
+    TITLE,
+    WIDE,
+    draw_grid,
+    new_figure,
+)
 from archscout.analysis.search_comparison import ROUND_BUDGETS
+from archscout.analysis.statistics import error_bars
 
 _SIGNED = LinearSegmentedColormap.from_list("signed", [ORANGE, "#F7F7F7", BLUE])
 # Told apart in grey, too.
@@ -56,14 +67,6 @@ def cost_plot(
 
     Metrics than which no cheaper one is better are joined by a line. Labels stand beside their
     points as long as there is room: those of the front and the baselines first, then the best.
-
-    Args:
-        table: by metric, with the columns `milliseconds`, `kendall`, `kendall_low` and
-            `kendall_high`; metrics without a value of either are left out.
-        x_label: of the cost.
-        y_label: of the statistic.
-        baselines: metrics that are drawn as such.
-        modified: whether to mark the figure as made from modified data.
     """
     known = table[(table["milliseconds"] > 0) & table["kendall"].notna()]
     known = known.sort_values("kendall", ascending=False, kind="stable")
@@ -72,18 +75,14 @@ def cost_plot(
         str(name): ORANGE if name in baselines else BLUE if name in front else GREY
         for name in known.index
     }
-    with new_figure(1, row_height=4.4, modified=modified, width=WIDE) as (figure, panels):
-        axes = panels[0]
+    with new_figure(1, row_height=4.4, modified=modified, width=WIDE) as (figure, (axes,)):
         _draw_costs(axes, known, colours, front)
         axes.set_xlabel(x_label, size=TITLE)
         axes.set_ylabel(y_label, size=TITLE)
-        emphasised = [name for name in colours if colours[name] != GREY]
-        _label_points(
-            figure,
-            axes,
-            known[["milliseconds", "kendall"]],
-            {name: colours[name] for name in dict.fromkeys([*emphasised, *colours])},
-        )
+        # Those that stand out come first.
+        order = sorted(colours, key=lambda name: colours[name] == GREY)
+        points = known[["milliseconds", "kendall"]]
+        _label_points(figure, axes, points, {name: colours[name] for name in order})
     return figure
 
 
@@ -91,8 +90,7 @@ def _draw_costs(
     axes: Axes, known: pd.DataFrame, colours: Mapping[str, str], front: Sequence[str]
 ) -> None:
     x, y = (known[column].to_numpy(dtype=float) for column in ("milliseconds", "kendall"))
-    ends = known[["kendall_low", "kendall_high"]].to_numpy(dtype=float)
-    beside = np.nan_to_num(np.abs(ends - y[:, None])).T
+    beside = error_bars(known, "kendall")
     axes.errorbar(x, y, yerr=beside, fmt="none", ecolor="#D4D4D4", elinewidth=0.7, zorder=1)
     axes.axhline(0, color="black", linewidth=0.6, zorder=0)
     joined = known.loc[list(front)]
@@ -114,8 +112,7 @@ def _draw_costs(
     shown = x if len(x) else np.ones(1)
     axes.set_xlim(shown.min() / 1.3, shown.max() * 2.2)
     _mark_magnitudes(axes)
-    axes.grid(color="#EFEFEF", linewidth=0.5)
-    axes.set_axisbelow(True)
+    draw_grid(axes, "both", "#EFEFEF")
     if axes.get_legend_handles_labels()[0]:
         axes.legend(loc="lower right", frameon=False, fontsize=TEXT)
 
@@ -123,19 +120,14 @@ def _draw_costs(
 def heat_map(
     correlations: pd.DataFrame, clusters: pd.Series, label: str, *, modified: bool = False
 ) -> Figure:
-    """Correlations among metrics, with a frame around each cluster of several.
+    """Correlations among metrics (M, M), with a frame around each cluster of several.
 
-    Args:
-        correlations: (M, M) from -1 to 1, rows and columns alike; NaN is left white.
-        clusters: (M,) the cluster of each metric, members next to each other.
-        label: of the colours.
-        modified: whether to mark the figure as made from modified data.
+    NaN is left white. Members of a cluster stand next to each other.
     """
     names = [str(name) for name in correlations.index]
     # As high as a page, as long as lines of 7 pt have room there.
     height = max(1.6, min(0.125 * len(names), 8.6), 0.104 * len(names))
-    with new_figure(1, row_height=height, modified=modified, width=WIDE) as (figure, panels):
-        axes = panels[0]
+    with new_figure(1, row_height=height, modified=modified, width=WIDE) as (figure, (axes,)):
         drawn = axes.imshow(
             correlations.to_numpy(float), cmap=_SIGNED, vmin=-1, vmax=1, aspect="auto",
             interpolation="nearest",
@@ -147,12 +139,9 @@ def heat_map(
         for members in clusters.groupby(clusters).groups.values():
             if len(members) > 1:
                 start = names.index(str(members[0])) - 0.5
-                axes.add_patch(
-                    Rectangle(
-                        (start, start), len(members), len(members),
-                        fill=False, edgecolor="black", linewidth=0.9, clip_on=False,
-                    )
-                )  # fmt: skip
+                frame = Rectangle((start, start), len(members), len(members), fill=False)
+                frame.set(edgecolor="black", linewidth=0.9, clip_on=False)
+                axes.add_patch(frame)
         bar = figure.colorbar(drawn, ax=axes, fraction=0.03, pad=0.015, aspect=40)
         bar.set_label(label, size=TITLE)
         bar.ax.tick_params(labelsize=TEXT, width=0.6, length=2.5)
@@ -167,12 +156,6 @@ def search_curves(
 
     A line is the mean over random orders, a bar their middle half at round numbers of
     architectures from 10 on. The axis of results holds the means; bars may go on.
-
-    Args:
-        found: as `search_comparison.compare_searches` gives it.
-        result_label: of the results' axis.
-        larger_is_better: of the results.
-        modified: whether to mark the figure as made from modified data.
     """
     names = list(found["search"].unique())
     counts = sorted(set(found["trained"].astype(int)))
@@ -193,8 +176,7 @@ def search_curves(
             _mark_magnitudes(axes)
             axes.set_title(f"the best {trained if trained > 1 else 'one'} by score trained")
             axes.set_xlabel("architectures scored", size=TITLE)
-            axes.grid(axis="y", color="#E4E4E4", linewidth=0.5)
-            axes.set_axisbelow(True)
+            draw_grid(axes, "y")
         panels[0].set_ylabel(f"best {result_label} found", size=TITLE)
         figure.legend(
             *panels[0].get_legend_handles_labels(), loc="outside lower center", frameon=False,

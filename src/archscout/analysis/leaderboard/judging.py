@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import pandas as pd
 
@@ -12,7 +13,7 @@ from archscout.analysis.leaderboard.standings import BASELINES, PARAMETERS, stan
 from archscout.analysis.leaderboard.timing import REFERENCE, TIMED
 from archscout.analysis.redundancy import Redundancy, redundancy
 from archscout.analysis.search_comparison import compare_searches
-from archscout.analysis.statistics import MINIMUM, Comparison, compare
+from archscout.analysis.statistics import MINIMUM, Comparison
 from archscout.benchmarks import Benchmark
 from archscout.errors import InputError
 from archscout.recording import Kind
@@ -76,32 +77,19 @@ class Round:
 
 
 def judge(evaluation: Evaluation, milliseconds: pd.Series[float], rules: Rules) -> Round:
-    """Judge the metrics of an evaluation, and their combinations.
-
-    Args:
-        evaluation: whose scores are the only source.
-        milliseconds: that each metric alone takes for an architecture.
-        rules: of judging.
-
-    Raises:
-        InputError: fewer than 3 architectures have a result.
-    """
+    """Judge the metrics of an evaluation, and their combinations."""
     scores, larger_is_better = evaluation.scores, evaluation.directions
-    comparison = _compared(evaluation, scores, larger_is_better, rules)
     benchmark = evaluation.benchmark
     kind = benchmark.space.kind
+    compared = partial(evaluation.compare, rules.resamples, rules.seed)
+    comparison = compared()
     always = (_PAPER[kind], PARAMETERS, benchmark.space.default_metric)
     columns = {name: column_of(name, kind, scores) for name in (*always, *rules.searches)}
     searched = dict.fromkeys(column for column in columns.values() if column is not None)
     return Round(
         evaluation,
         comparison,
-        standings(
-            comparison,
-            _of_incomplete(evaluation, scores, larger_is_better, rules),
-            milliseconds,
-            REFERENCE[kind],
-        ),
+        standings(comparison, _of_incomplete(evaluation, compared), milliseconds, REFERENCE[kind]),
         redundancy(scores, larger_is_better),
         compare_searches(
             scores[list(searched)],
@@ -115,39 +103,17 @@ def judge(evaluation: Evaluation, milliseconds: pd.Series[float], rules: Rules) 
     )
 
 
-def _compared(
-    evaluation: Evaluation,
-    scores: pd.DataFrame,
-    larger_is_better: Mapping[str, bool],
-    rules: Rules,
-) -> Comparison:
-    benchmark = evaluation.benchmark
-    return compare(
-        scores,
-        benchmark.results[benchmark.target].reindex(scores.index),
-        larger_is_better={name: larger_is_better[name] for name in map(str, scores)},
-        result_larger_is_better=benchmark.larger_is_better,
-        control=scores[PARAMETERS],
-        resamples=rules.resamples,
-        seed=rules.seed,
-    )
-
-
 def _of_incomplete(
-    evaluation: Evaluation,
-    scores: pd.DataFrame,
-    larger_is_better: Mapping[str, bool],
-    rules: Rules,
+    evaluation: Evaluation, compared: Callable[[pd.DataFrame], Comparison]
 ) -> dict[str, Comparison]:
     """For metrics that some architectures lack, the comparison on those that have them.
 
     Metrics that the same architectures lack share one bootstrap, where testing each against every
     baseline would take one each time.
     """
+    scores = evaluation.scores
     missing = scores.isna()
-    trained = (
-        evaluation.benchmark.results[evaluation.benchmark.target].reindex(scores.index).notna()
-    )
+    trained = evaluation.benchmark.reached(scores.index).notna()
     together: dict[bytes, list[str]] = {}
     for name in map(str, missing.columns[missing.any()]):
         together.setdefault(missing[name].to_numpy().tobytes(), []).append(name)
@@ -158,6 +124,5 @@ def _of_incomplete(
             continue
         baselines = [name for name in BASELINES if name in scores and not missing[name].any()]
         common = scores.loc[present, [*names, *baselines]]
-        compared = _compared(evaluation, common, larger_is_better, rules)
-        comparisons.update(dict.fromkeys(names, compared))
+        comparisons.update(dict.fromkeys(names, compared(common)))
     return comparisons

@@ -52,23 +52,14 @@ class Leaderboard:
     @property
     def records(self) -> pd.DataFrame:
         """All standings below one another: `benchmark`, `dataset`, `metric`, and their columns."""
-        frames = []
-        for done in self.rounds:
-            frame = done.standings.reset_index()
-            frame.insert(0, "benchmark", done.benchmark.name)
-            frame.insert(1, "dataset", done.benchmark.dataset)
-            frames.append(frame)
-        return pd.concat(frames, ignore_index=True)
+        keys = [(done.benchmark.name, done.benchmark.dataset) for done in self.rounds]
+        frames = [done.standings for done in self.rounds]
+        return pd.concat(frames, keys=keys, names=["benchmark", "dataset"]).reset_index()
 
     def overall(self, statistic: str) -> pd.DataFrame:
-        """A statistic by metric and benchmark, the best mean first.
-
-        Args:
-            statistic: such as `kendall` or `pairs`.
-        """
-        table = pd.DataFrame(
-            {label(done.benchmark): done.standings[statistic] for done in self.rounds}
-        )
+        """A statistic by metric and benchmark, the best mean first."""
+        columns = {label(done.benchmark): done.standings[statistic] for done in self.rounds}
+        table = pd.DataFrame(columns)
         order = table.mean(axis=1).sort_values(ascending=False, kind="stable").index
         return table.loc[order].rename_axis("metric")
 
@@ -114,7 +105,7 @@ def make_leaderboard(
         InputError: something cannot be used; what was scored is kept.
     """
     rules = rules or Rules()
-    folder = DataFolder(None if data_dir is None else Path(data_dir))
+    folder = DataFolder(data_dir)
     absent: Mapping[str, str] = {}
     if benchmarks is None:
         benchmarks, absent = at_hand(folder)
@@ -122,7 +113,7 @@ def make_leaderboard(
         metrics_room.load_file(file)
     names = _names_by_kind(metrics)
     combined = {
-        kind: [each for each in combinations.get(kind, ()) if _are_scored(each.members, scored)]
+        kind: [c for c in combinations.get(kind, ()) if _are_scored(c.members, set(scored))]
         for kind, scored in names.items()
     }
     prepared = [
@@ -148,12 +139,7 @@ def make_leaderboard(
 
 
 def _round(
-    prepared: Preparation,
-    path: Path,
-    folder: DataFolder,
-    rules: Rules,
-    resume: bool,
-    stage: Stage,
+    prepared: Preparation, path: Path, folder: DataFolder, rules: Rules, resume: bool, stage: Stage
 ) -> Round:
     name = label(prepared.benchmark)
     with stage(f"scoring {name}") as progress:
@@ -167,37 +153,28 @@ def _round(
 
 
 def _names_by_kind(metrics: Iterable[str] | str | None) -> dict[Kind, list[str]]:
-    """The names of metrics that are defined for each kind of networks, and the size baselines.
-
-    Raises:
-        InputError: a name is defined for none.
-    """
-    given = metrics.split(",") if isinstance(metrics, str) else metrics
-    found: dict[Kind, list[str]] = {}
-    if given is None:
-        return {kind: list(metrics_room.available(kind)) for kind in get_args(Kind)}
-    given = list(given)
-    complaints: dict[str, list[InputError]] = {name: [] for name in given}
-    for kind in get_args(Kind):
-        found[kind] = []
-        for name in given:
+    """The names of metrics that are defined for each kind of networks, and the size baselines."""
+    known = {kind: metrics_room.available(kind) for kind in get_args(Kind)}
+    if metrics is None:
+        return {kind: list(names) for kind, names in known.items()}
+    found: dict[Kind, list[str]] = {kind: [] for kind in known}
+    for name in metrics.split(",") if isinstance(metrics, str) else metrics:
+        complaints = []
+        for kind, names in found.items():
             try:
                 parse_requests([name], kind)
+                names.append(name.strip())
             except InputError as error:
-                complaints[name].append(error)
-            else:
-                found[kind].append(name.strip())
-        known = metrics_room.available(kind)
-        found[kind] += [name for name in BASELINES if name in known and name not in found[kind]]
-    for errors in complaints.values():
-        if len(errors) == len(found):
-            raise errors[0]
+                complaints.append(error)
+        if len(complaints) == len(found):
+            raise complaints[0]
+    for kind, names in found.items():
+        names += [name for name in BASELINES if name in known[kind] and name not in names]
     return found
 
 
-def _are_scored(members: Iterable[str], scored: Iterable[str]) -> bool:
-    known = set(scored)
-    return all(name in known or name.partition("[")[0] in known for name in members)
+def _are_scored(members: Iterable[str], scored: set[str]) -> bool:
+    return all(name in scored or name.partition("[")[0] in scored for name in members)
 
 
 def _check(rules: Rules, prepared: Sequence[Preparation]) -> None:

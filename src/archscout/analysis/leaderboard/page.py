@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from archscout.analysis.document import Document, Plot, Section, Table
+from archscout.analysis.document import Document, Plot, Section, Table, intervals, with_interval
 from archscout.analysis.evaluation_page import write_evaluation
 from archscout.analysis.leaderboard import Leaderboard, Round, label
 from archscout.analysis.leaderboard.figures import cost_plot, heat_map, search_curves
@@ -18,21 +18,17 @@ from archscout.analysis.search_comparison import ROUND_BUDGETS
 
 
 def write_leaderboard(leaderboard: Leaderboard) -> Path:
-    """Write a leaderboard's page, tables and figures into its folder, and its evaluations'.
-
-    Returns:
-        The HTML page.
-
-    Raises:
-        InputError: the folder cannot be written.
-    """
+    """Write a leaderboard's page, tables and figures into its folder, and its evaluations'."""
     for done in leaderboard.rounds:
         write_evaluation(done.evaluation, done.comparison)
     sections = [_overall(leaderboard)]
     for done in leaderboard.rounds:
         sections += [_standings(done), _redundancy(done), _searches(leaderboard, done)]
     if leaderboard.absent:
-        sections.append(_absent(leaderboard))
+        absent = pd.DataFrame(leaderboard.absent.items(), columns=["benchmark", "why"])
+        table = Table("absent", absent, "Benchmarks whose files are missing or cannot be used.")
+        text = "These benchmarks took no part; `archscout data list` shows what they need."
+        sections.append(Section("Not at hand", text, [table]))
     modified = [name for done in leaderboard.rounds for name in done.benchmark.modified]
     return Document(
         "The leaderboard",
@@ -81,12 +77,11 @@ def _covered(leaderboard: Leaderboard) -> pd.DataFrame:
     for done in leaderboard.rounds:
         evaluation, benchmark = done.evaluation, done.benchmark
         settings = evaluation.settings
-        results = benchmark.results[benchmark.target].reindex(evaluation.scores.index)
         rows.append(
             {
                 "benchmark": f"[{label(benchmark)}]({label(benchmark)}/index.html)",
                 "scored": len(evaluation.scores),
-                "trained": int(results.notna().sum()),
+                "trained": int(benchmark.reached(evaluation.scores.index).notna().sum()),
                 "predicted": benchmark.target,
                 "text": ", ".join(settings.text),
                 "reading": settings.scale.get("reading", "–"),
@@ -98,33 +93,32 @@ def _covered(leaderboard: Leaderboard) -> pd.DataFrame:
 
 
 def _standings(done: Round) -> Section:
-    name = label(done.benchmark)
+    name, target = label(done.benchmark), done.benchmark.target
     reference = REFERENCE[done.benchmark.space.kind]
+    figure = cost_plot(
+        done.standings,
+        x_label="milliseconds an architecture, one thread",
+        y_label=f"Kendall's τ-b with {target}",
+        baselines=BASELINES,
+        modified=bool(done.benchmark.modified),
+    )
+    caption = (
+        "How well metrics predict against what they cost, with 95 % intervals. Points without a "
+        "name are in the table."
+    )
+    table = done.standings
     known = ", ".join(f"`{b}`" for b in BASELINES if b in done.standings.index)
     return Section(
         f"{name}: metrics",
         f"*gain*: τ-b less that of `parameters`, with the p-value of a paired bootstrap. "
         f"*partial*: τ given the number of parameters. *regret*: what the best of the ten "
-        f"best-scored lacks to the best of all, in `{done.benchmark.target}`. *ms*: to build and "
+        f"best-scored lacks to the best of all, in `{target}`. *ms*: to build and "
         f"score one network with this metric alone, on one thread; *cost*, the same over that of "
         f"`{reference}`, about one forward pass. *beats*: which baselines of size ({known}) it "
         f"exceeds in τ-b with p below {LEVEL:g}. Brackets are 95 % intervals.",
         [
-            Plot(
-                f"{name}-cost",
-                cost_plot(
-                    done.standings,
-                    x_label="milliseconds an architecture, one thread",
-                    y_label=f"Kendall's τ-b with {done.benchmark.target}",
-                    baselines=BASELINES,
-                    modified=bool(done.benchmark.modified),
-                ),
-                "How well metrics predict against what they cost, with 95 % intervals. Points "
-                "without a name are in the table.",
-            ),
-            Table(
-                f"{name}-standings", done.standings, "All metrics.", shown=_readable(done.standings)
-            ),
+            Plot(f"{name}-cost", figure, caption),
+            Table(f"{name}-standings", table, "All metrics.", shown=_readable(table)),
         ],
         list(_remarks(done)),
         modified=done.benchmark.modified,
@@ -134,29 +128,16 @@ def _standings(done: Round) -> Section:
 def _readable(table: pd.DataFrame) -> pd.DataFrame:
     shown = pd.DataFrame(index=table.index)
     shown["n"] = table["n"]
-    for title, column in (
-        ("τ-b", "kendall"),
-        ("pairs", "pairs"),
-        ("Spearman", "spearman"),
-        ("gain", "gain"),
+    titles = {"τ-b": "kendall", "pairs": "pairs", "Spearman": "spearman", "gain": "gain"}
+    for title, column in titles.items():
+        shown[title] = intervals(table, column)
+    for title, column, digits in (
+        *(("p", "gain_p", 3), ("partial", "partial", 3), ("regret", "regret", 3)),
+        *(("ms", "milliseconds", 1), ("cost", "relative_cost", 2)),
     ):
-        shown[title] = [
-            "–" if pd.isna(value) else f"{value:.3f} [{low:.3f}, {high:.3f}]"
-            for value, low, high in zip(
-                table[column], table[f"{column}_low"], table[f"{column}_high"], strict=True
-            )
-        ]
-    shown["p"] = _rounded(table["gain_p"], 3)
-    shown["partial"] = _rounded(table["partial"], 3)
-    shown["regret"] = _rounded(table["regret"], 3)
-    shown["ms"] = _rounded(table["milliseconds"], 1)
-    shown["cost"] = _rounded(table["relative_cost"], 2)
+        shown[title] = [f"{x:.{digits}f}" if pd.notna(x) else "–" for x in table[column]]
     shown["beats"] = list(verdicts(table))
     return shown
-
-
-def _rounded(values: pd.Series[float], digits: int) -> list[str]:
-    return ["–" if pd.isna(value) else f"{value:.{digits}f}" for value in values]
 
 
 def _remarks(done: Round) -> Iterator[str]:
@@ -175,7 +156,10 @@ def _redundancy(done: Round) -> Section:
     name, found = label(done.benchmark), done.redundancy
     if found.correlations.empty:
         return Section(f"{name}: which metrics say the same", "No metric ranks anything.")
+    modified = done.benchmark.modified
     table = found.table(done.standings["kendall"], done.standings["milliseconds"])
+    correlations = found.correlations
+    figure = heat_map(correlations, found.clusters, "Kendall's τ-b", modified=bool(modified))
     return Section(
         f"{name}: which metrics say the same",
         f"Kendall's τ-b between metrics, over the untrained networks alone. Every two metrics of a "
@@ -183,15 +167,10 @@ def _redundancy(done: Round) -> Section:
         [
             Plot(
                 f"{name}-redundancy",
-                heat_map(
-                    found.correlations,
-                    found.clusters,
-                    "Kendall's τ-b",
-                    modified=bool(done.benchmark.modified),
-                ),
+                figure,
                 "Columns are in the order of the rows; a frame is a cluster. White stands where no "
                 "architectures that both metrics have are told apart by both.",
-                found.correlations.rename_axis("metric"),
+                correlations.rename_axis("metric"),
             ),
             Table(
                 f"{name}-clusters",
@@ -201,35 +180,32 @@ def _redundancy(done: Round) -> Section:
             ),
         ],
         [f"Left out, as they rank nothing: {', '.join(found.constant)}."] if found.constant else [],
-        modified=done.benchmark.modified,
+        modified=modified,
     )
 
 
 def _searches(leaderboard: Leaderboard, done: Round) -> Section:
     name, benchmark = label(done.benchmark), done.benchmark
-    orders = f"{leaderboard.rules.orders:,}"
+    target, larger_is_better = benchmark.target, benchmark.larger_is_better
+    modified = bool(benchmark.modified)
+    figure = search_curves(done.searches, target, larger_is_better, modified=modified)
     return Section(
         f"{name}: searches compared",
         "A search meets the architectures of the benchmark in random order, scores them, and "
         "trains the best by score; `random` scores nothing, and trains the first that it meets. "
-        f"Mean over {orders} orders.",
+        f"Mean over {leaderboard.rules.orders:,} orders.",
         [
             Plot(
                 f"{name}-searches",
-                search_curves(
-                    done.searches,
-                    benchmark.target,
-                    benchmark.larger_is_better,
-                    modified=bool(benchmark.modified),
-                ),
-                f"The best `{benchmark.target}` found against the number of architectures scored: "
+                figure,
+                f"The best `{target}` found against the number of architectures scored: "
                 "lines are means, bars the middle half of the orders, and the dotted line is the "
                 "best of the benchmark.",
             ),
             Table(
                 f"{name}-searches",
                 done.searches,
-                f"The best `{benchmark.target}` found: mean, the middle 95 % of the orders in "
+                f"The best `{target}` found: mean, the middle 95 % of the orders in "
                 "square brackets, and in round ones how many networks one must train at random to "
                 "find as good a one in the mean.",
                 shown=_budgets(done.searches),
@@ -245,29 +221,9 @@ def _budgets(found: pd.DataFrame) -> pd.DataFrame:
     every = int(found["scored"].max())
     chosen = [*(budget for budget in ROUND_BUDGETS if 10 <= budget < every), every]
     rows = found[found["scored"].isin(chosen)]
-    cells = [
-        f"{mean:.3f} [{low:.3f}, {high:.3f}] ({count})"
-        for mean, low, high, count in zip(
-            rows["mean"], rows["low"], rows["high"], rows["random_trainings"], strict=True
-        )
-    ]
-    shown = rows.assign(cell=cells).pivot(
-        index=["search", "trained"], columns="scored", values="cell"
-    )
+    numbers = rows[["mean", "low", "high", "random_trainings"]].itertuples(index=False)
+    rows = rows.assign(cell=[f"{with_interval(*row[:3])} ({row[3]})" for row in numbers])
+    shown = rows.pivot(index=["search", "trained"], columns="scored", values="cell")
     order = list(dict.fromkeys(zip(found["search"], found["trained"], strict=True)))
     shown = shown.loc[order].reset_index()
     return shown.rename(columns={n: f"{n:,} scored" for n in chosen}).rename_axis(columns=None)
-
-
-def _absent(leaderboard: Leaderboard) -> Section:
-    return Section(
-        "Not at hand",
-        "These benchmarks took no part; `archscout data list` shows what they need.",
-        [
-            Table(
-                "absent",
-                pd.DataFrame(leaderboard.absent.items(), columns=["benchmark", "why"]),
-                "Benchmarks whose files are missing or cannot be used.",
-            )
-        ],
-    )

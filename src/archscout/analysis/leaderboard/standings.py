@@ -47,10 +47,8 @@ def standings(
     ]
     rows = []
     for name in map(str, table.index):
-        if table.at[name, "problem"] is not None:
-            rows.append(_against(comparison, name, ()))
-        else:
-            rows.append(_against(incomplete.get(name, comparison), name, baselines))
+        rivals = baselines if table.at[name, "problem"] is None else ()
+        rows.append(_against(incomplete.get(name, comparison), name, rivals))
     cost = milliseconds.reindex(table.index)
     judged = pd.DataFrame(rows, index=table.index)
     judged.insert(4, "milliseconds", cost)
@@ -70,12 +68,8 @@ def _against(comparison: Comparison, name: str, baselines: Sequence[str]) -> dic
             continue
         beats[bool(test.difference > 0 and test.p_value < LEVEL)].append(baseline)
         if baseline == PARAMETERS:
-            gain = {
-                "gain": test.difference,
-                "gain_low": test.low,
-                "gain_high": test.high,
-                "gain_p": test.p_value,
-            }
+            found = (test.difference, test.low, test.high, test.p_value)
+            gain = dict(zip(gain, found, strict=True))
     return {**gain, "beats": ", ".join(beats[True]), "does_not_beat": ", ".join(beats[False])}
 
 

@@ -6,6 +6,7 @@ import copy
 import json
 import time
 from collections.abc import Callable, Mapping
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -55,17 +56,20 @@ def milliseconds(
         InputError: the count is below 1, or the stored timings are damaged.
     """
     check_count("timed", count)
-    metrics = list(dict.fromkeys([*evaluation.metrics, REFERENCE[evaluation.benchmark.space.kind]]))
+    reference = REFERENCE[evaluation.benchmark.space.kind]
+    metrics = list(dict.fromkeys([*evaluation.metrics, reference]))
     # A longer list begins with the shorter one, so that what was timed counts.
     drawn = np.random.default_rng(0).permutation(evaluation.scores.index.to_numpy())[:count]
     wanted = [(metric, str(name)) for metric in metrics for name in drawn]
     path = evaluation.folder / TIMINGS
     drop_torn_line(path)
-    stored = read_lines(path, _timing, "delete the file to time anew")
-    done = {(row["metric"], row["architecture"]): row["milliseconds"] for row in stored}
+    timing = itemgetter("metric", "architecture", "milliseconds")
+    stored = read_lines(path, timing, "delete the file to time anew")
+    done = {(metric, architecture): taken for metric, architecture, taken in stored}
     missing = [pair for pair in wanted if pair not in done]
     if missing:
-        scorer = _scorer(evaluation, folder)
+        corpus = load_corpus(evaluation.settings.text, folder.path)
+        scorer = Scorer.of(evaluation.settings, corpus, [reference])
         with one_thread(), path.open("a", encoding="utf-8") as file:
             for i, (metric, name) in enumerate(missing, start=len(wanted) - len(missing) + 1):
                 taken = _timed(scorer, metric, evaluation.benchmark.architectures[name])
@@ -90,13 +94,3 @@ def _timed(scorer: Scorer, metric: str, architecture: Any) -> list[float]:
         alone.score(architecture)
         taken.append(1e3 * (clock() - start))
     return taken
-
-
-def _scorer(evaluation: Evaluation, folder: DataFolder) -> Scorer:
-    settings = evaluation.settings
-    corpus = load_corpus(settings.text, folder.path)
-    return Scorer.of(settings, corpus, [REFERENCE[evaluation.benchmark.space.kind]])
-
-
-def _timing(row: Any) -> dict[str, Any]:
-    return {key: row[key] for key in ("metric", "architecture", "milliseconds")}

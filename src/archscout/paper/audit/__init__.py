@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from archscout.analysis.checks import check_count
 from archscout.analysis.document import Document, Section, Table
 from archscout.benchmarks.store import DataFolder
 from archscout.errors import InputError
@@ -22,7 +23,7 @@ from archscout.paper.audit import (
     readings,
     released_code,
 )
-from archscout.paper.audit.point import Material, Point, Progress, unchecked
+from archscout.paper.audit.point import Material, Point, Progress, in_one_line
 from archscout.scoring import TextSource, check_seed
 from archscout.text import Corpus, load_corpus
 
@@ -60,35 +61,22 @@ def audit(
     progress: Progress | None = None,
     on_point: Callable[[Point], None] | None = None,
 ) -> Path:
-    """Check every point on the data at hand and write the page.
+    """Check every point on the data at hand and write the HTML page.
 
     A point whose files are missing says so, and how to get them; the others go on. Scores of
     recomputed encoders are stored in `out/readings` as soon as they are there, and an audit that
     was stopped goes on with them.
-
-    Args:
-        folder: of the published files.
-        out: folder of the page.
-        encoders: how many are recomputed; all at hand if None, which takes minutes.
-        seed: of weights, cotangents, bootstraps and folds, and of which encoders are drawn.
-        text: on which untrained networks are scored.
-        progress: called with what is being computed, how many are done, and how many there are.
-        on_point: called with each point as soon as it is checked.
-
-    Returns:
-        The HTML page.
-
-    Raises:
-        InputError: none of the files is at hand; the text or a number cannot be used; the folder
-            cannot be written.
     """
-    if encoders is not None and encoders < 1:
-        raise InputError(f"encoders is {encoders}; a positive whole number is accepted")
+    if encoders is not None:
+        check_count("encoders", encoders)
     check_seed(seed)
     if not any(folder.holds(name) for name in _FILES):
         folder.find(_FILES[0])  # raises, and says how to get it
     corpus = text if isinstance(text, Corpus) else load_corpus(text, folder.path)
-    _make(out)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot write {out}: {error.strerror}; name another folder") from error
     told = progress or (lambda *_: None)
     material = Material(folder, out, corpus, encoders, seed, told)
     points = []
@@ -96,18 +84,11 @@ def audit(
         try:
             checked = check(material)
         except InputError as error:
-            checked = unchecked(title, str(error))
+            checked = Point(title, "not checked", in_one_line(error))
         points.append(checked)
         if on_point is not None:
             on_point(checked)
     return _document(points, material).write(out)
-
-
-def _make(out: Path) -> None:
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"cannot write {out}: {error.strerror}; name another folder") from error
 
 
 def _document(points: Sequence[Point], material: Material) -> Document:

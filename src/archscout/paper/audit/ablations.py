@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import get_args
 
 import pandas as pd
 
@@ -14,8 +15,7 @@ from archscout.benchmarks.published_tables import (
 )
 from archscout.benchmarks.store import DataFolder, StoredFile
 from archscout.errors import InputError
-
-_DRAWS: tuple[Draw, ...] = ("minibatch", "initialisation")
+from archscout.paper.audit.point import in_one_line
 
 
 @dataclass(frozen=True)
@@ -40,27 +40,18 @@ class Ablations:
 
 
 def load(folder: DataFolder) -> Ablations:
-    """Read the results and the ablations that are at hand.
-
-    Raises:
-        InputError: the results or both ablations are missing, or a file is damaged.
-    """
+    """Read the results and the ablations that are at hand."""
     published = recurrent_scores(folder)
     tables, missing = {}, []
-    for draw in _DRAWS:
+    for draw in get_args(Draw):
         try:
             tables[draw] = recurrent_ablation(folder, draw)
         except InputError as error:
-            missing.append(" ".join(str(error).split()))
+            missing.append(in_one_line(error))
     if not tables:
         raise InputError(missing[0])
-    rows = pd.concat(
-        [
-            table.frame.reset_index().assign(file=table.source.file.name)
-            for table in tables.values()
-        ],
-        ignore_index=True,
-    )
+    found = {table.source.file.name: table.frame.reset_index() for table in tables.values()}
+    rows = pd.concat([frame.assign(file=name) for name, frame in found.items()], ignore_index=True)
     first = rows[rows["draw"] == 0].groupby("log name")[list(RECURRENT_METRICS)].first()
     first = first.loc[first.index.intersection(published.frame.index)]
     every = [published, *tables.values()]
@@ -70,5 +61,5 @@ def load(folder: DataFolder) -> Ablations:
         first,
         tuple(table.source for table in every),
         tuple(missing),
-        tuple(table.remark for table in every if table.remark),
+        tuple(remark for table in every for remark in table.remarks),
     )

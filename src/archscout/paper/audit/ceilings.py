@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,23 +10,17 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from archscout.analysis.document import Plot, Table
-from archscout.analysis.statistics import Difference, compare
+from archscout.analysis.document import Plot, Table, intervals, with_interval
+from archscout.analysis.statistics import Difference, compare, error_bars, with_ends
 from archscout.benchmarks import Benchmark, nas_bench_nlp
+from archscout.benchmarks.nas_bench_nlp import DATASETS
 from archscout.benchmarks.published_tables import recurrent_scores
 from archscout.benchmarks.store import StoredFile
 from archscout.errors import InputError
 from archscout.metrics import request
 from archscout.metrics.registry import Metric, Request
 from archscout.paper.audit.plots import BLUE, GREY, ORANGE, panels
-from archscout.paper.audit.point import (
-    Material,
-    Point,
-    Standing,
-    point,
-    unchecked,
-    with_interval,
-)
+from archscout.paper.audit.point import Material, Point, Standing, in_one_line
 from archscout.scoring import Scorer
 from archscout.spaces.base import Space
 from archscout.tracing.quantities import Trace
@@ -37,22 +31,21 @@ _PUBLISHED_TITLE = "published hidden covariance, layer 1"
 _RECOMPUTED = "recomputed hidden covariance, layer 1, WikiText-2"
 _FOREST, _TEXTS = "random forest on forward statistics, WikiText-2", "loss on"
 _FOLDS, _REPEATS, _TREES = 5, 5, 200
-_REGISTERED = (
-    "hidden_covariance",
-    "hidden_covariance_of_inputs",
-    "activation_distance",
-    "parameters",
+_REGISTERED = [
+    *("hidden_covariance", "hidden_covariance_of_inputs"),
+    *("activation_distance", "parameters"),
+]
+_CLAIM = (
+    "The best published metric, hidden covariance of layer 1, reaches τ 0.37 with the loss on Penn "
+    "Treebank (8,794 architectures) and 0.33 on WikiText-2. Losses of the same architectures on "
+    "the two texts agree at τ 0.82, a ceiling for any metric. In between, a random forest on cheap "
+    "statistics of the untrained network reaches 0.61 in cross-validation: there is much more "
+    "signal than the published metrics use."
 )
 
 
 class Ceiling(NamedTuple):
-    """One comparison.
-
-    Attributes:
-        title: what predicts what.
-        row: of the table: `n`, `kendall`, `pairs` and their intervals.
-        sources: the files.
-    """
+    """What predicts what, as a row of the table (`n`, τ-b, pairs), and from which files."""
 
     title: str
     row: Mapping[str, float]
@@ -69,7 +62,7 @@ def check(material: Material) -> Point:
         try:
             found.append(compute(material))
         except InputError as error:
-            remarks.append(f"Not checked: {' '.join(str(error).split())}")
+            remarks.append(f"Not checked: {in_one_line(error)}")
     try:
         forest, difference, evidence = _forest(material)
         # Last stays the agreement of two texts, above which nothing is to be expected.
@@ -77,22 +70,18 @@ def check(material: Material) -> Point:
         found[place:place] = forest
         content += evidence
     except InputError as error:
-        remarks.append(f"Not checked, the random forest: {' '.join(str(error).split())}")
+        remarks.append(f"Not checked, the random forest: {in_one_line(error)}")
     if not found:
-        return unchecked(TITLE, remarks[0])
+        return Point(TITLE, "not checked", remarks[0])
     table = pd.DataFrame(
         [ceiling.row for ceiling in found],
         index=pd.Index([ceiling.title for ceiling in found], name="prediction"),
     )
     table["n"] = table["n"].astype(int)
-    standing, verdict = judge(table, difference)
-    return point(
+    return Point(
         TITLE,
-        claim="The best published metric, hidden covariance of layer 1, reaches τ 0.37 with the "
-        "loss on Penn Treebank (8,794 architectures) and 0.33 on WikiText-2. Losses of the same "
-        "architectures on the two texts agree at τ 0.82, a ceiling for any metric. In between, a "
-        "random forest on cheap statistics of the untrained network reaches 0.61 in "
-        "cross-validation: there is much more signal than the published metrics use.",
+        *judge(table, difference),
+        claim=_CLAIM,
         method="Kendall's τ-b and the share of pairs ordered right, with 95 % bootstrap intervals "
         "over architectures, losses negated so that positive means prediction. The forest: the "
         "WikiText-2 recipes whose training did not fail are scored at the fast scale (embedding "
@@ -106,8 +95,6 @@ def check(material: Material) -> Point:
         "otherwise; what that brings is told below). The prediction is the mean "
         "of a recipe's out-of-fold predictions. The forest is not a metric that needs no training: "
         "it is fitted to losses of other recipes, and shows what the statistics contain.",
-        standing=standing,
-        verdict=verdict,
         follows="Do not take the published metrics for the best that can be had: cheap statistics "
         "of the same forward pass hold more. Nor expect more than the agreement of two texts: a "
         "metric that ranks far above it on one benchmark is fitted to it.",
@@ -128,28 +115,24 @@ def check(material: Material) -> Point:
 
 def _published_metric(material: Material) -> Ceiling:
     table = recurrent_scores(material.folder)
-    scores = table.frame[[_METRIC]]
-    row = _row(scores, table.frame["loss"], material.seed)
+    row = _row(table.frame[[_METRIC]], table.frame["loss"], material.seed)
     return Ceiling(f"{_PUBLISHED_TITLE}, Penn Treebank", row, [table.source])
 
 
 def _other_text(material: Material) -> Ceiling:
-    benchmark = nas_bench_nlp.load(material.folder)
-    treebank = nas_bench_nlp.load(material.folder, "ptb")
-    both = benchmark.results.join(treebank.results[["loss"]], how="inner")
+    wikitext, treebank = (nas_bench_nlp.load(material.folder, name) for name in DATASETS)
+    both = wikitext.results.join(treebank.results[["loss"]], how="inner")
     both = both[["loss", "test_loss"]].dropna()
     row = _row(-both[["loss"]], both["test_loss"], material.seed)
-    return Ceiling(
-        f"{_TEXTS} Penn Treebank, for WikiText-2", row, [*benchmark.sources, *treebank.sources]
-    )
+    title = f"{_TEXTS} Penn Treebank, for WikiText-2"
+    return Ceiling(title, row, [*wikitext.sources, *treebank.sources])
 
 
 def _metric_on_wikitext(material: Material) -> Ceiling:
-    benchmark = nas_bench_nlp.load(material.folder)
-    treebank = nas_bench_nlp.load(material.folder, "ptb")
-    both = treebank.metrics[[_METRIC]].join(benchmark.results[["test_loss"]], how="inner")
+    wikitext, treebank = (nas_bench_nlp.load(material.folder, name) for name in DATASETS)
+    both = treebank.metrics[[_METRIC]].join(wikitext.results[["test_loss"]], how="inner")
     row = _row(both[[_METRIC]], both["test_loss"], material.seed)
-    return Ceiling(f"{_PUBLISHED_TITLE}, WikiText-2", row, [*benchmark.sources, *treebank.sources])
+    return Ceiling(f"{_PUBLISHED_TITLE}, WikiText-2", row, [*wikitext.sources, *treebank.sources])
 
 
 def _row(scores: pd.DataFrame, losses: pd.Series, seed: int) -> Mapping[str, float]:
@@ -158,16 +141,11 @@ def _row(scores: pd.DataFrame, losses: pd.Series, seed: int) -> Mapping[str, flo
     row = table.iloc[0]
     if row["problem"]:
         raise InputError(f"{table.index[0]}: {row['problem']}")
-    names = [f"{name}{end}" for name in ("kendall", "pairs") for end in ("", "_low", "_high")]
-    return {"n": row["n"], **{name: float(row[name]) for name in names}}
+    return {"n": row["n"], **row[with_ends("kendall", "pairs")].astype(float)}
 
 
 def _forest(material: Material) -> tuple[list[Ceiling], Difference, list[Plot | Table]]:
-    """The forest's out-of-fold predictions against the losses, and one metric on the same recipes.
-
-    Raises:
-        InputError: the logs are not at hand, the text is too short, or there are few recipes.
-    """
+    """Out-of-fold predictions against the losses, and the metric on the same recipes."""
     benchmark = nas_bench_nlp.load(material.folder)
     losses = benchmark.results[benchmark.target].dropna()
     if len(losses) < 2 * _FOLDS:
@@ -182,12 +160,8 @@ def _forest(material: Material) -> tuple[list[Ceiling], Difference, list[Plot | 
     mean = repeats.mean(axis=1).to_frame("prediction")
     row = _row(-mean, losses, material.seed)
     metric = _row(statistics[[_METRIC]], losses, material.seed)
-    difference = compare(
-        (-mean).join(statistics[[_METRIC]]),
-        losses,
-        result_larger_is_better=False,
-        seed=material.seed,
-    ).test("prediction", _METRIC)
+    both = (-mean).join(statistics[[_METRIC]])
+    compared = compare(both, losses, result_larger_is_better=False, seed=material.seed)
     single = [_row(-repeats[[column]], losses, material.seed)["kendall"] for column in repeats]
     alone = _alone(statistics, losses, material.seed)
     numbers = pd.DataFrame(
@@ -198,34 +172,31 @@ def _forest(material: Material) -> tuple[list[Ceiling], Difference, list[Plot | 
         Ceiling(_RECOMPUTED, metric, benchmark.sources),
         Ceiling(_FOREST, row, benchmark.sources),
     ]
-    return (
-        found,
-        difference,
-        [
-            Table(
-                "forest_repeats",
-                numbers,
-                f"Out-of-fold τ-b of each repeat: mean {np.mean(single):.3f}, standard deviation "
-                f"{np.std(single, ddof=1):.3f}; {len(losses)} recipes, {len(set(groups))} "
-                "different architectures. With folds that put copies of one architecture "
-                "apart, so that the forest has seen some answers, the mean prediction would reach "
-                f"{ignoring['kendall']:.3f}.",
-            ),
-            Table(
-                "forest_statistics",
-                alone,
-                "The forest's inputs alone: τ-b of the loss with each, sign as it falls, "
-                "largest first.",
-                shown=alone.head(10),
-            ),
-            Plot(
-                "forest_predictions",
-                _predictions(mean["prediction"], losses),
-                "Out-of-fold prediction (mean rank, the least loss 0) against the trained loss.",
-                predictions,
-            ),
-        ],
-    )
+    evidence: list[Plot | Table] = [
+        Table(
+            "forest_repeats",
+            numbers,
+            f"Out-of-fold τ-b of each repeat: mean {np.mean(single):.3f}, standard deviation "
+            f"{np.std(single, ddof=1):.3f}; {len(losses)} recipes, {len(set(groups))} different "
+            "architectures. With folds that put copies of one architecture apart, so that the "
+            "forest has seen some answers, the mean prediction would reach "
+            f"{ignoring['kendall']:.3f}.",
+        ),
+        Table(
+            "forest_statistics",
+            alone,
+            "The forest's inputs alone: τ-b of the loss with each, sign as it falls, largest "
+            "first.",
+            shown=alone.head(10),
+        ),
+        Plot(
+            "forest_predictions",
+            _predictions(mean["prediction"], losses),
+            "Out-of-fold prediction (mean rank, the least loss 0) against the trained loss.",
+            predictions,
+        ),
+    ]
+    return found, compared.test("prediction", _METRIC), evidence
 
 
 def forward_statistics(
@@ -234,7 +205,7 @@ def forward_statistics(
     """Statistics of the untrained networks, one row a recipe; what is not finite is very large."""
     space: Space[Any] = benchmark.space
     requests = [request(name, space.kind) for name in _REGISTERED]
-    requests += [_request(function) for function in _STATISTICS]
+    requests += [_request(name) for name in _STATISTICS]
     scorer = Scorer(space, material.corpus, requests, "fast", material.seed)
     rows = []
     for done, name in enumerate(names):
@@ -254,11 +225,7 @@ def out_of_fold(
 ) -> pd.DataFrame:
     """Predicted ranks of the losses, each by trees that saw no recipe of its fold; by repeat.
 
-    Args:
-        statistics: (n, features) finite.
-        losses: (n,) in the same order.
-        groups: (n,) recipes of one group are in one fold.
-        seed: of folds and trees.
+    Statistics (n, features) are finite; recipes of one group are in one fold.
     """
     from sklearn.ensemble import RandomForestRegressor  # type: ignore[import-untyped]
 
@@ -284,29 +251,8 @@ def out_of_fold(
 
 def _alone(statistics: pd.DataFrame, losses: pd.Series, seed: int) -> pd.DataFrame:
     table = compare(statistics, losses, result_larger_is_better=False, seed=seed).table
-    columns = ["n", "kendall", "kendall_low", "kendall_high"]
     order = table["kendall"].abs().sort_values(ascending=False).index
-    return table.loc[order, columns].rename_axis("statistic")
-
-
-def _magnitude(states: Tensor) -> Tensor:
-    return states.abs().mean()
-
-
-def _deviation_over_inputs(states: Tensor) -> Tensor:
-    return states.std(1).mean()
-
-
-def _deviation_over_units(states: Tensor) -> Tensor:
-    return states.std(2).mean()
-
-
-def _change(states: Tensor) -> Tensor:
-    return (states[1:] - states[:-1]).abs().mean()
-
-
-def _saturation(states: Tensor) -> Tensor:
-    return (states.abs() > 0.95).double().mean()
+    return table.loc[order, ["n", *with_ends("kendall")]].rename_axis("statistic")
 
 
 def _participation(states: Tensor) -> Tensor:
@@ -316,18 +262,19 @@ def _participation(states: Tensor) -> Tensor:
     return covariance.trace() ** 2 / covariance.square().sum() / len(covariance)
 
 
-_STATISTICS = {
-    "magnitude": _magnitude,
-    "deviation_over_inputs": _deviation_over_inputs,
-    "deviation_over_units": _deviation_over_units,
-    "change": _change,
-    "saturation": _saturation,
+_STATISTICS: Mapping[str, Callable[[Tensor], Tensor]] = {
+    "magnitude": lambda states: states.abs().mean(),
+    "deviation_over_inputs": lambda states: states.std(1).mean(),
+    "deviation_over_units": lambda states: states.std(2).mean(),
+    "change": lambda states: (states[1:] - states[:-1]).abs().mean(),
+    "saturation": lambda states: (states.abs() > 0.95).double().mean(),
     "participation": _participation,
 }
+"""Of one layer's hidden states (T, B, H)."""
 
 
 def _request(name: str) -> Request:
-    """A statistic of each layer's hidden states (T, B, H); the first, zero state left out."""
+    """A statistic of each layer; the first, zero state left out."""
     function = _STATISTICS[name]
 
     def values(trace: Trace) -> list[float]:
@@ -338,12 +285,7 @@ def _request(name: str) -> Request:
 
 
 def judge(table: pd.DataFrame, difference: Difference | None) -> tuple[Standing, str]:
-    """Whether the forest is above the metric on the same recipes, and below what two texts share.
-
-    Args:
-        table: `n` and `kendall` of each prediction.
-        difference: of the forest's τ-b less the metric's, paired; None without a forest.
-    """
+    """Whether the forest is above the metric, paired, and below what two texts share."""
     kendall = table["kendall"]
     numbers = "; ".join(
         f"{title} τ {value:.3f} (n = {n:,})"
@@ -366,10 +308,7 @@ def judge(table: pd.DataFrame, difference: Difference | None) -> tuple[Standing,
 
 def _shown(table: pd.DataFrame) -> pd.DataFrame:
     shown = table[["n"]].copy()
-    for name in ("kendall", "pairs"):
-        ends = table[[name, f"{name}_low", f"{name}_high"]]
-        shown[name] = [with_interval(*row) for row in ends.itertuples(index=False)]
-    return shown
+    return shown.assign(**{name: intervals(table, name) for name in ("kendall", "pairs")})
 
 
 def _figure(table: pd.DataFrame) -> Any:
@@ -381,14 +320,9 @@ def _figure(table: pd.DataFrame) -> Any:
     rows = np.arange(len(table))
     axis.barh(rows, table["kendall"], 0.62, color=colours)
     axis.errorbar(
-        table["kendall"],
-        rows,
-        xerr=[table["kendall"] - table["kendall_low"], table["kendall_high"] - table["kendall"]],
-        fmt="none",
-        ecolor="#222222",
-        capsize=3,
-        elinewidth=1,
-    )
+        table["kendall"], rows, xerr=error_bars(table, "kendall"), fmt="none", ecolor="#222222",
+        capsize=3, elinewidth=1,
+    )  # fmt: skip
     axis.set_yticks(rows, [f"{title}\nn = {n:,}" for title, n in table["n"].items()], fontsize=9)
     axis.invert_yaxis()
     axis.axvline(0, color="#222222", linewidth=0.8)

@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from archscout.analysis.document import Plot, Table
+from archscout.analysis.kendall import kendall_tau_b
 from archscout.paper.audit import ablations
 from archscout.paper.audit.ablations import Ablations
 from archscout.paper.audit.plots import BLUE, GREEN, VERMILION, panels
-from archscout.paper.audit.point import Material, Point, Standing, point
+from archscout.paper.audit.point import Material, Point, Standing
 
 TITLE = "One column of the recurrent results is corrupt"
 _COLUMN, _PRODUCT = "jacobian_covariance", "more_noised_jacobian"
@@ -26,10 +26,10 @@ def check(material: Material) -> Point:
     column, measured = found.results[_COLUMN], found.rows[_COLUMN]
     side_by_side = _side_by_side(found)
     ranges = _ranges(column, measured, found.results[_PRODUCT])
-    standing, verdict = judge(column, measured, side_by_side)
     shared = len(side_by_side)
-    return point(
+    return Point(
         TITLE,
+        *judge(column, measured, side_by_side),
         claim="*Jacobian Covariance* in RNN_results.csv lies between -71.17 and -71.01 for every "
         "architecture, while the ablation files and the released code give values from about -60 "
         "to -10⁷. The noise columns, computed from the uncorrupted values, are right.",
@@ -40,8 +40,6 @@ def check(material: Material) -> Point:
         "is the product of four covariance scores, s(J)·s(J, 0.1)·s(J, 10)·s(J, 100), so its "
         "fourth root should rank as |s(J)| does, and equal products in both files show which of "
         "the two columns is wrong.",
-        standing=standing,
-        verdict=verdict,
         follows="Do not use *Jacobian Covariance* of RNN_results.csv, nor figures or tables made "
         "from it. Recompute it (`archscout evaluate nas-bench-nlp --metrics jacobian_covariance`). "
         "The noise columns can be used, but look at their signs first: some were turned in the "
@@ -86,15 +84,13 @@ def _side_by_side(found: Ablations) -> pd.DataFrame:
 def _signs(found: Ablations) -> list[str]:
     """Noise columns whose sign differs between the files."""
     published = found.results.loc[found.first.index]
-    remarks = []
-    for name in [c for c in map(str, found.first) if "nois" in c]:
-        turned = int((published[name] * found.first[name] < 0).sum())
-        if turned:
-            remarks.append(
-                f"`{name}` has opposite signs in the two files for {turned} of "
-                f"{len(published)} networks."
-            )
-    return remarks
+    noise = [name for name in map(str, found.first) if "nois" in name]
+    turned = (published[noise] * found.first[noise] < 0).sum()
+    return [
+        f"`{name}` has opposite signs in the two files for {count} of {len(published)} networks."
+        for name, count in turned.items()
+        if count
+    ]
 
 
 def _ranges(column: pd.Series, measured: pd.Series, product: pd.Series) -> pd.DataFrame:
@@ -103,17 +99,9 @@ def _ranges(column: pd.Series, measured: pd.Series, product: pd.Series) -> pd.Da
         "ablations": measured,
         "implied by the results' product": -(product.abs() ** 0.25),
     }
-    rows = {
-        name: {
-            "n": len(values),
-            "different values": values.nunique(),
-            "least": values.min(),
-            "median": values.median(),
-            "largest": values.max(),
-        }
-        for name, values in series.items()
-    }
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("source")
+    columns = ["n", "different values", "least", "median", "largest"]
+    rows = [(len(v), v.nunique(), v.min(), v.median(), v.max()) for v in series.values()]
+    return pd.DataFrame(rows, pd.Index(series, name="source"), columns)
 
 
 def judge(column: pd.Series, measured: pd.Series, shared: pd.DataFrame) -> tuple[Standing, str]:
@@ -154,9 +142,8 @@ def _relative(a: pd.Series, b: pd.Series) -> pd.Series:
 
 
 def _tau(a: pd.Series, b: pd.Series) -> str:
-    if a.nunique() < 2 or b.nunique() < 2:
-        return "undefined"
-    return f"{stats.kendalltau(a, b).statistic:.2f}"
+    tau = kendall_tau_b(a, b)
+    return "undefined" if np.isnan(tau) else f"{tau:.2f}"
 
 
 def _figure(found: Ablations) -> Any:

@@ -12,7 +12,7 @@ from archscout.analysis.document import Table
 from archscout.benchmarks import nas_bench_bert
 from archscout.benchmarks.published_tables import TASKS
 from archscout.errors import InputError
-from archscout.paper.audit.point import Material, Point, Standing, point
+from archscout.paper.audit.point import Material, Point, Standing
 from archscout.spaces.flexibert.genotype import EncoderGenotype
 
 TITLE = "Encoders of other operation types differ no more than repeats"
@@ -30,10 +30,10 @@ def check(material: Material) -> Point:
     differences = pairs(benchmark.architectures, glue)
     alike = differences[differences["pair"] != _SIZES]
     encoders = len({*alike["first"], *alike["second"]})
-    standing, verdict = judge(differences, encoders, len(glue))
     table = _table(differences)
-    return point(
+    return Point(
         TITLE,
+        *judge(differences, encoders, len(glue)),
         claim="Of the 500 encoders 211 share every size with another. On the complete data pairs "
         "of them that differ in operation types alone are 0.55 GLUE apart without CoLA, and exact "
         "repeats, which were trained twice as they are, 0.59: what one training differs from the "
@@ -47,8 +47,6 @@ def check(material: Material) -> Point:
         "collapsed on one task, and a pair with one of these is ten points apart. If types count, "
         "pairs of other types lie further apart than repeats: a Mann-Whitney test, one-sided. As "
         "a control that distances can show anything, all pairs of other sizes stand beside them.",
-        standing=standing,
-        verdict=verdict,
         follows="What types could change is lost in what a second training changes. No "
         "regression, and no choice of predictors, is needed to see it.",
         content=[
@@ -71,20 +69,13 @@ def check(material: Material) -> Point:
 
 
 def pairs(architectures: Mapping[str, EncoderGenotype], glue: pd.Series) -> pd.DataFrame:
-    """All pairs of encoders with a result: `first`, `second`, `pair` (what differs), `distance`.
-
-    Args:
-        architectures: by name.
-        glue: by name.
-    """
+    """All pairs of encoders with a result: `first`, `second`, `pair` (what differs), `distance`."""
+    known = {str(name): (architectures[str(name)], float(y)) for name, y in glue.items()}
     rows = [
-        (first, second, _pair(architectures[first], architectures[second]))
-        for first, second in combinations(map(str, glue.index), 2)
+        (a, b, _pair(known[a][0], known[b][0]), abs(known[b][1] - known[a][1]))
+        for a, b in combinations(known, 2)
     ]
-    found = pd.DataFrame(rows, columns=["first", "second", "pair"])
-    known = glue.astype(float)
-    apart = known[found["second"]].to_numpy() - known[found["first"]].to_numpy()
-    return found.assign(distance=abs(apart))
+    return pd.DataFrame(rows, columns=["first", "second", "pair", "distance"])
 
 
 def _pair(first: EncoderGenotype, second: EncoderGenotype) -> str:
@@ -105,23 +96,13 @@ def _sizes(architecture: EncoderGenotype) -> tuple[object, ...]:
 
 
 def _table(differences: pd.DataFrame) -> pd.DataFrame:
-    kinds = [_REPEATS, _PARAMETERS, _TYPES, _SIZES]
-    groups = differences.groupby("pair")["distance"]
-    table = pd.DataFrame({"pairs": groups.size(), "median": groups.median(), "mean": groups.mean()})
-    return table.reindex([kind for kind in kinds if kind in table.index]).rename_axis("pair")
+    table = differences.groupby("pair")["distance"].agg(["size", "median", "mean"])
+    kinds = [kind for kind in (_REPEATS, _PARAMETERS, _TYPES, _SIZES) if kind in table.index]
+    return table.rename(columns={"size": "pairs"}).reindex(kinds).rename_axis("pair")
 
 
 def judge(differences: pd.DataFrame, encoders: int, known: int) -> tuple[Standing, str]:
-    """Whether pairs of other types lie further apart than repeats, in words.
-
-    Args:
-        differences: of `pairs`.
-        encoders: how many share every size with another.
-        known: how many have a result.
-
-    Raises:
-        InputError: there is no repeat, or no pair of other types.
-    """
+    """Whether pairs of other types lie further apart than repeats, in words."""
     types, repeats = (
         differences.loc[differences["pair"] == kind, "distance"] for kind in (_TYPES, _REPEATS)
     )

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from archscout.analysis.document import Plot, Table
 from archscout.paper.audit.plots import BLUE, ORANGE, panels
-from archscout.paper.audit.point import Material, Point, Standing, point
+from archscout.paper.audit.point import Material, Point, Standing
 from archscout.spaces.flexibert import EncoderGenotype, FlexibertNetwork, FlexibertSpace
 
 TITLE = "The gradient behind half of the encoder metrics is zero"
@@ -41,11 +41,11 @@ def check(material: Material, build: Build = as_trained) -> Point:
         norms.insert(0, "id", str(name))
         tables.append(norms)
     norms = pd.concat(tables, ignore_index=True)
-    standing, verdict = judge(norms)
     wide = norms.pivot_table(index=["id", "objective"], columns="precision", values="norm")
     wide = wide.reindex(OBJECTIVES, level="objective").reset_index().rename_axis(columns=None)
-    return point(
+    return Point(
         TITLE,
+        *judge(norms),
         claim="The published code differentiates Σ last_hidden_state. The last operation of an "
         "encoder is a layer norm, y = (h - mean(h)) / sd(h) · 1 + 0 at initialisation, whose "
         "features add up to zero for every token. So the sum is a constant, its gradient is zero, "
@@ -59,8 +59,6 @@ def check(material: Material, build: Build = as_trained) -> Point:
         "about the ratio of their precisions, 2⁻²⁹ = 2e-9. Objectives: Σ y in evaluation mode; Σ y "
         "with dropout active, as published; ½ ‖y‖², which a layer norm fixes, too; Σ v·y with v "
         "standard normal. No file is needed for this.",
-        standing=standing,
-        verdict=verdict,
         follows="Do not use the gradient-based columns of the encoder tables, and do not take "
         "gradients of the output's sum (or squared norm) of anything that ends in a layer norm. "
         "archscout takes a random cotangent by default (`--objective cotangent`) or the "
@@ -86,18 +84,11 @@ def check(material: Material, build: Build = as_trained) -> Point:
 
 
 def measure(network: FlexibertNetwork, seed: int) -> pd.DataFrame:
-    """Gradient norms of the first feed-forward weight, one row an objective and precision.
-
-    Args:
-        network: any encoder of the space; its precision is changed.
-        seed: of tokens, dropout and cotangent.
-    """
+    """Gradient norms of the first feed-forward weight, one row an objective and precision."""
     generator = torch.Generator().manual_seed(seed)
     tokens = torch.randint(_VOCABULARY, (_BATCH_SIZE, _POSITIONS), generator=generator)
-    width = network.encoder.hidden_size
-    cotangent = torch.randn(
-        (_BATCH_SIZE, _POSITIONS, width), generator=generator, dtype=torch.float64
-    )
+    shape = (*tokens.shape, network.encoder.hidden_size)
+    cotangent = torch.randn(shape, generator=generator, dtype=torch.float64)
     rows = []
     for precision, dtype in _PRECISIONS.items():
         network.to(dtype)
@@ -128,9 +119,7 @@ def _norm(
 def judge(norms: pd.DataFrame) -> tuple[Standing, str]:
     """Whether the sum's gradient is only rounding."""
     largest = norms.groupby(["objective", "precision"])["norm"].max()
-    smallest = float(
-        norms.loc[norms["objective"] == "random cotangent"].groupby("precision")["norm"].min().min()
-    )
+    smallest = float(norms.loc[norms["objective"] == "random cotangent", "norm"].min())
     published = max(largest["sum", "float32"], largest["sum, dropout", "float32"])
     exact = max(largest["sum", "float64"], largest["sum, dropout", "float64"])
     numbers = (
@@ -156,15 +145,9 @@ def _figure(norms: pd.DataFrame) -> Any:
         chosen = norms[norms["precision"] == precision]
         rows = chosen["objective"].map(OBJECTIVES.index) + shift
         axis.scatter(
-            chosen["norm"].clip(lower=floor),
-            rows,
-            color=colour,
-            marker=marker,
-            s=34,
-            alpha=0.75,
-            linewidths=0,
-            label=precision,
-        )
+            chosen["norm"].clip(lower=floor), rows, color=colour, marker=marker, s=34, alpha=0.75,
+            linewidths=0, label=precision,
+        )  # fmt: skip
     axis.set_xscale("log")
     axis.set_yticks(range(len(OBJECTIVES)), [f"gradient of {name}" for name in OBJECTIVES])
     axis.invert_yaxis()

@@ -10,7 +10,7 @@ import pandas as pd
 
 from archscout.analysis.document import Table
 from archscout.benchmarks.published_tables import PublishedTable, recurrent_parameters
-from archscout.paper.audit.point import Material, Point, Standing, point
+from archscout.paper.audit.point import Material, Point, Standing
 
 TITLE = "A published file is malformed"
 _FILE = "RNN_parameters.csv"
@@ -23,16 +23,14 @@ def check(material: Material) -> Point:
     content, _ = material.folder.read(_FILE)
     lines = left_out_lines(content, table)
     kinds = _kinds(lines)
-    standing, verdict = judge(lines, len(table.frame))
-    return point(
+    return Point(
         TITLE,
+        *judge(lines, len(table.frame)),
         claim=f"{_FILE} holds lines that are not data: names such as `logs.zip`, a second header, "
         "and another number of columns (109 lines in the complete file).",
         method="A line is data if it has as many cells as the header, its first is the name of a "
         "training log, the others are numbers, and the number of parameters is among them. Every "
         "other line is left out, and sorted here by what is wrong with it.",
-        standing=standing,
-        verdict=verdict,
         follows="Do not read the file with a CSV reader's defaults: it would fail, or take text "
         "and missing values into the columns. "
         "`archscout.benchmarks.published_tables.recurrent_parameters` reads what is data and says "
@@ -60,14 +58,7 @@ def left_out_lines(content: bytes, table: PublishedTable) -> pd.DataFrame:
         if reader.line_num in wanted:
             text = ",".join(cells)
             short = text if len(text) <= _SHOWN_LENGTH else text[: _SHOWN_LENGTH - 1] + "…"
-            rows.append(
-                {
-                    "line": reader.line_num,
-                    "cells": len(cells),
-                    "kind": _kind(cells, header),
-                    "text": short,
-                }
-            )
+            rows.append((reader.line_num, len(cells), _kind(cells, header), short))
     return pd.DataFrame(rows, columns=["line", "cells", "kind", "text"])
 
 
@@ -114,7 +105,5 @@ def judge(lines: pd.DataFrame, data: int) -> tuple[Standing, str]:
         return "not confirmed", f"All {data:,} lines are data."
     kinds = lines["kind"].value_counts()
     named = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
-    return (
-        "confirmed",
-        f"{len(lines)} of {data + len(lines):,} lines are not data: {named}; {data:,} are.",
-    )
+    wrong = f"{len(lines)} of {data + len(lines):,} lines are not data"
+    return "confirmed", f"{wrong}: {named}; {data:,} are."

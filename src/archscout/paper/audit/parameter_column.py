@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from operator import attrgetter
 from typing import Any
 
 import pandas as pd
@@ -10,13 +12,20 @@ from archscout.analysis.document import Plot, Table
 from archscout.benchmarks import nas_bench_bert
 from archscout.benchmarks.published_tables import encoder_scores
 from archscout.paper.audit.plots import BLUE, VERMILION, panels
-from archscout.paper.audit.point import Material, Point, Standing, point
+from archscout.paper.audit.point import Material, Point, Standing
 from archscout.spaces.flexibert import FlexibertSpace
 from archscout.spaces.flexibert.readings import Plan, Reading, plan
 
 TITLE = "The published encoder metrics are of other networks than were trained"
+_ALIKE = ("operation", "num_operation_heads", "num_feed_forward")
 READINGS: tuple[Reading, ...] = ("scored", "declared", "trained")
 _VOCABULARY = 30_522  # of ELECTRA-small
+_CLAIM = (
+    "The published scoring code builds every encoder with hidden size 256 and feed-forward width "
+    "1024, whatever its genotype says, and gives linear transforms no output projection, residual "
+    "or layer norm. The networks that were trained had their declared hidden size. So the "
+    "published metrics describe other networks than the published scores."
+)
 
 
 def check(material: Material) -> Point:
@@ -31,14 +40,10 @@ def check(material: Material) -> Point:
     counts.insert(0, "hidden_size", [architectures[name].hidden_size for name in names])
     agreement = _agreement(counts)
     pairs = _groups(architectures, counts["published"])
-    standing, verdict = _judge(agreement, pairs)
-    return point(
+    return Point(
         TITLE,
-        claim="The published scoring code builds every encoder with hidden size 256 and "
-        "feed-forward width 1024, whatever its genotype says, and gives linear transforms no "
-        "output projection, residual or layer norm. The networks that were trained had their "
-        "declared hidden size. So the published metrics describe other networks than the "
-        "published scores.",
+        *_judge(agreement, pairs),
+        claim=_CLAIM,
         method="The column *Number of Parameters* needs no training and no random numbers, so it "
         "identifies the network that was scored. For each of the "
         f"{len(names)} encoders in both files we build the network in each reading (vocabulary "
@@ -47,8 +52,6 @@ def check(material: Material) -> Point:
         "encoders that agree in operations, heads and numbers of feed-forward layers (in any "
         "order) are grouped; if the column depended on hidden size or feed-forward width, groups "
         "in which these differ would hold several values.",
-        standing=standing,
-        verdict=verdict,
         follows="Do not read the published encoder metrics, parameters included, as statements "
         "about the trained networks. Where size is a baseline, count parameters in the reading "
         "`trained`; to reproduce a published figure, use the reading `scored`; for new "
@@ -83,7 +86,7 @@ def check(material: Material) -> Point:
             ),
         ],
         sources=[table.source, *benchmark.sources],
-        remarks=[table.remark] if table.remark else [],
+        remarks=table.remarks,
     )
 
 
@@ -128,18 +131,10 @@ def _groups(architectures: dict[str, Any], published: pd.Series) -> pd.DataFrame
     """Groups that vary in hidden size, in feed-forward width, in either; those with one value."""
     frame = pd.DataFrame(
         {
-            "group": [
-                str(
-                    sorted(
-                        (x.operation, x.num_operation_heads, x.num_feed_forward) for x in a.layers
-                    )
-                )
-                for a in architectures.values()
-            ],
+            "group": [_written(a, _ALIKE) for a in architectures.values()],
             "hidden size": [a.hidden_size for a in architectures.values()],
             "feed-forward width": [
-                str(sorted(layer.feed_forward_dimension for layer in a.layers))
-                for a in architectures.values()
+                _written(a, ["feed_forward_dimension"]) for a in architectures.values()
             ],
             "published": published.to_numpy(),
         }
@@ -157,6 +152,11 @@ def _groups(architectures: dict[str, Any], published: pd.Series) -> pd.DataFrame
         for name, varied in differing.items()
     }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("what differs within")
+
+
+def _written(architecture: Any, names: Sequence[str]) -> str:
+    """Some properties of the layers, whatever their order."""
+    return str(sorted(attrgetter(*names)(layer) for layer in architecture.layers))
 
 
 def _judge(agreement: pd.DataFrame, groups: pd.DataFrame) -> tuple[Standing, str]:
@@ -185,15 +185,9 @@ def _figure(counts: pd.DataFrame) -> Any:
         for size, colour, marker in ((128, VERMILION, "o"), (256, BLUE, "^")):
             chosen = counts[counts["hidden_size"] == size]
             axis.scatter(
-                chosen[reading] / scale,
-                chosen["published"] / scale,
-                s=22,
-                alpha=0.6,
-                color=colour,
-                marker=marker,
-                linewidths=0,
-                label=f"declared hidden size {size}",
-            )
+                chosen[reading] / scale, chosen["published"] / scale, s=22, alpha=0.6,
+                color=colour, marker=marker, linewidths=0, label=f"declared hidden size {size}",
+            )  # fmt: skip
         axis.set_xlabel(f"counted, reading {reading} (millions)")
     axes[0].set_ylabel("published (millions)")
     axes[0].legend(fontsize=8.5, frameon=False)

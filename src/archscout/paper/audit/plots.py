@@ -11,27 +11,13 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-BLUE, ORANGE, GREEN, VERMILION, PURPLE, GREY = (
-    "#0072B2",
-    "#E69F00",
-    "#009E73",
-    "#D55E00",
-    "#CC79A7",
-    "#767676",
-)
+BLUE, ORANGE, GREEN = "#0072B2", "#E69F00", "#009E73"
+VERMILION, PURPLE, GREY = "#D55E00", "#CC79A7", "#767676"
 COLOURS = (BLUE, ORANGE, GREEN, VERMILION, PURPLE)
-MARKERS = ("o", "s", "^", "D", "v")
 
 
 def panels(count: int, width: float, height: float, **options: Any) -> tuple[Figure, list[Axes]]:
-    """A figure with some panels side by side.
-
-    Args:
-        count: of panels.
-        width: of the figure in inches.
-        height: of the figure in inches.
-        **options: of `Figure.subplots`.
-    """
+    """A figure with some panels side by side."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), layout="constrained")
@@ -46,17 +32,9 @@ def panels(count: int, width: float, height: float, **options: Any) -> tuple[Fig
 
 
 def horizontal_bars(
-    axis: Axes,
-    names: list[str],
-    series: Mapping[str, tuple[np.ndarray, np.ndarray, np.ndarray]],
+    axis: Axes, names: list[str], series: Mapping[str, tuple[np.ndarray, np.ndarray, np.ndarray]]
 ) -> None:
-    """Bars with intervals, first name on top.
-
-    Args:
-        axis: to draw on.
-        names: one a row.
-        series: label to values, lower and upper ends (n,).
-    """
+    """Bars with intervals (each label's values, lower and upper ends), first name on top."""
     height = 0.8 / len(series)
     rows = np.arange(len(names))
     for i, (label, (values, low, high)) in enumerate(series.items()):
@@ -65,14 +43,9 @@ def horizontal_bars(
         shown = np.isfinite(values) & np.isfinite(low) & np.isfinite(high)
         errors = np.stack([values - low, high - values])[:, shown]
         axis.errorbar(
-            values[shown],
-            places[shown],
-            xerr=np.maximum(errors, 0),
-            fmt="none",
-            ecolor="#222222",
-            elinewidth=0.9,
-            capsize=1.5,
-        )
+            values[shown], places[shown], xerr=np.maximum(errors, 0), fmt="none",
+            ecolor="#222222", elinewidth=0.9, capsize=1.5,
+        )  # fmt: skip
     axis.set_yticks(rows, names)
     axis.invert_yaxis()
     axis.axvline(0, color="#222222", linewidth=0.8)

@@ -42,75 +42,44 @@ class Point:
     """One point, checked on the data at hand.
 
     Attributes:
-        title: what it is about.
+        title: of its section.
         standing: whether the data at hand bear the claim out.
         verdict: one sentence with the numbers that decide.
-        section: of the page.
-        sources: the published files that it was computed from.
-    """
-
-    title: str
-    standing: Standing
-    verdict: str
-    section: Section = field(repr=False)
-    sources: tuple[StoredFile, ...] = ()
-
-
-def point(
-    title: str,
-    *,
-    claim: str,
-    method: str,
-    standing: Standing,
-    verdict: str,
-    follows: str,
-    content: Sequence[Plot | Table],
-    sources: Sequence[StoredFile],
-    remarks: Sequence[str] = (),
-) -> Point:
-    """A point with its section: claim, method, files, evidence, verdict, what follows.
-
-    Args:
-        title: of the section.
         claim: what is said about the published data.
         method: how it was checked, in words, with formula, number of networks and seed.
-        standing: whether the data at hand bear the claim out.
-        verdict: one sentence with the numbers that decide.
         follows: for a user of the data.
         content: the evidence.
         sources: the files that it was computed from.
         remarks: what a reader must know to judge the numbers.
     """
-    unique = tuple({source.file.name: source for source in sources}.values())
-    files = ", ".join(f"`{source.file.name}`" for source in unique) or "none"
-    section = Section(
-        title,
-        f"**The claim.** {claim}\n\n**How it was checked.** {method}\n\n**Files.** {files}.",
-        content,
-        remarks,
-        f"**{standing.capitalize()}.** {verdict}\n\n**What follows.** {follows}",
-    )
-    return Point(title, standing, verdict, section, unique)
+
+    title: str
+    standing: Standing
+    verdict: str
+    claim: str = ""
+    method: str = ""
+    follows: str = ""
+    content: Sequence[Plot | Table] = field(default=(), repr=False)
+    sources: Sequence[StoredFile] = ()
+    remarks: Sequence[str] = ()
+
+    @property
+    def section(self) -> Section:
+        """Claim, method, files, evidence, verdict, what follows; of no claim the verdict alone."""
+        verdict = f"**{self.standing.capitalize()}.** {self.verdict}"
+        if not self.claim:
+            return Section(self.title, conclusion=verdict)
+        names = dict.fromkeys(f"`{source.file.name}`" for source in self.sources)
+        return Section(
+            self.title,
+            f"**The claim.** {self.claim}\n\n**How it was checked.** {self.method}\n\n"
+            f"**Files.** {', '.join(names) or 'none'}.",
+            self.content,
+            self.remarks,
+            f"{verdict}\n\n**What follows.** {self.follows}",
+        )
 
 
-def unchecked(title: str, reason: str) -> Point:
-    """A point that cannot be checked with what is at hand.
-
-    Args:
-        title: of the section.
-        reason: why, and how to change that.
-    """
-    reason = " ".join(reason.split())
-    return Point(
-        title,
-        "not checked",
-        reason,
-        Section(title, conclusion=f"**Not checked.** {reason}"),
-    )
-
-
-def with_interval(value: float, low: float, high: float, decimals: int = 3) -> str:
-    """A statistic and its 95 % interval; a dash where there is none."""
-    if value != value:
-        return "–"
-    return f"{value:.{decimals}f} [{low:.{decimals}f}, {high:.{decimals}f}]"
+def in_one_line(error: Exception) -> str:
+    """The message of an error, without its line breaks."""
+    return " ".join(str(error).split())

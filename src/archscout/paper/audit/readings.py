@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from archscout.analysis.document import Plot, Table
+from archscout.analysis.document import Plot, Table, intervals, with_interval
 from archscout.analysis.evaluation import evaluate
 from archscout.analysis.evaluation_folder import SETTINGS
-from archscout.analysis.statistics import MINIMUM, Comparison, compare
+from archscout.analysis.evaluation_results import compare_on
+from archscout.analysis.statistics import MINIMUM, Comparison, with_ends
 from archscout.benchmarks import Benchmark, nas_bench_bert
 from archscout.benchmarks.published_tables import ENCODER_METRICS
 from archscout.errors import InputError
 from archscout.paper.audit.plots import horizontal_bars, panels
-from archscout.paper.audit.point import Material, Point, Standing, point, with_interval
+from archscout.paper.audit.point import Material, Point, Standing
 from archscout.spaces.flexibert.readings import Reading
 from archscout.tracing.quantities import Objective
 
@@ -37,15 +39,23 @@ _COMPLETE = {
     "synaptic_saliency": 0.412,
 }
 _PUBLISHED, _BASELINE = "published", "layers² × hidden size"
+_CLAIM = (
+    "Kendall τ-b with GLUE rises for most metrics when the network that was trained is scored, and "
+    "the gradient is one that exists (on the complete data, published → as trained: softmax "
+    "confidence 0.216 → 0.668, synaptic diversity 0.156 → 0.684, head importance 0.164 → 0.677, "
+    "activation distance 0.222 → 0.600, parameters 0.454 → 0.573, head confidence 0.478 → 0.552, "
+    "synaptic saliency 0.188 → 0.412)."
+)
+_FOLLOWS = (
+    "Score encoders in the reading `trained` when you validate metrics on this benchmark, use the "
+    "masked-token loss or a random cotangent, and do not conclude from the published figures that "
+    "a metric does not work. Compare against size: what does not beat the baseline has not shown "
+    "that it sees more than size. One draw each: expect the second decimal to move."
+)
 
 
 class Setting(NamedTuple):
-    """One way of recomputing.
-
-    Attributes:
-        reading: of the genotypes.
-        objective: what gradients are taken of.
-    """
+    """One way of recomputing: the reading of genotypes, and what gradients are taken of."""
 
     reading: Reading
     objective: Objective
@@ -79,18 +89,17 @@ def check(material: Material) -> Point:
     names = next(iter(scores.values())).index
     known = [name for name in ENCODER_METRICS if name in benchmark.metrics]
     published = benchmark.metrics.loc[names, [*known, "parameters"]]
-    comparisons = _comparisons(material, benchmark, {_PUBLISHED: published} | scores, directions)
-    table = _table(comparisons)
-    differences = _differences(material, benchmark, published, scores[TRAINED.title], directions)
-    standing, verdict = judge(differences, table)
-    wide = _wide(table)
-    return point(
+    architectures = [benchmark.architectures[name] for name in names]
+    sizes = [float(a.num_layers**2 * a.hidden_size) for a in architectures]
+    every = {_PUBLISHED: published.assign(**{_BASELINE: sizes})} | scores
+    compared = partial(compare_on, benchmark, seed=material.seed)
+    table = _table({title: compared(each, directions) for title, each in every.items()})
+    differences = _differences(published, scores[TRAINED.title], directions, compared)
+    pairs = "Share of pairs ordered right, ties counting half; one half is chance."
+    return Point(
         TITLE,
-        claim="Kendall τ-b with GLUE rises for most metrics when the network that was trained is "
-        "scored, and the gradient is one that exists (on the complete data, published → as "
-        "trained: softmax confidence 0.216 → 0.668, synaptic diversity 0.156 → 0.684, head "
-        "importance 0.164 → 0.677, activation distance 0.222 → 0.600, parameters 0.454 → 0.573, "
-        "head confidence 0.478 → 0.552, synaptic saliency 0.188 → 0.412).",
+        *judge(differences, table),
+        claim=_CLAIM,
         method=f"{len(names)} encoders with a GLUE score"
         f"{'' if material.encoders is None else f', drawn at random with seed {material.seed}'}, "
         "each built in the readings `scored`, `declared` and `trained`, scored once, in evaluation "
@@ -103,13 +112,7 @@ def check(material: Material) -> Point:
         f"over encoders, 1,000 resamples; the differences are tested on the same resamples "
         f"(p twice the smaller tail). The baseline `{_BASELINE}` needs no network; it has "
         "few values, which lifts τ-b but not *pairs*. Every score is in `readings/*/scores.jsonl`.",
-        standing=standing,
-        verdict=verdict,
-        follows="Score encoders in the reading `trained` when you validate metrics on this "
-        "benchmark, use the masked-token loss or a random cotangent, and do not conclude from the "
-        "published figures that a metric does not work. Compare against size: what does not beat "
-        "the baseline has not shown that it sees more than size. One draw each: expect the second "
-        "decimal to move.",
+        follows=_FOLLOWS,
         content=[
             Plot(
                 "readings",
@@ -125,15 +128,8 @@ def check(material: Material) -> Point:
                 "τ-b of both and their difference with its 95 % interval.",
                 shown=_shown_differences(differences),
             ),
-            Table(
-                "readings_kendall", wide["kendall"][1], "Kendall's τ-b.", shown=wide["kendall"][0]
-            ),
-            Table(
-                "readings_pairs",
-                wide["pairs"][1],
-                "Share of pairs ordered right, ties counting half; one half is chance.",
-                shown=wide["pairs"][0],
-            ),
+            _wide(table, "kendall", "Kendall's τ-b."),
+            _wide(table, "pairs", pairs),
         ],
         sources=benchmark.sources,
         remarks=[*benchmark.remarks, *_remarks(differences)],
@@ -143,17 +139,11 @@ def check(material: Material) -> Point:
 def recompute(
     material: Material, benchmark: Benchmark, setting: Setting
 ) -> tuple[pd.DataFrame, Mapping[str, bool]]:
-    """Scores by encoder, and every metric's direction; what is scored is stored at once.
-
-    Raises:
-        InputError: the folder holds scores of other settings, or the text is too short.
-    """
+    """Scores by encoder, and every metric's direction; what is scored is stored at once."""
     folder = material.out / "readings" / setting.title.replace(", ", "-")
     scale = benchmark.space.scales["fast"].resized(
         reading=setting.reading, batch_size=_BATCH_SIZE, sequence_length=_LENGTH
     )
-    trained = benchmark.results[benchmark.target].notna()
-    limit = material.encoders
     evaluation = evaluate(
         benchmark,
         out=folder,
@@ -163,75 +153,34 @@ def recompute(
         scale=scale,
         seed=material.seed,
         objective=setting.objective,
-        limit=limit,
+        limit=material.encoders,
         resume=(folder / SETTINGS).exists(),
         progress=lambda done, total: material.progress(f"encoders, {setting.title}", done, total),
     )
     scores = evaluation.scores
-    return scores.loc[trained.reindex(scores.index)], evaluation.larger_is_better
-
-
-def _comparisons(
-    material: Material,
-    benchmark: Benchmark,
-    scores: Mapping[str, pd.DataFrame],
-    directions: Mapping[str, bool],
-) -> dict[str, Comparison]:
-    found = {}
-    for title, frame in scores.items():
-        frame = frame.copy()
-        if title == _PUBLISHED:
-            architectures = [benchmark.architectures[name] for name in frame.index]
-            frame[_BASELINE] = [float(a.num_layers**2 * a.hidden_size) for a in architectures]
-        found[title] = compare(
-            frame,
-            benchmark.results[benchmark.target].reindex(frame.index),
-            larger_is_better={n: directions[n] for n in map(str, frame) if n in directions},
-            result_larger_is_better=benchmark.larger_is_better,
-            seed=material.seed,
-        )
-    return found
+    return scores[benchmark.reached(scores.index).notna()], evaluation.larger_is_better
 
 
 def _differences(
-    material: Material,
-    benchmark: Benchmark,
     published: pd.DataFrame,
     trained: pd.DataFrame,
     directions: Mapping[str, bool],
+    compared: Callable[[pd.DataFrame, Mapping[str, bool]], Comparison],
 ) -> pd.DataFrame:
     """τ-b as trained less τ-b as published, one row a metric, tested by a paired bootstrap."""
     metrics = [name for name in _SHOWN if name in published and published[name].notna().any()]
-    before, after = (
-        frame[metrics].add_suffix(f", {title}")
-        for frame, title in ((published, _PUBLISHED), (trained, TRAINED.title))
-    )
-    comparison = compare(
-        before.join(after),
-        benchmark.results[benchmark.target].reindex(published.index),
-        larger_is_better={
-            f"{name}, {title}": directions[name]
-            for name in metrics
-            for title in (_PUBLISHED, TRAINED.title)
-        },
-        result_larger_is_better=benchmark.larger_is_better,
-        seed=material.seed,
-    )
+    before, after = f", {_PUBLISHED}", f", {TRAINED.title}"
+    both = published[metrics].add_suffix(before).join(trained[metrics].add_suffix(after))
+    known = {str(column): directions[str(column).partition(", ")[0]] for column in both}
+    comparison = compared(both, known)
     kendall = comparison.table["kendall"]
-    rows = {}
+    rows = []
     for name in metrics:
-        a, b = f"{name}, {TRAINED.title}", f"{name}, {_PUBLISHED}"
-        test = comparison.test(a, b)
-        rows[name] = {
-            "n": test.n,
-            "published": kendall[b],
-            "as trained": kendall[a],
-            "difference": test.difference,
-            "low": test.low,
-            "high": test.high,
-            "p": test.p_value,
-        }
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("metric")
+        test = comparison.test(name + after, name + before)
+        found = (test.difference, test.low, test.high, test.p_value)
+        rows.append((test.n, kendall[name + before], kendall[name + after], *found))
+    columns = ["n", "published", "as trained", "difference", "low", "high", "p"]
+    return pd.DataFrame(rows, pd.Index(metrics, name="metric"), columns)
 
 
 def _shown_differences(table: pd.DataFrame) -> pd.DataFrame:
@@ -244,32 +193,24 @@ def _shown_differences(table: pd.DataFrame) -> pd.DataFrame:
 
 def _table(comparisons: Mapping[str, Comparison]) -> pd.DataFrame:
     """All statistics in long form: `metric`, `scores`, `n`, τ-b and pairs with intervals."""
-    columns = [f"{name}{end}" for name in ("kendall", "pairs") for end in ("", "_low", "_high")]
     parts = [
-        comparison.table[["n", *columns]].reset_index().assign(scores=title)
+        comparison.table.reset_index().assign(scores=title)
         for title, comparison in comparisons.items()
     ]
     table = pd.concat(parts, ignore_index=True)
-    return table[["metric", "scores", "n", *columns]]
+    return table[["metric", "scores", "n", *with_ends("kendall", "pairs")]]
 
 
-def _wide(table: pd.DataFrame) -> dict[str, tuple[pd.DataFrame, pd.DataFrame]]:
-    """For each statistic, the table for reading and the one for files."""
-    found = {}
-    for statistic in ("kendall", "pairs"):
-        texts = [
-            with_interval(*row)
-            for row in table[[statistic, f"{statistic}_low", f"{statistic}_high"]].itertuples(
-                index=False
-            )
-        ]
-        titles = list(dict.fromkeys(table["scores"]))
-        rows = [name for name in (*_SHOWN, _BASELINE) if name in set(table["metric"])]
-        shown = table.assign(text=texts).pivot(index="metric", columns="scores", values="text")
-        shown = shown.reindex(index=rows, columns=titles).fillna("–")
-        ends = ["metric", "scores", statistic, f"{statistic}_low", f"{statistic}_high"]
-        found[statistic] = (shown.rename_axis(columns=None), table[ends])
-    return found
+def _wide(table: pd.DataFrame, statistic: str, caption: str) -> Table:
+    """One statistic, shown with a column for each way of scoring."""
+    texts = table.assign(text=intervals(table, statistic))
+    shown = texts.pivot(index="metric", columns="scores", values="text").reindex(
+        index=[name for name in (*_SHOWN, _BASELINE) if name in set(table["metric"])],
+        columns=list(dict.fromkeys(table["scores"])),
+    )
+    shown = shown.fillna("–").rename_axis(columns=None)
+    frame = table[["metric", "scores", *with_ends(statistic)]]
+    return Table(f"readings_{statistic}", frame, caption, shown=shown)
 
 
 def _remarks(differences: pd.DataFrame) -> list[str]:
@@ -324,20 +265,15 @@ def _figure(table: pd.DataFrame) -> Any:
         chosen = table[table["scores"] == title].set_index("metric").reindex(names)
         if title == SETTINGS_RECOMPUTED[-1].title:  # without gradients it says the same again
             chosen.loc[[*_FORWARD, "parameters"]] = np.nan
-        values, low, high = (
-            chosen[c].to_numpy(dtype=float) for c in ("kendall", "kendall_low", "kendall_high")
-        )
+        values, low, high = chosen[with_ends("kendall")].to_numpy(dtype=float).T
         series[title] = (values, low, high)
     horizontal_bars(axis, names, series)
     baseline = table[(table["metric"] == _BASELINE) & (table["scores"] == _PUBLISHED)]
     if len(baseline) and np.isfinite(baseline["kendall"].iloc[0]):
         axis.axvline(
-            baseline["kendall"].iloc[0],
-            color="#222222",
-            linestyle=(0, (4, 3)),
-            linewidth=1.1,
+            baseline["kendall"].iloc[0], color="#222222", linestyle=(0, (4, 3)), linewidth=1.1,
             label=_BASELINE,
-        )
+        )  # fmt: skip
     axis.set_xlabel("Kendall's τ-b with GLUE")
     figure.legend(loc="outside lower center", ncols=3, fontsize=9, frameon=False)
     return figure

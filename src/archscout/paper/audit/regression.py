@@ -34,13 +34,7 @@ class Regression:
 
 @dataclass(frozen=True)
 class JointTest:
-    """Are several coefficients all zero?
-
-    Attributes:
-        f: the F statistic.
-        degrees: of freedom: of the coefficients, and of the residuals.
-        p: of all being zero.
-    """
+    """Are several coefficients all zero? F, its degrees of freedom (theirs, the residuals'), p."""
 
     f: float
     degrees: tuple[int, int]
@@ -69,7 +63,8 @@ def least_squares(predictors: pd.DataFrame, response: pd.Series) -> Regression:
         ... ).to_dict()
         {'constant': 0.9, 'x': 2.15}
     """
-    x, y = _design(predictors), response.to_numpy(dtype=float)
+    x, y = predictors.to_numpy(dtype=float), response.to_numpy(dtype=float)
+    x = np.column_stack([np.ones(len(x)), x])
     n, terms = x.shape
     if n <= terms:
         raise InputError(f"{n} observations for {terms} terms; a regression takes more than that")
@@ -90,15 +85,10 @@ def least_squares(predictors: pd.DataFrame, response: pd.Series) -> Regression:
     with np.errstate(divide="ignore", invalid="ignore"):
         t = coefficients / errors
     reach = stats.t.ppf(0.975, degrees) * errors
+    ends = {"low": coefficients - reach, "high": coefficients + reach}
+    tests = {"t": t, "p": 2 * stats.t.sf(np.abs(t), degrees)}
     table = pd.DataFrame(
-        {
-            "coefficient": coefficients,
-            "error": errors,
-            "low": coefficients - reach,
-            "high": coefficients + reach,
-            "t": t,
-            "p": 2 * stats.t.sf(np.abs(t), degrees),
-        },
+        {"coefficient": coefficients, "error": errors, **ends, **tests},
         index=pd.Index(["constant", *map(str, predictors)], name="term"),
     )
     total = float(((y - y.mean()) ** 2).sum())
@@ -111,9 +101,6 @@ def joint_test(predictors: pd.DataFrame, response: pd.Series, tested: Sequence[s
 
     F = ((RSS₀ - RSS) / m) / (RSS / d), RSS₀ without the m tested predictors, RSS with all, d its
     degrees of freedom.
-
-    Raises:
-        InputError: as for `least_squares`.
     """
     full = least_squares(predictors, response)
     reduced = least_squares(predictors.drop(columns=list(tested)), response)
@@ -122,8 +109,3 @@ def joint_test(predictors: pd.DataFrame, response: pd.Series, tested: Sequence[s
     noise = full.residual_squares / full.degrees
     f = float(np.divide(gain, noise)) if noise else float("inf")
     return JointTest(f, (count, full.degrees), float(stats.f.sf(f, count, full.degrees)))
-
-
-def _design(predictors: pd.DataFrame) -> np.ndarray:
-    """(n, 1 + k) with a column of ones first."""
-    return np.column_stack([np.ones(len(predictors)), predictors.to_numpy(dtype=float)])

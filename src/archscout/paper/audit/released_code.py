@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 import numpy as np
 import pandas as pd
@@ -13,7 +14,7 @@ from archscout.benchmarks.published_tables import RECURRENT_METRICS
 from archscout.errors import InputError
 from archscout.paper.audit import ablations
 from archscout.paper.audit.ablations import Ablations
-from archscout.paper.audit.point import Material, Point, Standing, point
+from archscout.paper.audit.point import Material, Point, Standing, in_one_line
 from archscout.scoring import Scorer
 from archscout.text import load_corpus
 
@@ -24,6 +25,12 @@ _SAME = 1e-3  # largest relative difference of figures that are the same
 _BATCH_SIZE = 50
 _RECOMPUTED = 3
 _FORMS = ("published", "released")
+_CLAIM = (
+    "The released code gives other figures than the published columns for activation distance (two "
+    "forward passes in place of one, which adds B·ln 2), synaptic saliency (the gradient of ½‖y‖² "
+    "in place of Σ y) and hidden synaptic saliency. Hidden covariance, Jacobian cosine and the "
+    "noise metrics agree to all printed digits."
+)
 
 
 def check(material: Material) -> Point:
@@ -33,7 +40,6 @@ def check(material: Material) -> Point:
     """
     found = ablations.load(material.folder)
     compared = compare_columns(found)
-    standing, verdict = judge(compared, _shift(found))
     content = [
         Table(
             "released_code_columns",
@@ -68,14 +74,12 @@ def check(material: Material) -> Point:
     except InputError as error:
         remarks.append(
             "Not checked: recomputing the published figures from networks, which takes the text "
-            f"of Penn Treebank. {' '.join(str(error).split())}"
+            f"of Penn Treebank. {in_one_line(error)}"
         )
-    return point(
+    return Point(
         TITLE,
-        claim="The released code gives other figures than the published columns for activation "
-        "distance (two forward passes in place of one, which adds B·ln 2), synaptic saliency (the "
-        "gradient of ½‖y‖² in place of Σ y) and hidden synaptic saliency. Hidden covariance, "
-        "Jacobian cosine and the noise metrics agree to all printed digits.",
+        *judge(compared, _shift(found)),
+        claim=_CLAIM,
         method="The ablation files' first draw is the published minibatch and initialisation, "
         "written by the released code, so their rows should equal those of RNN_results.csv for "
         f"the {len(found.first)} networks that are in both. Per column: relative difference "
@@ -83,8 +87,6 @@ def check(material: Material) -> Point:
         f"plotting); a and r agree where d ≤ {_SAME:g}. Where the text of Penn Treebank is at "
         f"hand, the first {_RECOMPUTED} recipes with published figures are scored anew "
         "(batch 50, length 70, weights of seed 0) in the published and the released form.",
-        standing=standing,
-        verdict=verdict,
         follows="Compare ablation files with each other only. To reproduce a published column ask "
         "for `activation_distance_published` and `synaptic_saliency_published`, to reproduce what "
         "the released code prints, for the `..._released` forms; ranks by activation distance are "
@@ -97,21 +99,21 @@ def check(material: Material) -> Point:
 
 def compare_columns(found: Ablations) -> pd.DataFrame:
     """The ablations' first draw beside the results, one row a metric."""
-    rows = {}
-    for metric in RECURRENT_METRICS:
-        published = found.results.loc[found.first.index, metric].abs()
-        ablation = found.first[metric].abs()
-        relative = (ablation - published).abs() / published
-        ratio = ablation / published
-        rows[metric] = {
+    metrics = list(RECURRENT_METRICS)
+    published = found.results.loc[found.first.index, metrics].abs()
+    ablation = found.first[metrics].abs()
+    relative, ratio = (ablation - published).abs() / published, ablation / published
+    table = pd.DataFrame(
+        {
             "n": len(published),
-            "agree": int((relative <= _SAME).sum()),
+            "agree": (relative <= _SAME).sum(),
             "median difference": relative.median(),
             "ratio": ratio.median(),
             "least ratio": ratio.min(),
             "largest ratio": ratio.max(),
         }
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("metric")
+    )
+    return table.rename_axis("metric")
 
 
 def _shift(found: Ablations) -> pd.DataFrame:
@@ -147,11 +149,7 @@ def judge(compared: pd.DataFrame, shift: pd.DataFrame) -> tuple[Standing, str]:
 
 
 def _recompute(material: Material) -> tuple[pd.DataFrame, tuple]:  # type: ignore[type-arg]
-    """Both forms of what differs, and what should agree, for the first recipes with figures.
-
-    Raises:
-        InputError: the text or the recipes are not at hand.
-    """
+    """Both forms of what differs, and what should agree, for the first recipes with figures."""
     corpus = load_corpus("ptb", material.folder.path)
     benchmark = nas_bench_nlp.load(material.folder, "ptb")
     names = list(benchmark.metrics.dropna().index[:_RECOMPUTED])
@@ -163,9 +161,7 @@ def _recompute(material: Material) -> tuple[pd.DataFrame, tuple]:  # type: ignor
         material.progress("recipes on Penn Treebank", done, len(names))
         scores = scorer.score(benchmark.architectures[name]).scores
         for column in asked:
-            metric = column
-            for form in _FORMS:
-                metric = metric.removesuffix(f"_{form}")
+            metric = re.sub(f"_({'|'.join(_FORMS)})$", "", column)
             published = abs(benchmark.metrics.loc[name, metric])
             rows.append(
                 {

@@ -6,15 +6,14 @@ Source: Serianni and Kalita, "Training-free Neural Architecture Search for RNNs 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import chain
-from pathlib import Path
 from typing import Literal, get_args
 
 import pandas as pd
 
-from archscout.analysis.document import Document, Section, Table
+from archscout.analysis.document import Document, Section, Table, intervals
 from archscout.benchmarks.store import DataFolder
 from archscout.errors import InputError
 from archscout.paper.reproduction import encoders, recurrent
@@ -41,7 +40,7 @@ class Reproduction:
 
     document: Document
     summary: pd.DataFrame
-    problems: tuple[str, ...] = field(default=())
+    problems: tuple[str, ...] = ()
 
     @property
     def complaint(self) -> str | None:
@@ -51,46 +50,10 @@ class Reproduction:
         return "not everything could be made:\n" + "\n".join(self.problems)
 
 
-def reproduce(
-    folder: DataFolder,
-    which: Which,
-    out: Path,
-    resamples: int = 1000,
-    progress: Progress | None = None,
-) -> Path:
-    """Write the paper's tables and figures as a page.
-
-    Args:
-        folder: of the published files.
-        which: of recurrent networks, of encoders, or all.
-        out: folder to write.
-        resamples: of the bootstrap, for 95 % intervals.
-        progress: is told how many of how many parts are done.
-
-    Returns:
-        The HTML page.
-
-    Raises:
-        InputError: an argument cannot be used; or a file is missing or damaged, after what does
-            not need it was written.
-    """
-    done = compute(folder, which, resamples, progress)
-    page = done.document.write(out)
-    if done.complaint:
-        raise InputError(f"{done.complaint}\nthe rest is in {page}")
-    return page
-
-
 def compute(
     folder: DataFolder, which: Which, resamples: int = 1000, progress: Progress | None = None
 ) -> Reproduction:
-    """Make the paper's tables and figures.
-
-    Args:
-        folder: of the published files.
-        which: of recurrent networks, of encoders, or all.
-        resamples: of the bootstrap, for 95 % intervals.
-        progress: is told how many of how many parts are done.
+    """Make the paper's tables and figures; progress is told how many of how many parts are done.
 
     Raises:
         InputError: an argument cannot be used, or nothing can be made of the files at hand.
@@ -114,12 +77,14 @@ def compute(
         raise InputError("\n".join(problems))
     rows = [part.statistics for part in parts if part.statistics is not None]
     summary = pd.concat(rows, ignore_index=True) if rows else pd.DataFrame()
-    modified = list(dict.fromkeys(name for part in parts for name in part.modified))
-    sections = [replace(part.section, modified=part.modified) for part in parts]
+    sections = [part.section for part in parts]
+    modified = list(dict.fromkeys(name for each in sections for name in each.modified or ()))
     if rows:
         sections.insert(0, _summary(summary, bool(modified)))
     if problems:
-        sections.append(_missing(problems))
+        listed = "\n".join(f"- {' '.join(problem.split())}" for problem in problems)
+        text = f"These parts could not be made:\n\n{listed}"
+        sections.append(Section("What is missing", text))
     document = Document(
         "Training-free NAS for RNNs and Transformers, reproduced",
         "Tables and figures of Serianni and Kalita, *Training-free Neural Architecture Search for "
@@ -145,17 +110,13 @@ def _makers(folder: DataFolder, which: Which, resamples: int) -> list[Callable[[
         lambda: encoders.draws(folder, "initialisation"),
         lambda: encoders.pretraining(folder),
     ]
-    chosen = {"rnn": of_recurrent, "flexibert": of_encoders, "all": of_recurrent + of_encoders}
-    return chosen[which]
+    return of_recurrent * (which != "flexibert") + of_encoders * (which != "rnn")
 
 
 def _summary(summary: pd.DataFrame, modified: bool) -> Section:
     shown = summary[["networks", "metric", "result", "n"]].copy()
     for name in ("kendall", "spearman", "pearson"):
-        shown[name] = [
-            _with_interval(*row)
-            for row in zip(*(summary[f"{name}{end}"] for end in ("", "_low", "_high")), strict=True)
-        ]
+        shown[name] = intervals(summary, name)
     pairs = [(f"{name}_absolute", f"published_{name}") for name in ("kendall", "spearman")]
     for name in chain(*pairs):
         shown[name] = summary[name].map(lambda value: "" if pd.isna(value) else f"{value:.4f}")
@@ -178,15 +139,3 @@ def _summary(summary: pd.DataFrame, modified: bool) -> Section:
         [Table("summary", summary, "All correlations.", shown=shown)],
         [remark],
     )
-
-
-def _missing(problems: Sequence[str]) -> Section:
-    return Section(
-        "What is missing",
-        "These parts could not be made:\n\n"
-        + "\n".join(f"- {' '.join(problem.split())}" for problem in problems),
-    )
-
-
-def _with_interval(value: float, low: float, high: float) -> str:
-    return "–" if pd.isna(value) else f"{value:.3f} [{low:.3f}, {high:.3f}]"

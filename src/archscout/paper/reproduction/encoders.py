@@ -8,6 +8,7 @@ import pandas as pd
 
 from archscout.analysis.document import Plot, Section, Table
 from archscout.analysis.figures import lines, metric_grid
+from archscout.analysis.kendall import kendall_tau_b
 from archscout.benchmarks import published_tables as tables
 from archscout.benchmarks.published_tables import Draw
 from archscout.benchmarks.store import DataFolder
@@ -16,11 +17,8 @@ from archscout.paper.reproduction.part import (
     FIGURE,
     SIGNS,
     Part,
-    agreement_of,
     draws_section,
-    is_normalized,
     kendall_bars,
-    left_out,
     modified_files,
     raw_statistics,
 )
@@ -32,7 +30,7 @@ def metrics(folder: DataFolder, resamples: int) -> Part:
     glue, modified = table.frame["glue"].rename("GLUE"), table.source.modified
     names = [*tables.ENCODER_METRICS, "parameters"]
     statistics = raw_statistics("encoder", table.frame[names], glue, resamples)
-    normalized = [name for name in tables.ENCODER_METRICS if is_normalized(name)]
+    normalized = [name for name in names if name.endswith(("_normalized", "jacobian_cosine"))]
     plain = [name for name in tables.ENCODER_METRICS if name not in normalized]
     plots = [
         Plot(
@@ -54,9 +52,10 @@ def metrics(folder: DataFolder, resamples: int) -> Part:
         "and the number of parameters. "
         + SIGNS.format(result="GLUE score", better=""),
         [*plots, kendall_bars("encoder", statistics, "GLUE", modified)],
-        [*left_out(table), *_ENCODER_REMARKS],
+        [*table.remarks, *_ENCODER_REMARKS],
+        modified=modified_files(table),
     )  # fmt: skip
-    return Part(section, statistics, modified_files(table))
+    return Part(section, statistics)
 
 
 _ENCODER_REMARKS = (
@@ -76,8 +75,8 @@ def draws(folder: DataFolder, draw: Draw) -> Part:
     """Ten encoders over ten minibatches or initialisations."""
     table = tables.encoder_ablation(folder, draw)
     scores = table.frame[list(tables.ENCODER_METRICS)]
-    remarks = [*left_out(table), *_growing(scores, draw)]
-    return draws_section("Encoders", "encoders", draw, table, scores, "glue", remarks)
+    remarks = [*table.remarks, *_growing(scores, draw)]
+    return draws_section("encoder", draw, table, scores, remarks)
 
 
 def pretraining(folder: DataFolder) -> Part:
@@ -85,10 +84,11 @@ def pretraining(folder: DataFolder) -> Part:
     table = tables.pretraining_ablation(folder)
     curves = table.frame["glue"].unstack("steps").T.sort_index().rename_axis("steps")
     last = curves.index[-1]
-    agreement = pd.DataFrame(
-        [(steps, *agreement_of(row, curves.loc[last])) for steps, row in curves.iterrows()],
-        columns=["steps", "n", "kendall"],
-    )
+    agreement = []
+    for steps, row in curves.iterrows():
+        both = row.notna() & curves.loc[last].notna()
+        tau = kendall_tau_b(row[both], curves.loc[last][both])
+        agreement.append((steps, both.sum(), tau))
     section = Section(
         "Encoders: GLUE against pretraining steps",
         f"{curves.shape[1]} encoders, fine-tuned on GLUE after every so many steps of pretraining, "
@@ -102,13 +102,14 @@ def pretraining(folder: DataFolder) -> Part:
             ),
             Table(
                 "encoder_pretraining_ranking",
-                agreement,
+                pd.DataFrame(agreement, columns=["steps", "n", "kendall"]),
                 f"Kendall's τ-b of the ranking after so many steps with that after {last:,}.",
             ),
         ],
-        [*left_out(table), *_repeated(table.frame)],
+        [*table.remarks, *_repeated(table.frame)],
+        modified=modified_files(table),
     )
-    return Part(section, None, modified_files(table))
+    return Part(section)
 
 
 def _repeated(frame: pd.DataFrame) -> list[str]:

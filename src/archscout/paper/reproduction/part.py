@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import Literal, NamedTuple
 
 import pandas as pd
-from scipy import stats
 
 from archscout.analysis.document import Plot, Section, Table
 from archscout.analysis.figures import bars, box_plots
 from archscout.analysis.reliability import reliability
-from archscout.analysis.statistics import compare
+from archscout.analysis.statistics import compare, with_ends
 from archscout.benchmarks.published_tables import Draw, PublishedTable
 
 # What the paper's complete data give, absolute values: of recurrent networks over 8,794
@@ -39,50 +38,42 @@ FIGURE = (
 )
 
 
-@dataclass(frozen=True)
-class Part:
-    """What came of some of the files.
+_DRAWN_NETWORKS = {
+    "recurrent": ("Recurrent networks", "networks", "loss", "loss"),
+    "encoder": ("Encoders", "encoders", "glue", "GLUE"),
+}
 
-    Attributes:
-        section: of the page.
-        statistics: rows of the summary; None where there are none.
-        modified: names of the files that are not as published.
-    """
+
+class Part(NamedTuple):
+    """What came of some of the files: a section of the page, and perhaps rows of the summary."""
 
     section: Section
-    statistics: pd.DataFrame | None
-    modified: tuple[str, ...]
+    statistics: pd.DataFrame | None = None
 
 
 def draws_section(
-    title: str,
-    networks: str,
+    kind: Literal["recurrent", "encoder"],
     draw: Draw,
     table: PublishedTable,
     scores: pd.DataFrame,
-    result: str,
     remarks: Sequence[str],
 ) -> Part:
     """The section on what other minibatches or initialisations do to the scores."""
-    drawn = DRAWN[draw]
+    drawn, name = DRAWN[draw], f"{kind}_{DRAWN[draw]}"
+    heading, networks, result, label = _DRAWN_NETWORKS[kind]
     results = table.frame[result].groupby(level=0).first()
-    name = f"{'recurrent' if title == 'Recurrent' else 'encoder'}_{drawn}"
     spread, fewer = _spread(scores, results)
     if fewer:
         remarks = [*remarks, f"{fewer} with fewer {drawn} than the others are not in the table."]
     count = scores.groupby(level=0).size()
-    heading = f"{title} networks" if title == "Recurrent" else title
+    shown = results.rename(label)
     section = Section(
         f"{heading}: {draw} ablation",
         f"The same {len(count)} {networks}, scored with {count.max()} {drawn} each.",
         [
             Plot(
                 name,
-                box_plots(
-                    scores,
-                    results.rename("GLUE" if result == "glue" else result),
-                    modified=table.source.modified,
-                ),
+                box_plots(scores, shown, modified=table.source.modified),
                 f"Scores over the {drawn}: a point each, a box for the quartiles, whiskers to the "
                 f"extremes. {networks.capitalize()} are ordered by their trained result.",
                 scores.join(table.frame[result]),
@@ -98,16 +89,13 @@ def draws_section(
             ),
         ],
         list(remarks),
+        modified=modified_files(table),
     )
-    return Part(section, None, modified_files(table))
+    return Part(section)
 
 
 def _spread(scores: pd.DataFrame, results: pd.Series) -> tuple[pd.DataFrame, int]:
-    """How much scores vary over draws, by metric; and how many architectures lack draws.
-
-    Raises:
-        InputError: there are fewer than two draws.
-    """
+    """How much scores vary over draws, by metric; and how many architectures lack draws."""
     counts = scores.groupby(level=0).size()
     whole = counts.index[counts == counts.max()]
     complete = scores.loc[whole]
@@ -144,8 +132,7 @@ def raw_statistics(
         resamples=resamples,
     ).table
     known = [_PUBLISHED.get((networks, name), (None, None)) for name in compared.index]
-    ends = [f"{name}{end}" for name in STATISTICS for end in ("", "_low", "_high")]
-    table = compared[["n", "problem", *ends]].reset_index()
+    table = compared[["n", "problem", *with_ends(*STATISTICS)]].reset_index()
     table.insert(0, "networks", networks)
     table.insert(2, "result", str(results.name))
     for i, name in enumerate(("kendall", "spearman")):
@@ -165,24 +152,6 @@ def kendall_bars(networks: str, statistics: pd.DataFrame, result: str, modified:
     return Plot(f"{networks}_kendall", figure, f"Kendall's τ-b with {result}, raw.")
 
 
-def is_normalized(name: str) -> bool:
-    """Whether a metric of encoders is divided by the number of its terms."""
-    return name.endswith("_normalized") or name == "jacobian_cosine"
-
-
-def left_out(table: PublishedTable) -> list[str]:
-    """The remark on lines that are no data, if there are any."""
-    return [table.remark] if table.remark else []
-
-
 def modified_files(*found: PublishedTable) -> tuple[str, ...]:
     """The files that are not as published, by name."""
     return tuple(table.source.file.name for table in found if table.source.modified)
-
-
-def agreement_of(a: pd.Series, b: pd.Series) -> tuple[int, float]:
-    """How many architectures have a value in both, and Kendall's τ-b over these."""
-    both = a.notna() & b.notna()
-    a, b = a[both], b[both]
-    constant = a.nunique() < 2 or b.nunique() < 2
-    return len(a), float("nan" if constant else stats.kendalltau(a, b).statistic)

@@ -15,7 +15,6 @@ from archscout.paper.reproduction.part import (
     Part,
     draws_section,
     kendall_bars,
-    left_out,
     modified_files,
     raw_statistics,
 )
@@ -27,11 +26,12 @@ def metrics(folder: DataFolder, resamples: int) -> Part:
     scores, loss = table.frame[list(tables.RECURRENT_METRICS)], table.frame["loss"]
     statistics = raw_statistics("recurrent", scores, loss, resamples)
     modified = table.source.modified
-    remarks = [*left_out(table), *_corrupt(scores["jacobian_covariance"], folder)]
-    remarks.append(
+    remarks = [
+        *table.remarks,
+        *_corrupt(scores["jacobian_covariance"], folder),
         "Released code and published columns differ in activation distance, synaptic saliency and "
-        "hidden synaptic saliency; the columns are shown as published."
-    )
+        "hidden synaptic saliency; the columns are shown as published.",
+    ]
     section = Section(
         "Recurrent networks: metrics against loss",
         f"The twelve published metrics of {len(scores):,} recurrent networks of NAS-Bench-NLP "
@@ -48,17 +48,20 @@ def metrics(folder: DataFolder, resamples: int) -> Part:
             kendall_bars("recurrent", statistics, "loss", modified),
         ],
         remarks,
+        modified=modified_files(table),
     )  # fmt: skip
-    return Part(section, statistics, modified_files(table))
+    return Part(section, statistics)
 
 
 def parameters(folder: DataFolder, resamples: int) -> Part:
     """The number of parameters against the loss."""
     table, sizes = tables.recurrent_scores(folder), tables.recurrent_parameters(folder)
     joined = table.frame[["loss"]].join(sizes.frame[["parameters"]], how="inner")
-    statistics = raw_statistics("recurrent", joined[["parameters"]], joined["loss"], resamples)
+    counts, loss = joined[["parameters"]], joined["loss"]
+    statistics = raw_statistics("recurrent", counts, loss, resamples)
     without = len(table.frame) - len(joined)
     modified = modified_files(table, sizes)
+    figure = metric_grid(counts, loss, "loss", modified=bool(modified))
     section = Section(
         "Recurrent networks: parameters against loss",
         f"The number of trainable parameters of {len(joined):,} networks: those of "
@@ -67,23 +70,22 @@ def parameters(folder: DataFolder, resamples: int) -> Part:
         [
             Plot(
                 "recurrent_parameters",
-                metric_grid(
-                    joined[["parameters"]], joined["loss"], "loss", modified=bool(modified)
-                ),
+                figure,
                 f"Parameters against the loss (smaller is better). {FIGURE}",
                 joined,
             )
         ],
-        left_out(sizes),
+        sizes.remarks,
+        modified=modified,
     )
-    return Part(section, statistics, modified)
+    return Part(section, statistics)
 
 
 def draws(folder: DataFolder, draw: Draw) -> Part:
     """Ten networks over ten minibatches or initialisations."""
     table = tables.recurrent_ablation(folder, draw)
     scores = table.frame[list(tables.RECURRENT_METRICS)]
-    return draws_section("Recurrent", "networks", draw, table, scores, "loss", left_out(table))
+    return draws_section("recurrent", draw, table, scores, table.remarks)
 
 
 def _corrupt(jacobian: pd.Series, folder: DataFolder) -> list[str]:
