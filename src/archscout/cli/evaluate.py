@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
-from rich.table import Table
+from rich.table import Column
 
 from archscout.cli import options
-from archscout.cli.output import Stopped, console, errors, progress
+from archscout.cli.output import (
+    Stopped,
+    fixed,
+    print_json,
+    print_table,
+    progress,
+    records,
+    tell,
+    warn,
+    warn_of_modified,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -84,11 +93,9 @@ def evaluate(
     from archscout.analysis import evaluation as room
     from archscout.analysis.checks import check_count
     from archscout.analysis.combination import parse_combinations
-    from archscout.metrics import load_file
 
     found = benchmarks.load(benchmark, benchmarks.DataFolder(data_dir), dataset)
-    for file in metric_file or ():
-        load_file(file)
+    options.load_metrics(metric_file)
     out = out or Path("evaluations") / f"{found.name}-{found.dataset}"
     many = {ablate: _ABLATION_DRAWS}
     check_count("resamples", resamples)
@@ -126,31 +133,22 @@ def _show(done: Evaluation, comparison: Comparison, as_json: bool) -> None:
     page = write_evaluation(done, comparison)
     table = summary(comparison)
     if as_json:
-        records = table.reset_index().to_json(orient="records", double_precision=15)
-        typer.echo(json.dumps(json.loads(records)))
+        print_json(records(table.reset_index()))
     else:
         _print(done, table)
-    errors.print(f"Page: {page}", markup=False, highlight=False, soft_wrap=True)
+    tell(f"Page: {page}")
 
 
 def _print(done: Evaluation, table: pd.DataFrame) -> None:
-    shown = Table()
-    shown.add_column("metric", overflow="fold")
-    for title in ("n", "τ-b", "95 % interval", "pairs", "partial"):
-        shown.add_column(title, justify="right", no_wrap=True)
+    rows = []
     for name, row in table.iterrows():
+        tau, pairs, partial = (fixed(row[column]) for column in ("kendall", "pairs", "partial"))
         interval = f"{row['kendall_low']:.3f} to {row['kendall_high']:.3f}"
-        values = [
-            "–" if row[column] != row[column] else f"{row[column]:.3f}"
-            for column in ("kendall", "pairs", "partial")
-        ]
         if row["problem"]:
-            values, interval = ["–"] * 3, ""
-        shown.add_row(str(name), str(row["n"]), values[0], interval, values[1], values[2])
-    console.print(shown)
-    for name, row in table[table["problem"].notna()].iterrows():
-        errors.print(f"{name}: {row['problem']}", style="yellow", markup=False, soft_wrap=True)
-    benchmark = done.benchmark
-    if benchmark.modified:
-        names = ", ".join(benchmark.modified)
-        errors.print(f"Modified data: {names}", style="yellow", markup=False, soft_wrap=True)
+            tau, interval, pairs, partial = "–", "", "–", "–"
+        rows.append([str(name), str(row["n"]), tau, interval, pairs, partial])
+    metric = Column("metric", overflow="fold")
+    print_table([metric, "n", "τ-b", "95 % interval", "pairs", "partial"], rows)
+    for name, problem in table["problem"].dropna().items():
+        warn(f"{name}: {problem}")
+    warn_of_modified(done.benchmark.modified)

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
+from rich.table import Column
 
 from archscout.cli import options
-from archscout.cli.output import console, errors, progress, stopped, warn
+from archscout.cli.output import (
+    console,
+    fixed,
+    print_json,
+    print_table,
+    progress,
+    records,
+    stoppable,
+    tell,
+    warn,
+    warn_of_modified,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,7 +30,6 @@ if TYPE_CHECKING:
     from archscout.analysis.leaderboard import Leaderboard
 
 _OUT = Path("evaluations") / "leaderboard"
-
 
 Searches = Annotated[
     str | None,
@@ -72,7 +81,7 @@ def leaderboard(
 
     named = options.listed(searches) or ()
     rules = Rules(searches=named, timed=timed, orders=orders, resamples=resamples, seed=seed)
-    try:
+    with stoppable(f"Stopped; what was scored and timed is in {out}", resume):
         done = make_leaderboard(
             out=out,
             rules=rules,
@@ -91,11 +100,8 @@ def leaderboard(
             **options.scoring(scoring, draws=True),
         )
         page = write_leaderboard(done)
-    except KeyboardInterrupt:
-        raise stopped(f"Stopped; what was scored and timed is in {out}", resume) from None
     if as_json:
-        records = done.records.to_json(orient="records", double_precision=15)
-        typer.echo(json.dumps(json.loads(records)))
+        print_json(records(done.records))
     else:
         _print(done)
     for judged in done.rounds:
@@ -103,7 +109,7 @@ def leaderboard(
             warn(f"No search by {name} on {judged.benchmark.name}: it has no scores there")
     for name, why in done.absent.items():
         warn(f"Not at hand: {name}: {why}")
-    errors.print(f"Page: {page}", markup=False, highlight=False, soft_wrap=True)
+    tell(f"Page: {page}")
 
 
 @contextmanager
@@ -125,22 +131,18 @@ def _print(done: Leaderboard) -> None:
         for title, cells in zip(titles, columns, strict=True)
     ]
     for block in _blocks(widths, console.width - max(map(len, order)) - 4):
-        table = Table(caption="τ-b; * beats every baseline of size")
-        table.add_column("metric", no_wrap=True)
-        for i in block:
-            table.add_column(titles[i], justify="right", no_wrap=True)
-        for metric, *cells in zip(order, *(columns[i] for i in block), strict=True):
-            table.add_row(metric, *cells)
-        console.print(table)
-    modified = dict.fromkeys(name for judged in done.rounds for name in judged.benchmark.modified)
-    if modified:
-        warn(f"Modified data: {', '.join(modified)}")
+        print_table(
+            [Column("metric", no_wrap=True), *(titles[i] for i in block)],
+            zip(order, *(columns[i] for i in block), strict=True),
+            caption="τ-b; * beats every baseline of size",
+        )
+    warn_of_modified(dict.fromkeys(n for judged in done.rounds for n in judged.benchmark.modified))
 
 
 def _cells(standings: pd.DataFrame) -> list[str]:
     stars = (standings["beats"] > "") & (standings["does_not_beat"] == "")
     return [
-        "–" if value != value else f"{value:.3f}{'*' if star else ' '}"
+        fixed(value) + ("" if value != value else "*" if star else " ")
         for value, star in zip(standings["kendall"], stars, strict=True)
     ]
 

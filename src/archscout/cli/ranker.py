@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.table import Table
+from rich.table import Column
 
 from archscout.cli import options
-from archscout.cli.output import console, interrupts, progress, stopped, warn
-from archscout.cli.ranker_scoring import (
-    Scoring,
-    own_option,
-    parts_of,
-    scoring_options,
+from archscout.cli.output import (
+    console,
+    fixed,
+    interrupts,
+    print_json,
+    print_table,
+    progress,
+    records,
+    say,
+    stoppable,
+    stopped,
+    warn,
+    warn_of_modified,
 )
+from archscout.cli.ranker_scoring import Scoring, own_option, parts_of, scoring_options
 from archscout.errors import InputError
 
 if TYPE_CHECKING:
@@ -51,10 +59,7 @@ def fit(
     ],
     out: Annotated[Path, typer.Option(metavar="FILE", help="File of the ranker.")],
     asked: Scoring,
-    dataset: Annotated[
-        str | None,
-        typer.Option(help="What the networks were trained on."),
-    ] = None,
+    dataset: Annotated[str | None, typer.Option(help="What the networks were trained on.")] = None,
     resamples: options.Resamples = 1000,
     as_json: options.Json = False,
 ) -> None:
@@ -79,7 +84,7 @@ def fit(
     loaded = [asked.load(name, dataset) for name in benchmarks]
     checks.check_one_space(loaded)
     checks.check_different(loaded)
-    try:
+    with _stoppable(asked):
         evaluated = [asked.evaluate(each) for each in loaded]
         with progress("fitting", 1) as bar:
             ranker = predictors.fit(
@@ -91,8 +96,6 @@ def fit(
             )
         interrupts.check()
         ranker.save(out)
-    except KeyboardInterrupt:
-        raise _stopped(asked) from None
     _report_fit(out, ranker.information, as_json)
 
 
@@ -118,7 +121,7 @@ def judge(
         int | None,
         typer.Option(
             help="Parts of the judged architectures, each predicted by a ranker that was fitted "
-            "without them, where there is a benchmark to learn from; 5 by default.",
+            "without them, where there is a benchmark to learn from; 5 by default."
         ),
     ] = None,
     resamples: options.Resamples = 1000,
@@ -141,15 +144,13 @@ def judge(
 
     check_bootstrap(asked.seed, resamples)  # said before minutes of scoring
     target = asked.load(benchmark, dataset)
-    try:
+    with _stoppable(asked):
         if _is_training(learned):
             number = _FOLDS if folds is None else folds
             found, judged = _judge_training(asked.load(learned), asked, target, number, resamples)
         else:
             asked.refuse(folds=folds)
             found, judged = _judge_file(learned, asked, target, resamples)
-    except KeyboardInterrupt:
-        raise _stopped(asked) from None
     _report_judgement(found, judged, as_json)
 
 
@@ -212,8 +213,8 @@ def score(
     _report_ranks(ranked, space, as_json)
 
 
-def _stopped(asked: Scoring) -> Exception:
-    return stopped(f"Stopped; what was scored is in {asked.evaluations}", asked.resume)
+def _stoppable(asked: Scoring) -> AbstractContextManager[None]:
+    return stoppable(f"Stopped; what was scored is in {asked.evaluations}", asked.resume)
 
 
 def _is_training(learned: str) -> bool:
@@ -233,7 +234,7 @@ def _judge_training(
     from archscout.predictors.scores import same_benchmark
 
     check_one_space([source, target])
-    check_folds(target, asked.scale_for(target), folds)
+    check_folds(target, options.scale_of(target.space, asked.size), folds)
     training = judged = asked.evaluate(source)
     if not same_benchmark(source, target):
         judged = asked.evaluate(target)
@@ -267,29 +268,30 @@ def _report_fit(out: Path, information: Information, as_json: bool) -> None:
     if as_json:
         whole = information.model_dump(mode="json", exclude={"features", "fingerprints"})
         counts = {"labels": information.labels, "architectures": information.architectures}
-        typer.echo(json.dumps({"ranker": str(out), **counts, **whole}))
+        print_json({"ranker": str(out), **counts, **whole})
         return
-    table = Table("estimator")
-    table.add_column("τ-b in cross-validation", justify="right")
-    for name, tau in found.candidates.items():
-        mark = " (chosen)" if name == information.estimator else ""
-        table.add_row(f"{name}{mark}", "–" if tau is None else f"{tau:.3f}")
-    console.print(table)
+    rows = [
+        [
+            f"{name}{' (chosen)' * (name == information.estimator)}",
+            "–" if tau is None else fixed(tau),
+        ]
+        for name, tau in found.candidates.items()
+    ]
+    print_table([Column("estimator"), "τ-b in cross-validation"], rows)
     console.print(
         f"{information.labels} labels of {information.architectures} architectures; τ-b "
         f"{found.kendall:.3f}, 95 % interval {found.low:.3f} to {found.high:.3f}, of architectures "
         "not fitted on.",
         highlight=False,
     )
-    _warn_of_modified(sorted({name for o in information.origins for name in o.modified}))
-    console.print(f"Ranker  {out}", highlight=False, soft_wrap=True)
+    warn_of_modified(sorted({name for o in information.origins for name in o.modified}))
+    say(f"Ranker  {out}")
 
 
 def _report_judgement(found: Judgement, judged: Evaluation, as_json: bool) -> None:
     table = found.comparison.table
     least, most = found.labels
     if as_json:
-        records = table.reset_index().to_json(orient="records", double_precision=15)
         document = {
             "benchmark": judged.benchmark.name,
             "dataset": judged.benchmark.dataset,
@@ -299,9 +301,9 @@ def _report_judgement(found: Judgement, judged: Evaluation, as_json: bool) -> No
             "estimators": found.estimators,
             "baselines": found.baselines,
             "difference": None if found.difference is None else vars(found.difference),
-            "statistics": json.loads(records),
+            "statistics": records(table.reset_index()),
         }
-        typer.echo(json.dumps(document))
+        print_json(document)
         return
     _print_judgement(table)
     count = f"{least}" if least == most else f"{least} to {most}"
@@ -318,23 +320,19 @@ def _report_judgement(found: Judgement, judged: Evaluation, as_json: bool) -> No
             f"to {gain.high:.3f} ({gain.n} architectures).",
             highlight=False,
         )
-    _warn_of_modified(judged.benchmark.modified)
+    warn_of_modified(judged.benchmark.modified)
 
 
 def _print_judgement(table: pd.DataFrame) -> None:
-    shown = Table()
-    shown.add_column("", overflow="fold")
-    for title in ("n", "τ-b", "95 % interval", "pairs"):
-        shown.add_column(title, justify="right", no_wrap=True)
+    rows = []
     for name, row in table.iterrows():
-        if row["problem"]:
-            shown.add_row(str(name), str(row["n"]), "–", "", "–")
-            warn(f"{name}: {row['problem']}")
-            continue
         interval = f"{row['kendall_low']:.3f} to {row['kendall_high']:.3f}"
-        values = (f"{row['kendall']:.3f}", interval, f"{row['pairs']:.3f}")
-        shown.add_row(str(name), str(row["n"]), *values)
-    console.print(shown)
+        values = [fixed(row["kendall"]), interval, fixed(row["pairs"])]
+        if row["problem"]:
+            values = ["–", "", "–"]
+            warn(f"{name}: {row['problem']}")
+        rows.append([str(name), str(row["n"]), *values])
+    print_table([Column("", overflow="fold"), "n", "τ-b", "95 % interval", "pairs"], rows)
 
 
 def _report_ranks(ranked: pd.DataFrame, space: Space[Any], as_json: bool) -> None:
@@ -344,16 +342,9 @@ def _report_ranks(ranked: pd.DataFrame, space: Space[Any], as_json: bool) -> Non
         return
     from archscout.cli.architectures import titles
 
-    table = Table("fingerprint")
-    for title in ("rank", "prediction", "learned from"):
-        table.add_column(title, justify="right")
+    rows = []
     for _, row in ranked.sort_values("rank", kind="stable").iterrows():
         (title,) = titles(space, [row["fingerprint"]])
         seen = "yes" if row["seen"] else "no"
-        table.add_row(title, str(row["rank"]), f"{row['prediction']:.3f}", seen)
-    console.print(table)
-
-
-def _warn_of_modified(names: Sequence[str]) -> None:
-    if names:
-        warn(f"Modified data: {', '.join(names)}")
+        rows.append([title, str(row["rank"]), f"{row['prediction']:.3f}", seen])
+    print_table([Column("fingerprint"), "rank", "prediction", "learned from"], rows)
