@@ -9,8 +9,7 @@ from markupsafe import Markup
 
 from archscout.report.drawing import Drawing, Kind
 from archscout.report.numbers import count
-from archscout.report.tables import Column, Table
-from archscout.report.templates import render
+from archscout.report.templates import Column, Table, render
 from archscout.spaces.flexibert import EncoderGenotype, EncoderScale, FlexibertSpace
 from archscout.spaces.flexibert.readings import LayerPlan, Plan, Reading, plan
 
@@ -76,30 +75,13 @@ class _Bar:
     detail: str = ""
 
 
-@dataclass(frozen=True)
-class _Arrow:
-    """A path, dashed where it is a residual."""
-
-    path: str
-    residual: bool = False
-
-
-@dataclass(frozen=True)
-class _Panel:
-    """The ground of a layer."""
-
-    label: str
-    top: int
-    bottom: int
-
-
 @dataclass
 class _Sketch:
     """What is drawn so far, and how far down that reaches."""
 
     bars: list[_Bar] = field(default_factory=list)
-    arrows: list[_Arrow] = field(default_factory=list)
-    panels: list[_Panel] = field(default_factory=list)
+    arrows: list[tuple[str, bool]] = field(default_factory=list)  # path; whether it is a residual
+    panels: list[tuple[str, int, int]] = field(default_factory=list)  # a layer's; top and bottom
     bottom: int = 1
 
     def add(
@@ -116,7 +98,7 @@ class _Sketch:
         """A box below what is there, and the arrow to it unless it touches."""
         top = self.bottom + gap if self.bars else self.bottom
         if self.bars and gap > _HEAD:
-            self.arrows.append(_Arrow(f"M{_CENTRE},{self.bottom} V{top - _HEAD}"))
+            self.arrows.append((f"M{_CENTRE},{self.bottom} V{top - _HEAD}", False))
         bar = _Bar(name, label, kind, top, width, height, font_size, detail)
         self.bars.append(bar)
         self.bottom = top + height
@@ -126,23 +108,23 @@ class _Sketch:
         """A residual from a height on the axis, around what lies between, to a box's left end."""
         end = target.top + target.height // 2
         left = _CENTRE - target.width // 2 - _HEAD
-        self.arrows.append(_Arrow(_around(start, end, left), residual=True))
+        r = 8  # of the corners
+        path = (
+            f"M{_CENTRE},{start} H{_LANE + r} Q{_LANE},{start} {_LANE},{start + r} "
+            f"V{end - r} Q{_LANE},{end} {_LANE + r},{end} H{left}"
+        )
+        self.arrows.append((path, True))
 
 
 def draw(genotype: EncoderGenotype, scale: EncoderScale) -> Drawing:
-    """The network that the genotype stands for in the scale's reading: its layers, top to bottom.
-
-    Args:
-        genotype: the encoder.
-        scale: whose reading and embedding size the network has.
-    """
+    """The network that the genotype stands for in the scale's reading, from top to bottom."""
     built = plan(genotype, scale.reading)
     used = {layer.operation for layer in built.layers}
     return Drawing(
         svg=_picture(built, scale.embedding_size),
         kinds=[
             _SOURCE,
-            *(kind for operation, kind in _OPERATIONS.items() if operation in used),
+            *(_OPERATIONS[o] for o in _OPERATIONS if o in used),
             _FEED_FORWARD,
             _RESULT,
         ],
@@ -183,8 +165,7 @@ def _picture(built: Plan, embedding_size: int) -> Markup:
 
 
 def _add_layer(sketch: _Sketch, layer: LayerPlan, number: int, built: Plan) -> None:
-    first = number == 1
-    top = sketch.bottom + (_GAP // 2 if first else _GAP // 2 + _PADDING)
+    top = sketch.bottom + _GAP // 2 + (_PADDING if number > 1 else 0)
     closing = f"projection to {built.hidden_size} + residual, norm"
     fork = top + 2 * _FORK
     sketch.add(
@@ -211,24 +192,15 @@ def _add_layer(sketch: _Sketch, layer: LayerPlan, number: int, built: Plan) -> N
             gap=_SEAM if i else _GAP,
         )
     sketch.bypass(fork, sketch.add(f"layer {number} output", closing, _CLOSING, _CLOSING_WIDTH))
-    sketch.panels.append(_Panel(f"layer {number}", top, sketch.bottom + _PADDING))
-
-
-def _around(start: int, end: int, left: int) -> str:
-    """A path with round corners: from the axis to the lane, down, and back to a box."""
-    r = 8
-    return (
-        f"M{_CENTRE},{start} H{_LANE + r} Q{_LANE},{start} {_LANE},{start + r} "
-        f"V{end - r} Q{_LANE},{end} {_LANE + r},{end} H{left}"
-    )
+    sketch.panels.append((f"layer {number}", top, sketch.bottom + _PADDING))
 
 
 def _detail(layer: LayerPlan) -> str:
-    name = _OPERATIONS[layer.operation].name
+    heads = count(layer.num_heads, "head")
     if layer.operation.startswith("DSC"):
-        half = layer.num_heads // 2
-        return f"{name}; {count(half, 'head')} convolving, {count(half, 'head')} attending"
-    return f"{name}; {count(layer.num_heads, 'head')}"
+        half = count(layer.num_heads // 2, "head")
+        heads = f"{half} convolving, {half} attending"
+    return f"{_OPERATIONS[layer.operation].name}; {heads}"
 
 
 def _described(built: Plan, embedding_size: int) -> str:
@@ -247,18 +219,16 @@ def _described(built: Plan, embedding_size: int) -> str:
 def _table(built: Plan) -> Table:
     """The drawing as a table; what closes the operations has a column where they differ in it."""
     differ = not all(layer.closed for layer in built.layers)
-    columns = [Column("layer"), Column("operation"), Column("heads")]
-    columns += [Column("closed")] if differ else []
-    columns.append(Column("feed-forward widths"))
+    titles = ["layer", "operation", "heads", *["closed"] * differ, "feed-forward widths"]
     rows = []
     for number, layer in enumerate(built.layers, 1):
-        closed = ["yes" if layer.closed else "no"] if differ else []
+        closed = ["yes" if layer.closed else "no"] * differ
         cells = [str(number), layer.operation, str(layer.num_heads)]
         rows.append([*cells, *closed, _widths(layer.feed_forward)])
     caption = f"The same as a table; the hidden size is {built.hidden_size} throughout."
     if differ:
         caption += " An operation is closed where projection, residual and norm follow it."
-    return Table(caption, columns, rows)
+    return Table(caption, [Column(title) for title in titles], rows)
 
 
 def _widths(widths: Sequence[int]) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -16,16 +15,14 @@ from plotly.offline import get_plotlyjs
 
 from archscout.comparison import Proof, load_proof
 from archscout.errors import InputError
+from archscout.files import write_whole
 from archscout.report import encoder, proof, recurrent, summary
 from archscout.report.drawing import Drawing
 from archscout.report.figures import Figure
 from archscout.report.findings import Findings
-from archscout.report.history import plot_histories
 from archscout.report.numbers import COSTS, count, unit_of
-from archscout.report.scoring_time import plot_scoring_time
-from archscout.report.tables import Column, Table
-from archscout.report.templates import render
-from archscout.report.trade_offs import plot_trade_offs
+from archscout.report.plots import plot_histories, plot_scoring_time, plot_trade_offs
+from archscout.report.templates import Column, Table, render
 from archscout.runs import Run
 
 REPORT = "report.html"
@@ -59,15 +56,7 @@ def write_report(run: Run | str | os.PathLike[str], path: Path | None = None) ->
     path = found.folder.path / REPORT if path is None else Path(path)
     if path.is_dir():
         raise InputError(f"cannot write {path}: it is a folder; a file is needed, as report.html")
-    text = build_page(found)
-    part = path.with_name(f".{path.name}.part")
-    try:
-        part.write_text(text, encoding="utf-8")
-        os.replace(part, path)
-    except OSError as error:
-        with suppress(OSError):
-            part.unlink()
-        raise InputError(f"cannot write {path}: {error.strerror or error}") from error
+    write_whole(path, build_page(found).encode())
     return path
 
 

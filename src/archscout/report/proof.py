@@ -8,16 +8,16 @@ from archscout.comparison import Comparison, Proof, Trainee, compare
 from archscout.report.axes import Axis
 from archscout.report.figures import (
     BLUE,
-    INK,
     VERMILLION,
     Figure,
     Quantity,
     add_points,
+    add_ring,
     blank,
     escape,
 )
 from archscout.report.numbers import MISSING, count, duration, number, unit_of
-from archscout.report.tables import Column, Table
+from archscout.report.templates import Column, Table
 
 TOP, RANDOM = "top", "random"
 _DIGITS = 4
@@ -25,13 +25,7 @@ _DIGITS = 4
 
 @dataclass(frozen=True)
 class ProofSummary:
-    """A proof in words and as a table.
-
-    Attributes:
-        verdict: whether the search paid.
-        sentences: what stands behind it.
-        table: the networks that were trained.
-    """
+    """A proof in words and as a table of the networks that were trained."""
 
     verdict: str
     sentences: list[str]
@@ -39,12 +33,7 @@ class ProofSummary:
 
 
 def summarise(proof: Proof, proposals: int | None = None) -> ProofSummary:
-    """A proof in words and as a table.
-
-    Args:
-        proof: of a run.
-        proposals: that the run has made by now; as many as then if None.
-    """
+    """A proof in words and as a table, of a run that has made so many proposals by now."""
     found = compare(proof)
     sentences = [
         _winner(proof),
@@ -90,7 +79,7 @@ def _verdict(proof: Proof, found: Comparison) -> str:
         paid, (better, first), (worse, second) = "paid", (ours, top), (theirs, random)
     else:
         paid, (better, first), (worse, second) = "did not pay", (theirs, random), (ours, top)
-    values = [proof.result(trainee.loss(proof.part)) for trainee in (first, second)]
+    values = [_result(proof, trainee) for trainee in (first, second)]
     gap = f"{number(100 * (1 - values[0] / values[1]), 2)} % "
     return (
         f"The search {paid} here: {better} {_reached(proof, first)}, {gap}below the "
@@ -104,7 +93,11 @@ def _reached(proof: Proof, trainee: Trainee | None) -> str:
 
 def _value(proof: Proof, trainee: Trainee | None) -> str:
     assert trainee is not None
-    return number(proof.result(trainee.loss(proof.part)), _DIGITS)
+    return number(_result(proof, trainee), _DIGITS)
+
+
+def _result(proof: Proof, trainee: Trainee) -> float:
+    return proof.result(trainee.loss(proof.part))
 
 
 def _winner(proof: Proof) -> str:
@@ -263,7 +256,7 @@ def _plot(proof: Proof, goal: Quantity) -> Figure:
     title = f"{proof.part} {proof.measure}"
     finished = [t for t in proof.trainees if proof.part in t.losses]
     across = Axis.of(goal.name, [t.scores[goal.name] for t in finished])
-    up = Axis.of(proof.measure, [proof.result(t.loss(proof.part)) for t in finished])
+    up = Axis.of(proof.measure, [_result(proof, t) for t in finished])
     figure = blank(
         x={"title": goal.title, **across.options()}, y={"title": escape(title), **up.options()}
     )
@@ -275,19 +268,13 @@ def _plot(proof: Proof, goal: Quantity) -> Figure:
         there = [t for t in group if t in finished]
         places = (
             across.place([t.scores[goal.name] for t in there]),
-            up.place([proof.result(t.loss(proof.part)) for t in there]),
+            up.place([_result(proof, t) for t in there]),
         )
         add_points(figure, name, *places, marker, [_hover(proof, t) for t in there])
     winner = proof.winner
     assert winner is not None
-    figure.add_scatter(
-        x=across.place([winner.scores[goal.name]]),
-        y=up.place([proof.result(winner.loss(proof.part))]),
-        mode="markers",
-        name="winner",
-        marker={"symbol": "circle-open", "size": 18, "color": INK, "line": {"width": 2}},
-        hoverinfo="skip",
-    )
+    places = across.place([winner.scores[goal.name]]), up.place([_result(proof, winner)])
+    add_ring(figure, "winner", *places, 18)
     label = f"{title} against {goal.name} of {count(len(finished), 'trained network')}."
     caption = (
         f"{count(len(finished), 'trained network')} by {goal} and {title} (smaller is better). The "
@@ -295,7 +282,7 @@ def _plot(proof: Proof, goal: Quantity) -> Figure:
     )
     if failed := len(proof.trainees) - len(finished):
         caption += f" Left out: {count(failed, 'training')} that failed."
-    return Figure(figure, label, " ".join(caption.split()))
+    return Figure.of(figure, label, caption)
 
 
 def _hover(proof: Proof, trainee: Trainee) -> str:
