@@ -143,19 +143,11 @@ def _folder(data_dir: str | None) -> DataFolder:
 
 
 def _described(status: Status) -> dict[str, Any]:
-    file, stored = status.file, status.stored
-    return {
-        "name": file.name,
-        "description": file.description,
-        "source": file.source,
-        "licence": file.licence,
-        "url": file.url,
-        "sha256": file.sha256,
-        "git_blob": file.git_blob,
-        "path": str(status.path),
-        "size": stored.size if stored else None,
-        "state": status.state,
-    }
+    file = status.file
+    said = ("name", "description", "source", "licence", "url", "sha256", "git_blob")
+    size = status.stored.size if status.stored else None
+    found = {"path": str(status.path), "size": size, "state": status.state}
+    return {name: getattr(file, name) for name in said} | found
 
 
 def _stored(stored: StoredFile) -> dict[str, Any]:
@@ -227,17 +219,13 @@ def _print_change(change: Change) -> None:
     name = stored.file.name
     modified = ", modified (not as published)" if stored.modified else ""
     style = _STYLES["modified"] if stored.modified else ""
-    match change.action:
-        case "present":
-            say(f"{name}: already there{modified}", style)
-        case "kept":
-            say(
-                f"{name}: {change.origin} is modified, so the published file is kept; remove "
-                f"{stored.path} first if you want the other",
-                _STYLES["modified"],
-            )
-        case action:
-            say(f"{name}: {action}, {decimal(stored.size)}{modified}", style)
+    if change.action == "present":
+        say(f"{name}: already there{modified}", style)
+    elif change.action == "kept":
+        kept = f"{change.origin} is modified, so the published file is kept; remove {stored.path}"
+        say(f"{name}: {kept} first if you want the other", _STYLES["modified"])
+    else:
+        say(f"{name}: {change.action}, {decimal(stored.size)}{modified}", style)
     if change.unpacked:
         say(f"{name}: the texts of {stored.file.corpus} lie in {change.unpacked[0].parent}")
     elif stored.file.corpus:
@@ -251,14 +239,14 @@ def _verdict(verified: Verified) -> str:
 
 
 def _print_verdict(verified: Verified) -> None:
-    name = verified.stored.file.name
-    match _verdict(verified):
-        case "damaged":
-            say(f"{name}: damaged: {verified.problem}", "red")
-        case "modified":
-            say(f"{name}: modified, its content is valid but not as published", "yellow")
-        case _:
-            say(f"{name}: as published")
+    state = _verdict(verified)
+    words = {
+        "damaged": f"damaged: {verified.problem}",
+        "modified": "modified, its content is valid but not as published",
+        "present": "as published",
+    }
+    style = "" if state == "present" else _STYLES[state]
+    say(f"{verified.stored.file.name}: {words[state]}", style)
 
 
 class _Bar:

@@ -8,18 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Column
 
-from archscout.cli import options
-from archscout.cli.output import (
-    fixed,
-    print_json,
-    print_table,
-    progress,
-    records,
-    say,
-    stoppable,
-    tell,
-    warn_of_modified,
-)
+from archscout.cli import options, output
 from archscout.errors import InputError
 
 if TYPE_CHECKING:
@@ -107,7 +96,7 @@ def discover(
     out = out or Path("discoveries") / f"{found.name}-{found.dataset}"
     scale = _scale(found.space, size)
     stopped = f"Stopped; the generations that ended are in {out}"
-    with stoppable(stopped, resume), progress("networks", 1) as bar:
+    with output.stoppable(stopped, resume), output.progress("networks", 1) as bar:
 
         def tell_of(networks: int, total: int, remark: str) -> None:
             bar.set(networks, total)
@@ -136,10 +125,10 @@ def discover(
         )
     page, table = write_discovery(done), judgement(done)
     if as_json:
-        print_json(_document(done, table))
+        output.print_json(_document(done, table))
     else:
         _print(done, table)
-    tell(f"Page: {page}")
+    output.tell(f"Page: {page}")
 
 
 def _scale(space: Space[Any], size: list[str] | None) -> Scale:
@@ -163,7 +152,7 @@ def _document(done: Discovery, table: pd.DataFrame) -> dict[str, Any]:
     return {
         "metric": done.metric,
         "size": done.chosen.size,
-        "judgement": records(table),
+        "judgement": output.records(table),
         "candidates": [
             {"metric": entry.metric, "breeding": entry.kendall, "choosing": tau}
             for entry, tau in zip(done.candidates, done.choosing, strict=True)
@@ -177,11 +166,11 @@ def _print(done: Discovery, table: pd.DataFrame) -> None:
     rows = []
     for row in table.to_dict("records"):
         name = "the formula" if row["metric"] == done.metric else row["metric"]
-        tau = fixed(row["kendall"])
+        tau = output.fixed(row["kendall"])
         interval = "" if tau == "–" else f"{row['kendall_low']:.3f} to {row['kendall_high']:.3f}"
         rows.append([row["part"], name, str(row["n"]), tau, interval])
-    say(done.metric)
+    output.say(done.metric)
     part, metric = Column("part"), Column("metric", overflow="fold")
-    print_table([part, metric, "n", "τ-b", "95 % interval"], rows)
-    say(verdict(done))
-    warn_of_modified(done.benchmark.modified)
+    output.print_table([part, metric, "n", "τ-b", "95 % interval"], rows)
+    output.say(verdict(done))
+    output.warn_of_modified(done.benchmark.modified)

@@ -6,20 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
-from rich.table import Column
 
-from archscout.cli import options
-from archscout.cli.output import (
-    Stopped,
-    fixed,
-    print_json,
-    print_table,
-    progress,
-    records,
-    tell,
-    warn,
-    warn_of_modified,
-)
+from archscout.cli import options, output
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -117,10 +105,10 @@ def evaluate(
     )
     prepared.check_comparable()
     try:
-        with progress("scoring", 1) as bar:
+        with output.progress("scoring", 1) as bar:
             done = prepared.run(out, resume, bar.set)
     except KeyboardInterrupt:
-        raise Stopped(
+        raise output.Stopped(
             f"Stopped; what was scored is in {out}. The same command with --resume goes on."
         ) from None
     _show(done, done.compare(resamples=resamples, seed=seed), as_json)
@@ -133,22 +121,12 @@ def _show(done: Evaluation, comparison: Comparison, as_json: bool) -> None:
     page = write_evaluation(done, comparison)
     table = summary(comparison)
     if as_json:
-        print_json(records(table.reset_index()))
+        output.print_json(output.records(table.reset_index()))
     else:
         _print(done, table)
-    tell(f"Page: {page}")
+    output.tell(f"Page: {page}")
 
 
 def _print(done: Evaluation, table: pd.DataFrame) -> None:
-    rows = []
-    for name, row in table.iterrows():
-        tau, pairs, partial = (fixed(row[column]) for column in ("kendall", "pairs", "partial"))
-        interval = f"{row['kendall_low']:.3f} to {row['kendall_high']:.3f}"
-        if row["problem"]:
-            tau, interval, pairs, partial = "–", "", "–", "–"
-        rows.append([str(name), str(row["n"]), tau, interval, pairs, partial])
-    metric = Column("metric", overflow="fold")
-    print_table([metric, "n", "τ-b", "95 % interval", "pairs", "partial"], rows)
-    for name, problem in table["problem"].dropna().items():
-        warn(f"{name}: {problem}")
-    warn_of_modified(done.benchmark.modified)
+    output.print_statistics("metric", table, "pairs", "partial")
+    output.warn_of_modified(done.benchmark.modified)

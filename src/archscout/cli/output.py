@@ -207,6 +207,20 @@ def print_table(
     console.print(table)
 
 
+def print_statistics(title: str, table: pd.DataFrame, *others: str) -> None:
+    """How well metrics order results: τ-b with its interval and other statistics, by their name."""
+    rows = []
+    for name, row in table.iterrows():
+        interval = f"{row['kendall_low']:.3f} to {row['kendall_high']:.3f}"
+        values = [fixed(row["kendall"]), interval, *(fixed(row[other]) for other in others)]
+        if row["problem"]:
+            values = ["–", "", *["–"] * len(others)]
+        rows.append([str(name), str(row["n"]), *values])
+    print_table([Column(title, overflow="fold"), "n", "τ-b", "95 % interval", *others], rows)
+    for name, problem in table["problem"].dropna().items():
+        warn(f"{name}: {problem}")
+
+
 def table_width(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> int:
     """How many characters wide a table is."""
     widths = [max(map(len, cells)) for cells in zip(titles, *rows, strict=True)]

@@ -7,17 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.table import Column
 
-from archscout.cli import options
-from archscout.cli.output import (
-    console,
-    interrupts,
-    print_abreast,
-    print_table,
-    progress,
-    stoppable,
-    table_width,
-    warn,
-)
+from archscout.cli import options, output
 from archscout.errors import InputError
 
 if TYPE_CHECKING:
@@ -60,12 +50,12 @@ def prove(run: Run, k: int, settings: Any, workers: int | None, model: Path, res
     def on_progress(now: Standing) -> None:
         bar.advance_to(now.done, f"{now.failed} failed" if now.failed else "")
 
-    with stoppable(f"Stopped; what was scored and trained is in {run.folder.path}", resume):
-        with progress("training", 2 * k) as bar:
-            proof = train(run, k, settings, workers or 1, on_progress, warn)
-        interrupts.check()
+    with output.stoppable(f"Stopped; what was scored and trained is in {run.folder.path}", resume):
+        with output.progress("training", 2 * k) as bar:
+            proof = train(run, k, settings, workers or 1, on_progress, output.warn)
+        output.interrupts.check()
         hand_over(run, proof, model)
-        interrupts.check()
+        output.interrupts.check()
         write_report(run)
     return proof
 
@@ -84,13 +74,13 @@ def print_proof(proof: Proof) -> None:
     found = summarise(proof)
     columns, rows = found.table.columns[:-1], [row[:-1] for row in found.table.rows]
     titles = [column.name for column in columns]
-    if table_width(titles, rows) > console.width:
-        print_abreast(titles, rows)
+    if output.table_width(titles, rows) > output.console.width:
+        output.print_abreast(titles, rows)
     else:
         shown = [c.name if c.kind == "number" else Column(c.name, no_wrap=True) for c in columns]
-        print_table(shown, rows, title=f"Trained candidates, {proof.measure}")
+        output.print_table(shown, rows, title=f"Trained candidates, {proof.measure}")
     for trainee in proof.trainees:
         if trainee.problem is not None:
-            warn(f"{trainee.fingerprint} failed: {trainee.problem}")
+            output.warn(f"{trainee.fingerprint} failed: {trainee.problem}")
     for sentence in (found.verdict, *(f"- {sentence}" for sentence in found.sentences)):
-        console.print(sentence, markup=False, highlight=False)
+        output.console.print(sentence, markup=False, highlight=False)

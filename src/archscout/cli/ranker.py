@@ -10,21 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Column
 
-from archscout.cli import options
-from archscout.cli.output import (
-    console,
-    fixed,
-    interrupts,
-    print_json,
-    print_table,
-    progress,
-    records,
-    say,
-    stoppable,
-    stopped,
-    warn,
-    warn_of_modified,
-)
+from archscout.cli import options, output
 from archscout.cli.ranker_scoring import Scoring, own_option, parts_of, scoring_options
 from archscout.errors import InputError
 
@@ -86,7 +72,7 @@ def fit(
     checks.check_different(loaded)
     with _stoppable(asked):
         evaluated = [asked.evaluate(each) for each in loaded]
-        with progress("fitting", 1) as bar:
+        with output.progress("fitting", 1) as bar:
             ranker = predictors.fit(
                 evaluated,
                 metrics=asked.metrics,
@@ -94,7 +80,7 @@ def fit(
                 resamples=resamples,
                 progress=bar.set,
             )
-        interrupts.check()
+        output.interrupts.check()
         ranker.save(out)
     _report_fit(out, ranker.information, as_json)
 
@@ -194,7 +180,7 @@ def score(
     space = spaces.get(loaded.information.scoring.space)
     genotypes = reader.read(space, architectures)
     try:
-        with own_option(), progress("scoring", 1) as bar:
+        with own_option(), output.progress("scoring", 1) as bar:
             ranked = loaded.score(
                 genotypes,
                 out=evaluations,
@@ -209,12 +195,12 @@ def score(
     except KeyboardInterrupt:
         if evaluations is None:
             raise
-        raise stopped(f"Stopped; what was scored is in {evaluations}", resume) from None
+        raise output.stopped(f"Stopped; what was scored is in {evaluations}", resume) from None
     _report_ranks(ranked, space, as_json)
 
 
 def _stoppable(asked: Scoring) -> AbstractContextManager[None]:
-    return stoppable(f"Stopped; what was scored is in {asked.evaluations}", asked.resume)
+    return output.stoppable(f"Stopped; what was scored is in {asked.evaluations}", asked.resume)
 
 
 def _is_training(learned: str) -> bool:
@@ -238,7 +224,7 @@ def _judge_training(
     training = judged = asked.evaluate(source)
     if not same_benchmark(source, target):
         judged = asked.evaluate(target)
-    with progress("fitting", 1) as bar:
+    with output.progress("fitting", 1) as bar:
         found = judge_by_folds(
             training,
             judged,
@@ -268,24 +254,21 @@ def _report_fit(out: Path, information: Information, as_json: bool) -> None:
     if as_json:
         whole = information.model_dump(mode="json", exclude={"features", "fingerprints"})
         counts = {"labels": information.labels, "architectures": information.architectures}
-        print_json({"ranker": str(out), **counts, **whole})
+        output.print_json({"ranker": str(out), **counts, **whole})
         return
-    rows = [
-        [
-            f"{name}{' (chosen)' * (name == information.estimator)}",
-            "–" if tau is None else fixed(tau),
-        ]
-        for name, tau in found.candidates.items()
-    ]
-    print_table([Column("estimator"), "τ-b in cross-validation"], rows)
-    console.print(
+    rows = []
+    for name, tau in found.candidates.items():
+        mark = " (chosen)" if name == information.estimator else ""
+        rows.append([f"{name}{mark}", "–" if tau is None else output.fixed(tau)])
+    output.print_table([Column("estimator"), "τ-b in cross-validation"], rows)
+    output.console.print(
         f"{information.labels} labels of {information.architectures} architectures; τ-b "
         f"{found.kendall:.3f}, 95 % interval {found.low:.3f} to {found.high:.3f}, of architectures "
         "not fitted on.",
         highlight=False,
     )
-    warn_of_modified(sorted({name for o in information.origins for name in o.modified}))
-    say(f"Ranker  {out}")
+    output.warn_of_modified(sorted({name for o in information.origins for name in o.modified}))
+    output.say(f"Ranker  {out}")
 
 
 def _report_judgement(found: Judgement, judged: Evaluation, as_json: bool) -> None:
@@ -301,38 +284,26 @@ def _report_judgement(found: Judgement, judged: Evaluation, as_json: bool) -> No
             "estimators": found.estimators,
             "baselines": found.baselines,
             "difference": None if found.difference is None else vars(found.difference),
-            "statistics": records(table.reset_index()),
+            "statistics": output.records(table.reset_index()),
         }
-        print_json(document)
+        output.print_json(document)
         return
-    _print_judgement(table)
+    output.print_statistics("", table, "pairs")
     count = f"{least}" if least == most else f"{least} to {most}"
     place = "the training of their fold" if found.folds > 1 else "what is judged"
     seen = f"; {found.shared} architectures are shared, and left out of {place}"
-    console.print(
+    output.console.print(
         f"The ranker learned from {count} labels{seen if found.shared else ''}. The metrics, which "
         "saw no label, are the best on its training.",
         highlight=False,
     )
     if (gain := found.difference) is not None:
-        console.print(
+        output.console.print(
             f"Ranker less first metric: τ-b {gain.difference:+.3f}, 95 % interval {gain.low:.3f} "
             f"to {gain.high:.3f} ({gain.n} architectures).",
             highlight=False,
         )
-    warn_of_modified(judged.benchmark.modified)
-
-
-def _print_judgement(table: pd.DataFrame) -> None:
-    rows = []
-    for name, row in table.iterrows():
-        interval = f"{row['kendall_low']:.3f} to {row['kendall_high']:.3f}"
-        values = [fixed(row["kendall"]), interval, fixed(row["pairs"])]
-        if row["problem"]:
-            values = ["–", "", "–"]
-            warn(f"{name}: {row['problem']}")
-        rows.append([str(name), str(row["n"]), *values])
-    print_table([Column("", overflow="fold"), "n", "τ-b", "95 % interval", "pairs"], rows)
+    output.warn_of_modified(judged.benchmark.modified)
 
 
 def _report_ranks(ranked: pd.DataFrame, space: Space[Any], as_json: bool) -> None:
@@ -347,4 +318,4 @@ def _report_ranks(ranked: pd.DataFrame, space: Space[Any], as_json: bool) -> Non
         (title,) = titles(space, [row["fingerprint"]])
         seen = "yes" if row["seen"] else "no"
         rows.append([title, str(row["rank"]), f"{row['prediction']:.3f}", seen])
-    print_table([Column("fingerprint"), "rank", "prediction", "learned from"], rows)
+    output.print_table([Column("fingerprint"), "rank", "prediction", "learned from"], rows)

@@ -8,18 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 from rich.table import Column
 
-from archscout.cli import options
-from archscout.cli.output import (
-    console,
-    print_abreast,
-    print_json,
-    print_table,
-    progress,
-    records,
-    table_width,
-    tell,
-    warn_of_modified,
-)
+from archscout.cli import options, output
 from archscout.errors import InputError
 
 if TYPE_CHECKING:
@@ -56,15 +45,15 @@ def reproduce(
 
     if out.exists() and not out.is_dir():
         raise InputError(f"--out {out} is no folder; a folder, new or not, is accepted")
-    with progress("parts", 1) as bar:
+    with output.progress("parts", 1) as bar:
         done = reproduction.compute(DataFolder(data_dir), which, resamples, bar.set)
     page = done.document.write(out)
     if as_json:
-        print_json(records(done.summary))
+        output.print_json(output.records(done.summary))
     else:
         _print(done.summary)
-    warn_of_modified(done.document.modified)
-    tell(f"Page: {page}")
+    output.warn_of_modified(done.document.modified)
+    output.tell(f"Page: {page}")
     if done.complaint:
         raise InputError(done.complaint)
 
@@ -75,14 +64,14 @@ def _print(summary: pd.DataFrame) -> None:
     for networks, rows in summary.groupby("networks", sort=False):
         header = ["metric", "n", "τ-b", "95 % interval", "paper", "ρ"]
         cells = [_cells(row) for _, row in rows.iterrows()]
-        if table_width(header, cells) > console.width:  # ρ is in the page
+        if output.table_width(header, cells) > output.console.width:  # ρ is in the page
             header, cells = header[:-1], [row[:-1] for row in cells]
-        if table_width(header, cells) > console.width:
-            print_abreast(header, cells)
+        if output.table_width(header, cells) > output.console.width:
+            output.print_abreast(header, cells)
             continue
         results = " and ".join(rows["result"].unique())
         title = f"{str(networks).capitalize()} metrics against {results}"
-        print_table([Column(header[0]), *header[1:]], cells, title=title)
+        output.print_table([Column(header[0]), *header[1:]], cells, title=title)
 
 
 def _cells(row: pd.Series) -> list[str]:

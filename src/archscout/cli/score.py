@@ -11,16 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Column
 
-from archscout.cli import options
-from archscout.cli.output import (
-    console,
-    number,
-    print_abreast,
-    print_table,
-    progress,
-    table_width,
-    warn,
-)
+from archscout.cli import options, output
 from archscout.errors import InputError
 
 if TYPE_CHECKING:
@@ -70,7 +61,7 @@ def score(
     )
     genotypes = reader.read(found, architectures)
     scores = []
-    with progress("scoring", len(genotypes)) as bar:
+    with output.progress("scoring", len(genotypes)) as bar:
         for result in scorer.score_all(genotypes):
             bar.advance()
             scores.append(result)
@@ -105,16 +96,16 @@ def _print_table(scores: Sequence[Score], titles: Sequence[str]) -> None:
     rows = [
         [
             title,
-            *(number(score.scores.get(column)) for column in columns),
+            *(output.number(score.scores.get(column)) for column in columns),
             f"{1e3 * score.seconds:.1f}",
         ]
         for title, score in zip(titles, scores, strict=True)
     ]
     header = ["fingerprint", *columns, "ms"]
-    if table_width(header, rows) <= console.width:
-        print_table([Column(header[0]), *header[1:]], rows)
+    if output.table_width(header, rows) <= output.console.width:
+        output.print_table([Column(header[0]), *header[1:]], rows)
     else:
-        print_abreast([*header[:-1], "milliseconds"], rows)
+        output.print_abreast([*header[:-1], "milliseconds"], rows)
     for score in scores:
         if score.problem:
-            warn(f"{score.fingerprint}: {score.problem}")
+            output.warn(f"{score.fingerprint}: {score.problem}")

@@ -12,20 +12,7 @@ import typer
 from rich.table import Column
 from rich.text import Text
 
-from archscout.cli import options, proof
-from archscout.cli.output import (
-    Stopped,
-    console,
-    interrupts,
-    number,
-    print_abreast,
-    print_table,
-    progress,
-    say,
-    stopped,
-    table_width,
-    warn,
-)
+from archscout.cli import options, output, proof
 from archscout.errors import InputError
 
 if TYPE_CHECKING:
@@ -175,7 +162,7 @@ def search(
     if proven is not None:
         proof.print_proof(proven)
     place = run.folder.path
-    say(f"Run     {place}\nReport  {place / 'report.html'}\nModel   {place / _MODEL}")
+    output.say(f"Run     {place}\nReport  {place / 'report.html'}\nModel   {place / _MODEL}")
 
 
 def _search(trials: int, resume: bool, **arguments: Any) -> tuple[Run, int, float]:
@@ -187,19 +174,20 @@ def _search(trials: int, resume: bool, **arguments: Any) -> tuple[Run, int, floa
 
     def on_progress(state: Progress) -> None:
         made.append(state.done)
-        bar.advance_to(state.done, "" if state.best is None else f"best {number(state.best)}")
+        best = "" if state.best is None else f"best {output.number(state.best)}"
+        bar.advance_to(state.done, best)
 
-    arguments |= {"resume": resume, "on_progress": on_progress, "on_warning": warn}
+    arguments |= {"resume": resume, "on_progress": on_progress, "on_warning": output.warn}
     try:
-        with progress("searching", trials) as bar:
+        with output.progress("searching", trials) as bar:
             run = run_search(trials=trials, **arguments)
     except KeyboardInterrupt:
         done = f" after {made[-1]} of {trials} proposals" if made else ""
-        raise stopped(f"Stopped{done}; everything scored is kept", resume) from None
+        raise output.stopped(f"Stopped{done}; everything scored is kept", resume) from None
     try:
         _hand_over(run)
     except KeyboardInterrupt:
-        raise Stopped(
+        raise output.Stopped(
             "Stopped; the run is complete. Make its report with:\n"
             f"  archscout report {shlex.quote(str(run.folder))}"
         ) from None
@@ -220,9 +208,9 @@ def _hand_over(run: Run) -> None:
     from archscout.exports import export_candidate
     from archscout.report import write_report
 
-    interrupts.check()
+    output.interrupts.check()
     write_report(run)
-    interrupts.check()
+    output.interrupts.check()
     model = run.folder.path / _MODEL
     if run.front and not is_handed_over(run, model):
         export_candidate(run.best, model, replace=True)
@@ -249,7 +237,7 @@ def _print(run: Run, new: int, seconds: float) -> None:
     table, proposals = run.table, len(run.trials)
     outside = int((~table["within_limits"]).sum())
     failed = int(table["front"].isna().sum()) - outside
-    console.print(
+    output.console.print(
         f"{proposals} proposals{f' ({new} new)' if new < proposals else ''} in {seconds:.0f} s: "
         f"{len(table)} architectures, "
         f"{outside} outside the limits, {failed} without a finite score.",
@@ -262,7 +250,7 @@ def _print(run: Run, new: int, seconds: float) -> None:
         )
     _print_ranking(run)
     if isinstance(problem := table["problem"].iloc[0], str):
-        warn(f"The best one: {problem}")
+        output.warn(f"The best one: {problem}")
 
 
 def _print_ranking(run: Run) -> None:
@@ -279,7 +267,7 @@ def _print_ranking(run: Run) -> None:
         [
             f"{row['rank']}{'*' if several and row['front'] == 1 else ''}",
             title,
-            *(number(float(row[column])) for column in columns),
+            *(output.number(float(row[column])) for column in columns),
         ]
         for title, (_, row) in zip(
             titles(run.space, rows["fingerprint"]), rows.iterrows(), strict=True
@@ -287,11 +275,11 @@ def _print_ranking(run: Run) -> None:
     ]
     caption = "* on the Pareto front" if several else None
     # What is left of the line is for the description: numbers must not be cut off for it.
-    left = console.width - table_width(header, cells)
+    left = output.console.width - output.table_width(header, cells)
     if left < 0:
-        print_abreast(header, cells)
+        output.print_abreast(header, cells)
         if caption:
-            console.print(caption)
+            output.console.print(caption)
         return
     shown: list[str | Column] = ["rank", Column("fingerprint", no_wrap=True), *columns]
     lines: list[list[str | Text]] = [[*row] for row in cells]
@@ -301,4 +289,4 @@ def _print_ranking(run: Run) -> None:
             description = Text(run.space.describe(run.space.parse(architecture)))
             description.truncate(left - 3, overflow="ellipsis")
             line.append(description)
-    print_table(shown, lines, title="Best architectures", caption=caption)
+    output.print_table(shown, lines, title="Best architectures", caption=caption)
