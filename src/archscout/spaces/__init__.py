@@ -9,9 +9,8 @@ from importlib.metadata import entry_points
 from typing import Any
 
 from archscout.errors import InputError
-from archscout.spaces.base import RecordingSpace, Scale, Space
+from archscout.spaces.base import RecordingSpace, Scale, Space, network_fingerprint
 from archscout.spaces.flexibert import EncoderGenotype, EncoderScale, FlexibertSpace
-from archscout.spaces.identity import network_fingerprint
 from archscout.spaces.recurrent import Recipe, RecurrentScale, RecurrentSpace
 
 __all__ = [
@@ -30,7 +29,6 @@ __all__ = [
     "network_fingerprint",
     "recognise",
 ]
-
 
 DEFAULT = RecurrentSpace.name
 """The name of the space where none is given."""
@@ -61,14 +59,7 @@ def get(name: str) -> Space[Any]:
 
 
 def recognise(text: str) -> str:
-    """The name of the space that a genotype's JSON is of, so far as it tells.
-
-    Args:
-        text: a file's content.
-
-    Returns:
-        The name of the space whose `signature` stands in it, else the default's.
-    """
+    """The name of the space whose `signature` stands in a file's content, else the default's."""
     for name, make in available().items():
         if (signature := getattr(make, "signature", "")) and f'"{signature}"' in text:
             return name

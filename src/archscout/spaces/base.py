@@ -71,12 +71,7 @@ class Scale:
 def unwrapped(document: Any, space: str) -> Any:
     """The genotype within what archscout writes around one: its `space` and `architecture`.
 
-    Args:
-        document: JSON, as text or parsed.
-        space: the name of the space that reads it.
-
-    Returns:
-        The document itself where nothing is around it.
+    A document, JSON as text or parsed, is returned itself where nothing is around it.
 
     Raises:
         InputError: it says that it is of another space.
@@ -204,3 +199,16 @@ class RecordingSpace(Protocol):
         With a mask token it can record the loss of predicting masked tokens, where it is an
         encoder.
         """
+
+
+def network_fingerprint(space: Space[Any], architecture: Any, scale: Scale) -> str:
+    """Sixteen hexadecimal digits that architectures share which are one network at a scale.
+
+    They are the architecture's fingerprint, but for spaces with a method of this name, such as
+    encoders in a reading that throws away some of what a genotype says.
+    """
+    of_network = getattr(space, "network_fingerprint", None)
+    if of_network is None:
+        return space.fingerprint(architecture)
+    fingerprint: str = of_network(architecture, scale)
+    return fingerprint
