@@ -28,9 +28,6 @@ def tokenizer_for(
         limit: The largest number of entries, where the tokenizer is made from the corpus.
         source: Where to load a WordPiece from; see `WordPiece.load`.
 
-    Returns:
-        The tokenizer.
-
     Raises:
         InputError: There is no such kind, the limit is out of range, the source holds no
             WordPiece, words are given a source, or a source and a limit are given together.
@@ -59,9 +56,6 @@ def load_vocabulary(path: str | os.PathLike[str]) -> Vocabulary | WordPiece:
 
     Args:
         path: A file with a JSON list of words, or with the JSON object of a WordPiece.
-
-    Returns:
-        The tokenizer.
 
     Raises:
         InputError: The file cannot be read or holds neither.

@@ -72,9 +72,6 @@ class Vocabulary:
             tokens: The text.
             limit: The largest number of entries, at least 2, or None for all.
 
-        Returns:
-            The vocabulary.
-
         Raises:
             InputError: `limit` is no whole number of at least 2, or there are no tokens.
 
@@ -96,9 +93,6 @@ class Vocabulary:
 
         Args:
             path: A file with a JSON list of tokens in the order of their ids.
-
-        Returns:
-            The vocabulary.
 
         Raises:
             InputError: The file cannot be read or is no JSON list of distinct strings.
@@ -159,9 +153,6 @@ class Vocabulary:
 
         Args:
             ids: N ids, (N,).
-
-        Returns:
-            The N tokens.
 
         Raises:
             InputError: `ids` has another shape, or an id lies outside 0 .. len(self) - 1.

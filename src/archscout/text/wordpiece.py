@@ -104,9 +104,6 @@ class WordPiece:
                 `google/electra-small-discriminator`, which is downloaded or, without a network,
                 taken from the hub's cache.
 
-        Returns:
-            The tokenizer.
-
         Raises:
             InputError: There is none at that place, it cannot be read or downloaded, or it is no
                 WordPiece with `[PAD]`, `[UNK]`, `[CLS]`, `[SEP]` and `[MASK]`.
