@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from markupsafe import Markup
@@ -211,7 +210,7 @@ def _described(built: Plan, embedding_size: int) -> str:
         closed = "then projection, residual and norm" if layer.closed else "nothing else before"
         sentences.append(
             f"Layer {number}: {layer.operation} with {count(layer.num_heads, 'head')}, {closed}, "
-            f"feed-forward {_widths(layer.feed_forward)}, then projection, residual and norm."
+            f"feed-forward {_widths(layer)}, then projection, residual and norm."
         )
     return " ".join([*sentences, f"The output is {built.hidden_size} wide."])
 
@@ -223,16 +222,16 @@ def _table(built: Plan) -> Table:
     rows = []
     for number, layer in enumerate(built.layers, 1):
         closed = ["yes" if layer.closed else "no"] * differ
-        cells = [str(number), layer.operation, str(layer.num_heads)]
-        rows.append([*cells, *closed, _widths(layer.feed_forward)])
+        operation = [str(number), layer.operation, str(layer.num_heads)]
+        rows.append([*operation, *closed, _widths(layer)])
     caption = f"The same as a table; the hidden size is {built.hidden_size} throughout."
     if differ:
         caption += " An operation is closed where projection, residual and norm follow it."
     return Table(caption, [Column(title) for title in titles], rows)
 
 
-def _widths(widths: Sequence[int]) -> str:
-    return ", ".join(map(str, widths))
+def _widths(layer: LayerPlan) -> str:
+    return ", ".join(map(str, layer.feed_forward))
 
 
 def _caption(built: Plan, reading: Reading) -> str:

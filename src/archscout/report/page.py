@@ -193,9 +193,8 @@ def _drawing(findings: Findings) -> Drawing | None:
 
 def _genotype(findings: Findings) -> str:
     """The best architecture as JSON, one node or layer a line."""
-    if findings.best is None:
-        return ""
-    return _json(findings.run.space.to_dict(findings.best.architecture))
+    best = findings.best
+    return "" if best is None else _json(findings.run.space.to_dict(best.architecture))
 
 
 def _json(value: Any, indent: str = "") -> str:

@@ -59,30 +59,26 @@ def plot_proof(proof: Proof) -> list[Figure]:
 
 def _verdict(proof: Proof, found: Comparison) -> str:
     top, random = found.best_top, found.best_random
-    if top is None and random is None:
-        return "All trainings failed, so they tell nothing about the search."
     ours = f"the best of the {len(proof.top)} top candidates"
     theirs = f"the best of {count(len(proof.random), 'random one')}"
+    if top is None and random is None:
+        return "All trainings failed, so they tell nothing about the search."
     if random is None:
         return f"The search paid here: {ours} {_reached(proof, top)}, and all random ones failed."
     if top is None:
-        return (
-            f"The search did not pay here: {theirs} {_reached(proof, random)}, and all top ones "
-            "failed."
-        )
+        others = f"{theirs} {_reached(proof, random)}, and all top ones failed"
+        return f"The search did not pay here: {others}."
     if found.paid is None:
         return (
             f"The search made no difference here: {ours} {_reached(proof, top)}, {theirs} "
             f"{_value(proof, random)}, less apart than another seed may bring them."
         )
-    if found.paid:
-        paid, (better, first), (worse, second) = "paid", (ours, top), (theirs, random)
-    else:
-        paid, (better, first), (worse, second) = "did not pay", (theirs, random), (ours, top)
-    values = [_result(proof, trainee) for trainee in (first, second)]
-    gap = f"{number(100 * (1 - values[0] / values[1]), 2)} % "
+    paid, better, first, worse, second = "paid", ours, top, theirs, random
+    if not found.paid:
+        paid, better, first, worse, second = "did not pay", theirs, random, ours, top
+    gap = number(100 * (1 - _result(proof, first) / _result(proof, second)), 2)
     return (
-        f"The search {paid} here: {better} {_reached(proof, first)}, {gap}below the "
+        f"The search {paid} here: {better} {_reached(proof, first)}, {gap} % below the "
         f"{_value(proof, second)} that {worse} reaches."
     )
 
@@ -115,9 +111,8 @@ def _means(proof: Proof, found: Comparison) -> str:
     if found.mean_top is None or found.mean_random is None:
         return ""
     better = "better" if found.mean_top < found.mean_random else "no better"
-    top, random = (
-        number(proof.result(mean), _DIGITS) for mean in (found.mean_top, found.mean_random)
-    )
+    top = number(proof.result(found.mean_top), _DIGITS)
+    random = number(proof.result(found.mean_random), _DIGITS)
     kind = "geometric mean" if proof.is_exponential else "mean"
     chance = ""
     if found.p_value is not None:
@@ -158,16 +153,12 @@ def _correlations(found: Comparison) -> str:
 
 def _control(proof: Proof) -> str:
     others = count(proof.pool, "other architecture")
-    drawn = len(proof.random)
+    drawn, told = len(proof.random), ""
     if proof.sampler == "random":
         told = f"The random ones were drawn from the run's {others}, all proposed at random."
     elif proof.late < drawn:
-        told = (
-            f"The random ones were drawn from {others} that {proof.sampler} proposed before it "
-            "had seen a score."
-        )
-    else:
-        told = ""
+        whence = f"{others} that {proof.sampler} proposed before it had seen a score"
+        told = f"The random ones were drawn from {whence}."
     if proof.late:
         whose = "All random ones" if proof.late == drawn else f"{proof.late} of the random ones"
         verb = "comes" if proof.late == 1 < drawn else "come"
@@ -241,9 +232,8 @@ def _table(proof: Proof) -> Table:
 
 
 def _written(proof: Proof, trainee: Trainee, part: str) -> str:
-    if part not in trainee.losses:
-        return MISSING
-    return number(proof.result(trainee.losses[part]))
+    loss = trainee.losses.get(part)
+    return MISSING if loss is None else number(proof.result(loss))
 
 
 def _outcome(proof: Proof, trainee: Trainee) -> str:
@@ -266,18 +256,17 @@ def _plot(proof: Proof, goal: Quantity) -> Figure:
     )
     for name, group, marker in looks:
         there = [t for t in group if t in finished]
-        places = (
-            across.place([t.scores[goal.name] for t in there]),
-            up.place([_result(proof, t) for t in there]),
-        )
-        add_points(figure, name, *places, marker, [_hover(proof, t) for t in there])
+        x, y = [t.scores[goal.name] for t in there], [_result(proof, t) for t in there]
+        hover = [_hover(proof, t) for t in there]
+        add_points(figure, name, across.place(x), up.place(y), marker, hover)
     winner = proof.winner
     assert winner is not None
     places = across.place([winner.scores[goal.name]]), up.place([_result(proof, winner)])
     add_ring(figure, "winner", *places, 18)
-    label = f"{title} against {goal.name} of {count(len(finished), 'trained network')}."
+    networks = count(len(finished), "trained network")
+    label = f"{title} against {goal.name} of {networks}."
     caption = (
-        f"{count(len(finished), 'trained network')} by {goal} and {title} (smaller is better). The "
+        f"{networks} by {goal} and {title} (smaller is better). The "
         f"ring marks the one that the validation part chose. {across.note} {up.note}"
     )
     if failed := len(proof.trainees) - len(finished):
@@ -286,11 +275,9 @@ def _plot(proof: Proof, goal: Quantity) -> Figure:
 
 
 def _hover(proof: Proof, trainee: Trainee) -> str:
-    lines = [f"<b>{escape(trainee.fingerprint)}</b>", f"rank {trainee.rank}"]
-    lines += [
-        f"{escape(name)} {unit_of(name).write(value)}" for name, value in trainee.scores.items()
-    ]
-    lines += [f"{proof.measure} {_written(proof, trainee, proof.part)}"]
+    scores = [f"{escape(name)} {unit_of(name).write(v)}" for name, v in trainee.scores.items()]
+    lines = [f"<b>{escape(trainee.fingerprint)}</b>", f"rank {trainee.rank}", *scores]
+    lines.append(f"{proof.measure} {_written(proof, trainee, proof.part)}")
     if "parameters" not in trainee.scores:
         lines.append(f"parameters {trainee.parameters:,}")
     return "<br>".join(lines)

@@ -76,11 +76,9 @@ def listed(parts: Sequence[str]) -> str:
 def _outcome(findings: Findings) -> str:
     made = count(len(findings.run.trials), "proposal")
     distinct = count(len(findings.architectures), "distinct architecture")
+    others = (findings.outside, "outside the limits"), (findings.failed, "without a finite score")
     parts = [f"{len(findings.scored):,} scored"]
-    if len(findings.outside):
-        parts.append(f"{len(findings.outside):,} outside the limits")
-    if len(findings.failed):
-        parts.append(f"{len(findings.failed):,} without a finite score")
+    parts += [f"{len(rows):,} {what}" for rows, what in others if len(rows)]
     return f"{made} gave {distinct}: {listed(parts)}."
 
 
