@@ -87,15 +87,10 @@ def _read_one(space: Space[Any], source: str) -> Iterator[Any]:
     if source in space.named:
         yield space.named[source]
         return
-    if (
-        source != "-"
-        and not Path(source).exists()
-        and (near := difflib.get_close_matches(source, space.named, 1))
-    ):
-        raise InputError(f"no architecture {source!r}: it is no file; did you mean {near[0]}?")
-    name, text = (
-        ("standard input", sys.stdin.read()) if source == "-" else (source, _load(space, source))
-    )
+    if source == "-":
+        name, text = "standard input", sys.stdin.read()
+    else:
+        name, text = source, _load(space, source)
     if not text.strip():
         raise InputError(f"{name} is empty; architectures as JSON or JSON Lines are accepted")
     for place, document in _documents(name, text):
@@ -106,6 +101,9 @@ def _read_one(space: Space[Any], source: str) -> Iterator[Any]:
 
 
 def _load(space: Space[Any], source: str) -> str:
+    near = difflib.get_close_matches(source, space.named, 1)
+    if near and not Path(source).exists():
+        raise InputError(f"no architecture {source!r}: it is no file; did you mean {near[0]}?")
     names = f", or a name such as {next(iter(space.named))}" if space.named else ""
     try:
         return Path(source).read_text(encoding="utf-8-sig")

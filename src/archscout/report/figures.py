@@ -13,6 +13,7 @@ import plotly.graph_objects as go
 
 from archscout.report.findings import Findings
 from archscout.report.numbers import unit_of
+from archscout.report.templates import Column
 from archscout.runs.search_settings import Objective
 
 # Okabe and Ito's colours, which stay apart for the colour-blind; shapes differ as well.
@@ -56,8 +57,17 @@ class Quantity:
         """Of an axis."""
         return escape(unit_of(self.name).heading(self.name))
 
+    @property
+    def column(self) -> Column:
+        """Of a table."""
+        return Column(unit_of(self.name).heading(self.name), "number", self._better)
+
+    @property
+    def _better(self) -> str:
+        return f"{'larger' if self.sign > 0 else 'smaller'} is better"
+
     def __str__(self) -> str:
-        return f"{self.name} ({'larger' if self.sign > 0 else 'smaller'} is better)"
+        return f"{self.name} ({self._better})"
 
 
 def blank(x: dict[str, Any], y: dict[str, Any]) -> go.Figure:

@@ -200,9 +200,7 @@ def _since(proof: Proof, proposals: int | None) -> str:
 def _table(proof: Proof) -> Table:
     parts = ["valid", "test"] if proof.part == "test" else ["valid"]
     columns = [Column("rank", "number"), Column("group")]
-    for name, sign in proof.directions.items():
-        note = "larger is better" if sign > 0 else "smaller is better"
-        columns.append(Column(unit_of(name).heading(name), "number", note))
+    columns += [Quantity(name, sign).column for name, sign in proof.directions.items()]
     if "parameters" not in proof.directions:
         columns.append(Column("parameters", "number"))
     columns += [Column(part, "number", proof.measure) for part in parts]
