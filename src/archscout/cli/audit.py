@@ -22,7 +22,7 @@ _COLOURS = {
 
 
 def audit(
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write.")] = Path("audit"),
+    out: options.Folder = Path("audit"),
     text: options.Texts = None,
     encoders: Annotated[
         int | None,

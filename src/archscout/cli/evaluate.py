@@ -3,17 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
 from archscout.cli import options, output
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from archscout.analysis.evaluation_results import Evaluation
-    from archscout.analysis.statistics import Comparison
 
 _ABLATION_DRAWS = 10
 
@@ -81,6 +75,7 @@ def evaluate(
     from archscout.analysis import evaluation as room
     from archscout.analysis.checks import check_count
     from archscout.analysis.combination import parse_combinations
+    from archscout.analysis.evaluation_page import summary, write_evaluation
 
     found = benchmarks.load(benchmark, benchmarks.DataFolder(data_dir), dataset)
     options.load_metrics(metric_file)
@@ -111,22 +106,11 @@ def evaluate(
         raise output.Stopped(
             f"Stopped; what was scored is in {out}. The same command with --resume goes on."
         ) from None
-    _show(done, done.compare(resamples=resamples, seed=seed), as_json)
-
-
-def _show(done: Evaluation, comparison: Comparison, as_json: bool) -> None:
-    """Write the page, and print the table."""
-    from archscout.analysis.evaluation_page import summary, write_evaluation
-
-    page = write_evaluation(done, comparison)
-    table = summary(comparison)
+    comparison = done.compare(resamples=resamples, seed=seed)
+    page, table = write_evaluation(done, comparison), summary(comparison)
     if as_json:
         output.print_json(output.records(table.reset_index()))
     else:
-        _print(done, table)
+        output.print_statistics("metric", table, "pairs", "partial")
+        output.warn_of_modified(found.modified)
     output.tell(f"Page: {page}")
-
-
-def _print(done: Evaluation, table: pd.DataFrame) -> None:
-    output.print_statistics("metric", table, "pairs", "partial")
-    output.warn_of_modified(done.benchmark.modified)

@@ -137,6 +137,7 @@ Minibatches = Annotated[int, typer.Option(help="How many minibatches.")]
 ScoringWorkers = Annotated[int, typer.Option("--workers", help="Processes that score.")]
 Workers = Annotated[int, typer.Option(help="Processes that train.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with what the folder holds.")]
+Folder = Annotated[Path, typer.Option("--out", "-o", help="Folder to write.")]
 Resamples = Annotated[
     int, typer.Option(help="How often architectures are drawn again for the 95 % intervals.")
 ]

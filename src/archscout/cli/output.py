@@ -180,9 +180,7 @@ def number(value: object) -> str:
     """A number for a table: whole ones with separators, others to six digits."""
     if value is None:
         return ""
-    if not isinstance(value, int | float):
-        return str(value)
-    if not math.isfinite(value):
+    if not isinstance(value, int | float) or not math.isfinite(value):
         return str(value)
     if float(value).is_integer() and abs(value) < 1e15:
         return f"{int(value):,}"

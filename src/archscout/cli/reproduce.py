@@ -20,9 +20,7 @@ def reproduce(
         Literal["rnn", "flexibert", "all"],
         typer.Argument(help="What was published on recurrent networks, on encoders, or on both."),
     ] = "all",
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write.")] = Path(
-        "reproduction"
-    ),
+    out: options.Folder = Path("reproduction"),
     resamples: options.Resamples = 1000,
     data_dir: options.DataDir = None,
     as_json: options.Json = False,

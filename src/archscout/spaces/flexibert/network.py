@@ -30,13 +30,11 @@ Mixed = tuple[Tensor, Tensor | None]
 
 @dataclass
 class Outputs:
-    """What a pass returns.
+    """What a pass returns: hidden states, and probabilities where they were asked for.
 
-    Attributes:
-        last_hidden_state: (B, T, H).
-        hidden_states: the projected embeddings and each layer's output, (B, T, H) each.
-        probabilities: by layer, where they were asked for: of attention (B, heads, T, T), or the
-            softmax of a linear transform over the features of a head (B, heads, T, d).
+    Hidden states are the projected embeddings and each layer's output, (B, T, H) each.
+    Probabilities are, by layer, those of attention (B, heads, T, T), or the softmax of a linear
+    transform over the features of a head (B, heads, T, d).
     """
 
     last_hidden_state: Tensor

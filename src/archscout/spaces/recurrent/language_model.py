@@ -29,19 +29,14 @@ States = list[tuple[Tensor, ...]]
 class Dropout:
     """Dropout rates of AWD-LSTM; the defaults are those of NAS-Bench-NLP on Penn Treebank.
 
-    Attributes:
-        embedding: whole words of the embedding.
-        input: units of the embedded input, the same at every time step ("locked").
-        between: units between layers, locked.
-        output: units of the last layer's output, locked.
-        weight: single recurrent weights, the same at every time step ("weight drop").
+    "Locked" is the same at every time step.
     """
 
-    embedding: float = 0.1
-    input: float = 0.4
-    between: float = 0.25
-    output: float = 0.4
-    weight: float = 0.5
+    embedding: float = 0.1  # whole words of the embedding
+    input: float = 0.4  # units of the embedded input, locked
+    between: float = 0.25  # units between layers, locked
+    output: float = 0.4  # units of the last layer's output, locked
+    weight: float = 0.5  # single recurrent weights, locked ("weight drop")
 
 
 def _blend(gate: Tensor, a: Tensor, b: Tensor) -> Tensor:
@@ -60,15 +55,10 @@ FUNCTIONS: dict[str, Callable[..., Tensor]] = {
 
 @dataclasses.dataclass
 class Unrolled:
-    """What a layer computes: T steps of it.
+    """What a layer computes: T steps of it."""
 
-    Attributes:
-        states: the k hidden states after each step and before the first, T + 1 of k of (B, H).
-        values: the outputs of the nodes asked for, by name, T of (B, H) each.
-    """
-
-    states: list[tuple[Tensor, ...]]
-    values: dict[str, list[Tensor]]
+    states: list[tuple[Tensor, ...]]  # after each step and before the first, T + 1 of k of (B, H)
+    values: dict[str, list[Tensor]]  # of the nodes asked for, by name, T of (B, H) each
 
     @property
     def outputs(self) -> list[Tensor]:
