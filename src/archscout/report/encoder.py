@@ -60,18 +60,18 @@ _SEAM = 3  # between feed-forward layers
 _PADDING = 12  # of a layer's panel
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Bar:
-    """A box on the axis of the picture."""
+    """A box on the axis of the picture; where it begins, the sketch says."""
 
     name: str
     label: str
     kind: Kind
-    top: int
     width: int
-    height: int
-    font_size: int
+    height: int = 28
+    font_size: int = 13
     detail: str = ""
+    top: int = 1
 
 
 @dataclass
@@ -83,28 +83,23 @@ class _Sketch:
     panels: list[tuple[str, int, int]] = field(default_factory=list)  # a layer's; top and bottom
     bottom: int = 1
 
-    def add(
-        self,
-        name: str,
-        label: str,
-        kind: Kind,
-        width: int,
-        height: int = 28,
-        font_size: int = 13,
-        detail: str = "",
-        gap: int = _GAP,
-    ) -> _Bar:
+    def add(self, bar: _Bar, gap: int = _GAP) -> None:
         """A box below what is there, and the arrow to it unless it touches."""
-        top = self.bottom + gap if self.bars else self.bottom
-        if self.bars and gap > _HEAD:
-            self.arrows.append((f"M{_CENTRE},{self.bottom} V{top - _HEAD}", False))
-        bar = _Bar(name, label, kind, top, width, height, font_size, detail)
+        if self.bars:
+            bar.top = self.bottom + gap
+            if gap > _HEAD:
+                self.arrows.append((f"M{_CENTRE},{self.bottom} V{bar.top - _HEAD}", False))
         self.bars.append(bar)
-        self.bottom = top + height
-        return bar
+        self.bottom = bar.top + bar.height
 
-    def bypass(self, start: int, target: _Bar) -> None:
-        """A residual from a height on the axis, around what lies between, to a box's left end."""
+    def close(self, name: str, hidden_size: int, start: int) -> None:
+        """What closes operations and feed-forward layers: a projection, and a residual to it.
+
+        The residual leads from a height on the axis, around what lies between, to its left end.
+        """
+        label = f"projection to {hidden_size} + residual, norm"
+        target = _Bar(name, label, _CLOSING, _CLOSING_WIDTH)
+        self.add(target)
         end = target.top + target.height // 2
         left = _CENTRE - target.width // 2 - _HEAD
         r = 8  # of the corners
@@ -119,14 +114,10 @@ def draw(genotype: EncoderGenotype, scale: EncoderScale) -> Drawing:
     """The network that the genotype stands for in the scale's reading, from top to bottom."""
     built = plan(genotype, scale.reading)
     used = {layer.operation for layer in built.layers}
+    operations = [kind for operation, kind in _OPERATIONS.items() if operation in used]
     return Drawing(
         svg=_picture(built, scale.embedding_size),
-        kinds=[
-            _SOURCE,
-            *(_OPERATIONS[o] for o in _OPERATIONS if o in used),
-            _FEED_FORWARD,
-            _RESULT,
-        ],
+        kinds=[_SOURCE, *operations, _FEED_FORWARD, _RESULT],
         caption=_caption(built, scale.reading),
         marked="residual, added before the norm",
         table=_table(built),
@@ -136,38 +127,30 @@ def draw(genotype: EncoderGenotype, scale: EncoderScale) -> Drawing:
 def _picture(built: Plan, embedding_size: int) -> Markup:
     hidden_size = built.hidden_size
     sketch = _Sketch()
-    sketch.add(
-        "embedding",
-        f"embedding, {embedding_size} wide",
-        _SOURCE,
-        _END_WIDTH,
-        detail="sum of the embeddings of word, position and token type, then layer norm",
-    )
+    embedding = _Bar("embedding", f"embedding, {embedding_size} wide", _SOURCE, _END_WIDTH)
+    embedding.detail = "sum of the embeddings of word, position and token type, then layer norm"
+    sketch.add(embedding)
     if embedding_size != hidden_size:
-        sketch.add("projection", f"projection to {hidden_size}", _CLOSING, _OPERATION_WIDTH)
+        label = f"projection to {hidden_size}"
+        sketch.add(_Bar("projection", label, _CLOSING, _OPERATION_WIDTH))
     for number, layer in enumerate(built.layers, 1):
         _add_layer(sketch, layer, number, built)
-    sketch.add("output", f"output, {hidden_size} wide", _RESULT, _END_WIDTH, gap=_GAP + _PADDING)
-    return Markup(
-        render(
-            "encoder.svg.jinja",
-            title=f"Encoder of {len(built.layers)} layers, hidden size {hidden_size}.",
-            description=_described(built, embedding_size),
-            width=_WIDTH,
-            height=sketch.bottom + 1,
-            centre=_CENTRE,
-            bars=sketch.bars,
-            arrows=sketch.arrows,
-            panels=sketch.panels,
-        )
+    output = _Bar("output", f"output, {hidden_size} wide", _RESULT, _END_WIDTH)
+    sketch.add(output, _GAP + _PADDING)
+    svg = render(
+        "encoder.svg.jinja",
+        title=f"Encoder of {len(built.layers)} layers, hidden size {hidden_size}.",
+        description=_described(built, embedding_size),
+        width=_WIDTH,
+        centre=_CENTRE,
+        sketch=sketch,
     )
+    return Markup(svg)
 
 
 def _add_layer(sketch: _Sketch, layer: LayerPlan, number: int, built: Plan) -> None:
     top = sketch.bottom + _GAP // 2 + (_PADDING if number > 1 else 0)
-    closing = f"projection to {built.hidden_size} + residual, norm"
-    fork = top + 2 * _FORK
-    sketch.add(
+    operation = _Bar(
         f"layer {number} operation",
         f"{layer.operation}, {count(layer.num_heads, 'head')}",
         _OPERATIONS[layer.operation],
@@ -175,22 +158,22 @@ def _add_layer(sketch: _Sketch, layer: LayerPlan, number: int, built: Plan) -> N
         height=36,
         font_size=15,
         detail=_detail(layer),
-        gap=top + 28 - sketch.bottom,
     )
+    sketch.add(operation, top + 28 - sketch.bottom)
     if layer.closed:
-        sketch.bypass(fork, sketch.add(f"layer {number} mixed", closing, _CLOSING, _CLOSING_WIDTH))
+        sketch.close(f"layer {number} mixed", built.hidden_size, top + 2 * _FORK)
     fork = sketch.bottom + _FORK
     for i, width in enumerate(layer.feed_forward):
-        sketch.add(
+        feed_forward = _Bar(
             f"layer {number} feed-forward {i + 1}",
             f"feed-forward {width}",
             _FEED_FORWARD,
             max(_SHORTEST, _LONGEST * width // _LONGEST_SHOWS),
             height=24,
             detail=f"feed-forward layer {i + 1} of {len(layer.feed_forward)}: {width} wide, GELU",
-            gap=_SEAM if i else _GAP,
         )
-    sketch.bypass(fork, sketch.add(f"layer {number} output", closing, _CLOSING, _CLOSING_WIDTH))
+        sketch.add(feed_forward, _SEAM if i else _GAP)
+    sketch.close(f"layer {number} output", built.hidden_size, fork)
     sketch.panels.append((f"layer {number}", top, sketch.bottom + _PADDING))
 
 
