@@ -23,8 +23,7 @@ Generations = Annotated[
 ]
 PopulationSize = Annotated[int, typer.Option(help="Formulas of a generation.")]
 Penalty = Annotated[
-    float,
-    typer.Option(help="What fitness pays for each quantity and operation, in units of τ-b."),
+    float, typer.Option(help="What fitness pays for each quantity and operation, in units of τ-b.")
 ]
 Quantities = Annotated[
     str | None,

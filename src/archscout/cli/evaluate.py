@@ -17,7 +17,7 @@ Combine = Annotated[
     typer.Option(
         help="Metrics joined by +, such as linear_memory+token_sensitivity, whose ranks are "
         "made into one score by their mean; 'median(a+b)' and 'log(a+b)' (as AZ-NAS does) say "
-        "otherwise. A formula's own + stands in brackets. Repeat the option for more.",
+        "otherwise. A formula's own + stands in brackets. Repeat the option for more."
     ),
 ]
 Seeds = Annotated[int | None, typer.Option(help="How many initialisations; 1 by default.")]

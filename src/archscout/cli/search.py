@@ -81,8 +81,7 @@ Storage = Annotated[
     typer.Option(metavar="URL", help="An Optuna storage in place of the folder's study.jsonl."),
 ]
 Out = Annotated[
-    str | None,
-    typer.Option("--out", "-o", help="Run folder; runs/SPACE-TEXT-SEED by default."),
+    str | None, typer.Option("--out", "-o", help="Run folder; runs/SPACE-TEXT-SEED by default.")
 ]
 
 

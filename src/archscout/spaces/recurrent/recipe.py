@@ -18,12 +18,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from archscout.errors import InputError
 
 ACTIVATIONS = ("activation_tanh", "activation_sigm", "activation_leaky_relu")
-ARITY = {
-    "blend": 3,
-    "elementwise_prod": 2,
-    "elementwise_sum": 2,
-    **dict.fromkeys(ACTIVATIONS, 1),
-}
+ARITY = {"blend": 3, "elementwise_prod": 2, "elementwise_sum": 2, **dict.fromkeys(ACTIVATIONS, 1)}
 OPS = ("linear", *ARITY)
 COMMUTATIVE = frozenset({"linear", "elementwise_prod", "elementwise_sum"})
 MAX_STATES = 3
