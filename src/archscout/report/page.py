@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from collections.abc import Callable, Mapping
@@ -56,6 +57,9 @@ def write_report(run: Run | str | os.PathLike[str], path: Path | None = None) ->
     path = found.folder.path / REPORT if path is None else Path(path)
     if path.is_dir():
         raise InputError(f"cannot write {path}: it is a folder; a file is needed, as report.html")
+    if not path.parent.is_dir():
+        reason = errno.ENOTDIR if path.parent.exists() else errno.ENOENT
+        raise InputError(f"cannot write {path}: {os.strerror(reason)}")
     write_whole(path, build_page(found).encode())
     return path
 
