@@ -8,9 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from archscout.report.findings import Findings
-from archscout.report.history import plot_histories
-from archscout.report.scoring_time import histogram, plot_scoring_time
-from archscout.report.trade_offs import plot_trade_offs
+from archscout.report.plots import (
+    histogram,
+    plot_histories,
+    plot_scoring_time,
+    plot_trade_offs,
+)
 from archscout.runs import Run
 
 

@@ -21,10 +21,6 @@ def read(space: Space[Any], sources: Iterable[str]) -> list[Any]:
 
     A JSON document is one architecture, a list of them, or what archscout writes around one
     (an object with `architecture` and perhaps its `space`, or a `front` of such objects).
-
-    Raises:
-        InputError: a source cannot be read, or an architecture breaks a rule or is of another
-            space; the message names the source and the line.
     """
     found = [a for source in sources for a in _read_one(space, source)]
     if not found:
@@ -41,15 +37,7 @@ def read_first(space: Space[Any], source: str, doing: str) -> Any:
 
 
 def space_of(source: str, given: str | None) -> Space[Any]:
-    """The space of the architectures in a file, by what it says, its form, or the option.
-
-    Args:
-        source: as of `read`.
-        given: by `--space`.
-
-    Raises:
-        InputError: there is no such space.
-    """
+    """The space of the architectures in a source, by `--space`, what it says, or its form."""
     if given is not None:
         return spaces.get(given)
     if source == "-":
@@ -69,15 +57,26 @@ def titles(space: Space[Any], fingerprints: Iterable[str | None]) -> list[str]:
     return [f"{each or ''} {names.get(each or '', '')}".strip() for each in fingerprints]
 
 
+def _parse(text: str) -> Any:
+    """JSON, a ValueError also where it is nested too deep."""
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise ValueError(error) from error
+
+
+def _is_json(text: str) -> bool:
+    try:
+        _parse(text)
+    except ValueError:
+        return False
+    return True
+
+
 def _said(text: str) -> str | None:
     """The space that the text's first architecture says."""
-    try:
-        document = json.loads(text)
-    except (json.JSONDecodeError, RecursionError):
-        try:
-            document = json.loads(text.partition("\n")[0])
-        except (json.JSONDecodeError, RecursionError):
-            return None
+    whole = next(filter(_is_json, (text, text.partition("\n")[0])), "null")
+    document = _parse(whole)
     if isinstance(document, list) and document:
         document = document[0]
     found = document.get("space") if isinstance(document, dict) else None
@@ -88,15 +87,10 @@ def _read_one(space: Space[Any], source: str) -> Iterator[Any]:
     if source in space.named:
         yield space.named[source]
         return
-    if (
-        source != "-"
-        and not Path(source).exists()
-        and (near := difflib.get_close_matches(source, space.named, 1))
-    ):
-        raise InputError(f"no architecture {source!r}: it is no file; did you mean {near[0]}?")
-    name, text = (
-        ("standard input", sys.stdin.read()) if source == "-" else (source, _load(space, source))
-    )
+    if source == "-":
+        name, text = "standard input", sys.stdin.read()
+    else:
+        name, text = source, _load(space, source)
     if not text.strip():
         raise InputError(f"{name} is empty; architectures as JSON or JSON Lines are accepted")
     for place, document in _documents(name, text):
@@ -107,6 +101,9 @@ def _read_one(space: Space[Any], source: str) -> Iterator[Any]:
 
 
 def _load(space: Space[Any], source: str) -> str:
+    near = difflib.get_close_matches(source, space.named, 1)
+    if near and not Path(source).exists():
+        raise InputError(f"no architecture {source!r}: it is no file; did you mean {near[0]}?")
     names = f", or a name such as {next(iter(space.named))}" if space.named else ""
     try:
         return Path(source).read_text(encoding="utf-8-sig")
@@ -124,32 +121,20 @@ def _load(space: Space[Any], source: str) -> str:
 
 def _documents(name: str, text: str) -> Iterator[tuple[str, Any]]:
     """Places and parsed or raw documents: the whole text if it is one, else each line."""
-    try:
-        json.loads(text)
-    except (json.JSONDecodeError, RecursionError) as error:
-        lines = [(i, line) for i, line in enumerate(text.splitlines(), start=1) if line.strip()]
-        if len(lines) == 1 or not _is_json(lines[0][1]):
-            raise InputError(f"{name} is not valid JSON: {error}") from error
+    lines = [(i, line) for i, line in enumerate(text.splitlines(), start=1) if line.strip()]
+    if not _is_json(text) and len(lines) > 1 and _is_json(lines[0][1]):
         for number, line in lines:
-            yield from _unwrapped(f"{name}, line {number}", line)
-        return
-    yield from _unwrapped(name, text)
+            yield from _unwrapped(f"{name}, line {number}", line, ": not")
+    else:
+        yield from _unwrapped(name, text, " is not")
 
 
-def _is_json(line: str) -> bool:
-    try:
-        json.loads(line)
-    except (json.JSONDecodeError, RecursionError):
-        return False
-    return True
-
-
-def _unwrapped(place: str, text: str) -> Iterator[tuple[str, Any]]:
+def _unwrapped(place: str, text: str, complaint: str) -> Iterator[tuple[str, Any]]:
     """The architectures inside a document; the text itself where it is one, for better messages."""
     try:
-        document = json.loads(text)
-    except (json.JSONDecodeError, RecursionError) as error:
-        raise InputError(f"{place}: not valid JSON: {error}") from error
+        document = _parse(text)
+    except ValueError as error:
+        raise InputError(f"{place}{complaint} valid JSON: {error}") from error
     front = document.get("front") if isinstance(document, dict) else None
     if isinstance(front, list):  # best.json, whose space is that of all
         said = {key: document[key] for key in ("space",) if key in document}

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import shlex
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from archscout.cli import options
-from archscout.cli.output import Stopped, console, errors, progress
+from archscout.cli.output import print_json, progress, say, stopped, warn_of_modified
 
 if TYPE_CHECKING:
     from archscout.paper.audit import Point
@@ -25,7 +22,7 @@ _COLOURS = {
 
 
 def audit(
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write.")] = Path("audit"),
+    out: options.Folder = Path("audit"),
     text: options.Texts = None,
     encoders: Annotated[
         int | None,
@@ -73,34 +70,20 @@ def audit(
                 on_point=on_point,
             )
     except KeyboardInterrupt:
-        raise Stopped(
-            f"Stopped after {len(points)} of {len(POINTS)} points; recomputed scores are kept. Go "
-            f"on with:\n  archscout {shlex.join(sys.argv[1:])}"
-        ) from None
+        done = f"{len(points)} of {len(POINTS)} points; recomputed scores are kept"
+        raise stopped(f"Stopped after {done}", resume=True) from None
     if as_json:
         found = [
             {"point": i, "title": p.title, "standing": p.standing, "verdict": p.verdict}
             for i, p in enumerate(points, start=1)
         ]
-        typer.echo(json.dumps({"points": found, "page": str(page)}))
+        print_json({"points": found, "page": str(page)})
         return
-    modified = {s.file.name for point in points for s in point.sources if s.modified}
-    if modified:
-        errors.print(
-            f"Modified data: {', '.join(sorted(modified))}",
-            style="yellow",
-            markup=False,
-            highlight=False,
-            soft_wrap=True,
-        )
-    console.print(f"Page  {page}", markup=False, highlight=False, soft_wrap=True)
+    warn_of_modified(sorted({s.file.name for p in points for s in p.sources if s.modified}))
+    say(f"Page  {page}")
 
 
 def _print(number: int, point: Point) -> None:
-    console.print(
-        f"{number}. {point.title}: ", end="", markup=False, highlight=False, soft_wrap=True
-    )
-    console.print(
-        point.standing, end="", style=_COLOURS[point.standing], highlight=False, soft_wrap=True
-    )
-    console.print(f". {point.verdict}", markup=False, highlight=False, soft_wrap=True)
+    say(f"{number}. {point.title}: ", end="")
+    say(point.standing, _COLOURS[point.standing], end="")
+    say(f". {point.verdict}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
@@ -20,10 +19,9 @@ from rich.progress import (
 from rich.table import Table
 
 from archscout.cli import options
-from archscout.cli.output import console, errors, interrupts
+from archscout.cli.output import console, errors, interrupts, print_json, say
 
 if TYPE_CHECKING:
-    from archscout.benchmarks.catalogue import PublishedFile
     from archscout.benchmarks.store import Change, DataFolder, Status, StoredFile, Verified
 
 app = typer.Typer(
@@ -52,11 +50,11 @@ def list_files(data_dir: options.DataDir = None, as_json: options.Json = False) 
     found = folder.status()
     if as_json:
         for status in found:
-            typer.echo(json.dumps(_described(status)))
+            print_json(_described(status))
         return
     console.print(_wide_table(found) if console.width >= _WIDE else _narrow_table(found))
     held = sum(status.stored is not None for status in found)
-    _say(f"{held} of {len(found)} files are in the data folder {folder.path}")
+    say(f"{held} of {len(found)} files are in the data folder {folder.path}")
 
 
 @app.command()
@@ -123,16 +121,16 @@ def verify(data_dir: options.DataDir = None, as_json: options.Json = False) -> N
     found = folder.verify()
     for verified in found:
         if as_json:
-            content = {**_stored(verified.stored), "problem": verified.problem}
-            typer.echo(json.dumps({**content, "state": _verdict(verified)}))
+            stored = _stored(verified.stored)
+            print_json(stored | {"problem": verified.problem, "state": _verdict(verified)})
         else:
             _print_verdict(verified)
     differing = [v.stored.file.name for v in found if v.stored.modified]
     if not as_json and not found:
-        _say(f"No published file is in the data folder {folder.path}")
+        say(f"No published file is in the data folder {folder.path}")
     elif not as_json:
         same = len(found) - len(differing)
-        _say(f"{same} of {len(found)} files in the data folder {folder.path} are as published")
+        say(f"{same} of {len(found)} files in the data folder {folder.path} are as published")
     if differing:
         raise typer.Exit(1)
 
@@ -144,24 +142,12 @@ def _folder(data_dir: str | None) -> DataFolder:
     return DataFolder(data_dir)
 
 
-def _say(message: str, style: str = "") -> None:
-    console.print(message, style=style, markup=False, highlight=False, soft_wrap=True)
-
-
 def _described(status: Status) -> dict[str, Any]:
-    file, stored = status.file, status.stored
-    return {
-        "name": file.name,
-        "description": file.description,
-        "source": file.source,
-        "licence": file.licence,
-        "url": file.url,
-        "sha256": file.sha256,
-        "git_blob": file.git_blob,
-        "path": str(status.path),
-        "size": stored.size if stored else None,
-        "state": status.state,
-    }
+    file = status.file
+    said = ("name", "description", "source", "licence", "url", "sha256", "git_blob")
+    size = status.stored.size if status.stored else None
+    found = {"path": str(status.path), "size": size, "state": status.state}
+    return {name: getattr(file, name) for name in said} | found
 
 
 def _stored(stored: StoredFile) -> dict[str, Any]:
@@ -173,41 +159,31 @@ def _stored(stored: StoredFile) -> dict[str, Any]:
     }
 
 
-def _coloured(state: str) -> str:
-    return f"[{_STYLES[state]}]{state}[/]"
-
-
-def _size(status: Status) -> str:
-    return decimal(status.stored.size) if status.stored else ""
-
-
-def _of_source(found: Sequence[Status]) -> Iterator[tuple[str, list[Status]]]:
-    for source in dict.fromkeys(status.file.source for status in found):
-        yield source, [status for status in found if status.file.source == source]
-
-
-def _repository(source: str) -> str:
+def _of_source(found: Sequence[Status]) -> Iterator[tuple[str, str, list[Status]]]:
+    """Sources, their repositories, and their files."""
     from archscout.benchmarks.catalogue import SOURCES
 
-    return SOURCES[source].repository
+    for source in dict.fromkeys(status.file.source for status in found):
+        files = [status for status in found if status.file.source == source]
+        yield source, SOURCES[source].repository, files
+
+
+def _cells(status: Status) -> tuple[str, str, str]:
+    """State, checksum and size of a file."""
+    size = decimal(status.stored.size) if status.stored else ""
+    return f"[{_STYLES[status.state]}]{status.state}[/]", status.file.checksum[:8], size
 
 
 def _wide_table(found: Sequence[Status]) -> Table:
     """Everything about a file in one line."""
     table = Table("file", "state", "what", "licence", "checksum", "from GitHub")
     table.add_column("size", justify="right")
-    for _, files in _of_source(found):
+    for _, repository, files in _of_source(found):
         for status in files:
             file = status.file
-            table.add_row(
-                file.name,
-                _coloured(status.state),
-                file.description,
-                file.licence,
-                file.checksum[:8],
-                _repository(file.source),
-                _size(status),
-            )
+            state, checksum, size = _cells(status)
+            described = (file.description, file.licence, checksum, repository)
+            table.add_row(file.name, state, *described, size)
         table.add_section()
     return table
 
@@ -216,19 +192,12 @@ def _narrow_table(found: Sequence[Status]) -> Table:
     """What files of one source share above them, and what is in a file below its name."""
     table = Table("file", "state", "checksum")
     table.add_column("size", justify="right", no_wrap=True)
-    for source, files in _of_source(found):
-        table.add_row(
-            f"[bold]{source}[/], {files[0].file.licence}\n[dim]github.com/{_repository(source)}"
-        )
+    for source, repository, files in _of_source(found):
+        table.add_row(f"[bold]{source}[/], {files[0].file.licence}\n[dim]github.com/{repository}")
         table.add_section()
         for status in files:
-            file = status.file
-            table.add_row(
-                f"{file.name}\n[dim]  {file.description}",
-                _coloured(status.state),
-                file.checksum[:8],
-                _size(status),
-            )
+            name = f"{status.file.name}\n[dim]  {status.file.description}"
+            table.add_row(name, *_cells(status))
         table.add_section()
     return table
 
@@ -236,17 +205,13 @@ def _narrow_table(found: Sequence[Status]) -> Table:
 def _print_changes(folder: DataFolder, changes: Sequence[Change], as_json: bool) -> None:
     for change in changes:
         if as_json:
-            content = {
-                **_stored(change.stored),
-                "action": change.action,
-                "from": change.origin,
-                "unpacked": [str(path) for path in change.unpacked],
-            }
-            typer.echo(json.dumps(content))
+            unpacked = [str(path) for path in change.unpacked]
+            done = {"action": change.action, "from": change.origin, "unpacked": unpacked}
+            print_json(_stored(change.stored) | done)
         else:
             _print_change(change)
     if not as_json:
-        _say(f"The data folder is {folder.path}")
+        say(f"The data folder is {folder.path}")
 
 
 def _print_change(change: Change) -> None:
@@ -254,21 +219,17 @@ def _print_change(change: Change) -> None:
     name = stored.file.name
     modified = ", modified (not as published)" if stored.modified else ""
     style = _STYLES["modified"] if stored.modified else ""
-    match change.action:
-        case "present":
-            _say(f"{name}: already there{modified}", style)
-        case "kept":
-            _say(
-                f"{name}: {change.origin} is modified, so the published file is kept; remove "
-                f"{stored.path} first if you want the other",
-                _STYLES["modified"],
-            )
-        case action:
-            _say(f"{name}: {action}, {decimal(stored.size)}{modified}", style)
+    if change.action == "present":
+        say(f"{name}: already there{modified}", style)
+    elif change.action == "kept":
+        kept = f"{change.origin} is modified, so the published file is kept; remove {stored.path}"
+        say(f"{name}: {kept} first if you want the other", _STYLES["modified"])
+    else:
+        say(f"{name}: {change.action}, {decimal(stored.size)}{modified}", style)
     if change.unpacked:
-        _say(f"{name}: the texts of {stored.file.corpus} lie in {change.unpacked[0].parent}")
+        say(f"{name}: the texts of {stored.file.corpus} lie in {change.unpacked[0].parent}")
     elif stored.file.corpus:
-        _say(f"{name}: found no texts of {stored.file.corpus} in it", _STYLES["modified"])
+        say(f"{name}: found no texts of {stored.file.corpus} in it", _STYLES["modified"])
 
 
 def _verdict(verified: Verified) -> str:
@@ -278,14 +239,14 @@ def _verdict(verified: Verified) -> str:
 
 
 def _print_verdict(verified: Verified) -> None:
-    name = verified.stored.file.name
-    match _verdict(verified):
-        case "damaged":
-            _say(f"{name}: damaged: {verified.problem}", "red")
-        case "modified":
-            _say(f"{name}: modified, its content is valid but not as published", "yellow")
-        case _:
-            _say(f"{name}: as published")
+    state = _verdict(verified)
+    words = {
+        "damaged": f"damaged: {verified.problem}",
+        "modified": "modified, its content is valid but not as published",
+        "present": "as published",
+    }
+    style = "" if state == "present" else _STYLES[state]
+    say(f"{verified.stored.file.name}: {words[state]}", style)
 
 
 class _Bar:
@@ -331,8 +292,4 @@ def _bars() -> Iterator[Any]:
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=errors, disable=not errors.is_terminal) as bars:
-
-        def bar(file: PublishedFile) -> _Bar:
-            return _Bar(bars, file.name)
-
-        yield bar
+        yield lambda file: _Bar(bars, file.name)

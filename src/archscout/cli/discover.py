@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.table import Table
+from rich.table import Column
 
-from archscout.cli import options
-from archscout.cli.output import console, errors, progress, stopped
+from archscout.cli import options, output
 from archscout.errors import InputError
 
 if TYPE_CHECKING:
@@ -21,39 +19,32 @@ if TYPE_CHECKING:
 
 
 Generations = Annotated[
-    int,
-    typer.Option(help="Generations after the first, which is drawn at random."),
+    int, typer.Option(help="Generations after the first, which is drawn at random.")
 ]
 PopulationSize = Annotated[int, typer.Option(help="Formulas of a generation.")]
 Penalty = Annotated[
-    float,
-    typer.Option(
-        help="What fitness pays for each quantity and operation, in units of τ-b.",
-    ),
+    float, typer.Option(help="What fitness pays for each quantity and operation, in units of τ-b.")
 ]
 Quantities = Annotated[
     str | None,
     typer.Option(
         help="What formulas may name, comma-separated, such as hidden_states,weights; by "
-        "default all that the networks have.",
+        "default all that the networks have."
     ),
 ]
 Shares = Annotated[
     str,
     typer.Option(
-        help="Parts of the architectures: to breed on, to choose a formula, and to judge it.",
+        help="Parts of the architectures: to breed on, to choose a formula, and to judge it."
     ),
 ]
 SplitSeed = Annotated[int, typer.Option(help="Decides which architecture is where.")]
-Candidates = Annotated[
-    int,
-    typer.Option(help="How many of the best formulas one is chosen from."),
-]
+Candidates = Annotated[int, typer.Option(help="How many of the best formulas one is chosen from.")]
 Against = Annotated[
     str | None,
     typer.Option(
         help="Metrics beside which it is judged, comma-separated; by default the space's "
-        "metric for search, and parameters.",
+        "metric for search, and parameters."
     ),
 ]
 Out = Annotated[
@@ -97,55 +88,46 @@ def discover(
     """
     from archscout import benchmarks
     from archscout.metric_search import discover as breed
+    from archscout.metric_search import write_discovery
+    from archscout.metric_search.page import judgement
 
     found = benchmarks.load(benchmark, benchmarks.DataFolder(data_dir), dataset)
     out = out or Path("discoveries") / f"{found.name}-{found.dataset}"
     scale = _scale(found.space, size)
-    try:
-        with progress("networks", 1) as bar:
+    stopped = f"Stopped; the generations that ended are in {out}"
+    with output.stoppable(stopped, resume), output.progress("networks", 1) as bar:
 
-            def tell(networks: int, total: int, remark: str) -> None:
-                bar.set(networks, total)
-                bar.advance_to(networks, remark)
+        def tell_of(networks: int, total: int, remark: str) -> None:
+            bar.set(networks, total)
+            bar.advance_to(networks, remark)
 
-            done = breed(
-                found,
-                out=out,
-                data_dir=data_dir,
-                text=text,
-                scale=scale,
-                quantities=options.listed(quantities),
-                shares=_shares(shares),
-                split_seed=split_seed,
-                seed=seed,
-                generations=generations,
-                population_size=population_size,
-                penalty=penalty,
-                candidates=candidates,
-                references=options.listed(against),
-                device=device,
-                resamples=resamples,
-                resume=resume,
-                progress=tell,
-                **options.scoring(scoring, draws=True),
-            )
-    except KeyboardInterrupt:
-        raise stopped(f"Stopped; the generations that ended are in {out}", resume) from None
-    _show(done, as_json)
-
-
-def _show(done: Discovery, as_json: bool) -> None:
-    """Write the page, and print what was found."""
-    from archscout.metric_search import write_discovery
-    from archscout.metric_search.page import judgement
-
-    page = write_discovery(done)
-    table = judgement(done)
+        done = breed(
+            found,
+            out=out,
+            data_dir=data_dir,
+            text=text,
+            scale=scale,
+            quantities=options.listed(quantities),
+            shares=_shares(shares),
+            split_seed=split_seed,
+            seed=seed,
+            generations=generations,
+            population_size=population_size,
+            penalty=penalty,
+            candidates=candidates,
+            references=options.listed(against),
+            device=device,
+            resamples=resamples,
+            resume=resume,
+            progress=tell_of,
+            **options.scoring(scoring, draws=True),
+        )
+    page, table = write_discovery(done), judgement(done)
     if as_json:
-        typer.echo(json.dumps(_document(done, table)))
+        output.print_json(_document(done, table))
     else:
         _print(done, table)
-    errors.print(f"Page: {page}", markup=False, highlight=False, soft_wrap=True)
+    output.tell(f"Page: {page}")
 
 
 def _scale(space: Space[Any], size: list[str] | None) -> Scale:
@@ -166,13 +148,10 @@ def _shares(text: str) -> list[float]:
 
 
 def _document(done: Discovery, table: pd.DataFrame) -> dict[str, Any]:
-    records: list[dict[str, Any]] = json.loads(
-        table.to_json(orient="records", double_precision=15, force_ascii=False)
-    )
     return {
         "metric": done.metric,
         "size": done.chosen.size,
-        "judgement": records,
+        "judgement": output.records(table),
         "candidates": [
             {"metric": entry.metric, "breeding": entry.kendall, "choosing": tau}
             for entry, tau in zip(done.candidates, done.choosing, strict=True)
@@ -183,21 +162,14 @@ def _document(done: Discovery, table: pd.DataFrame) -> dict[str, Any]:
 def _print(done: Discovery, table: pd.DataFrame) -> None:
     from archscout.metric_search.page import verdict
 
-    shown = Table()
-    shown.add_column("part")
-    shown.add_column("metric", overflow="fold")
-    for title in ("n", "τ-b", "95 % interval"):
-        shown.add_column(title, justify="right", no_wrap=True)
+    rows = []
     for row in table.to_dict("records"):
         name = "the formula" if row["metric"] == done.metric else row["metric"]
-        tau, interval = f"{row['kendall']:.3f}", f"{row['kendall_low']:.3f} to "
-        interval += f"{row['kendall_high']:.3f}"
-        if row["kendall"] != row["kendall"]:
-            tau, interval = "–", ""
-        shown.add_row(row["part"], name, str(row["n"]), tau, interval)
-    console.print(done.metric, markup=False, highlight=False, soft_wrap=True)
-    console.print(shown)
-    console.print(verdict(done), markup=False, highlight=False, soft_wrap=True)
-    if done.benchmark.modified:
-        names = ", ".join(done.benchmark.modified)
-        errors.print(f"Modified data: {names}", style="yellow", markup=False, soft_wrap=True)
+        tau = output.fixed(row["kendall"])
+        interval = "" if tau == "–" else f"{row['kendall_low']:.3f} to {row['kendall_high']:.3f}"
+        rows.append([row["part"], name, str(row["n"]), tau, interval])
+    output.say(done.metric)
+    part, metric = Column("part"), Column("metric", overflow="fold")
+    output.print_table([part, metric, "n", "τ-b", "95 % interval"], rows)
+    output.say(verdict(done))
+    output.warn_of_modified(done.benchmark.modified)

@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
-from rich.table import Table
 
-from archscout.cli import options
-from archscout.cli.output import Stopped, console, errors, progress
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from archscout.analysis.evaluation_results import Evaluation
-    from archscout.analysis.statistics import Comparison
+from archscout.cli import options, output
 
 _ABLATION_DRAWS = 10
 
@@ -26,7 +17,7 @@ Combine = Annotated[
     typer.Option(
         help="Metrics joined by +, such as linear_memory+token_sensitivity, whose ranks are "
         "made into one score by their mean; 'median(a+b)' and 'log(a+b)' (as AZ-NAS does) say "
-        "otherwise. A formula's own + stands in brackets. Repeat the option for more.",
+        "otherwise. A formula's own + stands in brackets. Repeat the option for more."
     ),
 ]
 Seeds = Annotated[int | None, typer.Option(help="How many initialisations; 1 by default.")]
@@ -84,11 +75,10 @@ def evaluate(
     from archscout.analysis import evaluation as room
     from archscout.analysis.checks import check_count
     from archscout.analysis.combination import parse_combinations
-    from archscout.metrics import load_file
+    from archscout.analysis.evaluation_page import summary, write_evaluation
 
     found = benchmarks.load(benchmark, benchmarks.DataFolder(data_dir), dataset)
-    for file in metric_file or ():
-        load_file(file)
+    options.load_metrics(metric_file)
     out = out or Path("evaluations") / f"{found.name}-{found.dataset}"
     many = {ablate: _ABLATION_DRAWS}
     check_count("resamples", resamples)
@@ -110,47 +100,17 @@ def evaluate(
     )
     prepared.check_comparable()
     try:
-        with progress("scoring", 1) as bar:
+        with output.progress("scoring", 1) as bar:
             done = prepared.run(out, resume, bar.set)
     except KeyboardInterrupt:
-        raise Stopped(
+        raise output.Stopped(
             f"Stopped; what was scored is in {out}. The same command with --resume goes on."
         ) from None
-    _show(done, done.compare(resamples=resamples, seed=seed), as_json)
-
-
-def _show(done: Evaluation, comparison: Comparison, as_json: bool) -> None:
-    """Write the page, and print the table."""
-    from archscout.analysis.evaluation_page import summary, write_evaluation
-
-    page = write_evaluation(done, comparison)
-    table = summary(comparison)
+    comparison = done.compare(resamples=resamples, seed=seed)
+    page, table = write_evaluation(done, comparison), summary(comparison)
     if as_json:
-        records = table.reset_index().to_json(orient="records", double_precision=15)
-        typer.echo(json.dumps(json.loads(records)))
+        output.print_json(output.records(table.reset_index()))
     else:
-        _print(done, table)
-    errors.print(f"Page: {page}", markup=False, highlight=False, soft_wrap=True)
-
-
-def _print(done: Evaluation, table: pd.DataFrame) -> None:
-    shown = Table()
-    shown.add_column("metric", overflow="fold")
-    for title in ("n", "τ-b", "95 % interval", "pairs", "partial"):
-        shown.add_column(title, justify="right", no_wrap=True)
-    for name, row in table.iterrows():
-        interval = f"{row['kendall_low']:.3f} to {row['kendall_high']:.3f}"
-        values = [
-            "–" if row[column] != row[column] else f"{row[column]:.3f}"
-            for column in ("kendall", "pairs", "partial")
-        ]
-        if row["problem"]:
-            values, interval = ["–"] * 3, ""
-        shown.add_row(str(name), str(row["n"]), values[0], interval, values[1], values[2])
-    console.print(shown)
-    for name, row in table[table["problem"].notna()].iterrows():
-        errors.print(f"{name}: {row['problem']}", style="yellow", markup=False, soft_wrap=True)
-    benchmark = done.benchmark
-    if benchmark.modified:
-        names = ", ".join(benchmark.modified)
-        errors.print(f"Modified data: {names}", style="yellow", markup=False, soft_wrap=True)
+        output.print_statistics("metric", table, "pairs", "partial")
+        output.warn_of_modified(found.modified)
+    output.tell(f"Page: {page}")

@@ -58,9 +58,8 @@ def export(
         try:
             genotype = architectures.read_first(found, source, "exporting")
         except InputError as error:
-            raise InputError(
-                f"{error}\n(read as one of space {found.name}; see --space)"
-            ) from error
+            said = f"(read as one of space {found.name}; see --space)"
+            raise InputError(f"{error}\n{said}") from error
         sized = options.scale_of(found, size, minibatch=False)
         corpus = load_corpus(text or "python-docs")
         vocabulary = tokenizer_for(found.tokenization, corpus, vocabulary_size, tokenizer)

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
+from rich.table import Column
 
-from archscout.cli import options
-from archscout.cli.output import console, errors, progress, stopped, warn
+from archscout.cli import options, output
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,7 +18,6 @@ if TYPE_CHECKING:
     from archscout.analysis.leaderboard import Leaderboard
 
 _OUT = Path("evaluations") / "leaderboard"
-
 
 Searches = Annotated[
     str | None,
@@ -72,7 +69,7 @@ def leaderboard(
 
     named = options.listed(searches) or ()
     rules = Rules(searches=named, timed=timed, orders=orders, resamples=resamples, seed=seed)
-    try:
+    with output.stoppable(f"Stopped; what was scored and timed is in {out}", resume):
         done = make_leaderboard(
             out=out,
             rules=rules,
@@ -91,56 +88,48 @@ def leaderboard(
             **options.scoring(scoring, draws=True),
         )
         page = write_leaderboard(done)
-    except KeyboardInterrupt:
-        raise stopped(f"Stopped; what was scored and timed is in {out}", resume) from None
     if as_json:
-        records = done.records.to_json(orient="records", double_precision=15)
-        typer.echo(json.dumps(json.loads(records)))
+        output.print_json(output.records(done.records))
     else:
         _print(done)
     for judged in done.rounds:
         for name in judged.left_out:
-            warn(f"No search by {name} on {judged.benchmark.name}: it has no scores there")
+            output.warn(f"No search by {name} on {judged.benchmark.name}: it has no scores there")
     for name, why in done.absent.items():
-        warn(f"Not at hand: {name}: {why}")
-    errors.print(f"Page: {page}", markup=False, highlight=False, soft_wrap=True)
+        output.warn(f"Not at hand: {name}: {why}")
+    output.tell(f"Page: {page}")
 
 
 @contextmanager
 def _stage(what: str) -> Iterator[Callable[[int, int], None]]:
-    with progress(what, 1) as bar:
+    with output.progress(what, 1) as bar:
         yield bar.set
 
 
 def _print(done: Leaderboard) -> None:
     """τ-b by metric and benchmark, in as many tables as the line needs, and what beats size."""
-    titles, columns = [], []
     order = list(map(str, done.overall("kendall").index))
-    for judged in done.rounds:
-        name = judged.benchmark.name.removeprefix("archscout-").removeprefix("nas-bench-")
-        titles.append(f"{name}\n{judged.benchmark.dataset}")
-        columns.append(_cells(judged.standings.reindex(order)))
+    benchmarks = [judged.benchmark for judged in done.rounds]
+    names = [b.name.removeprefix("archscout-").removeprefix("nas-bench-") for b in benchmarks]
+    titles = [f"{name}\n{b.dataset}" for name, b in zip(names, benchmarks, strict=True)]
+    columns = [_cells(judged.standings.reindex(order)) for judged in done.rounds]
     widths = [
         max(map(len, [*title.split("\n"), *cells])) + 3
         for title, cells in zip(titles, columns, strict=True)
     ]
-    for block in _blocks(widths, console.width - max(map(len, order)) - 4):
-        table = Table(caption="τ-b; * beats every baseline of size")
-        table.add_column("metric", no_wrap=True)
-        for i in block:
-            table.add_column(titles[i], justify="right", no_wrap=True)
-        for metric, *cells in zip(order, *(columns[i] for i in block), strict=True):
-            table.add_row(metric, *cells)
-        console.print(table)
-    modified = dict.fromkeys(name for judged in done.rounds for name in judged.benchmark.modified)
-    if modified:
-        warn(f"Modified data: {', '.join(modified)}")
+    for block in _blocks(widths, output.console.width - max(map(len, order)) - 4):
+        output.print_table(
+            [Column("metric", no_wrap=True), *(titles[i] for i in block)],
+            zip(order, *(columns[i] for i in block), strict=True),
+            caption="τ-b; * beats every baseline of size",
+        )
+    output.warn_of_modified(dict.fromkeys(name for each in benchmarks for name in each.modified))
 
 
 def _cells(standings: pd.DataFrame) -> list[str]:
     stars = (standings["beats"] > "") & (standings["does_not_beat"] == "")
     return [
-        "–" if value != value else f"{value:.3f}{'*' if star else ' '}"
+        output.fixed(value) + ("" if value != value else "*" if star else " ")
         for value, star in zip(standings["kendall"], stars, strict=True)
     ]
 

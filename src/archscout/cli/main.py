@@ -30,13 +30,13 @@ from archscout.cli import (
     spaces,
     train,
 )
-from archscout.cli.output import Stopped, errors, interrupts
+from archscout.cli.output import Stopped, interrupts, tell
 from archscout.errors import InputError
 
 # What typer raises for a command line that it cannot read. The class is click's in some versions
 # of typer and typer's own in others, and has a public name in neither.
 _UsageError: type[Exception] = cast(type[Exception], typer.BadParameter.__mro__[1])
-_INTERRUPTED = 130
+_MISTAKEN, _INTERRUPTED = 2, 130
 
 app = typer.Typer(
     name="archscout",
@@ -46,20 +46,23 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("search")(search.search)
-app.command("score")(score.score)
-app.command("sample")(sample.sample)
-app.command("spaces")(spaces.spaces)
-app.command("metrics")(metrics.metrics)
-app.command("train")(train.train)
-app.command("finetune")(finetune.finetune)
-app.command("export")(export.export)
-app.command("report")(report.report)
-app.command("evaluate")(evaluate.evaluate)
-app.command("leaderboard")(leaderboard.leaderboard)
-app.command("discover")(discover.discover)
-app.command("audit")(audit.audit)
-app.command("reproduce")(reproduce.reproduce)
+for _command in (
+    search.search,
+    score.score,
+    sample.sample,
+    spaces.spaces,
+    metrics.metrics,
+    train.train,
+    finetune.finetune,
+    export.export,
+    report.report,
+    evaluate.evaluate,
+    leaderboard.leaderboard,
+    discover.discover,
+    audit.audit,
+    reproduce.reproduce,
+):
+    app.command()(_command)
 app.add_typer(benchmark.app, name="benchmark")
 app.add_typer(data.app, name="data")
 app.add_typer(ranker.app, name="ranker")
@@ -94,36 +97,33 @@ def main() -> None:
 
 
 def _run() -> int:
-    code: int
     try:
         code = _call(sys.argv[1:])
-        if code == _INTERRUPTED:  # the word of some versions of typer; others raise Abort
-            _stop()
+        # The word of some versions of typer for Ctrl-C; others raise Abort.
+        return _stop() if code == _INTERRUPTED else code
     except InputError as error:
-        _complain(str(error))
-        code = 2
+        return _complain(str(error))
     except _UsageError as error:
-        code = _complain_of_usage(error)
+        return _complain_of_usage(error)
     except Stopped as stopped:
-        code = _stop(str(stopped))
+        return _stop(str(stopped))
     except (KeyboardInterrupt, typer.Abort):
-        code = _stop()
+        return _stop()
     except BrokenPipeError:
         # Whoever read our output has left.
         _drop_output()
-        code = 0
+        return 0
     except OSError as error:
         if error.errno != errno.ENOSPC:
             raise
         _complain(f"cannot write: {error.strerror}; room on the disk is needed")
         _drop_output()
-        code = 2
+        return _MISTAKEN
     except Exception:
         # An import that Ctrl-C broke may complain of something else.
         if not interrupts.asked:
             raise
-        code = _stop()
-    return code
+        return _stop()
 
 
 def _call(words: list[str]) -> int:
@@ -140,7 +140,7 @@ def _call(words: list[str]) -> int:
 
 
 def _stop(message: str = "Stopped.") -> int:
-    errors.print(message, markup=False, highlight=False, soft_wrap=True)
+    tell(message)
     return _INTERRUPTED
 
 
@@ -149,22 +149,22 @@ def _drop_output() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _complain(message: str) -> None:
-    errors.print(f"Error: {message}", style="red", markup=False, highlight=False, soft_wrap=True)
+def _complain(message: str) -> int:
+    tell(f"Error: {message}", "red")
+    return _MISTAKEN
 
 
 def _complain_of_usage(error: Any) -> int:
     if type(error).__name__ == "NoArgsIsHelpError":
         error.show()
-        return 2
+        return _MISTAKEN
     place = error.ctx.command_path if error.ctx else "archscout"
     message = error.format_message()
     if advice := moved.advice(getattr(error, "option_name", ""), place):
         message = f"No such option: {error.option_name}; {advice}"
     if isinstance(error.__cause__, ValidationError):  # some versions of typer leave the value out
         message += f": {error.__cause__.errors()[0]['input']!r}"
-    _complain(f"{message}\nTry '{place} --help'.")
-    return 2
+    return _complain(f"{message}\nTry '{place} --help'.")
 
 
 if __name__ == "__main__":

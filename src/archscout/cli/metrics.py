@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
-import typer
 from rich.table import Column, Table
 
 from archscout.cli import options
-from archscout.cli.output import console
+from archscout.cli.output import console, print_json
 
 if TYPE_CHECKING:
     from archscout.metrics import Metric
@@ -29,7 +27,7 @@ def metrics(as_json: options.Json = False) -> None:
     entries = registered()
     if as_json:
         for entry in entries:
-            content = {
+            document = {
                 "name": entry.name,
                 "networks": _networks(entry),
                 "larger_is_better": entry.larger_is_better,
@@ -38,7 +36,7 @@ def metrics(as_json: options.Json = False) -> None:
                 "source": entry.source,
                 "summary": entry.summary,
             }
-            typer.echo(json.dumps(content))
+            print_json(document)
         return
     wide = console.width >= _WIDE
     names, networks = (Column(title, no_wrap=True) for title in ("metric", "networks"))

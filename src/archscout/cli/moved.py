@@ -36,24 +36,15 @@ _SHORT = {
     "metric": ("--metrics", ""),
     "scale": ("--size", ""),
     "model-scale": ("--model-size", ""),
-    **{
-        f"max-{cost}": ("--max", f"{cost}=")
-        for cost in ("parameters", "flops", "latency", "memory")
-    },
+    **{f"max-{cost}": ("--max", f"{cost}=") for cost in _COSTS},
     **{name: ("--scoring", f"{name.replace('-', '_')}=") for name in _SCORING},
 }
 
 
 def in_full(option: str, command: str, words: list[str]) -> list[str] | None:
-    """A command line with the first such option written in full.
+    """A command line with the first such option written in full, None where it is short for none.
 
-    Args:
-        option: that a command does not know, such as `--max-parameters`.
-        command: such as `archscout search`.
-        words: of the command line, with `--option value` or `--option=value` among them.
-
-    Returns:
-        None where the option is short for nothing, or has no value.
+    Options stand in it as `--option value` or `--option=value`; a command is as `archscout score`.
     """
     name, trains = option.lstrip("-"), command.split()[-1] in ("train", "finetune")
     if name not in _SHORT or (trains and name in _SCORING):
@@ -69,18 +60,9 @@ def in_full(option: str, command: str, words: list[str]) -> list[str] | None:
 
 
 def advice(option: str, command: str) -> str | None:
-    """What to write in place of an option that a command does not know.
-
-    Args:
-        option: as given, such as `--hidden-size`.
-        command: such as `archscout score`.
-
-    Returns:
-        None where no version knew it.
-    """
-    name = option.lstrip("-")
+    """What to write in place of an option that a command does not know; None if none ever did."""
+    name, trains = option.lstrip("-"), command.split()[-1] in ("train", "finetune")
     field = name.replace("-", "_")
-    trains = command.split()[-1] in ("train", "finetune")
     if trains and name == "objective":
         return "use --set task=VALUE"
     if trains and name in _RECIPES:

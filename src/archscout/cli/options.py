@@ -14,6 +14,14 @@ if TYPE_CHECKING:
     from archscout.spaces.base import Scale, Space
 
 _PAIR = "NAME=VALUE"
+_EXAMPLES = {
+    "--set": "epochs=8",
+    "--size": "hidden_size=100, or a named scale",
+    "--model-size": "hidden_size=100, or a named scale",
+    "--scoring": "split=valid",
+    "--max": "parameters=10M",
+    "--dataset-set": "column=text",
+}
 _MINIBATCH_SIZES = ("batch_size", "sequence_length")
 
 SpaceName = Annotated[
@@ -129,6 +137,7 @@ Minibatches = Annotated[int, typer.Option(help="How many minibatches.")]
 ScoringWorkers = Annotated[int, typer.Option("--workers", help="Processes that score.")]
 Workers = Annotated[int, typer.Option(help="Processes that train.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with what the folder holds.")]
+Folder = Annotated[Path, typer.Option("--out", "-o", help="Folder to write.")]
 Resamples = Annotated[
     int, typer.Option(help="How often architectures are drawn again for the 95 % intervals.")
 ]
@@ -147,15 +156,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
 
 
 def pairs(option: str, given: Iterable[str] | None) -> dict[str, str]:
-    """Values by name from texts such as `epochs=8`.
-
-    Args:
-        option: where they stand, such as `--set`.
-        given: the texts.
-
-    Raises:
-        InputError: a text is none such, or a name comes twice.
-    """
+    """Values by name from texts such as `epochs=8`, which stand in an option such as `--set`."""
     found: dict[str, str] = {}
     for text in given or ():
         name, sign, value = (part.strip() for part in text.partition("="))
@@ -167,22 +168,8 @@ def pairs(option: str, given: Iterable[str] | None) -> dict[str, str]:
     return found
 
 
-_EXAMPLES = {
-    "--set": "epochs=8",
-    "--size": "hidden_size=100, or a named scale",
-    "--model-size": "hidden_size=100, or a named scale",
-    "--scoring": "split=valid",
-    "--max": "parameters=10M",
-    "--dataset-set": "column=text",
-}
-
-
 def checked(option: str, given: Iterable[str] | None, accepted: Collection[str]) -> dict[str, str]:
-    """As `pairs`, where the names are known.
-
-    Raises:
-        InputError: as `pairs`, or a name is unknown.
-    """
+    """As `pairs`, where the names are known."""
     found = pairs(option, given)
     for name in found:
         if name not in accepted:
@@ -196,21 +183,22 @@ def checked(option: str, given: Iterable[str] | None, accepted: Collection[str])
 def scoring(given: Iterable[str] | None, draws: bool = False) -> dict[str, Any]:
     """The arguments of a scorer that `--scoring` describes.
 
-    Args:
-        given: the texts.
-        draws: whether several minibatches may be asked for otherwise, and none is chosen here.
-
-    Raises:
-        InputError: a name or value cannot be used.
+    Where other options ask for several minibatches (`draws`), it chooses none.
     """
     accepted = ["split", "vocabulary_size", "tokenizer", "objective"]
-    found: dict[str, Any] = checked("--scoring", given, accepted + ["minibatch"] * (not draws))
-    for name in ("vocabulary_size", "minibatch"):
-        if name in found:
-            found[name] = _whole("--scoring", name, found[name])
-    if "minibatch" in found:
-        found["minibatch_index"] = found.pop("minibatch")
-    return found
+    found = checked("--scoring", given, accepted + ["minibatch"] * (not draws))
+    numbered = whole_numbers("--scoring", found, "vocabulary_size", "minibatch")
+    if "minibatch" in numbered:
+        numbered["minibatch_index"] = numbered.pop("minibatch")
+    return numbered
+
+
+def load_metrics(files: Iterable[Path] | None) -> None:
+    """Run the files of `--metric-file`, so that the metrics in them are known."""
+    from archscout.metrics import load_file
+
+    for file in files or ():
+        load_file(file)
 
 
 def scale_of(
@@ -220,17 +208,10 @@ def scale_of(
     option: str = "--size",
     minibatch: bool = True,
 ) -> Scale:
-    """The scale that a command's `--size` options describe.
+    """The scale that names of scales, and sizes to change, describe.
 
-    Args:
-        space: the space.
-        given: names of scales and sizes to change.
-        default: the scale, or its name, where none is named; the space's default if None.
-        option: where they stand.
-        minibatch: whether the sizes of a minibatch are among them.
-
-    Raises:
-        InputError: a name or size cannot be used.
+    Where none is named it is the default, or the space's. Sizes of a minibatch are accepted only
+    where there is one.
     """
     from archscout.scoring import resolve_scale
 
@@ -256,19 +237,14 @@ def listed(names: str | None) -> list[str] | None:
 
 
 def whole_numbers(option: str, values: dict[str, str], *names: str) -> dict[str, Any]:
-    """Values by name, some of them as whole numbers.
-
-    Raises:
-        InputError: one is none.
-    """
-    return values | {name: _whole(option, name, values[name]) for name in names if name in values}
-
-
-def _whole(option: str, name: str, text: str) -> int:
-    value = _number(text)
-    if not isinstance(value, int):
-        raise InputError(f"{option} {name}={text}: a whole number is accepted")
-    return value
+    """Values by name, some of them as whole numbers."""
+    found: dict[str, Any] = dict(values)
+    for name in names:
+        if name in values:
+            found[name] = _number(values[name])
+            if not isinstance(found[name], int):
+                raise InputError(f"{option} {name}={values[name]}: a whole number is accepted")
+    return found
 
 
 def _number(text: str) -> int | str:

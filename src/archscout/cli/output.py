@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import math
 import shlex
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
+import typer
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -21,8 +24,11 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 console = Console()
 errors = Console(stderr=True)
@@ -33,14 +39,18 @@ class Stopped(Exception):
 
 
 def stopped(what: str, resume: bool) -> Stopped:
-    """The end for Ctrl-C of a command that goes on with --resume.
-
-    Args:
-        what: was stopped, and where what is done lies; a sentence without its end.
-        resume: whether the command line has --resume already.
-    """
+    """The end for Ctrl-C of a command that goes on with --resume, which it may have already."""
     arguments = sys.argv[1:] if resume else [*sys.argv[1:], "--resume"]
     return Stopped(f"{what}. Go on with:\n  archscout {shlex.join(arguments)}")
+
+
+@contextmanager
+def stoppable(what: str, resume: bool) -> Iterator[None]:
+    """Say at Ctrl-C what was stopped, and how to go on."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise stopped(what, resume) from None
 
 
 class Interrupts:
@@ -48,9 +58,6 @@ class Interrupts:
 
     Python drops it in callbacks of its clean-up, and imports swallow it or turn it into errors of
     their own; so it is remembered, and whoever can stop asks.
-
-    Attributes:
-        asked: whether Ctrl-C came.
     """
 
     def __init__(self) -> None:
@@ -100,12 +107,7 @@ class _Rate(ProgressColumn):
 
 @contextmanager
 def progress(what: str, total: int) -> Iterator[_Bar]:
-    """A progress bar with rate and remaining time; silent where the error stream is no terminal.
-
-    Args:
-        what: is being done.
-        total: items.
-    """
+    """A progress bar with rate and remaining time; silent where the error stream is no terminal."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -120,61 +122,114 @@ def progress(what: str, total: int) -> Iterator[_Bar]:
 
 
 class _Bar:
-    """One progress bar."""
+    """One progress bar; what moves it raises `KeyboardInterrupt` if a Ctrl-C before got lost."""
 
     def __init__(self, bars: Progress, task: TaskID) -> None:
         self._bars = bars
         self._task = task
 
     def advance(self) -> None:
-        """One more item is done; raises `KeyboardInterrupt` if a Ctrl-C before it got lost."""
+        """One more item is done."""
         interrupts.check()
         self._bars.advance(self._task)
 
     def set(self, done: int, total: int) -> None:
-        """So many of so many items are done; raises `KeyboardInterrupt` as `advance` does."""
+        """So many of so many items are done."""
         interrupts.check()
         self._bars.update(self._task, completed=done, total=total)
 
     def advance_to(self, done: float, note: str) -> None:
-        """So many items are done; raises `KeyboardInterrupt` if a Ctrl-C before got lost."""
+        """So many items are done."""
         interrupts.check()
         self._bars.update(self._task, completed=done, note=note)
 
 
+def say(message: str, style: str = "", end: str = "\n") -> None:
+    """A result, as it is."""
+    console.print(message, style=style, end=end, markup=False, highlight=False, soft_wrap=True)
+
+
+def tell(message: str, style: str = "") -> None:
+    """What is no result, on the error stream."""
+    errors.print(message, style=style, markup=False, highlight=False, soft_wrap=True)
+
+
 def warn(message: str) -> None:
     """Tell what the user should know, on the error stream."""
-    errors.print(message, style="yellow", markup=False, highlight=False, soft_wrap=True)
+    tell(message, "yellow")
+
+
+def warn_of_modified(names: Iterable[str]) -> None:
+    """Tell which published files differ from what was published, if any do."""
+    if files := ", ".join(names):
+        warn(f"Modified data: {files}")
+
+
+def print_json(document: object) -> None:
+    """One line, for machines."""
+    typer.echo(json.dumps(document))
+
+
+def records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """The rows of a table for JSON, NaN being null."""
+    rows: list[dict[str, Any]] = json.loads(table.to_json(orient="records", double_precision=15))
+    return rows
 
 
 def number(value: object) -> str:
     """A number for a table: whole ones with separators, others to six digits."""
     if value is None:
         return ""
-    if not isinstance(value, int | float):
-        return str(value)
-    if not math.isfinite(value):
+    if not isinstance(value, int | float) or not math.isfinite(value):
         return str(value)
     if float(value).is_integer() and abs(value) < 1e15:
         return f"{int(value):,}"
     return f"{value:,.2f}" if 1000 <= abs(value) < 1e9 else f"{value:.6g}"
 
 
-def print_abreast(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """A table on its side, in as many blocks as the line needs: values are never cut.
+def fixed(value: float) -> str:
+    """A statistic to three decimals; a dash where it is not defined."""
+    return "–" if math.isnan(value) else f"{value:.3f}"
 
-    Args:
-        titles: of the rows that are printed: what each entry of `rows` holds, its heading first.
-        rows: to be printed as columns.
-    """
+
+def print_table(
+    columns: Iterable[Column | str], rows: Iterable[Sequence[str | Text]], **looks: Any
+) -> None:
+    """A table; a column that is given by its title alone is one of numbers."""
+    table = Table(
+        *(Column(c, justify="right", no_wrap=True) if isinstance(c, str) else c for c in columns),
+        **looks,
+    )
+    for row in rows:
+        table.add_row(*row)
+    console.print(table)
+
+
+def print_statistics(title: str, table: pd.DataFrame, *others: str) -> None:
+    """How well metrics order results: τ-b with its interval and other statistics, by their name."""
+    rows = []
+    for name, row in table.iterrows():
+        interval = f"{row['kendall_low']:.3f} to {row['kendall_high']:.3f}"
+        values = [fixed(row["kendall"]), interval, *(fixed(row[other]) for other in others)]
+        if row["problem"]:
+            values = ["–", "", *["–"] * len(others)]
+        rows.append([str(name), str(row["n"]), *values])
+    print_table([Column(title, overflow="fold"), "n", "τ-b", "95 % interval", *others], rows)
+    for name, problem in table["problem"].dropna().items():
+        warn(f"{name}: {problem}")
+
+
+def table_width(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> int:
+    """How many characters wide a table is."""
+    widths = [max(map(len, cells)) for cells in zip(titles, *rows, strict=True)]
+    return sum(widths) + 3 * len(widths) + 1
+
+
+def print_abreast(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A table on its side, in as many blocks as the line needs: values are never cut."""
     value = max(len(cell) for row in rows for cell in row)
     room = console.width - max(map(len, titles)) - 4
     abreast = max(1, room // (value + 3))
     for start in range(0, len(rows), abreast):
-        block = rows[start : start + abreast]
-        table = Table(titles[0])
-        for row in block:
-            table.add_column(row[0], justify="right", no_wrap=True)
-        for title, *cells in list(zip(titles, *block, strict=True))[1:]:
-            table.add_row(title, *cells)
-        console.print(table)
+        first, *lines = zip(titles, *rows[start : start + abreast], strict=True)
+        print_table([Column(first[0]), *first[1:]], lines)

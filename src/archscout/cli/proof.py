@@ -3,19 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from rich.table import Table
+from rich.table import Column
 
-from archscout.cli import options
-from archscout.cli.output import (
-    console,
-    interrupts,
-    print_abreast,
-    progress,
-    stopped,
-    warn,
-)
+from archscout.cli import options, output
 from archscout.errors import InputError
 
 if TYPE_CHECKING:
@@ -33,11 +25,7 @@ def read_recipe(
     changes: list[str] | None,
     workers: int | None,
 ) -> Any:
-    """The settings of the trainings; None where nothing is to be trained.
-
-    Raises:
-        InputError: an option cannot be used, or stands without `--train-top`.
-    """
+    """The settings of the trainings; None where nothing is to be trained."""
     if train_top is None:
         given = {"preset": preset, "set": changes}
         if alone := [name for name, value in given.items() if value not in (None, [])]:
@@ -54,11 +42,7 @@ def read_recipe(
 
 
 def prove(run: Run, k: int, settings: Any, workers: int | None, model: Path, resume: bool) -> Proof:
-    """Train the candidates, write the report anew, and the winner in place of the model.
-
-    Raises:
-        Stopped: Ctrl-C came.
-    """
+    """Train the candidates, write the report anew, and the winner in place of the model."""
     from archscout.comparison import hand_over
     from archscout.comparison import prove as train
     from archscout.report import write_report
@@ -66,24 +50,21 @@ def prove(run: Run, k: int, settings: Any, workers: int | None, model: Path, res
     def on_progress(now: Standing) -> None:
         bar.advance_to(now.done, f"{now.failed} failed" if now.failed else "")
 
-    try:
-        with progress("training", 2 * k) as bar:
-            proof = train(run, k, settings, workers or 1, on_progress, warn)
-        interrupts.check()
+    with output.stoppable(f"Stopped; what was scored and trained is in {run.folder.path}", resume):
+        with output.progress("training", 2 * k) as bar:
+            proof = train(run, k, settings, workers or 1, on_progress, output.warn)
+        output.interrupts.check()
         hand_over(run, proof, model)
-        interrupts.check()
+        output.interrupts.check()
         write_report(run)
-    except KeyboardInterrupt:
-        place = run.folder.path
-        raise stopped(f"Stopped; what was scored and trained is in {place}", resume) from None
     return proof
 
 
-def document(proof: Proof) -> dict[str, Any]:
-    """For machines, as trained.json has it."""
+def document(proof: Proof | None) -> dict[str, Any]:
+    """For machines, as trained.json has it, under `trained`."""
     from archscout.comparison import to_document
 
-    return to_document(proof)
+    return {} if proof is None else {"trained": to_document(proof)}
 
 
 def print_proof(proof: Proof) -> None:
@@ -91,26 +72,15 @@ def print_proof(proof: Proof) -> None:
     from archscout.report.proof import summarise
 
     found = summarise(proof)
-    titles = [column.name for column in found.table.columns[:-1]]
-    rows = [row[:-1] for row in found.table.rows]
-    widths = [max(map(len, column)) for column in zip(titles, *rows, strict=True)]
-    if sum(widths) + 3 * len(widths) + 1 > console.width:
-        print_abreast(titles, rows)
+    columns, rows = found.table.columns[:-1], [row[:-1] for row in found.table.rows]
+    titles = [column.name for column in columns]
+    if output.table_width(titles, rows) > output.console.width:
+        output.print_abreast(titles, rows)
     else:
-        table = Table(title=f"Trained candidates, {proof.measure}")
-        for column in found.table.columns[:-1]:
-            justify: Literal["right", "left"] = "right" if column.kind == "number" else "left"
-            table.add_column(column.name, justify=justify, no_wrap=True)
-        for row in rows:
-            table.add_row(*row)
-        console.print(table)
+        shown = [c.name if c.kind == "number" else Column(c.name, no_wrap=True) for c in columns]
+        output.print_table(shown, rows, title=f"Trained candidates, {proof.measure}")
     for trainee in proof.trainees:
         if trainee.problem is not None:
-            warn(f"{trainee.fingerprint} failed: {trainee.problem}")
-    _say(found.verdict)
-    for sentence in found.sentences:
-        _say(f"- {sentence}")
-
-
-def _say(text: str) -> None:
-    console.print(text, markup=False, highlight=False)
+            output.warn(f"{trainee.fingerprint} failed: {trainee.problem}")
+    for sentence in (found.verdict, *(f"- {sentence}" for sentence in found.sentences)):
+        output.console.print(sentence, markup=False, highlight=False)

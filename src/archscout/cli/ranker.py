@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.table import Table
+from rich.table import Column
 
-from archscout.cli import options
-from archscout.cli.output import console, interrupts, progress, stopped, warn
-from archscout.cli.ranker_scoring import (
-    Scoring,
-    own_option,
-    parts_of,
-    scoring_options,
-)
+from archscout.cli import options, output
+from archscout.cli.ranker_scoring import Scoring, own_option, parts_of, scoring_options
 from archscout.errors import InputError
 
 if TYPE_CHECKING:
@@ -51,10 +45,7 @@ def fit(
     ],
     out: Annotated[Path, typer.Option(metavar="FILE", help="File of the ranker.")],
     asked: Scoring,
-    dataset: Annotated[
-        str | None,
-        typer.Option(help="What the networks were trained on."),
-    ] = None,
+    dataset: Annotated[str | None, typer.Option(help="What the networks were trained on.")] = None,
     resamples: options.Resamples = 1000,
     as_json: options.Json = False,
 ) -> None:
@@ -79,9 +70,9 @@ def fit(
     loaded = [asked.load(name, dataset) for name in benchmarks]
     checks.check_one_space(loaded)
     checks.check_different(loaded)
-    try:
+    with _stoppable(asked):
         evaluated = [asked.evaluate(each) for each in loaded]
-        with progress("fitting", 1) as bar:
+        with output.progress("fitting", 1) as bar:
             ranker = predictors.fit(
                 evaluated,
                 metrics=asked.metrics,
@@ -89,10 +80,8 @@ def fit(
                 resamples=resamples,
                 progress=bar.set,
             )
-        interrupts.check()
+        output.interrupts.check()
         ranker.save(out)
-    except KeyboardInterrupt:
-        raise _stopped(asked) from None
     _report_fit(out, ranker.information, as_json)
 
 
@@ -118,7 +107,7 @@ def judge(
         int | None,
         typer.Option(
             help="Parts of the judged architectures, each predicted by a ranker that was fitted "
-            "without them, where there is a benchmark to learn from; 5 by default.",
+            "without them, where there is a benchmark to learn from; 5 by default."
         ),
     ] = None,
     resamples: options.Resamples = 1000,
@@ -141,15 +130,13 @@ def judge(
 
     check_bootstrap(asked.seed, resamples)  # said before minutes of scoring
     target = asked.load(benchmark, dataset)
-    try:
+    with _stoppable(asked):
         if _is_training(learned):
             number = _FOLDS if folds is None else folds
             found, judged = _judge_training(asked.load(learned), asked, target, number, resamples)
         else:
             asked.refuse(folds=folds)
             found, judged = _judge_file(learned, asked, target, resamples)
-    except KeyboardInterrupt:
-        raise _stopped(asked) from None
     _report_judgement(found, judged, as_json)
 
 
@@ -193,7 +180,7 @@ def score(
     space = spaces.get(loaded.information.scoring.space)
     genotypes = reader.read(space, architectures)
     try:
-        with own_option(), progress("scoring", 1) as bar:
+        with own_option(), output.progress("scoring", 1) as bar:
             ranked = loaded.score(
                 genotypes,
                 out=evaluations,
@@ -208,12 +195,12 @@ def score(
     except KeyboardInterrupt:
         if evaluations is None:
             raise
-        raise stopped(f"Stopped; what was scored is in {evaluations}", resume) from None
+        raise output.stopped(f"Stopped; what was scored is in {evaluations}", resume) from None
     _report_ranks(ranked, space, as_json)
 
 
-def _stopped(asked: Scoring) -> Exception:
-    return stopped(f"Stopped; what was scored is in {asked.evaluations}", asked.resume)
+def _stoppable(asked: Scoring) -> AbstractContextManager[None]:
+    return output.stoppable(f"Stopped; what was scored is in {asked.evaluations}", asked.resume)
 
 
 def _is_training(learned: str) -> bool:
@@ -233,11 +220,11 @@ def _judge_training(
     from archscout.predictors.scores import same_benchmark
 
     check_one_space([source, target])
-    check_folds(target, asked.scale_for(target), folds)
+    check_folds(target, options.scale_of(target.space, asked.size), folds)
     training = judged = asked.evaluate(source)
     if not same_benchmark(source, target):
         judged = asked.evaluate(target)
-    with progress("fitting", 1) as bar:
+    with output.progress("fitting", 1) as bar:
         found = judge_by_folds(
             training,
             judged,
@@ -267,29 +254,27 @@ def _report_fit(out: Path, information: Information, as_json: bool) -> None:
     if as_json:
         whole = information.model_dump(mode="json", exclude={"features", "fingerprints"})
         counts = {"labels": information.labels, "architectures": information.architectures}
-        typer.echo(json.dumps({"ranker": str(out), **counts, **whole}))
+        output.print_json({"ranker": str(out), **counts, **whole})
         return
-    table = Table("estimator")
-    table.add_column("τ-b in cross-validation", justify="right")
+    rows = []
     for name, tau in found.candidates.items():
         mark = " (chosen)" if name == information.estimator else ""
-        table.add_row(f"{name}{mark}", "–" if tau is None else f"{tau:.3f}")
-    console.print(table)
-    console.print(
+        rows.append([f"{name}{mark}", "–" if tau is None else output.fixed(tau)])
+    output.print_table([Column("estimator"), "τ-b in cross-validation"], rows)
+    output.console.print(
         f"{information.labels} labels of {information.architectures} architectures; τ-b "
         f"{found.kendall:.3f}, 95 % interval {found.low:.3f} to {found.high:.3f}, of architectures "
         "not fitted on.",
         highlight=False,
     )
-    _warn_of_modified(sorted({name for o in information.origins for name in o.modified}))
-    console.print(f"Ranker  {out}", highlight=False, soft_wrap=True)
+    output.warn_of_modified(sorted({name for o in information.origins for name in o.modified}))
+    output.say(f"Ranker  {out}")
 
 
 def _report_judgement(found: Judgement, judged: Evaluation, as_json: bool) -> None:
     table = found.comparison.table
     least, most = found.labels
     if as_json:
-        records = table.reset_index().to_json(orient="records", double_precision=15)
         document = {
             "benchmark": judged.benchmark.name,
             "dataset": judged.benchmark.dataset,
@@ -299,42 +284,26 @@ def _report_judgement(found: Judgement, judged: Evaluation, as_json: bool) -> No
             "estimators": found.estimators,
             "baselines": found.baselines,
             "difference": None if found.difference is None else vars(found.difference),
-            "statistics": json.loads(records),
+            "statistics": output.records(table.reset_index()),
         }
-        typer.echo(json.dumps(document))
+        output.print_json(document)
         return
-    _print_judgement(table)
+    output.print_statistics("", table, "pairs")
     count = f"{least}" if least == most else f"{least} to {most}"
     place = "the training of their fold" if found.folds > 1 else "what is judged"
     seen = f"; {found.shared} architectures are shared, and left out of {place}"
-    console.print(
+    output.console.print(
         f"The ranker learned from {count} labels{seen if found.shared else ''}. The metrics, which "
         "saw no label, are the best on its training.",
         highlight=False,
     )
     if (gain := found.difference) is not None:
-        console.print(
+        output.console.print(
             f"Ranker less first metric: τ-b {gain.difference:+.3f}, 95 % interval {gain.low:.3f} "
             f"to {gain.high:.3f} ({gain.n} architectures).",
             highlight=False,
         )
-    _warn_of_modified(judged.benchmark.modified)
-
-
-def _print_judgement(table: pd.DataFrame) -> None:
-    shown = Table()
-    shown.add_column("", overflow="fold")
-    for title in ("n", "τ-b", "95 % interval", "pairs"):
-        shown.add_column(title, justify="right", no_wrap=True)
-    for name, row in table.iterrows():
-        if row["problem"]:
-            shown.add_row(str(name), str(row["n"]), "–", "", "–")
-            warn(f"{name}: {row['problem']}")
-            continue
-        interval = f"{row['kendall_low']:.3f} to {row['kendall_high']:.3f}"
-        values = (f"{row['kendall']:.3f}", interval, f"{row['pairs']:.3f}")
-        shown.add_row(str(name), str(row["n"]), *values)
-    console.print(shown)
+    output.warn_of_modified(judged.benchmark.modified)
 
 
 def _report_ranks(ranked: pd.DataFrame, space: Space[Any], as_json: bool) -> None:
@@ -344,16 +313,9 @@ def _report_ranks(ranked: pd.DataFrame, space: Space[Any], as_json: bool) -> Non
         return
     from archscout.cli.architectures import titles
 
-    table = Table("fingerprint")
-    for title in ("rank", "prediction", "learned from"):
-        table.add_column(title, justify="right")
+    rows = []
     for _, row in ranked.sort_values("rank", kind="stable").iterrows():
         (title,) = titles(space, [row["fingerprint"]])
         seen = "yes" if row["seen"] else "no"
-        table.add_row(title, str(row["rank"]), f"{row['prediction']:.3f}", seen)
-    console.print(table)
-
-
-def _warn_of_modified(names: Sequence[str]) -> None:
-    if names:
-        warn(f"Modified data: {', '.join(names)}")
+        rows.append([title, str(row["rank"]), f"{row['prediction']:.3f}", seen])
+    output.print_table([Column("fingerprint"), "rank", "prediction", "learned from"], rows)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import wraps
+from inspect import Parameter, Signature, signature
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
 from archscout.cli import options
+from archscout.cli.evaluate import Minibatches, Seeds
 from archscout.cli.output import progress
 from archscout.errors import InputError
 
@@ -20,9 +21,6 @@ if TYPE_CHECKING:
     from archscout.analysis.evaluation_results import Evaluation
     from archscout.benchmarks import Benchmark
     from archscout.predictors import Ranker
-    from archscout.spaces import Scale
-
-_EVALUATIONS = Path("evaluations") / "ranker"
 
 Metrics = Annotated[
     str | None,
@@ -30,57 +28,43 @@ Metrics = Annotated[
         help="Features: names, comma-separated; every metric without gradients by default."
     ),
 ]
-Seeds = Annotated[int | None, typer.Option(help="How many initialisations; 1 by default.")]
-Minibatches = Annotated[int | None, typer.Option(help="How many minibatches; 1 by default.")]
 Evaluations = Annotated[
-    Path,
-    typer.Option(metavar="FOLDER", help="Keeps the scores, a folder for each benchmark."),
+    Path, typer.Option(metavar="FOLDER", help="Keeps the scores, a folder for each benchmark.")
 ]
 
 
 @dataclass(frozen=True)
 class Scoring:
-    """How a command's options say that benchmarks are scored.
+    """How benchmarks are scored: the options of that name, as they were given."""
 
-    Attributes:
-        settings: arguments of `evaluate` that decide its scores.
-        size: a scale, and its fields to change.
-        scoring: how scores are made otherwise; `settings` has it, too.
-        work: arguments of `evaluate` that decide no score.
-        data_dir: the data folder.
-        evaluations: keeps a folder for each benchmark and way of scoring.
-        resume: go on with what is there.
-        seed: of the first initialisation, and of all else that is random.
-    """
+    metrics: Metrics = None
+    metric_file: options.MetricFiles = None
+    text: options.Texts = None
+    size: options.Sizes = None
+    scoring: options.ScoringChanges = None
+    seeds: Seeds = None
+    minibatches: Minibatches = None
+    seed: options.Seed = 0
+    device: options.Device = "cpu"
+    workers: options.ScoringWorkers = 1
+    data_dir: options.DataDir = None
+    evaluations: Evaluations = Path("evaluations") / "ranker"
+    resume: options.Resume = False
 
-    settings: dict[str, Any]
-    size: Sequence[str]
-    scoring: Sequence[str]
-    work: dict[str, Any]
-    data_dir: str | None
-    evaluations: Path
-    resume: bool
-    seed: int
-
-    @property
-    def metrics(self) -> str | None:
-        """The features, as given."""
-        metrics: str | None = self.settings["metrics"]
-        return metrics
+    def __post_init__(self) -> None:
+        options.load_metrics(self.metric_file)  # what it defines is among the default features
+        options.scoring(self.scoring, draws=True)  # complains of what cannot be used
 
     def refuse(self, **others: int | None) -> None:
-        """Make sure that no option contradicts a finished ranker.
-
-        Args:
-            **others: options that are not about scoring.
-
-        Raises:
-            InputError: one does.
-        """
-        given = {"metrics": self.metrics, "size": " ".join(self.size)}
-        given |= {name: self.settings[name] for name in ("seeds", "minibatches")}
-        given["scoring"] = " ".join(self.scoring)
-        for name, value in (others | given).items():
+        """Make sure that no option contradicts a finished ranker."""
+        given = others | {
+            "metrics": self.metrics,
+            "size": " ".join(self.size or ()),
+            "seeds": self.seeds,
+            "minibatches": self.minibatches,
+            "scoring": " ".join(self.scoring or ()),
+        }
+        for name, value in given.items():
             if value not in (None, ""):
                 raise InputError(
                     f"--{name} {value}: a finished ranker is judged as it was fitted; accepted "
@@ -95,27 +79,23 @@ class Scoring:
         named, own = parts_of(name)
         return load(named, folder, own or dataset)
 
-    def scale_for(self, found: Benchmark) -> Scale:
-        """The scale at which a benchmark is scored by the options."""
-        return options.scale_of(found.space, self.size)
-
     def evaluate(self, found: Benchmark) -> Evaluation:
         """Scores by the options; every benchmark of a ranker is scored on one text."""
         from archscout.predictors import forward_metrics
 
-        asked = {
-            "text": self.settings["text"] or "python-docs",
+        arguments = {
+            "text": self.text or "python-docs",
             "metrics": self.metrics or forward_metrics(found.space.kind),
-            "scale": self.scale_for(found),
+            "scale": options.scale_of(found.space, self.size),
             "seed": self.seed,
-            "seeds": _once(self.settings["seeds"]),
-            "minibatches": _once(self.settings["minibatches"]),
+            "seeds": 1 if self.seeds is None else self.seeds,
+            "minibatches": 1 if self.minibatches is None else self.minibatches,
         }
-        return self._evaluate(found, self.settings | asked)
+        return self._evaluate(found, arguments | options.scoring(self.scoring, draws=True))
 
     def evaluate_for(self, ranker: Ranker, found: Benchmark) -> Evaluation:
         """Scores as a finished ranker's were made."""
-        text = self.settings["text"] or ranker.information.scoring.text
+        text = self.text or ranker.information.scoring.text
         ranker.check_text(text, self.data_dir)
         return self._evaluate(found, ranker.evaluation_arguments | {"text": text})
 
@@ -123,7 +103,11 @@ class Scoring:
         from archscout.analysis.evaluation import evaluate
         from archscout.predictors.scores import is_finished, scores_folder
 
-        arguments = arguments | self.work
+        arguments = arguments | {
+            "metric_files": self.metric_file or (),
+            "device": self.device,
+            "workers": self.workers,
+        }
         folder = scores_folder(self.evaluations, found, arguments)
         with own_option(), progress(f"scoring {found.name}", 1) as bar:
             return evaluate(
@@ -138,47 +122,24 @@ class Scoring:
 
 def scoring_options(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command the options of scoring, which it gets together as `asked`."""
-    own = inspect.signature(command, eval_str=True).parameters.values()
-    shared = inspect.signature(_read, eval_str=True).parameters.values()
+    hints = get_type_hints(Scoring, include_extras=True)
+    own = signature(command, eval_str=True).parameters.values()
+    parameters = [
+        *(each.replace(kind=Parameter.KEYWORD_ONLY) for each in own if each.name != "asked"),
+        *(
+            Parameter(f.name, Parameter.KEYWORD_ONLY, default=f.default, annotation=hints[f.name])
+            for f in fields(Scoring)
+        ),
+    ]
 
     @wraps(command)
     def with_options(**given: Any) -> None:
-        command(asked=_read(**{each.name: given.pop(each.name) for each in shared}), **given)
+        command(asked=Scoring(**{name: given.pop(name) for name in hints}), **given)
 
-    merged = [
-        each.replace(kind=inspect.Parameter.KEYWORD_ONLY)
-        for each in (*own, *shared)
-        if each.name != "asked"
-    ]
     # typer reads both.
-    vars(with_options)["__signature__"] = inspect.Signature(merged)
-    with_options.__annotations__ = {each.name: each.annotation for each in merged}
+    vars(with_options)["__signature__"] = Signature(parameters)
+    with_options.__annotations__ = {each.name: each.annotation for each in parameters}
     return with_options
-
-
-def _read(
-    metrics: Metrics = None,
-    metric_file: options.MetricFiles = None,
-    text: options.Texts = None,
-    size: options.Sizes = None,
-    scoring: options.ScoringChanges = None,
-    seeds: Seeds = None,
-    minibatches: Minibatches = None,
-    seed: options.Seed = 0,
-    device: options.Device = "cpu",
-    workers: options.ScoringWorkers = 1,
-    data_dir: options.DataDir = None,
-    evaluations: Evaluations = _EVALUATIONS,
-    resume: options.Resume = False,
-) -> Scoring:
-    from archscout.metrics import load_file
-
-    for file in metric_file or ():
-        load_file(file)  # what it defines is among the default features
-    settings = {"metrics": metrics, "text": text, "seeds": seeds, "minibatches": minibatches}
-    settings |= options.scoring(scoring, draws=True)
-    work = {"metric_files": metric_file or (), "device": device, "workers": workers}
-    return Scoring(settings, size or (), scoring or (), work, data_dir, evaluations, resume, seed)
 
 
 @contextmanager
@@ -196,7 +157,3 @@ def parts_of(name: str) -> tuple[str, str | None]:
 
     named, colon, dataset = name.rpartition(":")
     return (named, dataset) if colon and named in BENCHMARKS else (name, None)
-
-
-def _once(count: int | None) -> int:
-    return 1 if count is None else count

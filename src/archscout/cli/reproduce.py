@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
-from rich.table import Table
+from rich.table import Column
 
-from archscout.cli import options
-from archscout.cli.output import console, errors, print_abreast, progress
+from archscout.cli import options, output
 from archscout.errors import InputError
 
 if TYPE_CHECKING:
@@ -22,9 +20,7 @@ def reproduce(
         Literal["rnn", "flexibert", "all"],
         typer.Argument(help="What was published on recurrent networks, on encoders, or on both."),
     ] = "all",
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write.")] = Path(
-        "reproduction"
-    ),
+    out: options.Folder = Path("reproduction"),
     resamples: options.Resamples = 1000,
     data_dir: options.DataDir = None,
     as_json: options.Json = False,
@@ -47,18 +43,15 @@ def reproduce(
 
     if out.exists() and not out.is_dir():
         raise InputError(f"--out {out} is no folder; a folder, new or not, is accepted")
-    with progress("parts", 1) as bar:
+    with output.progress("parts", 1) as bar:
         done = reproduction.compute(DataFolder(data_dir), which, resamples, bar.set)
     page = done.document.write(out)
     if as_json:
-        records = done.summary.to_json(orient="records", double_precision=15)
-        typer.echo(json.dumps(json.loads(records)))
+        output.print_json(output.records(done.summary))
     else:
         _print(done.summary)
-    if done.document.modified:
-        names = ", ".join(done.document.modified)
-        errors.print(f"Modified data: {names}", style="yellow", markup=False, soft_wrap=True)
-    errors.print(f"Page: {page}", markup=False, highlight=False, soft_wrap=True)
+    output.warn_of_modified(done.document.modified)
+    output.tell(f"Page: {page}")
     if done.complaint:
         raise InputError(done.complaint)
 
@@ -69,24 +62,14 @@ def _print(summary: pd.DataFrame) -> None:
     for networks, rows in summary.groupby("networks", sort=False):
         header = ["metric", "n", "τ-b", "95 % interval", "paper", "ρ"]
         cells = [_cells(row) for _, row in rows.iterrows()]
-        if _width(header, cells) > console.width:  # ρ is in the page
+        if output.table_width(header, cells) > output.console.width:  # ρ is in the page
             header, cells = header[:-1], [row[:-1] for row in cells]
-        if _width(header, cells) > console.width:
-            print_abreast(header, cells)
+        if output.table_width(header, cells) > output.console.width:
+            output.print_abreast(header, cells)
             continue
         results = " and ".join(rows["result"].unique())
-        table = Table(header[0], title=f"{str(networks).capitalize()} metrics against {results}")
-        for title in header[1:]:
-            table.add_column(title, justify="right", no_wrap=True)
-        for row in cells:
-            table.add_row(*row)
-        console.print(table)
-
-
-def _width(header: list[str], rows: list[list[str]]) -> int:
-    """Of a table, in characters."""
-    columns = zip(header, *rows, strict=True)
-    return sum(max(map(len, column)) for column in columns) + 3 * len(header) + 1
+        title = f"{str(networks).capitalize()} metrics against {results}"
+        output.print_table([Column(header[0]), *header[1:]], cells, title=title)
 
 
 def _cells(row: pd.Series) -> list[str]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from itertools import islice
 from typing import Annotated
 
 import typer
 
 from archscout.cli import options
-from archscout.cli.output import progress
+from archscout.cli.output import print_json, progress
+from archscout.errors import InputError
 
 
 def sample(
@@ -38,7 +38,6 @@ def sample(
         archscout sample flexibert --published > benchmark.jsonl
     """
     from archscout import spaces
-    from archscout.errors import InputError
 
     found = spaces.get(space)
     if number is not None and number < 1:
@@ -58,7 +57,5 @@ def sample(
         drawn = islice(found.samples(seed), number)
     with progress("sampling", number) as bar:
         for architecture in drawn:
-            typer.echo(
-                json.dumps({"space": found.name, "architecture": found.to_dict(architecture)})
-            )
+            print_json({"space": found.name, "architecture": found.to_dict(architecture)})
             bar.advance()

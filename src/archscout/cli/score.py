@@ -9,10 +9,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
+from rich.table import Column
 
-from archscout.cli import options
-from archscout.cli.output import console, errors, number, print_abreast, progress
+from archscout.cli import options, output
 from archscout.errors import InputError
 
 if TYPE_CHECKING:
@@ -45,13 +44,11 @@ def score(
     """
     from archscout import spaces
     from archscout.cli import architectures as reader
-    from archscout.metrics import load_file
     from archscout.scoring import Scorer
 
     if as_json and as_csv:
         raise InputError("--json and --csv exclude each other")
-    for file in metric_file or ():
-        load_file(file)
+    options.load_metrics(metric_file)
     found = spaces.get(space)
     scorer = Scorer(
         found,
@@ -64,7 +61,7 @@ def score(
     )
     genotypes = reader.read(found, architectures)
     scores = []
-    with progress("scoring", len(genotypes)) as bar:
+    with output.progress("scoring", len(genotypes)) as bar:
         for result in scorer.score_all(genotypes):
             bar.advance()
             scores.append(result)
@@ -99,27 +96,16 @@ def _print_table(scores: Sequence[Score], titles: Sequence[str]) -> None:
     rows = [
         [
             title,
-            *(number(score.scores.get(column)) for column in columns),
+            *(output.number(score.scores.get(column)) for column in columns),
             f"{1e3 * score.seconds:.1f}",
         ]
         for title, score in zip(titles, scores, strict=True)
     ]
     header = ["fingerprint", *columns, "ms"]
-    widths = [max(map(len, cells)) for cells in zip(header, *rows, strict=True)]
-    if sum(widths) + 3 * len(widths) + 1 <= console.width:
-        table = Table(header[0])
-        for title in header[1:]:
-            table.add_column(title, justify="right")
-        for row in rows:
-            table.add_row(*row)
-        console.print(table)
+    if output.table_width(header, rows) <= output.console.width:
+        output.print_table([Column(header[0]), *header[1:]], rows)
     else:
-        print_abreast(["fingerprint", *columns, "milliseconds"], rows)
+        output.print_abreast([*header[:-1], "milliseconds"], rows)
     for score in scores:
         if score.problem:
-            errors.print(
-                f"{score.fingerprint}: {score.problem}",
-                style="yellow",
-                markup=False,
-                soft_wrap=True,
-            )
+            output.warn(f"{score.fingerprint}: {score.problem}")

@@ -6,33 +6,20 @@ import json
 import os
 import shlex
 import time
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.table import Table
+from rich.table import Column
 from rich.text import Text
 
-from archscout.cli import options, proof
-from archscout.cli.output import (
-    Stopped,
-    console,
-    errors,
-    interrupts,
-    number,
-    print_abreast,
-    progress,
-    stopped,
-    warn,
-)
+from archscout.cli import options, output, proof
 from archscout.errors import InputError
 
 if TYPE_CHECKING:
     from archscout.runs import Progress, Run
 
 _SHOWN = 10
-MODEL = "model"
-
+_MODEL = "model"
 
 Metrics = Annotated[
     list[str] | None,
@@ -94,8 +81,7 @@ Storage = Annotated[
     typer.Option(metavar="URL", help="An Optuna storage in place of the folder's study.jsonl."),
 ]
 Out = Annotated[
-    str | None,
-    typer.Option("--out", "-o", help="Run folder; runs/SPACE-TEXT-SEED by default."),
+    str | None, typer.Option("--out", "-o", help="Run folder; runs/SPACE-TEXT-SEED by default.")
 ]
 
 
@@ -168,23 +154,18 @@ def search(
         _print(run, new, seconds)
     proven = None
     if train_top is not None:
-        proven = proof.prove(run, train_top, recipe, workers, run.folder.path / MODEL, resume)
+        proven = proof.prove(run, train_top, recipe, workers, run.folder.path / _MODEL, resume)
     if as_json:
-        summary = _summary(run, new)
-        trained = {} if proven is None else {"trained": proof.document(proven)}
-        typer.echo(json.dumps(summary | trained, allow_nan=False))
+        typer.echo(json.dumps(_summary(run, new) | proof.document(proven), allow_nan=False))
         return
     if proven is not None:
         proof.print_proof(proven)
-    _print_places(run)
+    place = run.folder.path
+    output.say(f"Run     {place}\nReport  {place / 'report.html'}\nModel   {place / _MODEL}")
 
 
 def _search(trials: int, resume: bool, **arguments: Any) -> tuple[Run, int, float]:
-    """The run, handed over; how many proposals are new, and how long they took, in seconds.
-
-    Raises:
-        Stopped: Ctrl-C came.
-    """
+    """The run, handed over; how many proposals are new, and how long they took, in seconds."""
     from archscout import search as run_search
 
     start = time.perf_counter()
@@ -192,25 +173,20 @@ def _search(trials: int, resume: bool, **arguments: Any) -> tuple[Run, int, floa
 
     def on_progress(state: Progress) -> None:
         made.append(state.done)
-        best = "" if state.best is None else f"best {number(state.best)}"
+        best = "" if state.best is None else f"best {output.number(state.best)}"
         bar.advance_to(state.done, best)
 
+    arguments |= {"resume": resume, "on_progress": on_progress, "on_warning": output.warn}
     try:
-        with progress("searching", trials) as bar:
-            run = run_search(
-                trials=trials,
-                resume=resume,
-                on_progress=on_progress,
-                on_warning=warn,
-                **arguments,
-            )
+        with output.progress("searching", trials) as bar:
+            run = run_search(trials=trials, **arguments)
     except KeyboardInterrupt:
         done = f" after {made[-1]} of {trials} proposals" if made else ""
-        raise stopped(f"Stopped{done}; everything scored is kept", resume) from None
+        raise output.stopped(f"Stopped{done}; everything scored is kept", resume) from None
     try:
         _hand_over(run)
     except KeyboardInterrupt:
-        raise Stopped(
+        raise output.Stopped(
             "Stopped; the run is complete. Make its report with:\n"
             f"  archscout report {shlex.quote(str(run.folder))}"
         ) from None
@@ -231,10 +207,10 @@ def _hand_over(run: Run) -> None:
     from archscout.exports import export_candidate
     from archscout.report import write_report
 
-    interrupts.check()
+    output.interrupts.check()
     write_report(run)
-    interrupts.check()
-    model = run.folder.path / MODEL
+    output.interrupts.check()
+    model = run.folder.path / _MODEL
     if run.front and not is_handed_over(run, model):
         export_candidate(run.best, model, replace=True)
 
@@ -257,11 +233,10 @@ def _summary(run: Run, new: int) -> dict[str, object]:
 
 
 def _print(run: Run, new: int, seconds: float) -> None:
-    table = run.table
+    table, proposals = run.table, len(run.trials)
     outside = int((~table["within_limits"]).sum())
     failed = int(table["front"].isna().sum()) - outside
-    proposals = len(run.trials)
-    console.print(
+    output.console.print(
         f"{proposals} proposals{f' ({new} new)' if new < proposals else ''} in {seconds:.0f} s: "
         f"{len(table)} architectures, "
         f"{outside} outside the limits, {failed} without a finite score.",
@@ -274,66 +249,43 @@ def _print(run: Run, new: int, seconds: float) -> None:
         )
     _print_ranking(run)
     if isinstance(problem := table["problem"].iloc[0], str):
-        errors.print(f"The best one: {problem}", style="yellow", markup=False, soft_wrap=True)
-
-
-def _print_places(run: Run) -> None:
-    console.print(
-        f"Run     {run.folder.path}\n"
-        f"Report  {run.folder.path / 'report.html'}\n"
-        f"Model   {run.folder.path / MODEL}",
-        highlight=False,
-        soft_wrap=True,
-    )
+        output.warn(f"The best one: {problem}")
 
 
 def _print_ranking(run: Run) -> None:
+    """One architecture a line, with what there is room for of its description."""
+    from archscout.cli.architectures import titles
+
     rows = run.table[run.table["front"].notna()].head(_SHOWN)
     objectives = [objective.name for objective in run.objectives]
     costs = [c for c in ("parameters", "flops", "latency", "memory") if c in rows]
     columns = [*objectives, *(c for c in costs if c not in objectives)]
     header = ["rank", "fingerprint", *columns]
-    from archscout.cli.architectures import titles as titled
-
-    titles = titled(run.space, rows["fingerprint"])
-    cells = [
+    several = len(objectives) > 1
+    cells: list[list[str]] = [
         [
-            f"{row['rank']}{'*' if len(objectives) > 1 and row['front'] == 1 else ''}",
+            f"{row['rank']}{'*' if several and row['front'] == 1 else ''}",
             title,
-            *(number(float(row[column])) for column in columns),
+            *(output.number(float(row[column])) for column in columns),
         ]
-        for title, (_, row) in zip(titles, rows.iterrows(), strict=True)
+        for title, (_, row) in zip(
+            titles(run.space, rows["fingerprint"]), rows.iterrows(), strict=True
+        )
     ]
+    caption = "* on the Pareto front" if several else None
     # What is left of the line is for the description: numbers must not be cut off for it.
-    widths = [max(map(len, column)) for column in zip(header, *cells, strict=True)]
-    left = console.width - sum(widths) - 3 * len(widths) - 1
-    caption = "* on the Pareto front" if len(objectives) > 1 else None
+    left = output.console.width - output.table_width(header, cells)
     if left < 0:
-        print_abreast(header, cells)
+        output.print_abreast(header, cells)
         if caption:
-            console.print(caption)
+            output.console.print(caption)
         return
-    descriptions = [run.space.describe(run.space.parse(a)) for a in rows["architecture"]]
-    table = _table(header, cells, descriptions, left - 3)
-    table.title, table.caption = "Best architectures", caption
-    console.print(table)
-
-
-def _table(
-    header: Sequence[str],
-    cells: Sequence[Sequence[str]],
-    descriptions: Sequence[str],
-    room: int,
-) -> Table:
-    """One architecture a line, with what there is room for of its description."""
-    table = Table()
-    for i, title in enumerate(header):
-        table.add_column(title, justify="left" if i == 1 else "right", no_wrap=True)
-    described = room > len("architecture")
-    if described:
-        table.add_column("architecture", no_wrap=True)
-    for row, description in zip(cells, descriptions, strict=True):
-        text = Text(description)
-        text.truncate(room, overflow="ellipsis")
-        table.add_row(*row, *([text] if described else []))
-    return table
+    shown: list[str | Column] = ["rank", Column("fingerprint", no_wrap=True), *columns]
+    lines: list[list[str | Text]] = [[*row] for row in cells]
+    if left - 3 > len("architecture"):
+        shown.append(Column("architecture", no_wrap=True))
+        for line, architecture in zip(lines, rows["architecture"], strict=True):
+            description = Text(run.space.describe(run.space.parse(architecture)))
+            description.truncate(left - 3, overflow="ellipsis")
+            line.append(description)
+    output.print_table(shown, lines, title="Best architectures", caption=caption)

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, get_args, get_type_hints
 
 import typer
-from rich.table import Table
+from rich.table import Column
 
 from archscout.cli import options
-from archscout.cli.output import console
+from archscout.cli.output import console, print_json, print_table
 
 if TYPE_CHECKING:
     from archscout.spaces.base import Space
@@ -58,13 +57,13 @@ def _list(known: list[Space[Any]], as_json: bool) -> None:
                 "default_metric": space.default_metric,
                 "named": list(space.named),
             }
-            typer.echo(json.dumps(row))
+            print_json(row)
         return
-    table = Table("space", "scales", "metric of a search", "named architectures")
-    for space in known:
-        named = ", ".join(space.named) or "–"
-        table.add_row(space.name, ", ".join(space.scales), space.default_metric, named)
-    console.print(table)
+    titles = ("space", "scales", "metric of a search", "named architectures")
+    rows = [
+        [s.name, ", ".join(s.scales), s.default_metric, ", ".join(s.named) or "–"] for s in known
+    ]
+    print_table(map(Column, titles), rows)
 
 
 def _show(space: Space[Any], as_json: bool) -> None:
@@ -75,7 +74,7 @@ def _show(space: Space[Any], as_json: bool) -> None:
     presets = {} if trainer is None else trainer.presets
     recipes = {name: preset.settings.model_dump() for name, preset in presets.items()}
     if as_json:
-        typer.echo(json.dumps({"space": space.name, "scales": scales, "recipes": recipes}))
+        print_json({"space": space.name, "scales": scales, "recipes": recipes})
         return
     kinds = get_type_hints(type(space.scales[space.default_scale]))
     title = f"Scales of {space.name}, for --size; {space.default_scale} is the default"
@@ -92,7 +91,7 @@ def _show_finetuning(as_json: bool) -> None:
 
     recipe = {"published": FinetuningSettings().model_dump()}
     if as_json:
-        typer.echo(json.dumps(recipe))
+        print_json(recipe)
         return
     kinds = get_type_hints(FinetuningSettings)
     _print("Settings of archscout finetune, for --set", recipe, kinds)
@@ -100,19 +99,12 @@ def _show_finetuning(as_json: bool) -> None:
 
 def _print(title: str, columns: _Values, kinds: Mapping[str, Any]) -> None:
     """A row for each name, with its value in each column, and what is accepted."""
-    table = Table(title=title)
-    table.add_column("name", no_wrap=True)
-    for column in columns:
-        table.add_column(column, justify="right", no_wrap=True)
-    table.add_column("accepted")
+    rows = []
     for name in next(iter(columns.values())):
-        values = [_written(column[name]) for column in columns.values()]
-        table.add_row(name, *values, _accepted(kinds[name]))
-    console.print(table)
-
-
-def _written(value: Any) -> str:
-    return "–" if value is None else str(value)
+        values = [column[name] for column in columns.values()]
+        written = ("–" if value is None else str(value) for value in values)
+        rows.append([name, *written, _accepted(kinds[name])])
+    print_table([Column("name", no_wrap=True), *columns, Column("accepted")], rows, title=title)
 
 
 def _accepted(kind: Any) -> str:

@@ -27,24 +27,14 @@ _ZERO = 1e-100  # numbers so small that dividing by them overflows
 
 @dataclass(frozen=True)
 class Axis:
-    """An axis for one quantity.
-
-    Attributes:
-        name: of the quantity.
-        kind: linear, log, log of the magnitude of negative values, or log of the magnitude with
-            a linear middle.
-        threshold: where the linear middle of `symmetric log` ends.
-        limit: the largest magnitude.
-        smallest: the smallest magnitude but zero.
-        single: the value, if there is but one.
-    """
+    """An axis for one quantity."""
 
     name: str
-    kind: Kind
-    threshold: float = 1.0
-    limit: float = 1.0
-    smallest: float = 1.0
-    single: float | None = None
+    kind: Kind  # negative log is of magnitudes, as symmetric log is, with a linear middle
+    threshold: float = 1.0  # where that middle ends
+    limit: float = 1.0  # the largest magnitude
+    smallest: float = 1.0  # the smallest one but zero
+    single: float | None = None  # the value, if there is but one
 
     @classmethod
     def of(cls, name: str, values: Iterable[float]) -> Axis:

@@ -10,8 +10,7 @@ from itertools import pairwise
 from markupsafe import Markup
 
 from archscout.report.layout import Layout, Vertex, arrange
-from archscout.report.tables import Table
-from archscout.report.templates import render
+from archscout.report.templates import Table, render
 
 _MARGIN = 12.0
 _HEIGHT = 34.0
@@ -22,89 +21,52 @@ _HEAD = 8.0  # length of an arrow's head
 
 @dataclass(frozen=True)
 class Kind:
-    """What boxes may stand for.
+    """What boxes may stand for."""
 
-    Attributes:
-        name: in the legend.
-        fill: colour of the box.
-        ink: colour of its label.
-        round: whether its ends are round, as those of sources and results.
-    """
-
-    name: str
+    name: str  # in the legend
     fill: str
     ink: str = "#000000"
-    round: bool = False
+    round: bool = False  # at the ends, as those of sources and results
 
 
 @dataclass(frozen=True)
 class Box:
-    """A vertex of the graph.
+    """A vertex of the graph."""
 
-    Attributes:
-        name: unique in the graph.
-        label: written on it.
-        kind: what it stands for.
-        end: `first` or `last` for what stands leftmost or rightmost, else empty.
-        detail: shown when pointed at.
-    """
-
-    name: str
+    name: str  # unique in the graph
     label: str
     kind: Kind
-    end: str = ""
-    detail: str = ""
+    end: str = ""  # `first` or `last` for what stands leftmost or rightmost
+    detail: str = ""  # shown when pointed at
 
 
 @dataclass(frozen=True)
 class Arrow:
-    """An edge of the graph.
-
-    Attributes:
-        source: name of a box.
-        target: name of a box.
-        port: written where it enters the target, where inputs differ; may be empty.
-        marked: whether it is drawn dashed, as the input that plays another part than the rest.
-    """
+    """An edge of the graph, between boxes by their names."""
 
     source: str
     target: str
-    port: str = ""
-    marked: bool = False
+    port: str = ""  # written where it enters the target, where inputs differ
+    marked: bool = False  # drawn dashed, as the input that plays another part than the rest
 
 
 @dataclass(frozen=True)
 class Drawing:
-    """A drawn architecture.
-
-    Attributes:
-        svg: the picture.
-        kinds: what its colours mean.
-        caption: how to read it.
-        marked: what dashed arrows are; empty if there are none.
-        table: the same for those who do not see it, where that can be a table.
-    """
+    """A drawn architecture."""
 
     svg: Markup
-    kinds: Sequence[Kind]
+    kinds: Sequence[Kind]  # what its colours mean
     caption: str
-    marked: str = ""
-    table: Table | None = None
+    marked: str = ""  # what dashed arrows are
+    table: Table | None = None  # the same for those who do not see it, where that can be a table
 
 
 def draw_graph(boxes: Sequence[Box], arrows: Sequence[Arrow], title: str) -> Markup:
-    """A directed acyclic graph as SVG, from left to right.
-
-    Args:
-        boxes: its vertices.
-        arrows: its edges.
-        title: what it shows, for those who do not see it.
-    """
+    """A directed acyclic graph as SVG, from left to right, titled for those who do not see it."""
     entering = {box.name: [a for a in arrows if a.target == box.name] for box in boxes}
     vertices = [_vertex(box, entering[box.name]) for box in boxes]
     layout = arrange(vertices, [(arrow.source, arrow.target) for arrow in arrows])
     ports = _ports(arrows, layout)
-    sizes = {vertex.name: vertex for vertex in vertices}
     return Markup(
         render(
             "graph.svg.jinja",
@@ -112,7 +74,10 @@ def draw_graph(boxes: Sequence[Box], arrows: Sequence[Arrow], title: str) -> Mar
             margin=_MARGIN,
             width=layout.width + 2 * _MARGIN,
             height=layout.height + 2 * _MARGIN,
-            boxes=[(box, sizes[box.name], layout.centres[box.name]) for box in boxes],
+            boxes=[
+                (box, vertex, layout.centres[box.name])
+                for box, vertex in zip(boxes, vertices, strict=True)
+            ],
             arrows=[
                 (arrow, _path(route, port), (route[-1][0], port))
                 for arrow, route, port in zip(arrows, layout.routes, ports, strict=True)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from markupsafe import Markup
 
 from archscout.report.drawing import Drawing, Kind
 from archscout.report.numbers import count
-from archscout.report.tables import Column, Table
-from archscout.report.templates import render
+from archscout.report.templates import Column, Table, render
 from archscout.spaces.flexibert import EncoderGenotype, EncoderScale, FlexibertSpace
 from archscout.spaces.flexibert.readings import LayerPlan, Plan, Reading, plan
 
@@ -62,35 +60,18 @@ _SEAM = 3  # between feed-forward layers
 _PADDING = 12  # of a layer's panel
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Bar:
-    """A box on the axis of the picture."""
+    """A box on the axis of the picture; where it begins, the sketch says."""
 
     name: str
     label: str
     kind: Kind
-    top: int
     width: int
-    height: int
-    font_size: int
+    height: int = 28
+    font_size: int = 13
     detail: str = ""
-
-
-@dataclass(frozen=True)
-class _Arrow:
-    """A path, dashed where it is a residual."""
-
-    path: str
-    residual: bool = False
-
-
-@dataclass(frozen=True)
-class _Panel:
-    """The ground of a layer."""
-
-    label: str
-    top: int
-    bottom: int
+    top: int = 1
 
 
 @dataclass
@@ -98,54 +79,45 @@ class _Sketch:
     """What is drawn so far, and how far down that reaches."""
 
     bars: list[_Bar] = field(default_factory=list)
-    arrows: list[_Arrow] = field(default_factory=list)
-    panels: list[_Panel] = field(default_factory=list)
+    arrows: list[tuple[str, bool]] = field(default_factory=list)  # path; whether it is a residual
+    panels: list[tuple[str, int, int]] = field(default_factory=list)  # a layer's; top and bottom
     bottom: int = 1
 
-    def add(
-        self,
-        name: str,
-        label: str,
-        kind: Kind,
-        width: int,
-        height: int = 28,
-        font_size: int = 13,
-        detail: str = "",
-        gap: int = _GAP,
-    ) -> _Bar:
+    def add(self, bar: _Bar, gap: int = _GAP) -> None:
         """A box below what is there, and the arrow to it unless it touches."""
-        top = self.bottom + gap if self.bars else self.bottom
-        if self.bars and gap > _HEAD:
-            self.arrows.append(_Arrow(f"M{_CENTRE},{self.bottom} V{top - _HEAD}"))
-        bar = _Bar(name, label, kind, top, width, height, font_size, detail)
+        if self.bars:
+            bar.top = self.bottom + gap
+            if gap > _HEAD:
+                self.arrows.append((f"M{_CENTRE},{self.bottom} V{bar.top - _HEAD}", False))
         self.bars.append(bar)
-        self.bottom = top + height
-        return bar
+        self.bottom = bar.top + bar.height
 
-    def bypass(self, start: int, target: _Bar) -> None:
-        """A residual from a height on the axis, around what lies between, to a box's left end."""
+    def close(self, name: str, hidden_size: int, start: int) -> None:
+        """What closes operations and feed-forward layers: a projection, and a residual to it.
+
+        The residual leads from a height on the axis, around what lies between, to its left end.
+        """
+        label = f"projection to {hidden_size} + residual, norm"
+        target = _Bar(name, label, _CLOSING, _CLOSING_WIDTH)
+        self.add(target)
         end = target.top + target.height // 2
         left = _CENTRE - target.width // 2 - _HEAD
-        self.arrows.append(_Arrow(_around(start, end, left), residual=True))
+        r = 8  # of the corners
+        path = (
+            f"M{_CENTRE},{start} H{_LANE + r} Q{_LANE},{start} {_LANE},{start + r} "
+            f"V{end - r} Q{_LANE},{end} {_LANE + r},{end} H{left}"
+        )
+        self.arrows.append((path, True))
 
 
 def draw(genotype: EncoderGenotype, scale: EncoderScale) -> Drawing:
-    """The network that the genotype stands for in the scale's reading: its layers, top to bottom.
-
-    Args:
-        genotype: the encoder.
-        scale: whose reading and embedding size the network has.
-    """
+    """The network that the genotype stands for in the scale's reading, from top to bottom."""
     built = plan(genotype, scale.reading)
     used = {layer.operation for layer in built.layers}
+    operations = [kind for operation, kind in _OPERATIONS.items() if operation in used]
     return Drawing(
         svg=_picture(built, scale.embedding_size),
-        kinds=[
-            _SOURCE,
-            *(kind for operation, kind in _OPERATIONS.items() if operation in used),
-            _FEED_FORWARD,
-            _RESULT,
-        ],
+        kinds=[_SOURCE, *operations, _FEED_FORWARD, _RESULT],
         caption=_caption(built, scale.reading),
         marked="residual, added before the norm",
         table=_table(built),
@@ -155,39 +127,30 @@ def draw(genotype: EncoderGenotype, scale: EncoderScale) -> Drawing:
 def _picture(built: Plan, embedding_size: int) -> Markup:
     hidden_size = built.hidden_size
     sketch = _Sketch()
-    sketch.add(
-        "embedding",
-        f"embedding, {embedding_size} wide",
-        _SOURCE,
-        _END_WIDTH,
-        detail="sum of the embeddings of word, position and token type, then layer norm",
-    )
+    embedding = _Bar("embedding", f"embedding, {embedding_size} wide", _SOURCE, _END_WIDTH)
+    embedding.detail = "sum of the embeddings of word, position and token type, then layer norm"
+    sketch.add(embedding)
     if embedding_size != hidden_size:
-        sketch.add("projection", f"projection to {hidden_size}", _CLOSING, _OPERATION_WIDTH)
+        label = f"projection to {hidden_size}"
+        sketch.add(_Bar("projection", label, _CLOSING, _OPERATION_WIDTH))
     for number, layer in enumerate(built.layers, 1):
         _add_layer(sketch, layer, number, built)
-    sketch.add("output", f"output, {hidden_size} wide", _RESULT, _END_WIDTH, gap=_GAP + _PADDING)
-    return Markup(
-        render(
-            "encoder.svg.jinja",
-            title=f"Encoder of {len(built.layers)} layers, hidden size {hidden_size}.",
-            description=_described(built, embedding_size),
-            width=_WIDTH,
-            height=sketch.bottom + 1,
-            centre=_CENTRE,
-            bars=sketch.bars,
-            arrows=sketch.arrows,
-            panels=sketch.panels,
-        )
+    output = _Bar("output", f"output, {hidden_size} wide", _RESULT, _END_WIDTH)
+    sketch.add(output, _GAP + _PADDING)
+    svg = render(
+        "encoder.svg.jinja",
+        title=f"Encoder of {len(built.layers)} layers, hidden size {hidden_size}.",
+        description=_described(built, embedding_size),
+        width=_WIDTH,
+        centre=_CENTRE,
+        sketch=sketch,
     )
+    return Markup(svg)
 
 
 def _add_layer(sketch: _Sketch, layer: LayerPlan, number: int, built: Plan) -> None:
-    first = number == 1
-    top = sketch.bottom + (_GAP // 2 if first else _GAP // 2 + _PADDING)
-    closing = f"projection to {built.hidden_size} + residual, norm"
-    fork = top + 2 * _FORK
-    sketch.add(
+    top = sketch.bottom + _GAP // 2 + (_PADDING if number > 1 else 0)
+    operation = _Bar(
         f"layer {number} operation",
         f"{layer.operation}, {count(layer.num_heads, 'head')}",
         _OPERATIONS[layer.operation],
@@ -195,40 +158,31 @@ def _add_layer(sketch: _Sketch, layer: LayerPlan, number: int, built: Plan) -> N
         height=36,
         font_size=15,
         detail=_detail(layer),
-        gap=top + 28 - sketch.bottom,
     )
+    sketch.add(operation, top + 28 - sketch.bottom)
     if layer.closed:
-        sketch.bypass(fork, sketch.add(f"layer {number} mixed", closing, _CLOSING, _CLOSING_WIDTH))
+        sketch.close(f"layer {number} mixed", built.hidden_size, top + 2 * _FORK)
     fork = sketch.bottom + _FORK
     for i, width in enumerate(layer.feed_forward):
-        sketch.add(
+        feed_forward = _Bar(
             f"layer {number} feed-forward {i + 1}",
             f"feed-forward {width}",
             _FEED_FORWARD,
             max(_SHORTEST, _LONGEST * width // _LONGEST_SHOWS),
             height=24,
             detail=f"feed-forward layer {i + 1} of {len(layer.feed_forward)}: {width} wide, GELU",
-            gap=_SEAM if i else _GAP,
         )
-    sketch.bypass(fork, sketch.add(f"layer {number} output", closing, _CLOSING, _CLOSING_WIDTH))
-    sketch.panels.append(_Panel(f"layer {number}", top, sketch.bottom + _PADDING))
-
-
-def _around(start: int, end: int, left: int) -> str:
-    """A path with round corners: from the axis to the lane, down, and back to a box."""
-    r = 8
-    return (
-        f"M{_CENTRE},{start} H{_LANE + r} Q{_LANE},{start} {_LANE},{start + r} "
-        f"V{end - r} Q{_LANE},{end} {_LANE + r},{end} H{left}"
-    )
+        sketch.add(feed_forward, _SEAM if i else _GAP)
+    sketch.close(f"layer {number} output", built.hidden_size, fork)
+    sketch.panels.append((f"layer {number}", top, sketch.bottom + _PADDING))
 
 
 def _detail(layer: LayerPlan) -> str:
-    name = _OPERATIONS[layer.operation].name
+    heads = count(layer.num_heads, "head")
     if layer.operation.startswith("DSC"):
-        half = layer.num_heads // 2
-        return f"{name}; {count(half, 'head')} convolving, {count(half, 'head')} attending"
-    return f"{name}; {count(layer.num_heads, 'head')}"
+        half = count(layer.num_heads // 2, "head")
+        heads = f"{half} convolving, {half} attending"
+    return f"{_OPERATIONS[layer.operation].name}; {heads}"
 
 
 def _described(built: Plan, embedding_size: int) -> str:
@@ -239,7 +193,7 @@ def _described(built: Plan, embedding_size: int) -> str:
         closed = "then projection, residual and norm" if layer.closed else "nothing else before"
         sentences.append(
             f"Layer {number}: {layer.operation} with {count(layer.num_heads, 'head')}, {closed}, "
-            f"feed-forward {_widths(layer.feed_forward)}, then projection, residual and norm."
+            f"feed-forward {_widths(layer)}, then projection, residual and norm."
         )
     return " ".join([*sentences, f"The output is {built.hidden_size} wide."])
 
@@ -247,22 +201,20 @@ def _described(built: Plan, embedding_size: int) -> str:
 def _table(built: Plan) -> Table:
     """The drawing as a table; what closes the operations has a column where they differ in it."""
     differ = not all(layer.closed for layer in built.layers)
-    columns = [Column("layer"), Column("operation"), Column("heads")]
-    columns += [Column("closed")] if differ else []
-    columns.append(Column("feed-forward widths"))
+    titles = ["layer", "operation", "heads", *["closed"] * differ, "feed-forward widths"]
     rows = []
     for number, layer in enumerate(built.layers, 1):
-        closed = ["yes" if layer.closed else "no"] if differ else []
-        cells = [str(number), layer.operation, str(layer.num_heads)]
-        rows.append([*cells, *closed, _widths(layer.feed_forward)])
+        closed = ["yes" if layer.closed else "no"] * differ
+        operation = [str(number), layer.operation, str(layer.num_heads)]
+        rows.append([*operation, *closed, _widths(layer)])
     caption = f"The same as a table; the hidden size is {built.hidden_size} throughout."
     if differ:
         caption += " An operation is closed where projection, residual and norm follow it."
-    return Table(caption, columns, rows)
+    return Table(caption, [Column(title) for title in titles], rows)
 
 
-def _widths(widths: Sequence[int]) -> str:
-    return ", ".join(map(str, widths))
+def _widths(layer: LayerPlan) -> str:
+    return ", ".join(map(str, layer.feed_forward))
 
 
 def _caption(built: Plan, reading: Reading) -> str:

@@ -13,6 +13,7 @@ import plotly.graph_objects as go
 
 from archscout.report.findings import Findings
 from archscout.report.numbers import unit_of
+from archscout.report.templates import Column
 from archscout.runs.search_settings import Objective
 
 # Okabe and Ito's colours, which stay apart for the colour-blind; shapes differ as well.
@@ -23,17 +24,16 @@ FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, s
 
 @dataclass(frozen=True)
 class Figure:
-    """A plot of the report.
-
-    Attributes:
-        figure: the plotly figure.
-        label: what it shows, for those who do not see it.
-        caption: how to read it.
-    """
+    """A plot of the report, what it shows for those who do not see it, and how to read it."""
 
     figure: go.Figure
     label: str
     caption: str
+
+    @classmethod
+    def of(cls, figure: go.Figure, label: str, caption: str) -> Figure:
+        """A plot, where parts of the caption may be empty."""
+        return cls(figure, label, " ".join(caption.split()))
 
     def to_json(self) -> str:
         """Data and layout as JSON that may stand inside a script element."""
@@ -42,12 +42,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Quantity:
-    """What a figure puts on an axis.
-
-    Attributes:
-        name: the column of the table.
-        sign: 1 where larger is better, -1 where smaller is.
-    """
+    """What a figure puts on an axis: a column of the table, larger (1) or smaller (-1) better."""
 
     name: str
     sign: int
@@ -62,17 +57,21 @@ class Quantity:
         """Of an axis."""
         return escape(unit_of(self.name).heading(self.name))
 
+    @property
+    def column(self) -> Column:
+        """Of a table."""
+        return Column(unit_of(self.name).heading(self.name), "number", self._better)
+
+    @property
+    def _better(self) -> str:
+        return f"{'larger' if self.sign > 0 else 'smaller'} is better"
+
     def __str__(self) -> str:
-        return f"{self.name} ({'larger' if self.sign > 0 else 'smaller'} is better)"
+        return f"{self.name} ({self._better})"
 
 
 def blank(x: dict[str, Any], y: dict[str, Any]) -> go.Figure:
-    """An empty plot in the report's looks.
-
-    Args:
-        x: options of the axis that plotly is given beside the report's own.
-        y: the same.
-    """
+    """An empty plot in the report's looks, with more options of plotly's for its axes."""
     figure = go.Figure()
     axis: dict[str, Any] = {
         "gridcolor": GRID,
@@ -105,31 +104,20 @@ def add_points(
     marker: dict[str, Any],
     hover: list[str],
 ) -> None:
-    """Points with a text beside each that is pointed at.
-
-    Args:
-        figure: to which they are added.
-        name: in the legend.
-        x: where they stand.
-        y: the same.
-        marker: its looks, as plotly has them.
-        hover: the texts.
-    """
+    """Points of that name in the legend, with a text beside each that is pointed at."""
     figure.add_scatter(
         x=x, y=y, mode="markers", name=name, marker=marker, hovertext=hover, hoverinfo="text"
     )
 
 
-def add_steps(figure: go.Figure, name: str, x: list[Any], y: list[Any], legend: bool) -> None:
-    """A line that keeps its height from each point to the next.
+def add_ring(figure: go.Figure, name: str, x: list[Any], y: list[Any], size: int) -> None:
+    """A ring around one point."""
+    marker = {"symbol": "circle-open", "size": size, "color": INK, "line": {"width": 2}}
+    figure.add_scatter(x=x, y=y, mode="markers", name=name, marker=marker, hoverinfo="skip")
 
-    Args:
-        figure: to which it is added.
-        name: in the legend.
-        x: of the points.
-        y: of the points.
-        legend: whether the legend shows it.
-    """
+
+def add_steps(figure: go.Figure, name: str, x: list[Any], y: list[Any], legend: bool) -> None:
+    """A line that keeps its height from each point to the next, in the legend or not."""
     figure.add_scatter(
         x=x,
         y=y,
@@ -142,13 +130,7 @@ def add_steps(figure: go.Figure, name: str, x: list[Any], y: list[Any], legend: 
 
 
 def hover_texts(findings: Findings, rows: pd.DataFrame, proposals: bool = False) -> list[str]:
-    """What is shown beside each point, in plotly's small subset of HTML.
-
-    Args:
-        findings: whose objectives are shown.
-        rows: of its architectures or its proposals.
-        proposals: whether the proposal's number is shown.
-    """
+    """What is shown beside each architecture or proposal, in plotly's small subset of HTML."""
     columns = dict.fromkeys([*(o.name for o in findings.objectives), "parameters"])
     texts = []
     for row in rows.to_dict("records"):

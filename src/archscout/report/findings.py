@@ -19,11 +19,7 @@ _COLUMNS = ("rank", "front", "fingerprint", "seconds", "problem", "within_limits
 
 @dataclass(frozen=True)
 class Findings:
-    """A run's architectures and proposals, ready to be shown.
-
-    Args:
-        run: the run.
-    """
+    """A run's architectures and proposals, ready to be shown."""
 
     run: Run
 
@@ -34,8 +30,7 @@ class Findings:
         A run that scored nothing lacks the columns of its scores: they are added, empty.
         """
         table = self.run.table.copy()
-        wanted = [*_COLUMNS, "parameters", *(o.name for o in self.objectives)]
-        for name in wanted:
+        for name in (*_COLUMNS, "parameters", *(o.name for o in self.objectives)):
             if name not in table:
                 table[name] = pd.Series(np.nan, index=table.index, dtype=float)
         outcome = pd.Series(OUTSIDE, index=table.index)
@@ -114,12 +109,7 @@ class Findings:
 
 
 def pareto(first: pd.Series[float], second: pd.Series[float]) -> pd.Series[bool]:
-    """Which rows no other row beats, being as good in both and better in one.
-
-    Args:
-        first: values, larger being better.
-        second: the same.
-    """
+    """Which rows no other row beats, being as good in both and better in one; larger is better."""
     first, second = first.astype(float), second.astype(float)
     best = second.groupby(first).max().sort_index(ascending=False)
     before = best.cummax().shift(fill_value=-np.inf)

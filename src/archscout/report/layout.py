@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations, pairwise
+from itertools import combinations, pairwise, product
 
 import networkx as nx
 import numpy as np
@@ -21,6 +21,8 @@ from scipy.optimize import isotonic_regression
 Place = str | tuple[int, int]
 Columns = list[list[Place]]
 Links = list[tuple[Place, Place]]
+# Of each place, those in the layer before and those in the layer after.
+Neighbours = tuple[dict[Place, list[Place]], dict[Place, list[Place]]]
 
 _SWEEPS = 24  # of ordering
 _SETTLING = 80  # sweeps of alignment
@@ -32,35 +34,23 @@ _STUB = 10.0  # level end of an edge before its target's layer: room for the hea
 
 @dataclass(frozen=True)
 class Vertex:
-    """Something to be placed.
+    """Something to be placed, sizes in pixels."""
 
-    Attributes:
-        name: unique in the graph.
-        width: in pixels.
-        height: in pixels.
-        end: `first` or `last` for what stands in the first or the last layer, else empty.
-    """
-
-    name: str
+    name: str  # unique in the graph
     width: float
     height: float
-    end: str = ""
+    end: str = ""  # `first` or `last` for what stands in the first or the last layer
 
 
 @dataclass(frozen=True)
 class Layout:
     """A graph that has been laid out, layers from left to right.
 
-    Attributes:
-        layers: name of a vertex to the number of its layer.
-        centres: name of a vertex to its centre (x, y).
-        routes: for each edge, the points (x, y) that it passes, from the right side of its source
-            to the left side of its target; the first stretch is level and so is every second.
-        width: of the whole.
-        height: of the whole.
+    A route holds the points (x, y) that an edge passes, from the right side of its source to the
+    left side of its target; the first stretch is level and so is every second.
     """
 
-    layers: Mapping[str, int]
+    layers: Mapping[str, int]  # by the vertex's name, as centres (x, y)
     centres: Mapping[str, tuple[float, float]]
     routes: Sequence[Sequence[tuple[float, float]]]
     width: float
@@ -68,14 +58,9 @@ class Layout:
 
 
 def arrange(vertices: Sequence[Vertex], edges: Sequence[tuple[str, str]]) -> Layout:
-    """Lay out a graph from left to right.
+    """Lay out a graph from left to right: every edge leads to a later layer.
 
-    Args:
-        vertices: all of the graph.
-        edges: source and target; the same pair may stand twice.
-
-    Returns:
-        A layout in which every edge leads to a later layer.
+    An edge is a source and a target; the same pair may stand twice.
     """
     sizes = {vertex.name: vertex for vertex in vertices}
     layers = assign_layers(vertices, edges)
@@ -106,11 +91,8 @@ def assign_layers(vertices: Sequence[Vertex], edges: Sequence[tuple[str, str]]) 
     graph: nx.DiGraph[str] = nx.DiGraph()
     graph.add_nodes_from(vertex.name for vertex in vertices)
     graph.add_edges_from(edges)
-    layers = {
-        name: layer
-        for layer, generation in enumerate(nx.topological_generations(graph))
-        for name in generation
-    }
+    generations = enumerate(nx.topological_generations(graph))
+    layers = {name: layer for layer, generation in generations for name in generation}
     firsts = [vertex.name for vertex in vertices if vertex.end == "first"]
     lasts = [vertex.name for vertex in vertices if vertex.end == "last"]
     inner = [layers[v.name] for v in vertices if v.end != "last"]
@@ -146,8 +128,7 @@ def _order(columns: Columns, links: Links) -> Columns:
     return best
 
 
-def _neighbours(links: Links) -> tuple[dict[Place, list[Place]], dict[Place, list[Place]]]:
-    """Of each place, those in the layer before and those in the layer after."""
+def _neighbours(links: Links) -> Neighbours:
     before: dict[Place, list[Place]] = defaultdict(list)
     after: dict[Place, list[Place]] = defaultdict(list)
     for source, target in links:
@@ -156,9 +137,13 @@ def _neighbours(links: Links) -> tuple[dict[Place, list[Place]], dict[Place, lis
     return before, after
 
 
+def _layers(columns: Columns) -> dict[Place, int]:
+    return {place: i for i, column in enumerate(columns) for place in column}
+
+
 def _all_crossings(columns: Columns, links: Links) -> int:
     position = {place: i for column in columns for i, place in enumerate(column)}
-    layer = {place: i for i, column in enumerate(columns) for place in column}
+    layer = _layers(columns)
     between: dict[int, list[tuple[int, int]]] = defaultdict(list)
     for source, target in links:
         between[layer[source]].append((position[source], position[target]))
@@ -166,10 +151,7 @@ def _all_crossings(columns: Columns, links: Links) -> int:
 
 
 def _by_barycentre(
-    columns: Columns,
-    number: int,
-    neighbours: tuple[dict[Place, list[Place]], dict[Place, list[Place]]],
-    earlier: bool,
+    columns: Columns, number: int, neighbours: Neighbours, earlier: bool
 ) -> list[Place]:
     """A layer sorted by the mean position of its neighbours on one side."""
     column = columns[number]
@@ -185,9 +167,7 @@ def _by_barycentre(
     return sorted(column, key=wanted.__getitem__)
 
 
-def _exchange(
-    columns: Columns, neighbours: tuple[dict[Place, list[Place]], dict[Place, list[Place]]]
-) -> None:
+def _exchange(columns: Columns, neighbours: Neighbours) -> None:
     """Exchange neighbours within layers wherever that removes crossings."""
     for number, column in enumerate(columns):
         sides = [
@@ -197,11 +177,11 @@ def _exchange(
         ]
         for i in range(len(column) - 1):
             first, second = column[i], column[i + 1]
-            gain = 0
-            for position, around in sides:
-                for p in around[first]:
-                    for q in around[second]:
-                        gain += (position[p] > position[q]) - (position[p] < position[q])
+            gain = sum(
+                (position[p] > position[q]) - (position[p] < position[q])
+                for position, around in sides
+                for p, q in product(around[first], around[second])
+            )
             if gain > 0:
                 column[i], column[i + 1] = second, first
 
@@ -228,13 +208,12 @@ def _align(columns: Columns, links: Links, heights: Mapping[Place, float]) -> di
             column = columns[i]
             if not column:
                 continue
-            weights = np.array([sum(w for _, w in around[p]) or 0.1 for p in column])
+            pulls = [sum(w for _, w in around[p]) for p in column]
+            weights = np.array([pull or 0.1 for pull in pulls])
             wanted = np.array(
                 [
-                    sum(w * y[q] for q, w in around[p]) / sum(w for _, w in around[p])
-                    if around[p]
-                    else y[p]
-                    for p in column
+                    sum(w * y[q] for q, w in around[p]) / pull if pull else y[p]
+                    for p, pull in zip(column, pulls, strict=True)
                 ]
             )
             level = isotonic_regression(wanted - distances[i], weights=weights).x + distances[i]
@@ -253,7 +232,7 @@ def _spread(
     columns: Columns, links: Links, sizes: Mapping[str, Vertex], y: Mapping[Place, float]
 ) -> tuple[list[float], list[float]]:
     """Left and right sides of the layers; steep links are given more room."""
-    layer = {place: i for i, column in enumerate(columns) for place in column}
+    layer = _layers(columns)
     steepest = [0.0] * len(columns)
     for source, target in links:
         rise = abs(y[source] - y[target])

@@ -10,17 +10,11 @@ MISSING = "none"
 
 @dataclass(frozen=True)
 class Unit:
-    """How a quantity is written.
+    """How a quantity is written."""
 
-    Attributes:
-        label: stands after the quantity's name, in parentheses; may be empty.
-        divisor: from the stored value to the written one.
-        decimals: written after the point; None for five significant digits.
-    """
-
-    label: str = ""
-    divisor: float = 1.0
-    decimals: int | None = None
+    label: str = ""  # after the quantity's name, in parentheses
+    divisor: float = 1.0  # from the stored value to the written one
+    decimals: int | None = None  # after the point; None for five significant digits
 
     def heading(self, name: str) -> str:
         """The quantity's name with its unit.
@@ -41,7 +35,6 @@ class Unit:
         return f"{value / self.divisor:,.{self.decimals}f}".replace("-", "−")
 
 
-SCORE = Unit()
 COSTS = {
     "parameters": Unit(decimals=0),
     "flops": Unit("per token", decimals=0),
@@ -52,7 +45,7 @@ COSTS = {
 
 def unit_of(name: str) -> Unit:
     """How an objective or a cost is written."""
-    return COSTS.get(name, SCORE)
+    return COSTS.get(name, Unit())
 
 
 def number(value: float, digits: int = 5) -> str:
@@ -67,13 +60,11 @@ def number(value: float, digits: int = 5) -> str:
         return "∞" if value > 0 else "−∞"
     size = abs(value)
     if size and not 1e-4 <= size < 1e12:
-        text = f"{value:.{digits}g}"
-    else:
-        whole = len(str(int(size))) if size >= 1 else 0
-        leading_zeros = -math.floor(math.log10(size)) - 1 if 0 < size < 1 else 0
-        decimals = 0 if value == int(value) else max(0, digits - whole + leading_zeros)
-        text = f"{value:,.{decimals}f}"
-    return text.replace("-", "−")
+        return f"{value:.{digits}g}".replace("-", "−")
+    whole = len(str(int(size))) if size >= 1 else 0
+    leading_zeros = -math.floor(math.log10(size)) - 1 if 0 < size < 1 else 0
+    decimals = 0 if value == int(value) else max(0, digits - whole + leading_zeros)
+    return f"{value:,.{decimals}f}".replace("-", "−")
 
 
 def short(value: float) -> str:
@@ -88,13 +79,13 @@ def short(value: float) -> str:
     return number(value)
 
 
-def count(n: int, noun: str, plural: str | None = None) -> str:
+def count(n: int, noun: str) -> str:
     """A number of things.
 
     >>> count(1, "proposal"), count(1200, "proposal")
     ('1 proposal', '1,200 proposals')
     """
-    return f"{n:,} {noun if n == 1 else plural or noun + 's'}"
+    return f"{n:,} {noun}{'' if n == 1 else 's'}"
 
 
 def duration(seconds: float) -> str:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -16,16 +16,14 @@ from plotly.offline import get_plotlyjs
 
 from archscout.comparison import Proof, load_proof
 from archscout.errors import InputError
+from archscout.files import write_whole
 from archscout.report import encoder, proof, recurrent, summary
 from archscout.report.drawing import Drawing
-from archscout.report.figures import Figure
+from archscout.report.figures import Figure, Quantity
 from archscout.report.findings import Findings
-from archscout.report.history import plot_histories
 from archscout.report.numbers import COSTS, count, unit_of
-from archscout.report.scoring_time import plot_scoring_time
-from archscout.report.tables import Column, Table
-from archscout.report.templates import render
-from archscout.report.trade_offs import plot_trade_offs
+from archscout.report.plots import plot_histories, plot_scoring_time, plot_trade_offs
+from archscout.report.templates import Column, Table, render
 from archscout.runs import Run
 
 REPORT = "report.html"
@@ -59,15 +57,10 @@ def write_report(run: Run | str | os.PathLike[str], path: Path | None = None) ->
     path = found.folder.path / REPORT if path is None else Path(path)
     if path.is_dir():
         raise InputError(f"cannot write {path}: it is a folder; a file is needed, as report.html")
-    text = build_page(found)
-    part = path.with_name(f".{path.name}.part")
-    try:
-        part.write_text(text, encoding="utf-8")
-        os.replace(part, path)
-    except OSError as error:
-        with suppress(OSError):
-            part.unlink()
-        raise InputError(f"cannot write {path}: {error.strerror or error}") from error
+    if not path.parent.is_dir():
+        reason = errno.ENOTDIR if path.parent.exists() else errno.ENOENT
+        raise InputError(f"cannot write {path}: {os.strerror(reason)}")
+    write_whole(path, build_page(found).encode())
     return path
 
 
@@ -129,12 +122,10 @@ def _plots(findings: Findings, proven: Proof | None) -> dict[str, dict[str, Figu
 def _ranking(findings: Findings) -> Table:
     """The first architectures: objectives, other costs, time, and what it is."""
     rows = findings.scored.head(_SHOWN)
-    goals = {goal.name: goal for goal in findings.objectives}
+    goals = [goal.name for goal in findings.objectives]
     costs = [name for name in COSTS if name in rows and name not in goals]
     columns = [Column("rank", "number"), Column("front", "mark")]
-    for name, goal in goals.items():
-        note = "larger is better" if goal.sign > 0 else "smaller is better"
-        columns.append(Column(unit_of(name).heading(name), "number", note))
+    columns += [Quantity.of(goal).column for goal in findings.objectives]
     columns += [Column(unit_of(name).heading(name), "number") for name in costs]
     columns += [Column("scoring (ms)", "number"), Column("fingerprint", "code")]
     columns.append(Column("architecture"))
@@ -151,23 +142,18 @@ def _ranking(findings: Findings) -> Table:
     ]
     caption = _ranking_caption(findings)
     if "latency" in [*goals, *costs]:
-        caption += f" {_latency_note(findings.run.model_scale.step_tokens)}"
+        steps = findings.run.model_scale.step_tokens
+        whole = f"whole sequence of {steps:,} tokens"
+        caption += f" Latency is that of one {'token of one sequence' if steps == 1 else whole}."
     return Table(caption, columns, cells)
-
-
-def _latency_note(step_tokens: int) -> str:
-    """Of what the latency is."""
-    if step_tokens == 1:
-        return "Latency is that of one token of one sequence."
-    return f"Latency is that of one whole sequence of {step_tokens:,} tokens."
 
 
 def _ranking_caption(findings: Findings) -> str:
     total = count(len(findings.scored), "scored architecture")
     shown = f"The first {_SHOWN} of {total}" if len(findings.scored) > _SHOWN else total
-    names = list(dict.fromkeys([*(goal.name for goal in findings.objectives), "parameters"]))
-    if len(findings.objectives) > 1:
-        names = names[: len(findings.objectives)]
+    names = [goal.name for goal in findings.objectives]
+    if names != ["parameters"] and len(names) == 1:
+        names.append("parameters")
     front = f"the Pareto front of {summary.listed(names)}" if len(names) > 1 else "the best"
     return f"{shown}, best first. ◆ marks {front}."
 
@@ -204,9 +190,8 @@ def _drawing(findings: Findings) -> Drawing | None:
 
 def _genotype(findings: Findings) -> str:
     """The best architecture as JSON, one node or layer a line."""
-    if findings.best is None:
-        return ""
-    return _json(findings.run.space.to_dict(findings.best.architecture))
+    best = findings.best
+    return "" if best is None else _json(findings.run.space.to_dict(best.architecture))
 
 
 def _json(value: Any, indent: str = "") -> str:

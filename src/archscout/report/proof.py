@@ -8,16 +8,16 @@ from archscout.comparison import Comparison, Proof, Trainee, compare
 from archscout.report.axes import Axis
 from archscout.report.figures import (
     BLUE,
-    INK,
     VERMILLION,
     Figure,
     Quantity,
     add_points,
+    add_ring,
     blank,
     escape,
 )
 from archscout.report.numbers import MISSING, count, duration, number, unit_of
-from archscout.report.tables import Column, Table
+from archscout.report.templates import Column, Table
 
 TOP, RANDOM = "top", "random"
 _DIGITS = 4
@@ -25,13 +25,7 @@ _DIGITS = 4
 
 @dataclass(frozen=True)
 class ProofSummary:
-    """A proof in words and as a table.
-
-    Attributes:
-        verdict: whether the search paid.
-        sentences: what stands behind it.
-        table: the networks that were trained.
-    """
+    """A proof in words and as a table of the networks that were trained."""
 
     verdict: str
     sentences: list[str]
@@ -39,12 +33,7 @@ class ProofSummary:
 
 
 def summarise(proof: Proof, proposals: int | None = None) -> ProofSummary:
-    """A proof in words and as a table.
-
-    Args:
-        proof: of a run.
-        proposals: that the run has made by now; as many as then if None.
-    """
+    """A proof in words and as a table, of a run that has made so many proposals by now."""
     found = compare(proof)
     sentences = [
         _winner(proof),
@@ -70,30 +59,26 @@ def plot_proof(proof: Proof) -> list[Figure]:
 
 def _verdict(proof: Proof, found: Comparison) -> str:
     top, random = found.best_top, found.best_random
-    if top is None and random is None:
-        return "All trainings failed, so they tell nothing about the search."
     ours = f"the best of the {len(proof.top)} top candidates"
     theirs = f"the best of {count(len(proof.random), 'random one')}"
+    if top is None and random is None:
+        return "All trainings failed, so they tell nothing about the search."
     if random is None:
         return f"The search paid here: {ours} {_reached(proof, top)}, and all random ones failed."
     if top is None:
-        return (
-            f"The search did not pay here: {theirs} {_reached(proof, random)}, and all top ones "
-            "failed."
-        )
+        others = f"{theirs} {_reached(proof, random)}, and all top ones failed"
+        return f"The search did not pay here: {others}."
     if found.paid is None:
         return (
             f"The search made no difference here: {ours} {_reached(proof, top)}, {theirs} "
             f"{_value(proof, random)}, less apart than another seed may bring them."
         )
-    if found.paid:
-        paid, (better, first), (worse, second) = "paid", (ours, top), (theirs, random)
-    else:
-        paid, (better, first), (worse, second) = "did not pay", (theirs, random), (ours, top)
-    values = [proof.result(trainee.loss(proof.part)) for trainee in (first, second)]
-    gap = f"{number(100 * (1 - values[0] / values[1]), 2)} % "
+    paid, better, first, worse, second = "paid", ours, top, theirs, random
+    if not found.paid:
+        paid, better, first, worse, second = "did not pay", theirs, random, ours, top
+    gap = number(100 * (1 - _result(proof, first) / _result(proof, second)), 2)
     return (
-        f"The search {paid} here: {better} {_reached(proof, first)}, {gap}below the "
+        f"The search {paid} here: {better} {_reached(proof, first)}, {gap} % below the "
         f"{_value(proof, second)} that {worse} reaches."
     )
 
@@ -104,7 +89,11 @@ def _reached(proof: Proof, trainee: Trainee | None) -> str:
 
 def _value(proof: Proof, trainee: Trainee | None) -> str:
     assert trainee is not None
-    return number(proof.result(trainee.loss(proof.part)), _DIGITS)
+    return number(_result(proof, trainee), _DIGITS)
+
+
+def _result(proof: Proof, trainee: Trainee) -> float:
+    return proof.result(trainee.loss(proof.part))
 
 
 def _winner(proof: Proof) -> str:
@@ -122,9 +111,8 @@ def _means(proof: Proof, found: Comparison) -> str:
     if found.mean_top is None or found.mean_random is None:
         return ""
     better = "better" if found.mean_top < found.mean_random else "no better"
-    top, random = (
-        number(proof.result(mean), _DIGITS) for mean in (found.mean_top, found.mean_random)
-    )
+    top = number(proof.result(found.mean_top), _DIGITS)
+    random = number(proof.result(found.mean_random), _DIGITS)
     kind = "geometric mean" if proof.is_exponential else "mean"
     chance = ""
     if found.p_value is not None:
@@ -165,16 +153,12 @@ def _correlations(found: Comparison) -> str:
 
 def _control(proof: Proof) -> str:
     others = count(proof.pool, "other architecture")
-    drawn = len(proof.random)
+    drawn, told = len(proof.random), ""
     if proof.sampler == "random":
         told = f"The random ones were drawn from the run's {others}, all proposed at random."
     elif proof.late < drawn:
-        told = (
-            f"The random ones were drawn from {others} that {proof.sampler} proposed before it "
-            "had seen a score."
-        )
-    else:
-        told = ""
+        whence = f"{others} that {proof.sampler} proposed before it had seen a score"
+        told = f"The random ones were drawn from {whence}."
     if proof.late:
         whose = "All random ones" if proof.late == drawn else f"{proof.late} of the random ones"
         verb = "comes" if proof.late == 1 < drawn else "come"
@@ -216,9 +200,7 @@ def _since(proof: Proof, proposals: int | None) -> str:
 def _table(proof: Proof) -> Table:
     parts = ["valid", "test"] if proof.part == "test" else ["valid"]
     columns = [Column("rank", "number"), Column("group")]
-    for name, sign in proof.directions.items():
-        note = "larger is better" if sign > 0 else "smaller is better"
-        columns.append(Column(unit_of(name).heading(name), "number", note))
+    columns += [Quantity(name, sign).column for name, sign in proof.directions.items()]
     if "parameters" not in proof.directions:
         columns.append(Column("parameters", "number"))
     columns += [Column(part, "number", proof.measure) for part in parts]
@@ -248,9 +230,8 @@ def _table(proof: Proof) -> Table:
 
 
 def _written(proof: Proof, trainee: Trainee, part: str) -> str:
-    if part not in trainee.losses:
-        return MISSING
-    return number(proof.result(trainee.losses[part]))
+    loss = trainee.losses.get(part)
+    return MISSING if loss is None else number(proof.result(loss))
 
 
 def _outcome(proof: Proof, trainee: Trainee) -> str:
@@ -263,7 +244,7 @@ def _plot(proof: Proof, goal: Quantity) -> Figure:
     title = f"{proof.part} {proof.measure}"
     finished = [t for t in proof.trainees if proof.part in t.losses]
     across = Axis.of(goal.name, [t.scores[goal.name] for t in finished])
-    up = Axis.of(proof.measure, [proof.result(t.loss(proof.part)) for t in finished])
+    up = Axis.of(proof.measure, [_result(proof, t) for t in finished])
     figure = blank(
         x={"title": goal.title, **across.options()}, y={"title": escape(title), **up.options()}
     )
@@ -273,37 +254,28 @@ def _plot(proof: Proof, goal: Quantity) -> Figure:
     )
     for name, group, marker in looks:
         there = [t for t in group if t in finished]
-        places = (
-            across.place([t.scores[goal.name] for t in there]),
-            up.place([proof.result(t.loss(proof.part)) for t in there]),
-        )
-        add_points(figure, name, *places, marker, [_hover(proof, t) for t in there])
+        x, y = [t.scores[goal.name] for t in there], [_result(proof, t) for t in there]
+        hover = [_hover(proof, t) for t in there]
+        add_points(figure, name, across.place(x), up.place(y), marker, hover)
     winner = proof.winner
     assert winner is not None
-    figure.add_scatter(
-        x=across.place([winner.scores[goal.name]]),
-        y=up.place([proof.result(winner.loss(proof.part))]),
-        mode="markers",
-        name="winner",
-        marker={"symbol": "circle-open", "size": 18, "color": INK, "line": {"width": 2}},
-        hoverinfo="skip",
-    )
-    label = f"{title} against {goal.name} of {count(len(finished), 'trained network')}."
+    places = across.place([winner.scores[goal.name]]), up.place([_result(proof, winner)])
+    add_ring(figure, "winner", *places, 18)
+    networks = count(len(finished), "trained network")
+    label = f"{title} against {goal.name} of {networks}."
     caption = (
-        f"{count(len(finished), 'trained network')} by {goal} and {title} (smaller is better). The "
+        f"{networks} by {goal} and {title} (smaller is better). The "
         f"ring marks the one that the validation part chose. {across.note} {up.note}"
     )
     if failed := len(proof.trainees) - len(finished):
         caption += f" Left out: {count(failed, 'training')} that failed."
-    return Figure(figure, label, " ".join(caption.split()))
+    return Figure.of(figure, label, caption)
 
 
 def _hover(proof: Proof, trainee: Trainee) -> str:
-    lines = [f"<b>{escape(trainee.fingerprint)}</b>", f"rank {trainee.rank}"]
-    lines += [
-        f"{escape(name)} {unit_of(name).write(value)}" for name, value in trainee.scores.items()
-    ]
-    lines += [f"{proof.measure} {_written(proof, trainee, proof.part)}"]
+    scores = [f"{escape(name)} {unit_of(name).write(v)}" for name, v in trainee.scores.items()]
+    lines = [f"<b>{escape(trainee.fingerprint)}</b>", f"rank {trainee.rank}", *scores]
+    lines.append(f"{proof.measure} {_written(proof, trainee, proof.part)}")
     if "parameters" not in trainee.scores:
         lines.append(f"parameters {trainee.parameters:,}")
     return "<br>".join(lines)

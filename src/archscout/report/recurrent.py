@@ -26,12 +26,7 @@ _SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 
 
 def draw(recipe: Recipe, scale: RecurrentScale) -> Drawing:
-    """The recipe's graph: sources at the left, operations, new states at the right.
-
-    Args:
-        recipe: the cell.
-        scale: of the model that has it in its layers.
-    """
+    """The recipe's graph: sources at the left, operations, new states at the right."""
     boxes = [Box(name, written_name(name), _SOURCE, "first") for name in recipe.sources]
     arrows = []
     for name in recipe.order:

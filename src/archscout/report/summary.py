@@ -34,31 +34,21 @@ def setting_groups(information: Mapping[str, Any]) -> list[tuple[str, list[tuple
     """Everything that run.json says: headings, and under each, names and values."""
     settings = information["settings"].model_dump()
     search = {name: value for name, value in settings.items() if name not in _GROUPS}
-    search |= {
-        name: v for name, v in information.items() if not isinstance(v, Mapping | type(None))
-    }
-    del search["settings"]
-    groups: list[tuple[str, Mapping[str, Any]]] = [("Search", search)]
-    groups += [(title, settings[name]) for name, title in _GROUPS.items()]
-    groups += [
-        (name.capitalize(), value)
-        for name, value in information.items()
-        if isinstance(value, Mapping)
-    ]
+    others: dict[str, Mapping[str, Any]] = {title: settings[n] for n, title in _GROUPS.items()}
+    for name, value in information.items():
+        if isinstance(value, Mapping):
+            others[name.capitalize()] = value
+        elif value is not None and name != "settings":
+            search[name] = value
     return [
         (title, [(name.replace("_", " "), _written(value)) for name, value in values.items()])
-        for title, values in groups
+        for title, values in {"Search": search, **others}.items()
         if values
     ]
 
 
 def commands(run: Run, ranked: int) -> list[tuple[str, str]]:
-    """What can be done with the best architecture: purposes and command lines.
-
-    Args:
-        run: the run.
-        ranked: how many architectures have a rank.
-    """
+    """What can be done with the best architecture of a run: purposes and command lines."""
     if not ranked:
         return []
     folder = shlex.quote(str(run.folder))
@@ -86,11 +76,9 @@ def listed(parts: Sequence[str]) -> str:
 def _outcome(findings: Findings) -> str:
     made = count(len(findings.run.trials), "proposal")
     distinct = count(len(findings.architectures), "distinct architecture")
+    others = (findings.outside, "outside the limits"), (findings.failed, "without a finite score")
     parts = [f"{len(findings.scored):,} scored"]
-    if len(findings.outside):
-        parts.append(f"{len(findings.outside):,} outside the limits")
-    if len(findings.failed):
-        parts.append(f"{len(findings.failed):,} without a finite score")
+    parts += [f"{len(rows):,} {what}" for rows, what in others if len(rows)]
     return f"{made} gave {distinct}: {listed(parts)}."
 
 

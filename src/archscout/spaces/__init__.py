@@ -33,7 +33,6 @@ __all__ = [
     "recognise",
 ]
 
-
 DEFAULT = RecurrentSpace.name
 """The name of the space where none is given."""
 
@@ -63,14 +62,7 @@ def get(name: str) -> Space[Any]:
 
 
 def recognise(text: str) -> str:
-    """The name of the space that a genotype's JSON is of, so far as it tells.
-
-    Args:
-        text: a file's content.
-
-    Returns:
-        The name of the space whose `signature` stands in it, else the default's.
-    """
+    """The name of the space whose `signature` stands in a file's content, else the default's."""
     for name, make in available().items():
         if (signature := getattr(make, "signature", "")) and f'"{signature}"' in text:
             return name

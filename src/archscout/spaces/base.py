@@ -71,12 +71,7 @@ class Scale:
 def unwrapped(document: Any, space: str) -> Any:
     """The genotype within what archscout writes around one: its `space` and `architecture`.
 
-    Args:
-        document: JSON, as text or parsed.
-        space: the name of the space that reads it.
-
-    Returns:
-        The document itself where nothing is around it.
+    A document, JSON as text or parsed, is returned itself where nothing is around it.
 
     Raises:
         InputError: it says that it is of another space.

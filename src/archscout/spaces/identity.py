@@ -12,10 +12,6 @@ def live(space: Space[Any], architecture: Any) -> Any:
 
     It is the architecture's canonical form, but for spaces with a method of this name, such as
     recurrent cells, whose nodes and hidden states may lead to nothing.
-
-    Args:
-        space: of the architecture.
-        architecture: a genotype of the space.
     """
     form = getattr(space, "live", space.canonical)
     return space.canonical(form(architecture))
@@ -36,11 +32,6 @@ def network_fingerprint(space: Space[Any], architecture: Any, scale: Scale) -> s
 
     They are the architecture's fingerprint, but for spaces with a method of this name, such as
     encoders in a reading that throws away some of what a genotype says.
-
-    Args:
-        space: of the architecture.
-        architecture: a genotype of the space.
-        scale: at which it is built.
     """
     of_network = getattr(space, "network_fingerprint", None)
     if of_network is None:

@@ -104,11 +104,8 @@ class Corpus:
     def vocabulary(self, limit: int | None = None) -> Vocabulary:
         """The vocabulary over train, valid and test in that order, or over the whole text.
 
-        Args:
-            limit: The largest number of entries, as for `Vocabulary.from_tokens`.
-
-        Returns:
-            The vocabulary; without a limit it has every token of every split.
+        It has so many entries at most as the limit of `Vocabulary.from_tokens` says, or every
+        token of every split.
 
         Raises:
             InputError: `limit` is no whole number of at least 2.
@@ -141,9 +138,6 @@ def load_corpus(
             `text/ptb`) are looked up: by default the environment's `ARCHSCOUT_DATA`, or else the
             user's data folder on this platform.
 
-    Returns:
-        The corpus.
-
     Raises:
         InputError: The text is not there, cannot be read, is not UTF-8, has no words or only one
             distinct word, or a folder holds no text or two files for one split.
@@ -164,12 +158,8 @@ def load_corpus(
 def data_folder(given: str | os.PathLike[str] | None = None) -> Path:
     """The folder of published files: benchmarks' and the corpora that have names.
 
-    Args:
-        given: What the user named, which is taken as it is.
-
-    Returns:
-        What is given, or else the environment's `ARCHSCOUT_DATA`, or else the user's data folder
-        on this platform. It need not exist.
+    It is what is given, or else the environment's `ARCHSCOUT_DATA`, or else the user's data folder
+    on this platform. It need not exist.
     """
     place = given or os.environ.get("ARCHSCOUT_DATA") or platformdirs.user_data_dir("archscout")
     return Path(place)
@@ -189,8 +179,8 @@ def _from_name(name: str, data_dir: Path | None) -> Corpus:
     data = data_folder(data_dir)
     folders = [data / name, data / "text" / name]
     for folder in folders:
-        if files := _split_files(folder):
-            return _assemble(name, [_read(path, split) for split, path in files.items()])
+        if parts := _split_parts(folder):
+            return _assemble(name, parts)
     raise InputError(
         f"the text {name!r} is in neither {str(folders[0])!r} nor {str(folders[1])!r}; get it by "
         f"`archscout data download {name}` or `archscout data add PATH`,\nor put its train.txt, "
@@ -222,10 +212,7 @@ def _from_path(place: str) -> Corpus:
 
 
 def _from_folder(folder: Path) -> Corpus:
-    if files := _split_files(folder):
-        parts = [_read(path, split) for split, path in files.items()]
-    else:
-        parts = [_read(path, _WHOLE) for path in _text_files(folder)]
+    parts = _split_parts(folder) or [_read(path, _WHOLE) for path in _text_files(folder)]
     if not parts:
         raise InputError(
             f"the folder {str(folder)!r} holds no text: accepted are train.txt, valid.txt and "
@@ -234,12 +221,12 @@ def _from_folder(folder: Path) -> Corpus:
     return _assemble(folder.absolute().name, parts)
 
 
-def _split_files(folder: Path) -> dict[str, Path]:
+def _split_parts(folder: Path) -> list[_Part]:
     """A folder's train, valid and test files, in this order; none where there is no folder."""
     try:
         paths = sorted(path for path in folder.iterdir() if path.is_file())
     except (FileNotFoundError, NotADirectoryError):
-        return {}
+        return []
     except OSError as error:
         raise _unreadable(folder, error) from error
     found: dict[str, Path] = {}
@@ -252,7 +239,7 @@ def _split_files(folder: Path) -> dict[str, Path]:
                     f"{found[split].name!r} and {path.name!r}; accepted is one"
                 )
             found[split] = path
-    return {split: found[split] for split in _SPLITS if split in found}
+    return [_read(found[split], split) for split in _SPLITS if split in found]
 
 
 def _text_files(folder: Path) -> list[Path]:

@@ -2,12 +2,11 @@
 
 import json
 import os
-from pathlib import Path
 from typing import Literal, get_args
 
 from archscout.errors import InputError
 from archscout.text.corpora import Corpus
-from archscout.text.vocabulary import Vocabulary
+from archscout.text.vocabulary import Vocabulary, read_json
 from archscout.text.wordpiece import WordPiece
 
 TokenizerKind = Literal["words", "wordpiece"]
@@ -28,9 +27,6 @@ def tokenizer_for(
         corpus: The text.
         limit: The largest number of entries, where the tokenizer is made from the corpus.
         source: Where to load a WordPiece from; see `WordPiece.load`.
-
-    Returns:
-        The tokenizer.
 
     Raises:
         InputError: There is no such kind, the limit is out of range, the source holds no
@@ -61,22 +57,14 @@ def load_vocabulary(path: str | os.PathLike[str]) -> Vocabulary | WordPiece:
     Args:
         path: A file with a JSON list of words, or with the JSON object of a WordPiece.
 
-    Returns:
-        The tokenizer.
-
     Raises:
         InputError: The file cannot be read or holds neither.
     """
-    name = os.fspath(path)
     accepted = "accepted is a JSON list of distinct words or the JSON object of a WordPiece"
-    try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"cannot read the vocabulary {name!r}: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"the vocabulary {name!r} is not JSON ({error}); {accepted}") from error
+    content = read_json(path, accepted)
     if isinstance(content, list):
         return Vocabulary.load(path)
     if isinstance(content, dict):
         return WordPiece.load(path)
+    name = os.fspath(path)
     raise InputError(f"the vocabulary {name!r} holds {json.dumps(content):.40}; {accepted}")

@@ -31,7 +31,7 @@ def minibatch(
     tensor([[0, 4, 8],
             [1, 5, 9]])
     """
-    _check_at_least("sequence length", sequence_length, 1)
+    check_at_least("sequence length", sequence_length, 1)
     return _cut(ids, sequence_length, batch_size, index, "tokens", sequence_length)
 
 
@@ -64,7 +64,7 @@ def framed_minibatch(
             [ 1,  5,  9],
             [91, 91, 91]])
     """
-    _check_at_least("sequence length", sequence_length, 3, ", as [CLS] and [SEP] take two steps")
+    check_at_least("sequence length", sequence_length, 3, ", as [CLS] and [SEP] take two steps")
     rows = _cut(ids, sequence_length - 2, batch_size, index, "pieces", sequence_length)
     return torch.cat(
         [rows.new_full((1, batch_size), first), rows, rows.new_full((1, batch_size), last)]
@@ -77,8 +77,8 @@ def _cut(
     """The rows index * rows and on of a text in B columns; the last two serve the message."""
     if ids.dim() != 1:
         raise InputError(f"token ids of shape {tuple(ids.shape)}; accepted is one dimension, (N,)")
-    _check_at_least("batch size", batch_size, 1)
-    _check_at_least("minibatch index", index, 0)
+    check_at_least("batch size", batch_size, 1)
+    check_at_least("minibatch index", index, 0)
     needed = batch_size * rows * (index + 1)
     if len(ids) < needed:
         raise InputError(
@@ -92,7 +92,8 @@ def _cut(
     return columns[:, start : start + rows].t().contiguous()
 
 
-def _check_at_least(name: str, value: object, least: int, reason: str = "") -> None:
+def check_at_least(name: str, value: object, least: int, reason: str = "") -> None:
+    """Make sure that a value is a whole number of at least so much."""
     if not (isinstance(value, int) and value >= least):
         raise InputError(
             f"{name} {value!r}: accepted is a whole number of at least {least}{reason}"

@@ -31,44 +31,40 @@ _ACCEPTED = (
 )
 
 
+@contextmanager
+def writing(what: str, place: str | os.PathLike[str]) -> Iterator[None]:
+    """Complain of what cannot be written in words of ours."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or error
+        raise InputError(f"cannot write the {what} {os.fspath(place)!r}: {reason}") from error
+
+
 def write_pretrained(tokenizer: "PreTrainedTokenizerFast", folder: str | os.PathLike[str]) -> None:
     """Write a transformers tokenizer into a folder, which is made where it is not there.
-
-    Args:
-        tokenizer: What to write.
-        folder: Where its files go.
 
     Raises:
         InputError: The folder cannot be written.
     """
-    try:
+    with writing("tokenizer", folder):
         # transformers only logs that a path is no folder.
         Path(folder).mkdir(parents=True, exist_ok=True)
         tokenizer.save_pretrained(folder)
-    except OSError as error:
-        raise InputError(
-            f"cannot write the tokenizer {os.fspath(folder)!r}: {error.strerror or error}"
-        ) from error
 
 
 def read_pretrained(place: str | os.PathLike[str]) -> str:
     """The tokenizer of a folder or of the hub, as JSON of the tokenizers library.
 
-    Args:
-        place: A folder with `tokenizer.json` or `vocab.txt`, or a name on the hub, which is looked
-            up there and, where the hub cannot be reached, in its cache on this machine.
-
-    Returns:
-        What `tokenizers.Tokenizer.from_str` reads.
+    A name on the hub is looked up there and, where it cannot be reached, in its cache on this
+    machine.
 
     Raises:
         InputError: The folder holds no tokenizer that runs on the tokenizers library, or the name
             can neither be downloaded nor lies in the cache.
     """
     name = os.fspath(place)
-    if os.path.isdir(name):
-        return _read_folder(name, Path(name))
-    return _read_folder(name, _download(name))
+    return _read_folder(name, Path(name) if os.path.isdir(name) else _download(name))
 
 
 def _download(name: str) -> Path:

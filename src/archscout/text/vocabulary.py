@@ -6,13 +6,13 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import torch
 
 from archscout.errors import InputError
-from archscout.text.minibatches import minibatch
-from archscout.text.pretrained import write_pretrained
+from archscout.text.minibatches import check_at_least, minibatch
+from archscout.text.pretrained import write_pretrained, writing
 from archscout.text.tokenizer import SplitText
 
 EOS = "<eos>"
@@ -72,9 +72,6 @@ class Vocabulary:
             tokens: The text.
             limit: The largest number of entries, at least 2, or None for all.
 
-        Returns:
-            The vocabulary.
-
         Raises:
             InputError: `limit` is no whole number of at least 2, or there are no tokens.
 
@@ -84,7 +81,7 @@ class Vocabulary:
         ('to', 'be', '<unk>')
         """
         if limit is not None:
-            _check_limit(limit)
+            check_at_least("vocabulary limit", limit, 2, f" ({UNK} and {EOS} count)")
         counts = Counter(tokens)
         if not counts:
             raise InputError("a text without tokens; accepted is at least one token")
@@ -97,31 +94,18 @@ class Vocabulary:
         Args:
             path: A file with a JSON list of tokens in the order of their ids.
 
-        Returns:
-            The vocabulary.
-
         Raises:
             InputError: The file cannot be read or is no JSON list of distinct strings.
         """
+        name = os.fspath(path)
         accepted = "accepted is a JSON list of distinct strings"
-        try:
-            tokens = json.loads(Path(path).read_text(encoding="utf-8"))
-        except OSError as error:
-            raise InputError(
-                f"cannot read the vocabulary {os.fspath(path)!r}: {error.strerror}"
-            ) from error
-        except (ValueError, RecursionError) as error:
-            raise InputError(
-                f"the vocabulary {os.fspath(path)!r} is not JSON ({error}); {accepted}"
-            ) from error
+        tokens = read_json(path, accepted)
         if not isinstance(tokens, list):
-            raise InputError(
-                f"the vocabulary {os.fspath(path)!r} holds {json.dumps(tokens):.40}; {accepted}"
-            )
+            raise InputError(f"the vocabulary {name!r} holds {json.dumps(tokens):.40}; {accepted}")
         try:
             return cls(tuple(tokens))
         except InputError as error:
-            raise InputError(f"the vocabulary {os.fspath(path)!r}: {error}") from error
+            raise InputError(f"the vocabulary {name!r}: {error}") from error
 
     def describe(self) -> str:
         """What it does with a text, to follow `The tokenizer`."""
@@ -131,18 +115,11 @@ class Vocabulary:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the tokens as a JSON list, in the order of their ids, in UTF-8.
 
-        Args:
-            path: The file; one that exists is replaced.
-
         Raises:
             InputError: The file cannot be written.
         """
-        try:
+        with writing("vocabulary", path):
             Path(path).write_text(json.dumps(self.tokens, ensure_ascii=False), encoding="utf-8")
-        except OSError as error:
-            raise InputError(
-                f"cannot write the vocabulary {os.fspath(path)!r}: {error.strerror}"
-            ) from error
 
     @property
     def mask_token(self) -> None:
@@ -177,9 +154,6 @@ class Vocabulary:
         Args:
             ids: N ids, (N,).
 
-        Returns:
-            The N tokens.
-
         Raises:
             InputError: `ids` has another shape, or an id lies outside 0 .. len(self) - 1.
         """
@@ -207,29 +181,15 @@ class Vocabulary:
         batch_size: int,
         index: int = 0,
     ) -> torch.Tensor:
-        """Cut one minibatch out of a split, as published; see `archscout.text.minibatch`.
+        """Cut one minibatch (T, B) out of a split, as published.
 
-        Args:
-            corpus: The text.
-            split: One of its splits; None as for `Corpus.tokens`.
-            sequence_length: T, in time steps.
-            batch_size: B, in inputs.
-            index: Which minibatch, from 0.
-
-        Returns:
-            Token ids, (T, B), int64.
-
-        Raises:
-            InputError: The corpus has no such split, a token has no id, a size is out of range, or
-                the split has fewer than B * T * (index + 1) tokens.
+        See `Tokenizer.minibatch` and `archscout.text.minibatch`: the split must have at least
+        B * T * (index + 1) tokens.
         """
         return minibatch(self.encode(corpus.tokens(split)), sequence_length, batch_size, index)
 
     def save_pretrained(self, folder: str | os.PathLike[str]) -> None:
         """Write a transformers tokenizer that splits on whitespace, as the vocabulary was made.
-
-        Args:
-            folder: Where its files go; made where it is not there.
 
         Raises:
             InputError: The folder cannot be written.
@@ -256,12 +216,15 @@ class Vocabulary:
         return f"<Vocabulary of {len(self)} tokens>"
 
 
-def _check_limit(limit: object) -> None:
-    if not (isinstance(limit, int) and limit >= 2):
-        raise InputError(
-            f"vocabulary limit {limit!r}: accepted is a whole number of at least 2 "
-            f"({UNK} and {EOS} count)"
-        )
+def read_json(path: str | os.PathLike[str], accepted: str) -> Any:
+    """What a file of a vocabulary holds; a complaint says what is accepted."""
+    name = os.fspath(path)
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"cannot read the vocabulary {name!r}: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"the vocabulary {name!r} is not JSON ({error}); {accepted}") from error
 
 
 def _most_frequent(counts: Counter[str], limit: int) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from tokenizers import models
 
 from archscout.errors import InputError
 from archscout.text.minibatches import framed_minibatch
-from archscout.text.pretrained import read_pretrained, write_pretrained
+from archscout.text.pretrained import read_pretrained, write_pretrained, writing
 from archscout.text.tokenizer import SplitText
 from archscout.text.vocabulary import EOS, UNK
 from archscout.text.wordpiece_training import (
@@ -104,9 +104,6 @@ class WordPiece:
                 `google/electra-small-discriminator`, which is downloaded or, without a network,
                 taken from the hub's cache.
 
-        Returns:
-            The tokenizer.
-
         Raises:
             InputError: There is none at that place, it cannot be read or downloaded, or it is no
                 WordPiece with `[PAD]`, `[UNK]`, `[CLS]`, `[SEP]` and `[MASK]`.
@@ -125,18 +122,11 @@ class WordPiece:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the tokenizer as JSON of the tokenizers library, in UTF-8.
 
-        Args:
-            path: The file; one that exists is replaced.
-
         Raises:
             InputError: The file cannot be written.
         """
-        try:
+        with writing("tokenizer", path):
             Path(path).write_text(self.definition, encoding="utf-8")
-        except OSError as error:
-            raise InputError(
-                f"cannot write the tokenizer {os.fspath(path)!r}: {error.strerror}"
-            ) from error
 
     def save_pretrained(self, folder: str | os.PathLike[str], model_max_length: int = 512) -> None:
         """Write a tokenizer that transformers' AutoTokenizer loads from the folder.
@@ -195,24 +185,11 @@ class WordPiece:
         batch_size: int,
         index: int = 0,
     ) -> torch.Tensor:
-        """Cut one minibatch out of a split, every input from `[CLS]` to `[SEP]`.
+        """Cut one minibatch (T, B) out of a split, every input from `[CLS]` to `[SEP]`.
 
-        The split is one stream of pieces, across the ends of lines; the rows between the first and
-        the last are cut out of it as `archscout.text.minibatch` cuts T - 2 rows.
-
-        Args:
-            corpus: The text.
-            split: One of its splits; None as for `Corpus.tokens`.
-            sequence_length: T, in time steps, `[CLS]` and `[SEP]` included; at least 3.
-            batch_size: B, in inputs.
-            index: Which minibatch, from 0.
-
-        Returns:
-            Token ids, (T, B), int64.
-
-        Raises:
-            InputError: The corpus has no such split, a size is out of range, or the split has
-                fewer than B * (T - 2) * (index + 1) pieces.
+        See `Tokenizer.minibatch`. The split is one stream of pieces, across the ends of lines; the
+        rows between the first and the last are cut out of it as `archscout.text.minibatch` cuts
+        T - 2 rows, so that T is at least 3 and the split has B * (T - 2) * (index + 1) pieces.
         """
         first, last = self.id_of(CLS), self.id_of(SEP)
         ids = self.encode(corpus.tokens(split))

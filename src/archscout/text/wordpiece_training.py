@@ -13,6 +13,7 @@ import tokenizers
 from tokenizers import decoders, models, normalizers, pre_tokenizers, processors, trainers
 
 from archscout.errors import InputError
+from archscout.text.minibatches import check_at_least
 
 PAD, UNKNOWN, CLS, SEP, MASK = SPECIAL_PIECES = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 CONTINUES = "##"
@@ -29,24 +30,12 @@ _WORDS_AT_ONCE = 1000
 def train_wordpiece(texts: Iterable[str], limit: int) -> tokenizers.Tokenizer:
     """Train an uncased WordPiece as BERT's (Devlin et al., 2019): its text rules, merged pieces.
 
-    Args:
-        texts: Words or longer texts, each whole words. Equal ones are counted together, so that
-            many words cost little more than the distinct ones.
-        limit: The largest number of entries, the five special pieces included. The characters
-            take at most two entries each; those of the 1000 most frequent for which there is room
-            have them.
-
-    Returns:
-        The tokenizer, `[PAD]`, `[UNK]`, `[CLS]`, `[SEP]`, `[MASK]` being its ids 0 to 4.
-
-    Raises:
-        InputError: `limit` is no whole number of at least 7, or there are no words.
+    Equal texts, each of whole words, are counted together, so that many words cost little more
+    than the distinct ones. The characters take at most two entries each of the `limit`; those of
+    the 1000 most frequent for which there is room have them.
     """
-    if not (isinstance(limit, int) and limit >= _SMALLEST_LIMIT):
-        raise InputError(
-            f"vocabulary limit {limit!r}: accepted is a whole number of at least {_SMALLEST_LIMIT} "
-            f"({', '.join(SPECIAL_PIECES)} and two pieces of a character)"
-        )
+    counted = f" ({', '.join(SPECIAL_PIECES)} and two pieces of a character)"
+    check_at_least("vocabulary limit", limit, _SMALLEST_LIMIT, counted)
     words = _count_words(texts)
     if not words:
         raise InputError("a text without words; accepted is at least one word")

@@ -83,7 +83,13 @@ class EncoderLayer(_Checked):
     @property
     def operation(self) -> str:
         """Type and parameter in one word, such as `SA-SDP` or `DSC-5`."""
-        return _operation(self.operation_type, self.operation_parameter)
+        return f"{self.operation_type}-{self.operation_parameter}"
+
+    @property
+    def short_operation(self) -> str:
+        """SDP, WMA, DFT, DCT, DSC-5 or DSC-9: only a kernel's size does not tell the type."""
+        parameter = self.operation_parameter
+        return parameter if isinstance(parameter, str) else self.operation
 
     @classmethod
     def _checked(cls, values: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -135,23 +141,17 @@ class EncoderGenotype(_Checked):
         for number, layer in enumerate(layers, 1):
             if not isinstance(layer, EncoderLayer):
                 _check_layer(layer, f"layer {number}")
-        return {
-            "hidden_size": values["hidden_size"],
-            "layers": tuple(
-                layer if isinstance(layer, EncoderLayer) else EncoderLayer(**layer)
-                for layer in layers
-            ),
-        }
+        made = (each if isinstance(each, EncoderLayer) else EncoderLayer(**each) for each in layers)
+        return {"hidden_size": values["hidden_size"], "layers": tuple(made)}
 
 
 def parse(document: object) -> EncoderGenotype:
     """A genotype from JSON (text or parsed), an entry of the benchmark file, or itself.
 
-    Args:
-        document: ``{"hidden_size": ..., "nas_config": {"encoder_layers": [{"operation_type": ...,
-            "operation_parameter": ..., "num_operation_heads": ..., "feed_forward_dimension": ...,
-            "num_feed_forward": ...}, ...]}}``, or an object that has this at
-            ``hparams.model_hparam_overrides``.
+    JSON is ``{"hidden_size": ..., "nas_config": {"encoder_layers": [{"operation_type": ...,
+    "operation_parameter": ..., "num_operation_heads": ..., "feed_forward_dimension": ...,
+    "num_feed_forward": ...}, ...]}}``, or an object that has this at
+    ``hparams.model_hparam_overrides``.
 
     Raises:
         InputError: the text is not JSON, not of this shape, or has a value that is none of its
@@ -208,9 +208,6 @@ def sample(rng: random.Random) -> EncoderGenotype:
 
     Half of the genotypes have two layers, though hardly any of the space's do; so the published
     sample, too, has some genotypes twice.
-
-    Args:
-        rng: the source of randomness.
     """
     hidden_size = rng.choice(HIDDEN_SIZES)
     num_layers = rng.choice(NUM_LAYERS)
@@ -232,9 +229,6 @@ def suggest(trial: Trial) -> EncoderGenotype:
     `layer 1 num_feed_forward`. All are suggested every time, so that any two trials can be
     crossed over; those of layers that a smaller encoder lacks are not read. A type and its
     parameter are one gene, for neither means anything without the other.
-
-    Args:
-        trial: an Optuna trial, or anything with its suggest methods.
     """
     hidden_size = _suggest(trial, "hidden_size", HIDDEN_SIZES)
     num_layers = _suggest(trial, "num_layers", NUM_LAYERS)
@@ -242,16 +236,10 @@ def suggest(trial: Trial) -> EncoderGenotype:
     return EncoderGenotype(hidden_size=hidden_size, layers=tuple(layers[:num_layers]))
 
 
-def _operation(kind: str, parameter: str | int) -> str:
-    return f"{kind}-{parameter}"
-
-
 def _describe_layer(layer: EncoderLayer) -> str:
-    parameter = layer.operation_parameter
-    # The words SDP, WMA, DFT and DCT each name their type as well; a kernel's size does not.
-    operation = parameter if isinstance(parameter, str) else layer.operation
     times = f"x{layer.num_feed_forward}" if layer.num_feed_forward > 1 else ""
-    return f"{operation} {layer.num_operation_heads}h {layer.feed_forward_dimension}{times}"
+    sizes = f"{layer.num_operation_heads}h {layer.feed_forward_dimension}{times}"
+    return f"{layer.short_operation} {sizes}"
 
 
 def _sample_layer(rng: random.Random) -> EncoderLayer:
@@ -268,7 +256,7 @@ def _suggest(trial: Trial, name: str, choices: Iterable[T]) -> T:
 
 def _suggest_layer(trial: Trial, number: int) -> EncoderLayer:
     operations = {
-        _operation(kind, parameter): (kind, parameter)
+        f"{kind}-{parameter}": (kind, parameter)
         for kind, parameters in OPERATIONS.items()
         for parameter in parameters
     }

@@ -23,16 +23,18 @@ from torch import Tensor, nn
 
 LAYER_NORM_EPSILON = 1e-12
 
+LayerPlan = Mapping[str, Any]  # see FlexibertNetwork
+# Mixed positions (B, T, H), and the operation's probabilities if they were asked for.
+Mixed = tuple[Tensor, Tensor | None]
+
 
 @dataclass
 class Outputs:
-    """What a pass returns.
+    """What a pass returns: hidden states, and probabilities where they were asked for.
 
-    Attributes:
-        last_hidden_state: (B, T, H).
-        hidden_states: the projected embeddings and each layer's output, (B, T, H) each.
-        probabilities: by layer, where they were asked for: of attention (B, heads, T, T), or the
-            softmax of a linear transform over the features of a head (B, heads, T, d).
+    Hidden states are the projected embeddings and each layer's output, (B, T, H) each.
+    Probabilities are, by layer, those of attention (B, heads, T, T), or the softmax of a linear
+    transform over the features of a head (B, heads, T, d).
     """
 
     last_hidden_state: Tensor
@@ -57,7 +59,7 @@ class FlexibertNetwork(nn.Module):
 
     def __init__(
         self,
-        layers: Sequence[Mapping[str, Any]],
+        layers: Sequence[LayerPlan],
         vocabulary_size: int,
         hidden_size: int,
         embedding_size: int = 128,
@@ -96,7 +98,13 @@ class FlexibertNetwork(nn.Module):
         if hasattr(self, "embeddings_project"):
             hidden = self.embeddings_project(hidden)
         mask = None if mask is None else mask.bool()
-        outputs: Outputs = self.encoder(hidden, mask, keep_probabilities, depth)
+        outputs = Outputs(hidden, [hidden])
+        for layer in self.encoder.layer[:depth]:
+            hidden, probabilities = layer(hidden, mask, keep_probabilities)
+            outputs.hidden_states.append(hidden)
+            if probabilities is not None:
+                outputs.probabilities.append(probabilities)
+        outputs.last_hidden_state = hidden
         return outputs
 
 
@@ -104,18 +112,13 @@ class Embeddings(nn.Module):
     """Word, position and token type, added, normalised, dropped out."""
 
     def __init__(
-        self,
-        vocabulary_size: int,
-        embedding_size: int,
-        num_positions: int,
-        num_types: int,
-        dropout: float,
+        self, vocabulary_size: int, width: int, num_positions: int, num_types: int, dropout: float
     ) -> None:
         super().__init__()
-        self.word_embeddings = nn.Embedding(vocabulary_size, embedding_size)
-        self.position_embeddings = nn.Embedding(num_positions, embedding_size)
-        self.token_type_embeddings = nn.Embedding(num_types, embedding_size)
-        self.LayerNorm = nn.LayerNorm(embedding_size, eps=LAYER_NORM_EPSILON)
+        self.word_embeddings = nn.Embedding(vocabulary_size, width)
+        self.position_embeddings = nn.Embedding(num_positions, width)
+        self.token_type_embeddings = nn.Embedding(num_types, width)
+        self.LayerNorm = nn.LayerNorm(width, eps=LAYER_NORM_EPSILON)
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, tokens: Tensor | None, types: Tensor | None, words: Tensor | None) -> Tensor:
@@ -125,11 +128,8 @@ class Embeddings(nn.Module):
         length, positions = words.shape[1], self.position_embeddings.weight
         if length > len(positions):
             raise ValueError(f"the input has {length} positions; the network has {len(positions)}")
-        kinds = (
-            self.token_type_embeddings.weight[0]
-            if types is None
-            else (self.token_type_embeddings(types))
-        )
+        table = self.token_type_embeddings
+        kinds = table.weight[0] if types is None else table(types)
         normalised = self.LayerNorm(words + positions[:length] + kinds)
         embedded: Tensor = self.dropout(normalised)
         return embedded
@@ -138,45 +138,24 @@ class Embeddings(nn.Module):
 class Encoder(nn.Module):
     """The layers."""
 
-    def __init__(
-        self, layers: Sequence[Mapping[str, Any]], hidden_size: int, dropout: float
-    ) -> None:
+    def __init__(self, layers: Sequence[LayerPlan], hidden_size: int, dropout: float) -> None:
         super().__init__()
         self.layers = [dict(layer) for layer in layers]
         self.hidden_size = hidden_size
         self.layer = nn.ModuleList(Layer(layer, hidden_size, dropout) for layer in layers)
 
-    def forward(
-        self,
-        hidden: Tensor,
-        mask: Tensor | None,
-        keep_probabilities: bool = False,
-        depth: int | None = None,
-    ) -> Outputs:
-        """Run the first `depth` layers on hidden states (B, T, H)."""
-        outputs = Outputs(hidden, [hidden])
-        for layer in self.layer[:depth]:
-            hidden, probabilities = layer(hidden, mask, keep_probabilities)
-            outputs.hidden_states.append(hidden)
-            if probabilities is not None:
-                outputs.probabilities.append(probabilities)
-        outputs.last_hidden_state = hidden
-        return outputs
-
 
 class Layer(nn.Module):
     """A mixing block and a feed-forward block."""
 
-    def __init__(self, layer: Mapping[str, Any], hidden_size: int, dropout: float) -> None:
+    def __init__(self, layer: LayerPlan, hidden_size: int, dropout: float) -> None:
         super().__init__()
         widths = list(layer["feed_forward"])
         self.operation = MixingBlock(layer, hidden_size, dropout)
         self.intermediate = Intermediate(hidden_size, widths)
         self.output = Closing(widths[-1], hidden_size, dropout)
 
-    def forward(
-        self, hidden: Tensor, mask: Tensor | None, keep_probabilities: bool
-    ) -> tuple[Tensor, Tensor | None]:
+    def forward(self, hidden: Tensor, mask: Tensor | None, keep_probabilities: bool) -> Mixed:
         """(B, T, H) and the operation's probabilities, if they were asked for."""
         mixed, probabilities = self.operation(hidden, mask, keep_probabilities)
         hidden = self.output(self.intermediate(mixed), mixed)
@@ -186,15 +165,13 @@ class Layer(nn.Module):
 class MixingBlock(nn.Module):
     """A mixing operation and what closes it."""
 
-    def __init__(self, layer: Mapping[str, Any], hidden_size: int, dropout: float) -> None:
+    def __init__(self, layer: LayerPlan, hidden_size: int, dropout: float) -> None:
         super().__init__()
         self.operation = _mixing(layer["operation"], hidden_size, layer["num_heads"], dropout)
         if layer.get("closed", True):
             self.output = Closing(hidden_size, hidden_size, dropout)
 
-    def forward(
-        self, hidden: Tensor, mask: Tensor | None, keep_probabilities: bool
-    ) -> tuple[Tensor, Tensor | None]:
+    def forward(self, hidden: Tensor, mask: Tensor | None, keep_probabilities: bool) -> Mixed:
         """(B, T, H) and the operation's probabilities, if they were asked for."""
         mixed, probabilities = self.operation(hidden, mask, keep_probabilities)
         if hasattr(self, "output"):
@@ -244,32 +221,52 @@ def _mixing(operation: str, hidden_size: int, num_heads: int, dropout: float) ->
     return SelfAttention(hidden_size, num_heads, kind == "WMA", dropout)
 
 
-class SelfAttention(nn.Module):
+class _Attention(nn.Module):
+    """What attends: query, key and value of each head."""
+
+    def __init__(self, hidden_size: int, width: int, num_heads: int, dropout: float) -> None:
+        super().__init__()
+        self.num_heads = num_heads
+        self.query = nn.Linear(hidden_size, width)
+        self.key = nn.Linear(hidden_size, width)
+        self.value = nn.Linear(hidden_size, width)
+        self.dropout = dropout
+
+    def attend(
+        self, query: Tensor, hidden: Tensor, mask: Tensor | None, keep_probabilities: bool
+    ) -> Mixed:
+        """Scaled dot-product attention (B, T, width), and its probabilities (B, heads, T, T)."""
+        query, key, value = (
+            split_heads(x, self.num_heads) for x in (query, self.key(hidden), self.value(hidden))
+        )
+        where = None if mask is None else mask[:, None, None, :]
+        dropout = self.dropout if self.training else 0.0
+        probabilities = None
+        if keep_probabilities:
+            scores = query @ key.transpose(-1, -2) / math.sqrt(query.shape[-1])
+            if where is not None:
+                scores = scores.masked_fill(~where, -math.inf)
+            probabilities = scores.softmax(-1)
+            mixed = F.dropout(probabilities, dropout) @ value
+        else:
+            mixed = F.scaled_dot_product_attention(query, key, value, where, dropout)
+        return mixed.transpose(1, 2).flatten(2), probabilities
+
+
+class SelfAttention(_Attention):
     """Scaled dot-product attention; weighted multiplicative with a matrix on the query."""
 
     def __init__(self, hidden_size: int, num_heads: int, weighted: bool, dropout: float) -> None:
-        super().__init__()
-        self.num_heads = num_heads
-        self.query = nn.Linear(hidden_size, hidden_size)
-        self.key = nn.Linear(hidden_size, hidden_size)
-        self.value = nn.Linear(hidden_size, hidden_size)
+        super().__init__(hidden_size, hidden_size, num_heads, dropout)
         if weighted:
             self.weight = nn.Linear(hidden_size, hidden_size, bias=False)
-        self.dropout = dropout
 
-    def forward(
-        self, hidden: Tensor, mask: Tensor | None, keep_probabilities: bool
-    ) -> tuple[Tensor, Tensor | None]:
+    def forward(self, hidden: Tensor, mask: Tensor | None, keep_probabilities: bool) -> Mixed:
         """(B, T, H) and the probabilities (B, heads, T, T), if they were asked for."""
         query = self.query(hidden)
         if hasattr(self, "weight"):
             query = self.weight(query)
-        query, key, value = (
-            split_heads(x, self.num_heads) for x in (query, self.key(hidden), self.value(hidden))
-        )
-        rate = self.dropout if self.training else 0.0
-        mixed, probabilities = attention(query, key, value, mask, rate, keep_probabilities)
-        return join_heads(mixed), probabilities
+        return self.attend(query, hidden, mask, keep_probabilities)
 
 
 class LinearTransform(nn.Module):
@@ -286,88 +283,62 @@ class LinearTransform(nn.Module):
         self.kind = kind
         self.input = nn.Linear(hidden_size, hidden_size)
 
-    def forward(
-        self, hidden: Tensor, mask: Tensor | None, keep_probabilities: bool
-    ) -> tuple[Tensor, Tensor | None]:
+    def forward(self, hidden: Tensor, mask: Tensor | None, keep_probabilities: bool) -> Mixed:
         """(B, T, H) and its softmax over features (B, heads, T, d), if it was asked for."""
-        projected = self.input(hidden)
-        features = projected.unflatten(-1, (self.num_heads, -1))  # (B, T, heads, d)
+        features = self.input(hidden).unflatten(-1, (self.num_heads, -1))  # (B, T, heads, d)
         width = features.shape[-1]
         ranks = torch.arange(hidden.shape[1], device=hidden.device)[None]  # (1 or B, T)
         lengths = ranks.new_full((1,), hidden.shape[1])
         if mask is not None:
             ranks, lengths = mask.cumsum(1) - 1, mask.sum(1)
         columns = torch.arange(width, device=hidden.device)[None]
-        matrices = _fourier if self.kind == "DFT" else _cosine
-        over_positions = matrices(ranks, lengths, mask, hidden.dtype)  # (1 or B, T, T) each
-        over_features = matrices(columns, columns.new_full((1,), width), None, hidden.dtype)
-        mixed = sum(
-            sign * (positions @ (features @ of_features[0].t()).flatten(2))
-            for sign, positions, of_features in zip(
-                (1, -1), over_positions, over_features, strict=False
-            )
+        over_positions = self._matrices(ranks, lengths, hidden.dtype)  # (1 or B, T, T) each
+        if mask is not None:
+            there = mask[:, :, None] & mask[:, None, :]
+            over_positions = [matrices * there for matrices in over_positions]
+        over_features = self._matrices(columns, columns.new_full((1,), width), hidden.dtype)
+        mixed, *imaginary = (
+            positions @ (features @ of_features[0].t()).flatten(2)
+            for positions, of_features in zip(over_positions, over_features, strict=True)
         )
-        assert isinstance(mixed, Tensor)
-        probabilities = None
-        if keep_probabilities:
-            probabilities = split_heads(mixed, self.num_heads).softmax(-1)
-        return mixed, probabilities
+        if imaginary:
+            mixed = mixed - imaginary[0]
+        if not keep_probabilities:
+            return mixed, None
+        return mixed, split_heads(mixed, self.num_heads).softmax(-1)
+
+    def _matrices(self, ranks: Tensor, lengths: Tensor, dtype: torch.dtype) -> list[Tensor]:
+        """The transform's real and imaginary part, (B, n, n) each; the second is DFT's alone.
+
+        They are cos and sin of 2 pi j k / n, or 2 cos(pi k (2 j + 1) / 2 n), in row k and column j.
+        """
+        cosine = self.kind == "DCT"
+        period = (4 * lengths if cosine else lengths)[:, None, None]
+        places = 2 * ranks + 1 if cosine else ranks
+        products = ranks[:, :, None] * places[:, None, :] % period
+        # bfloat16 tells whole numbers up to 256 only; angles must keep their digits.
+        exact = torch.promote_types(dtype, torch.float32)
+        angles = products.to(exact) * (2 * math.pi / period.to(exact))
+        parts = [2 * angles.cos()] if cosine else [angles.cos(), angles.sin()]
+        return [part.to(dtype) for part in parts]
 
 
-def _fourier(
-    ranks: Tensor, lengths: Tensor, mask: Tensor | None, dtype: torch.dtype
-) -> tuple[Tensor, Tensor]:
-    """Real and imaginary part of the transform's matrix, (B, T, T): cos and sin of 2 pi j k / n."""
-    products = ranks[:, :, None] * ranks[:, None, :] % lengths[:, None, None]
-    exact = _at_least_float32(dtype)
-    angles = products.to(exact) * (2 * math.pi / lengths.to(exact))[:, None, None]
-    return _masked(angles.cos().to(dtype), mask), _masked(angles.sin().to(dtype), mask)
-
-
-def _cosine(
-    ranks: Tensor, lengths: Tensor, mask: Tensor | None, dtype: torch.dtype
-) -> tuple[Tensor]:
-    """The transform's matrix (B, T, T): 2 cos(pi k (2 j + 1) / 2 n), row k and column j."""
-    period = 4 * lengths[:, None, None]
-    products = ranks[:, :, None] * (2 * ranks[:, None, :] + 1) % period
-    exact = _at_least_float32(dtype)
-    angles = products.to(exact) * (2 * math.pi / period.to(exact))
-    return (_masked((2 * angles.cos()).to(dtype), mask),)
-
-
-def _at_least_float32(dtype: torch.dtype) -> torch.dtype:
-    """A type in which angles keep their digits: bfloat16 tells whole numbers up to 256 only."""
-    return torch.promote_types(dtype, torch.float32)
-
-
-def _masked(matrices: Tensor, mask: Tensor | None) -> Tensor:
-    if mask is None:
-        return matrices
-    return matrices * (mask[:, :, None] & mask[:, None, :])
-
-
-class SpanConvolution(nn.Module):
+class SpanConvolution(_Attention):
     """Span-based dynamic convolution: half of the heads attend, half convolve.
 
     Each position's kernel is made from a separable convolution of the input times the query.
     """
 
     def __init__(self, hidden_size: int, num_heads: int, kernel_size: int, dropout: float) -> None:
-        super().__init__()
-        self.num_heads = max(1, num_heads // 2)  # of either kind
-        width = self.num_heads * (hidden_size // num_heads)
+        half = max(1, num_heads // 2)  # of either kind
+        width = half * (hidden_size // num_heads)
+        super().__init__(hidden_size, width, half, dropout)
         self.kernel_size = kernel_size
-        self.query = nn.Linear(hidden_size, width)
-        self.key = nn.Linear(hidden_size, width)
-        self.value = nn.Linear(hidden_size, width)
         self.key_conv_attn_layer = SeparableConvolution(hidden_size, width, kernel_size)
-        self.conv_kernel_layer = nn.Linear(width, self.num_heads * kernel_size)
+        self.conv_kernel_layer = nn.Linear(width, half * kernel_size)
         self.conv_out_layer = nn.Linear(hidden_size, width)
-        self.dropout = dropout
 
-    def forward(
-        self, hidden: Tensor, mask: Tensor | None, keep_probabilities: bool
-    ) -> tuple[Tensor, Tensor | None]:
+    def forward(self, hidden: Tensor, mask: Tensor | None, keep_probabilities: bool) -> Mixed:
         """(B, T, H), attending heads first, and the probabilities, if they were asked for."""
         present = hidden if mask is None else hidden * mask[:, :, None]
         query = self.query(hidden)
@@ -383,12 +354,8 @@ class SpanConvolution(nn.Module):
             padded[:, k : k + length] * kernels[..., k, None] for k in range(self.kernel_size)
         ]
         convolved = reduce(torch.add, shifted).flatten(2)
-        query, key, value = (
-            split_heads(x, self.num_heads) for x in (query, self.key(hidden), self.value(hidden))
-        )
-        rate = self.dropout if self.training else 0.0
-        mixed, probabilities = attention(query, key, value, mask, rate, keep_probabilities)
-        return torch.cat([join_heads(mixed), convolved], -1), probabilities
+        mixed, probabilities = self.attend(query, hidden, mask, keep_probabilities)
+        return torch.cat([mixed, convolved], -1), probabilities
 
 
 class SeparableConvolution(nn.Module):
@@ -408,34 +375,10 @@ class SeparableConvolution(nn.Module):
         return convolved.transpose(1, 2)
 
 
-def attention(
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    mask: Tensor | None,
-    dropout: float,
-    keep_probabilities: bool,
-) -> tuple[Tensor, Tensor | None]:
-    """Scaled dot-product attention of (B, heads, T, d), with its probabilities if asked for."""
-    where = None if mask is None else mask[:, None, None, :]
-    if not keep_probabilities:
-        return F.scaled_dot_product_attention(query, key, value, where, dropout), None
-    scores = query @ key.transpose(-1, -2) / math.sqrt(query.shape[-1])
-    if where is not None:
-        scores = scores.masked_fill(~where, -math.inf)
-    probabilities = scores.softmax(-1)
-    return F.dropout(probabilities, dropout) @ value, probabilities
-
-
 def split_heads(x: Tensor, num_heads: int) -> Tensor:
     """(B, T, heads * d) to (B, heads, T, d)."""
     heads: Tensor = x.unflatten(-1, (num_heads, -1))
     return heads.transpose(1, 2)
-
-
-def join_heads(x: Tensor) -> Tensor:
-    """(B, heads, T, d) to (B, T, heads * d)."""
-    return x.transpose(1, 2).flatten(2)
 
 
 class MaskedTokenHead(nn.Module):

@@ -7,7 +7,8 @@ is not installed.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -21,11 +22,7 @@ from transformers import (
     PretrainedConfig,
     PreTrainedModel,
 )
-from transformers.modeling_outputs import (
-    BaseModelOutput,
-    MaskedLMOutput,
-    SequenceClassifierOutput,
-)
+from transformers.modeling_outputs import BaseModelOutput, MaskedLMOutput, SequenceClassifierOutput
 from transformers.models.electra.modeling_electra import ElectraForPreTrainingOutput
 
 # Relative, for in an exported folder this file lies beside the other without a package.
@@ -154,6 +151,17 @@ class FlexibertModel(FlexibertPreTrainedModel):
         )
 
 
+Answer = TypeVar("Answer")
+
+
+def _answer(
+    kind: Callable[..., Answer], outputs: BaseModelOutput, logits: Tensor, loss: Tensor | None
+) -> Answer:
+    """What a model with a head returns, the encoder's hidden states and attentions with it."""
+    kept = {"hidden_states": outputs.hidden_states, "attentions": outputs.attentions}
+    return kind(loss=loss, logits=logits, **kept)
+
+
 class FlexibertForMaskedLM(FlexibertPreTrainedModel):
     """Predicts masked tokens; the decoder is tied to the word embedding."""
 
@@ -178,12 +186,7 @@ class FlexibertForMaskedLM(FlexibertPreTrainedModel):
         loss = None
         if labels is not None:
             loss = F.cross_entropy(logits.flatten(0, -2), labels.flatten())
-        return MaskedLMOutput(
-            loss=loss,
-            logits=logits,
-            hidden_states=outputs.hidden_states,
-            attentions=outputs.attentions,
-        )
+        return _answer(MaskedLMOutput, outputs, logits, loss)
 
 
 class FlexibertForPreTraining(FlexibertPreTrainedModel):
@@ -219,12 +222,7 @@ class FlexibertForPreTraining(FlexibertPreTrainedModel):
         if labels is not None:
             there = slice(None) if attention_mask is None else attention_mask.bool()
             loss = F.binary_cross_entropy_with_logits(logits[there], labels[there].to(logits))
-        return ElectraForPreTrainingOutput(
-            loss=loss,
-            logits=logits,
-            hidden_states=outputs.hidden_states,
-            attentions=outputs.attentions,
-        )
+        return _answer(ElectraForPreTrainingOutput, outputs, logits, loss)
 
 
 class FlexibertForSequenceClassification(FlexibertPreTrainedModel):
@@ -258,12 +256,7 @@ class FlexibertForSequenceClassification(FlexibertPreTrainedModel):
             loss = F.mse_loss(logits.squeeze(-1), labels.to(logits))
         elif labels is not None:
             loss = F.cross_entropy(logits, labels)
-        return SequenceClassifierOutput(
-            loss=loss,
-            logits=logits,
-            hidden_states=outputs.hidden_states,
-            attentions=outputs.attentions,
-        )
+        return _answer(SequenceClassifierOutput, outputs, logits, loss)
 
 
 AUTO_CLASSES: dict[str, type] = {

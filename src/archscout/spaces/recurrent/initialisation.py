@@ -56,12 +56,8 @@ def initialise_canonical(model: RecurrentLanguageModel, seed: int, depth: int) -
     """Fill the first `depth` layers and the embedding, each tensor from a stream of its own.
 
     A tensor's stream follows from the seed and its place in the model, so that it is the same
-    whatever else is drawn, and the embedding is the same for all architectures.
-
-    Args:
-        model: a model of a recipe in canonical form, on the CPU or the meta device.
-        seed: any integer.
-        depth: number of layers to fill.
+    whatever else is drawn, and the embedding is the same for all architectures. The recipe must
+    be in canonical form.
     """
     vocabulary_size, embedding_size = model.embedding.shape
     shared = _canonical_embedding(seed, vocabulary_size, embedding_size)
@@ -71,8 +67,7 @@ def initialise_canonical(model: RecurrentLanguageModel, seed: int, depth: int) -
         for name, node in layer.linear.items():
             node.bias = _uniform(node.bias, bound, _stream(seed, f"{i}/{name}/bias"))
             for j, weight in enumerate(node.weights):
-                stream = _stream(seed, f"{i}/{name}/{j}")
-                node.weights[j] = _uniform(weight, bound, stream)
+                node.weights[j] = _uniform(weight, bound, _stream(seed, f"{i}/{name}/{j}"))
     model.decoder_bias = torch.nn.Parameter(torch.zeros(vocabulary_size))
 
 

@@ -21,39 +21,32 @@ from torch import Tensor, nn
 
 # A cell as {"node": {"op": ..., "input": [...]}, ...}, see recipe.py for its rules.
 Cell = Mapping[str, Mapping[str, Any]]
+# Every layer's hidden states, L of k of (B, H).
+States = list[tuple[Tensor, ...]]
 
 
 @dataclasses.dataclass(frozen=True)
 class Dropout:
     """Dropout rates of AWD-LSTM; the defaults are those of NAS-Bench-NLP on Penn Treebank.
 
-    Attributes:
-        embedding: whole words of the embedding.
-        input: units of the embedded input, the same at every time step ("locked").
-        between: units between layers, locked.
-        output: units of the last layer's output, locked.
-        weight: single recurrent weights, the same at every time step ("weight drop").
+    "Locked" is the same at every time step.
     """
 
-    embedding: float = 0.1
-    input: float = 0.4
-    between: float = 0.25
-    output: float = 0.4
-    weight: float = 0.5
+    embedding: float = 0.1  # whole words of the embedding
+    input: float = 0.4  # units of the embedded input, locked
+    between: float = 0.25  # units between layers, locked
+    output: float = 0.4  # units of the last layer's output, locked
+    weight: float = 0.5  # single recurrent weights, locked ("weight drop")
 
 
 def _blend(gate: Tensor, a: Tensor, b: Tensor) -> Tensor:
     return torch.lerp(b, a, gate)  # gate * a + (1 - gate) * b
 
 
-def _leaky_relu(x: Tensor) -> Tensor:
-    return F.leaky_relu(x, 0.01)
-
-
 FUNCTIONS: dict[str, Callable[..., Tensor]] = {
     "activation_tanh": torch.tanh,
     "activation_sigm": torch.sigmoid,
-    "activation_leaky_relu": _leaky_relu,
+    "activation_leaky_relu": F.leaky_relu,
     "blend": _blend,
     "elementwise_prod": torch.mul,
     "elementwise_sum": torch.add,
@@ -62,15 +55,10 @@ FUNCTIONS: dict[str, Callable[..., Tensor]] = {
 
 @dataclasses.dataclass
 class Unrolled:
-    """What a layer computes: T steps of it.
+    """What a layer computes: T steps of it."""
 
-    Attributes:
-        states: the k hidden states after each step and before the first, T + 1 of k of (B, H).
-        values: the outputs of the nodes asked for, by name, T of (B, H) each.
-    """
-
-    states: list[tuple[Tensor, ...]]
-    values: dict[str, list[Tensor]]
+    states: list[tuple[Tensor, ...]]  # after each step and before the first, T + 1 of k of (B, H)
+    values: dict[str, list[Tensor]]  # of the nodes asked for, by name, T of (B, H) each
 
     @property
     def entering(self) -> list[Tensor]:
@@ -152,14 +140,7 @@ class RecurrentLayer(nn.Module):
         return (zeros,) * len(self.states)
 
     def affine(self, inputs: Tensor) -> Tensor:
-        """What the N linear nodes get from the layer's input and their biases.
-
-        Args:
-            inputs: (..., I).
-
-        Returns:
-            (..., N * H), nodes in the order of `stacked`.
-        """
+        """What the N nodes of `stacked` get from inputs (..., I) and biases: (..., N * H)."""
         from_x = self.readers["x"]
         rest: list[Tensor] = [self.linear[name].bias for name in self.stacked[len(from_x) :]]
         parts = [torch.cat(rest).expand(*inputs.shape[:-1], -1)] if rest else []
@@ -172,24 +153,17 @@ class RecurrentLayer(nn.Module):
     def recurrent_weights(self, weight_drop: float = 0.0) -> dict[str, Tensor]:
         """For each state or node that linear nodes read, the stacked weights of these nodes.
 
-        Args:
-            weight_drop: dropout rate of the weights that read a previous state.
-
-        Returns:
-            (n * H, H) for n readers, in the order of `readers`.
+        They are (n * H, H) for n readers in the order of `readers`; those that read a previous
+        state are dropped at a rate.
         """
-        return {
-            source: torch.cat(
-                [
-                    self.linear[name].weight_from(
-                        source, weight_drop if source in self.states else 0.0
-                    )
-                    for name in names
-                ]
-            )
-            for source, names in self.readers.items()
-            if names and source != "x"
-        }
+        weights: dict[str, Tensor] = {}
+        for source, names in self.readers.items():
+            if names and source != "x":
+                drop = weight_drop if source in self.states else 0.0
+                weights[source] = torch.cat(
+                    [self.linear[n].weight_from(source, drop) for n in names]
+                )
+        return weights
 
     def unroll(
         self,
@@ -218,10 +192,7 @@ class RecurrentLayer(nn.Module):
             for source in self.states[1:]:
                 self._feed(sums, self.readers[source], values[source], turned.get(source))
             for name, function, inputs, readers in self.program:
-                if function is None:
-                    value = sums[name]
-                else:
-                    value = function(*[values[source] for source in inputs])
+                value = sums[name] if function is None else function(*[values[s] for s in inputs])
                 values[name] = value
                 if readers:
                     self._feed(sums, readers, value, turned[name])
@@ -266,13 +237,7 @@ class RecurrentLayer(nn.Module):
     def forward(
         self, inputs: Tensor, states: tuple[Tensor, ...], weight_drop: float = 0.0
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Outputs (T, B, H) and the states after the last step, k of (B, H).
-
-        Args:
-            inputs: (T, B, I).
-            states: k of (B, H).
-            weight_drop: dropout rate of the weights that read a previous state.
-        """
+        """Outputs (T, B, H) of inputs (T, B, I), and states after the last step, k of (B, H)."""
         affine = self.affine(inputs).unbind(0)
         unrolled = self.unroll(affine, states, weight_drop=weight_drop)
         return torch.stack(unrolled.outputs), unrolled.states[-1]
@@ -310,7 +275,7 @@ class RecurrentLanguageModel(nn.Module):
             RecurrentLayer(cell, before, after) for before, after in pairwise(widths)
         )
 
-    def initial_state(self, batch_size: int) -> list[tuple[Tensor, ...]]:
+    def initial_state(self, batch_size: int) -> States:
         """Zero states of every layer, L of k of (B, H)."""
         return [layer.initial_state(batch_size) for layer in self.recurrent_layers]
 
@@ -319,14 +284,10 @@ class RecurrentLanguageModel(nn.Module):
         """The layers, for type checkers: `nn.ModuleList` is one of modules of any kind."""
         return [layer for layer in self.layers if isinstance(layer, RecurrentLayer)]
 
-    def encode(
-        self, tokens: Tensor, states: list[tuple[Tensor, ...]] | None = None
-    ) -> tuple[Tensor, list[tuple[Tensor, ...]]]:
-        """The last layer's raw outputs (T, B, E), and every layer's states after the last step.
+    def encode(self, tokens: Tensor, states: States | None = None) -> tuple[Tensor, States]:
+        """The last layer's raw outputs (T, B, E) of ids (T, B), and the states after the last step.
 
-        Args:
-            tokens: ids (T, B).
-            states: L of k of (B, H), zero by default.
+        States are zero before the first step by default.
         """
         drop = self.dropout if self.training else Dropout(0, 0, 0, 0, 0)
         states = states or self.initial_state(tokens.shape[1])
@@ -338,15 +299,8 @@ class RecurrentLanguageModel(nn.Module):
             after.append(state)
         return outputs, after
 
-    def forward(
-        self, tokens: Tensor, states: list[tuple[Tensor, ...]] | None = None
-    ) -> tuple[Tensor, list[tuple[Tensor, ...]]]:
-        """Logits (T, B, V) of the next token, and every layer's states after the last step.
-
-        Args:
-            tokens: ids (T, B).
-            states: L of k of (B, H), zero by default.
-        """
+    def forward(self, tokens: Tensor, states: States | None = None) -> tuple[Tensor, States]:
+        """Logits (T, B, V) of the next token, and the states after the last step; see `encode`."""
         outputs, states = self.encode(tokens, states)
         outputs = locked_dropout(outputs, self.dropout.output if self.training else 0.0)
         return F.linear(outputs, self.embedding, self.decoder_bias), states
@@ -354,15 +308,16 @@ class RecurrentLanguageModel(nn.Module):
 
 def locked_dropout(x: Tensor, rate: float) -> Tensor:
     """Dropout of x (T, B, H) with one mask (B, H) for all time steps."""
-    if not rate:
-        return x
-    mask = x.new_empty(1, *x.shape[1:]).bernoulli_(1 - rate) / (1 - rate)
-    return x * mask
+    return _dropout(x, (1, *x.shape[1:]), rate)
 
 
 def word_dropout(embedding: Tensor, rate: float) -> Tensor:
     """Dropout of whole rows of an embedding (V, E)."""
+    return _dropout(embedding, (embedding.shape[0], 1), rate)
+
+
+def _dropout(x: Tensor, shape: tuple[int, ...], rate: float) -> Tensor:
+    """Dropout by a mask of a smaller shape."""
     if not rate:
-        return embedding
-    mask = embedding.new_empty(embedding.shape[0], 1).bernoulli_(1 - rate) / (1 - rate)
-    return embedding * mask
+        return x
+    return x * (x.new_empty(shape).bernoulli_(1 - rate) / (1 - rate))

@@ -17,9 +17,7 @@ from transformers import GenerationMixin, PretrainedConfig, PreTrainedModel
 from transformers.utils.generic import ModelOutput
 
 # Relative, for in an exported folder this file lies beside the other without a package.
-from .language_model import Dropout, RecurrentLanguageModel
-
-States = list[tuple[Tensor, ...]]
+from .language_model import Dropout, RecurrentLanguageModel, States
 
 
 class RecurrentConfig(PretrainedConfig):  # type: ignore[no-untyped-call]

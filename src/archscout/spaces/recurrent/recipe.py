@@ -18,12 +18,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from archscout.errors import InputError
 
 ACTIVATIONS = ("activation_tanh", "activation_sigm", "activation_leaky_relu")
-ARITY = {
-    "blend": 3,
-    "elementwise_prod": 2,
-    "elementwise_sum": 2,
-    **dict.fromkeys(ACTIVATIONS, 1),
-}
+ARITY = {"blend": 3, "elementwise_prod": 2, "elementwise_sum": 2, **dict.fromkeys(ACTIVATIONS, 1)}
 OPS = ("linear", *ARITY)
 COMMUTATIVE = frozenset({"linear", "elementwise_prod", "elementwise_sum"})
 MAX_STATES = 3
@@ -72,10 +67,7 @@ class Recipe:
 
     @classmethod
     def from_json(cls, document: str | bytes | Mapping[str, Any]) -> Recipe:
-        """A recipe from JSON text, or from what such a text parses to.
-
-        Args:
-            document: ``{"node": {"op": ..., "input": [...]}, ...}``.
+        """A recipe from JSON, ``{"node": {"op": ..., "input": [...]}, ...}``, as text or parsed.
 
         Raises:
             InputError: the text is not JSON, not of this shape, or breaks a rule.
@@ -165,11 +157,8 @@ def _check_names(nodes: Mapping[str, Node]) -> None:
 
 
 def _count_states(nodes: Mapping[str, Node]) -> int:
-    found = sorted(
-        int(match[2])
-        for match in map(_STATE.fullmatch, nodes)
-        if match is not None and match[1] == "new"
-    )
+    matches = filter(None, map(_STATE.fullmatch, nodes))
+    found = sorted(int(match[2]) for match in matches if match[1] == "new")
     if not found:
         raise InputError("recipe has no new state; expected a node named h_new_0")
     if found != list(range(len(found))):
@@ -191,29 +180,26 @@ def _check_node(name: str, node: Node, nodes: Mapping[str, Node], num_states: in
         raise InputError(
             f"recipe node {name!r}: unknown op {node.op!r}{hint}; accepted: {', '.join(OPS)}"
         )
+    place = f"recipe node {name!r}"
     expected = ARITY.get(node.op)
     if expected is None and not node.input:
-        raise InputError(f"recipe node {name!r}: linear has no input; it takes one or more")
+        raise InputError(f"{place}: linear has no input; it takes one or more")
     if expected is not None and len(node.input) != expected:
-        raise InputError(
-            f"recipe node {name!r}: {node.op} has {len(node.input)} inputs; it takes {expected}"
-        )
+        raise InputError(f"{place}: {node.op} has {len(node.input)} inputs; it takes {expected}")
     for source in node.input:
         match = _STATE.fullmatch(source)
+        missing = f"{place}: input {source!r} is missing"
         if match is not None and match[1] == "prev" and int(match[2]) >= num_states:
             raise InputError(
-                f"recipe node {name!r}: input {source!r} is missing; the recipe has "
-                f"{num_states} hidden state(s), h_prev_0 to h_prev_{num_states - 1}"
+                f"{missing}; the recipe has {num_states} hidden state(s), h_prev_0 to "
+                f"h_prev_{num_states - 1}"
             )
         if source != INPUT and (match is None or match[1] == "new") and source not in nodes:
-            raise InputError(
-                f"recipe node {name!r}: input {source!r} is missing; "
-                "inputs are x, previous states and other nodes"
-            )
+            raise InputError(f"{missing}; inputs are x, previous states and other nodes")
         if source == INPUT and node.op != "linear":
             raise InputError(
-                f"recipe node {name!r}: {node.op} takes x, whose width differs from the hidden "
-                "states'; x may feed linear nodes only"
+                f"{place}: {node.op} takes x, whose width differs from the hidden states'; x may "
+                "feed linear nodes only"
             )
 
 

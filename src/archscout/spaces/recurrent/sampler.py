@@ -40,14 +40,9 @@ T = TypeVar("T")
 def sample(rng: random.Random, states: int | None = None, steps: int | None = None) -> Recipe:
     """A recipe drawn from the published distribution.
 
-    Args:
-        rng: the source of randomness.
-        states: number of hidden states, 1 to 3; drawn uniformly by default.
-        steps: growing steps, 1 to 12; 7 with one hidden state and 8 with more by default, as in
-            the published recipes. A step adds one node, or a linear node and its activation.
-
-    Raises:
-        InputError: `states` or `steps` is out of range, or the steps are too few for the states.
+    It has 1 to 3 hidden states, drawn uniformly by default. Growing steps are 1 to 12; 7 with one
+    hidden state and 8 with more by default, as in the published recipes. A step adds one node, or
+    a linear node and its activation.
     """
     _check_range(states, steps)
     if steps is not None and states is not None and steps < states:
@@ -73,15 +68,8 @@ def suggest(trial: Trial, steps: int, states: int | None = None) -> Recipe:
     inputs, so that near numbers agree in the first choices. One gene a step makes crossover
     exchange whole steps, and keeps the study's database small. Some settings, and repairs, give
     what the published sampler does not: linear nodes over any nodes, activations of any node, and
-    new states that a previous state feeds. `genes` is the way back.
-
-    Args:
-        trial: an Optuna trial, or anything with its suggest methods.
-        steps: growing steps, 1 to 12.
-        states: number of hidden states; a gene by default.
-
-    Raises:
-        InputError: `states` or `steps` is out of range.
+    new states that a previous state feeds. `genes` is the way back. Growing steps are 1 to 12; the
+    number of hidden states is a gene by default.
     """
     _check_range(states, steps)
     draft = _Draft(states or trial.suggest_int("states", 1, MAX_STATES))
