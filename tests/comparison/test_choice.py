@@ -7,8 +7,10 @@ import pytest
 from archscout.comparison.choice import choose, random_proposals
 from archscout.errors import InputError
 from archscout.runs import Run
+from archscout.spaces import RecurrentSpace
 
 Hunt = Callable[..., Run]
+SPACE = RecurrentSpace()
 
 
 def ranked(run: Run) -> list[str]:
@@ -29,12 +31,15 @@ def test_the_best_are_the_runs_and_the_others_are_no_best_ones(run: Run) -> None
 def test_the_random_ones_were_proposed_before_the_sampler_had_seen_a_score(run: Run) -> None:
     chosen = choose(run, 3)
     assert (chosen.random["trial"] < 8).all() and chosen.late == 0
+    named = {SPACE.fingerprint(cell) for cell in SPACE.named.values()}
     others = run.table[run.table["front"].notna()].iloc[3:]
+    others = others[~others["fingerprint"].isin(named)]
     assert chosen.pool == (others["trial"] < 8).sum()
+    assert not named & {*chosen.random["fingerprint"]}
 
 
 def test_later_ones_fill_up_and_are_counted(hunt: Hunt) -> None:
-    run = hunt(population_size=2)
+    run = hunt(population_size=2, trials=40)
     chosen = choose(run, 4)
     assert len(chosen.random) == 4 and chosen.pool <= 2
     assert chosen.late == (chosen.random["trial"] >= 2).sum() == 4 - chosen.pool

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -93,20 +94,14 @@ def discover(
 
     found = benchmarks.load(benchmark, benchmarks.DataFolder(data_dir), dataset)
     out = out or Path("discoveries") / f"{found.name}-{found.dataset}"
-    scale = _scale(found.space, size)
     stopped = f"Stopped; the generations that ended are in {out}"
     with output.stoppable(stopped, resume), output.progress("networks", 1) as bar:
-
-        def tell_of(networks: int, total: int, remark: str) -> None:
-            bar.set(networks, total)
-            bar.advance_to(networks, remark)
-
         done = breed(
             found,
             out=out,
             data_dir=data_dir,
             text=text,
-            scale=scale,
+            scale=_scale(found.space, size),
             quantities=options.listed(quantities),
             shares=_shares(shares),
             split_seed=split_seed,
@@ -119,7 +114,7 @@ def discover(
             device=device,
             resamples=resamples,
             resume=resume,
-            progress=tell_of,
+            progress=partial(_tell, bar),
             **options.scoring(scoring, draws=True),
         )
     page, table = write_discovery(done), judgement(done)
@@ -128,6 +123,11 @@ def discover(
     else:
         _print(done, table)
     output.tell(f"Page: {page}")
+
+
+def _tell(bar: output.Bar, networks: int, total: int, remark: str) -> None:
+    bar.set(networks, total)
+    bar.advance_to(networks, remark)
 
 
 def _scale(space: Space[Any], size: list[str] | None) -> Scale:

@@ -80,7 +80,6 @@ def evaluate(
     found = benchmarks.load(benchmark, benchmarks.DataFolder(data_dir), dataset)
     options.load_metrics(metric_file)
     out = out or Path("evaluations") / f"{found.name}-{found.dataset}"
-    many = {ablate: _ABLATION_DRAWS}
     check_count("resamples", resamples)
     prepared = room.prepare(
         found,
@@ -89,8 +88,8 @@ def evaluate(
         metrics=metrics,
         metric_files=metric_file or (),
         scale=options.scale_of(found.space, size),
-        seeds=many.get("initialisation", 1) if seeds is None else seeds,
-        minibatches=many.get("minibatch", 1) if minibatches is None else minibatches,
+        seeds=_draws(seeds, ablate == "initialisation"),
+        minibatches=_draws(minibatches, ablate == "minibatch"),
         seed=seed,
         device=device,
         limit=limit,
@@ -99,13 +98,9 @@ def evaluate(
         **options.scoring(scoring, draws=True),
     )
     prepared.check_comparable()
-    try:
-        with output.progress("scoring", 1) as bar:
-            done = prepared.run(out, resume, bar.set)
-    except KeyboardInterrupt:
-        raise output.Stopped(
-            f"Stopped; what was scored is in {out}. The same command with --resume goes on."
-        ) from None
+    stopped = f"Stopped; what was scored is in {out}"
+    with output.stoppable(stopped, resume), output.progress("scoring", 1) as bar:
+        done = prepared.run(out, resume, bar.set)
     comparison = done.compare(resamples=resamples, seed=seed)
     page, table = write_evaluation(done, comparison), summary(comparison)
     if as_json:
@@ -114,3 +109,9 @@ def evaluate(
         output.print_statistics("metric", table, "pairs", "partial")
         output.warn_of_modified(found.modified)
     output.tell(f"Page: {page}")
+
+
+def _draws(given: int | None, is_ablated: bool) -> int:
+    if given is not None:
+        return given
+    return _ABLATION_DRAWS if is_ablated else 1

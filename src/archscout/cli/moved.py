@@ -15,7 +15,7 @@ _RECIPES = (
     *("dropout", "mask-share", "generator-share", "discriminator-weight", "limit", "layer-decay"),
     *("epsilon", "max-length", "both-orders"),
 )
-_SCORING = ("split", "vocabulary-size", "minibatch", "objective", "tokenizer")
+_SCORING = ("split", "vocabulary-size", "minibatch", "objective", "tokenizer", "device")
 _COSTS = ("parameters", "flops", "latency", "memory")
 _OTHERS = {
     "all": "archscout leaderboard judges every metric on every benchmark at hand",

@@ -180,13 +180,17 @@ def checked(option: str, given: Iterable[str] | None, accepted: Collection[str])
     return found
 
 
-def scoring(given: Iterable[str] | None, draws: bool = False) -> dict[str, Any]:
+def scoring(
+    given: Iterable[str] | None, draws: bool = False, device: bool = False
+) -> dict[str, Any]:
     """The arguments of a scorer that `--scoring` describes.
 
-    Where other options ask for several minibatches (`draws`), it chooses none.
+    Where other options ask for several minibatches (`draws`), it chooses none; where no other
+    option names a device, it does (`device`).
     """
     accepted = ["split", "vocabulary_size", "tokenizer", "objective"]
-    found = checked("--scoring", given, accepted + ["minibatch"] * (not draws))
+    accepted += ["minibatch"] * (not draws) + ["device"] * device
+    found = checked("--scoring", given, accepted)
     numbered = whole_numbers("--scoring", found, "vocabulary_size", "minibatch")
     if "minibatch" in numbered:
         numbered["minibatch_index"] = numbered.pop("minibatch")

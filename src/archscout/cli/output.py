@@ -106,7 +106,7 @@ class _Rate(ProgressColumn):
 
 
 @contextmanager
-def progress(what: str, total: int) -> Iterator[_Bar]:
+def progress(what: str, total: int) -> Iterator[Bar]:
     """A progress bar with rate and remaining time; silent where the error stream is no terminal."""
     columns = (
         TextColumn("{task.description}"),
@@ -118,10 +118,10 @@ def progress(what: str, total: int) -> Iterator[_Bar]:
         TextColumn("{task.fields[note]}"),
     )
     with Progress(*columns, console=errors, disable=not errors.is_terminal) as bars:
-        yield _Bar(bars, bars.add_task(what, total=total, note=""))
+        yield Bar(bars, bars.add_task(what, total=total, note=""))
 
 
-class _Bar:
+class Bar:
     """One progress bar; what moves it raises `KeyboardInterrupt` if a Ctrl-C before got lost."""
 
     def __init__(self, bars: Progress, task: TaskID) -> None:
@@ -133,7 +133,7 @@ class _Bar:
         interrupts.check()
         self._bars.advance(self._task)
 
-    def set(self, done: int, total: int) -> None:
+    def set(self, done: float, total: float) -> None:
         """So many of so many items are done."""
         interrupts.check()
         self._bars.update(self._task, completed=done, total=total)

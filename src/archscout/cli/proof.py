@@ -1,7 +1,8 @@
-"""What `archscout search --train-top` does after the search, and what it prints."""
+"""What `archscout search` trains after the search, and what it prints of it."""
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,36 +13,97 @@ from archscout.errors import InputError
 
 if TYPE_CHECKING:
     from archscout.comparison import Proof
+    from archscout.promotion import Progress, Promotion
     from archscout.runs import Run
     from archscout.spaces.base import Space
     from archscout.training.jobs import Standing
 
 
-def read_recipe(
-    space: Space[Any],
-    trials: int,
-    train_top: int | None,
-    preset: str | None,
-    changes: list[str] | None,
-    workers: int | None,
-) -> Any:
-    """The settings of the trainings; None where nothing is to be trained."""
-    if train_top is None:
-        given = {"preset": preset, "set": changes}
-        if alone := [name for name, value in given.items() if value not in (None, [])]:
-            raise InputError(f"--{alone[0]} says how to train, but --train-top not how many")
+@dataclasses.dataclass(frozen=True)
+class Training:
+    """What is to be trained after a search, and how.
+
+    Attributes:
+        settings: the recipe; None where nothing is to be trained.
+        budget: what is to be spent on training, as given.
+        top: how many of the best, and as many random ones, are to be trained.
+        workers: processes that train.
+    """
+
+    settings: Any = None
+    budget: str | None = None
+    top: int | None = None
+    workers: int = 1
+
+    @classmethod
+    def of(
+        cls,
+        space: Space[Any],
+        trials: int,
+        budget: str | None,
+        top: int | None,
+        preset: str | None,
+        changes: list[str] | None,
+        workers: int | None,
+    ) -> Training:
+        """From the options; checks all that can be checked before the search.
+
+        Raises:
+            InputError: one cannot be used, or stands without what it is for.
+        """
+        if budget is None and top is None:
+            given = {"preset": preset, "set": changes}
+            if alone := [name for name, value in given.items() if value not in (None, [])]:
+                raise InputError(
+                    f"--{alone[0]} says how to train, but neither --budget nor --train-top how much"
+                )
+            return cls()
+        from archscout.comparison import check_count
+        from archscout.execution import check_workers
+        from archscout.promotion import parse_budget
+        from archscout.training import comparison_preset
+
+        if budget is not None and top is not None:
+            raise InputError("--budget and --train-top are given; one of them is accepted")
+        if budget is not None:
+            parse_budget(budget)
+        if top is not None:
+            check_count(top, trials)
+        settings = comparison_preset(preset or "quick", space.name).settings
+        settings = settings.resized(**options.pairs("--set", changes))
+        return cls(settings, budget, top, check_workers(1 if workers is None else workers))
+
+    def do(self, run: Run, model: Path, resume: bool) -> Proof | Promotion | None:
+        """Train, write the report anew, and the winner in place of the model."""
+        if self.budget is not None:
+            return spend(run, self.budget, self.settings, self.workers, model, resume)
+        if self.top is not None:
+            return prove(run, self.top, self.settings, self.workers, model, resume)
         return None
-    from archscout.comparison import check_count
-    from archscout.execution import check_workers
-    from archscout.training import comparison_preset
-
-    check_count(train_top, trials)
-    check_workers(1 if workers is None else workers)
-    settings = comparison_preset(preset or "quick", space.name).settings
-    return settings.resized(**options.pairs("--set", changes))
 
 
-def prove(run: Run, k: int, settings: Any, workers: int | None, model: Path, resume: bool) -> Proof:
+def spend(
+    run: Run, budget: str, settings: Any, workers: int, model: Path, resume: bool
+) -> Promotion:
+    """Spend a budget on the candidates of a run."""
+    from archscout.promotion import hand_over, promote
+    from archscout.report import write_report
+
+    def on_progress(now: Progress) -> None:
+        bar.set(now.spent, now.budget)
+        bar.advance_to(now.spent, f"{now.size} to {now.until:.0%} of a training")
+
+    with output.stoppable(f"Stopped; what was scored and trained is in {run.folder.path}", resume):
+        with output.progress("training", 1) as bar:
+            promotion = promote(run, budget, settings, workers, on_progress, output.warn)
+        output.interrupts.check()
+        hand_over(run, promotion, model)
+        output.interrupts.check()
+        write_report(run)
+    return promotion
+
+
+def prove(run: Run, k: int, settings: Any, workers: int, model: Path, resume: bool) -> Proof:
     """Train the candidates, write the report anew, and the winner in place of the model."""
     from archscout.comparison import hand_over
     from archscout.comparison import prove as train
@@ -52,7 +114,7 @@ def prove(run: Run, k: int, settings: Any, workers: int | None, model: Path, res
 
     with output.stoppable(f"Stopped; what was scored and trained is in {run.folder.path}", resume):
         with output.progress("training", 2 * k) as bar:
-            proof = train(run, k, settings, workers or 1, on_progress, output.warn)
+            proof = train(run, k, settings, workers, on_progress, output.warn)
         output.interrupts.check()
         hand_over(run, proof, model)
         output.interrupts.check()
@@ -60,11 +122,47 @@ def prove(run: Run, k: int, settings: Any, workers: int | None, model: Path, res
     return proof
 
 
-def document(proof: Proof | None) -> dict[str, Any]:
-    """For machines, as trained.json has it, under `trained`."""
-    from archscout.comparison import to_document
+def document(trained: Proof | Promotion | None) -> dict[str, Any]:
+    """For machines, as trained.json has it, under `trained`, or promoted.json, under `promoted`."""
+    from archscout.comparison import Proof, to_document
 
-    return {} if proof is None else {"trained": to_document(proof)}
+    if trained is None:
+        return {}
+    if isinstance(trained, Proof):
+        return {"trained": to_document(trained)}
+    return {"promoted": trained.model_dump()}
+
+
+def print_trained(trained: Proof | Promotion | None) -> None:
+    """What was trained, if anything, and what came of it."""
+    from archscout.comparison import Proof
+
+    if isinstance(trained, Proof):
+        print_proof(trained)
+    elif trained is not None:
+        print_promotion(trained)
+
+
+def print_promotion(promotion: Promotion) -> None:
+    """Who was trained how long, and the winner."""
+    from archscout.promotion import say
+
+    rungs = sorted({part for each in promotion.candidates for part in each.losses}, key=float)
+    titles = ["candidate", "rank", *(f"{float(part):.0%}" for part in rungs), "test"]
+    rows = []
+    for each in promotion.candidates:
+        losses = [promotion.shown(each.losses.get(part)) for part in rungs]
+        test = promotion.shown(each.results.get("test"))
+        rows.append([each.title, str(each.rank), *losses, test])
+    title = f"Trained candidates, {promotion.measure} by part of a training"
+    if output.table_width(titles, rows) > output.console.width:
+        output.print_abreast(titles, rows)
+    else:
+        output.print_table([Column(titles[0], no_wrap=True), *titles[1:]], rows, title=title)
+    for each in promotion.candidates:
+        if each.problem is not None:
+            output.warn(f"{each.title} failed: {each.problem}")
+    output.console.print(say(promotion), markup=False, highlight=False)
 
 
 def print_proof(proof: Proof) -> None:

@@ -60,6 +60,15 @@ ModelSize = Annotated[
         "scored by default.",
     ),
 ]
+Budget = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NUMBER|TIME",
+        help="Then spend a budget on training: a number of full trainings, such as 4, or a time, "
+        "such as 30m or 2h. Candidates are trained for a short while, the best of them for longer, "
+        "and so on; the winner is trained whole and handed over.",
+    ),
+]
 TrainTop = Annotated[
     int | None,
     typer.Option(
@@ -70,7 +79,9 @@ TrainTop = Annotated[
 ]
 Preset = Annotated[
     str | None,
-    typer.Option(help="Recipe of --train-top, as of `archscout train`; quick by default."),
+    typer.Option(
+        help="Recipe of --budget and --train-top, as of `archscout train`; quick by default."
+    ),
 ]
 Workers = Annotated[
     int | None,
@@ -97,7 +108,7 @@ def search(
     model_size: ModelSize = None,
     scoring: options.ScoringChanges = None,
     seed: options.Seed = 0,
-    device: options.Device = "cpu",
+    budget: Budget = None,
     train_top: TrainTop = None,
     preset: Preset = None,
     changes: options.Changes = None,
@@ -110,8 +121,9 @@ def search(
     """Search a space for the architectures with the best scores under limits.
 
     Writes a run folder with every score, a report (report.html), and the best architecture as a
-    model that transformers loads (model/). With --train-top it then trains the best and random
-    candidates, shows whether the search paid, and model/ is the trained winner.
+    model that transformers loads (model/). With --budget it then trains candidates, and model/ is
+    the trained winner. With --train-top it trains the best and random ones alike, and shows whether
+    the search paid.
 
     Examples:
         archscout search rnn --text my.txt --max parameters=10M
@@ -122,14 +134,14 @@ def search(
 
         archscout search flexibert --text my.txt --max latency=5ms --trials 200
 
-        archscout search rnn --text my.txt --train-top 5 --set epochs=8 --workers 2
+        archscout search rnn --text my.txt --budget 4 --set epochs=8 --workers 2
     """
     from archscout import spaces
     from archscout.runs.costs import COSTS
 
     found = spaces.get(space)
     scale = options.scale_of(found, size)
-    recipe = proof.read_recipe(found, trials, train_top, preset, changes, workers)
+    training = proof.Training.of(found, trials, budget, train_top, preset, changes, workers)
     built = options.scale_of(found, model_size, scale, "--model-size") if model_size else None
     bounds = options.checked("--max", limits, COSTS).items()
     run, new, seconds = _search(
@@ -142,24 +154,20 @@ def search(
         seed=seed,
         scale=scale,
         model_scale=built,
-        device=device,
         out=out,
         storage=storage,
         workers=workers or os.cpu_count() or 1,
         **{f"max_{cost}": limit for cost, limit in bounds},
-        **options.scoring(scoring),
+        **options.scoring(scoring, device=True),
         **_sampler(sampler),
     )
     if not as_json:
         _print(run, new, seconds)
-    proven = None
-    if train_top is not None:
-        proven = proof.prove(run, train_top, recipe, workers, run.folder.path / _MODEL, resume)
+    trained = training.do(run, run.folder.path / _MODEL, resume)
     if as_json:
-        typer.echo(json.dumps(_summary(run, new) | proof.document(proven), allow_nan=False))
+        typer.echo(json.dumps(_summary(run, new) | proof.document(trained), allow_nan=False))
         return
-    if proven is not None:
-        proof.print_proof(proven)
+    proof.print_trained(trained)
     place = run.folder.path
     output.say(f"Run     {place}\nReport  {place / 'report.html'}\nModel   {place / _MODEL}")
 
@@ -205,13 +213,14 @@ def _hand_over(run: Run) -> None:
     """Write the report, and the best architecture as a model, unless there is a trained one."""
     from archscout.comparison import is_handed_over
     from archscout.exports import export_candidate
+    from archscout.promotion import is_promoted
     from archscout.report import write_report
 
     output.interrupts.check()
     write_report(run)
     output.interrupts.check()
     model = run.folder.path / _MODEL
-    if run.front and not is_handed_over(run, model):
+    if run.front and not (is_handed_over(run, model) or is_promoted(run, model)):
         export_candidate(run.best, model, replace=True)
 
 

@@ -2,7 +2,8 @@
 
 The random ones stand for what there would be without the score, so they are drawn from what was
 proposed before the sampler had seen any score: everything of `random`, the first population of
-`nsga2`, the start of `tpe`. What evolution proposes later is the score's own work already.
+`nsga2`, the start of `tpe`. What evolution proposes later is the score's own work already, and
+named architectures, with which every search begins, are what people found.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import pandas as pd
 from archscout.errors import InputError
 from archscout.runs import Run
 from archscout.runs.search_settings import SearchSettings
+from archscout.spaces import live
 
 _TPE_START = 10  # proposals that Optuna's sampler draws at random
 
@@ -51,7 +53,9 @@ def choose(run: Run, k: int) -> Choice:
             f"{run.folder} has {len(ranked)} within the limits with a finite score"
             + (f", so 1 to {len(ranked) - 1} is accepted" if len(ranked) > 1 else "")
         )
+    named = {run.space.fingerprint(live(run.space, each)) for each in run.space.named.values()}
     others = ranked.iloc[k:]
+    others = others[~others["fingerprint"].isin(named)]
     late = others["trial"] >= random_proposals(run.settings)
     marks = [_draw(run.settings.seed, mark) for mark in others["fingerprint"]]
     drawn = others.assign(_late=late, _mark=marks).sort_values(["_late", "_mark"]).head(k)

@@ -1,17 +1,25 @@
 """Promotion: a budget of training is spent on a run's candidates, and the winner trained whole."""
 
+from archscout.promotion.budget import Budget, parse_budget
 from archscout.promotion.halving import LEAST, Rung, cost, halve, schedule
-from archscout.promotion.promoting import promote
-from archscout.promotion.promotion import Promoted, Promotion, load_promotion
+from archscout.promotion.handing_over import hand_over, is_promoted
+from archscout.promotion.promoting import Progress, promote
+from archscout.promotion.promotion import Promoted, Promotion, load_promotion, say
 
 __all__ = [
     "LEAST",
+    "Budget",
+    "Progress",
     "Promoted",
     "Promotion",
     "Rung",
     "cost",
     "halve",
+    "hand_over",
+    "is_promoted",
     "load_promotion",
+    "parse_budget",
     "promote",
+    "say",
     "schedule",
 ]

@@ -10,6 +10,8 @@ from pathlib import Path
 
 from archscout.folders import drop_torn_line, read_lines
 
+_SAME = 1e-6  # parts of a training that are one rung
+
 
 @dataclasses.dataclass(frozen=True)
 class Reached:
@@ -21,6 +23,7 @@ class Reached:
         loss: of the validation part, nats; None where the training failed.
         spent: part of a full training that it took since it was measured before.
         seconds: since then.
+        is_over: whether the training ended, such as for want of patience: it has no later part.
         problem: why it failed; None where it did not.
     """
 
@@ -29,6 +32,7 @@ class Reached:
     loss: float | None
     spent: float
     seconds: float
+    is_over: bool = False
     problem: str | None = None
 
 
@@ -46,7 +50,7 @@ class Ledger:
         self._path = path
         drop_torn_line(path)
         found = read_lines(path, lambda document: Reached(**document))
-        self.lines = {(line.fingerprint, round(line.until, 6)): line for line in found}
+        self.lines = list(found)
 
     def add(self, line: Reached) -> None:
         """Append what a training came to, and make sure that it is on the disk."""
@@ -55,20 +59,17 @@ class Ledger:
             file.write(json.dumps(dataclasses.asdict(line), allow_nan=False) + "\n")
             file.flush()
             os.fsync(file.fileno())
-        self.lines[line.fingerprint, round(line.until, 6)] = line
+        self.lines.append(line)
 
     def find(self, fingerprint: str, until: float) -> Reached | None:
-        """What was measured there, or the failure before it; None where nothing was."""
-        failed = (
-            line
-            for (mark, at), line in self.lines.items()
-            if mark == fingerprint and line.loss is None and at <= until + 1e-6
-        )
-        return self.lines.get((fingerprint, round(until, 6))) or next(failed, None)
+        """What was measured there, or where the training ended before; None where nothing was."""
+        found = [line for line in self.of(fingerprint) if line.until <= until + _SAME]
+        is_there = bool(found) and (found[-1].is_over or found[-1].until > until - _SAME)
+        return found[-1] if is_there else None
 
     def of(self, fingerprint: str) -> list[Reached]:
         """All lines of an architecture, by how long it was trained."""
-        found = [line for line in self.lines.values() if line.fingerprint == fingerprint]
+        found = [line for line in self.lines if line.fingerprint == fingerprint]
         return sorted(found, key=lambda line: line.until)
 
 

@@ -20,8 +20,9 @@ from archscout.comparison import folder_of, plan_of
 from archscout.errors import InputError
 from archscout.execution import Workers, check_workers
 from archscout.files import write_json
+from archscout.promotion.budget import Budget, parse_budget
 from archscout.promotion.entrants import entrants
-from archscout.promotion.halving import Rung, halve, schedule
+from archscout.promotion.halving import FIRST, Rung, halve, schedule
 from archscout.promotion.ledger import Ledger, Reached, loss_of
 from archscout.promotion.promotion import FORMAT, PROMOTED, Promoted, Promotion
 from archscout.runs import Run
@@ -40,6 +41,7 @@ from archscout.training.jobs import (
 
 TRAININGS = "promoted"
 RUNGS = "rungs.jsonl"
+BUDGETS = "budgets.json"
 
 # A driver that is killed loses at most the work of so many seconds a worker.
 _SEGMENT_SECONDS = 60.0
@@ -53,19 +55,19 @@ class Progress:
     Attributes:
         spent: of the budget so far, in full trainings.
         budget: that is there.
-        rung: the part of a full training up to which candidates are trained now.
-        count: how many of them.
+        until: the part of a full training up to which candidates are trained now.
+        size: how many of them.
     """
 
     spent: float
     budget: float
-    rung: float
-    count: int
+    until: float
+    size: int
 
 
 def promote(
     run: Run,
-    budget: float,
+    budget: float | str,
     settings: BaseModel | str = "quick",
     workers: int = 1,
     on_progress: Callable[[Progress], None] | None = None,
@@ -79,7 +81,8 @@ def promote(
 
     Args:
         run: the run.
-        budget: in full trainings.
+        budget: in full trainings, or a time such as `30m`, which one short training turns into
+            trainings, once for all.
         settings: the recipe, or the name of a preset.
         workers: processes that train, each with one thread.
         on_progress: called after every segment.
@@ -95,27 +98,46 @@ def promote(
     recipe = settings
     if isinstance(recipe, str):
         recipe = comparison_preset(recipe, run.space.name).settings
-    order = entrants(run)
-    rungs = schedule(budget, len(order))
+    order, asked = entrants(run), parse_budget(budget)
     plan = plan_of(run, recipe)
     with run.folder.lock():
         rows = {row["fingerprint"]: row for _, row in run.table.iterrows()}
         jobs = {
             mark: Job(mark, json.loads(rows[mark]["architecture"]), run.settings.seed)
-            for mark in order[: sum(rung.entering for rung in rungs)]
+            for mark in order
         }
         folder = folder_of(run, plan, list(jobs.values()), TRAININGS)
         with folder.lock(), _Trainings(folder, jobs, load_corpus(list(plan.text)), workers) as all_:
-            all_.budget, all_.tell = budget, on_progress or (lambda _: None)
             all_.warn = on_warning or (lambda _: None)
+            all_.budget = _in_trainings(asked, all_, order[0], workers)
+            all_.tell = on_progress or (lambda _: None)
+            rungs = schedule(all_.budget, len(order))
             winner = halve(order, rungs, all_.train)
             if winner is None:
                 raise InputError(_all_failed(all_.ledger, run, rungs))
-            promotion = _promotion(run, budget, folder, all_.ledger, winner, rows)
+            promotion = _promotion(run, all_.budget, folder, all_.ledger, winner, rows)
         write_json(
             run.folder.path / PROMOTED, {"format": FORMAT, "promotion": promotion.model_dump()}
         )
     return promotion
+
+
+def _in_trainings(asked: Budget, trainings: _Trainings, first: str, workers: int) -> float:
+    """A budget in full trainings: a time is turned into them by the first candidate's first rung.
+
+    What it was turned into is kept, so that the run stays the same when it goes on.
+    """
+    if asked.trainings is not None:
+        return asked.trainings
+    assert asked.seconds is not None
+    path = trainings.path / BUDGETS
+    kept: dict[str, float] = json.loads(path.read_text()) if path.exists() else {}
+    if asked.given not in kept:
+        trainings.train([first], FIRST)
+        line = trainings.ledger.of(first)[0]
+        kept[asked.given] = asked.seconds * workers * line.spent / line.seconds
+        write_json(path, kept)
+    return kept[asked.given]
 
 
 class _Trainings:
@@ -124,7 +146,7 @@ class _Trainings:
     def __init__(
         self, folder: JobFolder, jobs: Mapping[str, Job], corpus: Corpus, workers: int
     ) -> None:
-        self._folder, self._jobs = folder, jobs
+        self._folder, self._jobs, self.path = folder, jobs, folder.path
         self.ledger = Ledger(folder.path / RUNGS)
         self._workers = Workers((folder.plan, corpus), workers, len(jobs), worth=0)
         self._at: dict[str, float] = {}
@@ -176,7 +198,9 @@ class _Trainings:
             loss = None if segment.problem else segment.loss
             seconds = self._seconds.pop(mark)
             # Before the state: a measurement that is lost could not be made again from a later one.
-            self.ledger.add(Reached(mark, until, loss, spent, seconds, segment.problem))
+            self.ledger.add(
+                Reached(mark, until, loss, spent, seconds, segment.is_over, segment.problem)
+            )
         if segment.state is not None:
             self._folder.keep(part.job, segment.state)
         if segment.is_over:
@@ -193,7 +217,7 @@ class _Trainings:
     def spent(self) -> float:
         """Of the budget so far, in full trainings."""
         at = dict.fromkeys(self._at, 0.0)
-        for line in self.ledger.lines.values():
+        for line in self.ledger.lines:
             at[line.fingerprint] = at.get(line.fingerprint, 0.0) + line.spent
         return sum(max(known, self._at.get(mark, 0.0)) for mark, known in at.items())
 
@@ -220,7 +244,7 @@ def _check_step(segment: Segment, until: float) -> None:
 
 
 def _all_failed(ledger: Ledger, run: Run, rungs: Sequence[Rung]) -> str:
-    problems = {line.problem for line in ledger.lines.values() if line.problem}
+    problems = {line.problem for line in ledger.lines if line.problem}
     return (
         f"every training failed, of {rungs[0].size} candidates: "
         f"{'; '.join(sorted(problems)[:3])};\n"
@@ -261,7 +285,7 @@ def _promotion(
             },
         )
 
-    trained = {line.fingerprint for line in ledger.lines.values()} & set(rows)
+    trained = {line.fingerprint for line in ledger.lines} & set(rows)
     by_length = sorted(
         trained,
         key=lambda mark: (
@@ -274,8 +298,8 @@ def _promotion(
     measure = trainer.measure(plan.settings)
     return Promotion(
         budget=budget,
-        spent=sum(line.spent for line in ledger.lines.values()),
-        seconds=sum(line.seconds for line in ledger.lines.values()),
+        spent=sum(line.spent for line in ledger.lines),
+        seconds=sum(line.seconds for line in ledger.lines),
         measure=measure.name,
         is_exponential=measure.is_exponential,
         plan=json.loads(json.dumps(dataclasses.asdict(plan))),
