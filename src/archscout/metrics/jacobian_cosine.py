@@ -1,7 +1,7 @@
 """Jacobian cosine: at what angles the gradients of inputs (or, with attention, features) stand.
 
-Sources: Celotti et al. 2020, "Improving zero-shot neural architecture search with parameters
-scoring"; Serianni and Kalita 2023, sections 4.1 (recurrent networks) and 5.1 (encoders).
+Sources: Celotti et al. 2020; Serianni and Kalita 2023, sections 4.1 (recurrent networks) and 5.1
+(encoders); see `shared.jacobian`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from archscout.tracing.quantities import Trace
 
 
 @metric(
-    needs=jacobian.needs(),
+    needs={"embedding_gradient"},
     larger_is_better=True,
     source=jacobian.CELOTTI,
     undefined=jacobian.UNDEFINED,

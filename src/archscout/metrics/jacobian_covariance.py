@@ -13,7 +13,7 @@ from archscout.tracing.quantities import Trace
 
 
 @metric(
-    needs=jacobian.needs(),
+    needs={"embedding_gradient"},
     larger_is_better=True,
     source=jacobian.MELLOR,
     undefined=jacobian.UNDEFINED,
