@@ -12,18 +12,17 @@ from torch import Tensor, nn
 
 from archscout import counting
 from archscout.errors import InputError
-from archscout.linearising import linearised
 from archscout.recorders import batch as batches
 from archscout.recorders.batch import Batch, Given, doubled, first_tensor
 from archscout.recorders.parts import entering_state, is_activation, stored_weights, used_weights
 from archscout.recorders.reasons import Reasons, why_no_axis, why_no_weights, why_not_by_step
 from archscout.recorders.stepwise import Keeper, stepwise
 from archscout.recorders.untouched import keeping_buffers, untouched
-from archscout.recording import Linear, Recording
+from archscout.recording import Linear, Recorder, Recording
 from archscout.tracing.steps import stacked
 
 
-class ModuleRecorder:
+class ModuleRecorder(Recorder):
     """A module, for the trace. It records while it is `given` a batch.
 
     Args:
@@ -36,13 +35,10 @@ class ModuleRecorder:
         minibatch: that of the batch, (T, B, ...).
     """
 
-    has_attention = False
-    states_enter_steps = True
-
     _input_name = ""
 
     def __init__(self, module: nn.Module, batch_first: bool | None = None) -> None:
-        self._module = module
+        super().__init__(module)
         self._recurrent = [m for m in module.modules() if isinstance(m, nn.RNNBase)]
         if batch_first is None:
             batch_first = all(m.batch_first for m in self._recurrent)
@@ -73,7 +69,7 @@ class ModuleRecorder:
         self._batch = Batch.of(batch, self._input_name)
         self.minibatch = self._time_first(self._batch.input)
         self._seen_reasons = {}
-        with untouched(self._module), self._prepared():
+        with untouched(self._network), self._prepared():
             yield self
 
     def _prepared(self) -> AbstractContextManager[None]:
@@ -81,29 +77,21 @@ class ModuleRecorder:
         return nullcontext()
 
     @property
-    def parameters(self) -> int:
-        """Number of parameters, shared ones once."""
-        return sum(p.numel() for p in self._module.parameters())
-
-    @property
     def depth(self) -> int:
         """Number of linear maps."""
-        return len(stored_weights(self._module))
+        return len(stored_weights(self._network))
 
     @property
     def width(self) -> float:
         """Mean number of outputs of the linear maps."""
-        outputs = [len(weight) for weight in stored_weights(self._module)]
+        outputs = [len(weight) for weight in stored_weights(self._network)]
         return sum(outputs) / max(1, len(outputs))
 
     def flops(self, minibatch: Tensor) -> int:
         """Floating-point operations per token (or vector) of the batch."""
         total = counting.flops(self._run)
-        vectors = (
-            self._batch.input.shape[:-1]
-            if self._batch.input.is_floating_point()
-            else self._batch.input.shape
-        )
+        shape = self._batch.input.shape
+        vectors = shape[:-1] if self._batch.input.is_floating_point() else shape
         return total // max(1, vectors.numel())
 
     @property
@@ -127,9 +115,9 @@ class ModuleRecorder:
             reasons["activations"] = "it has no activation modules"
         if not self._embeddings and not self._batch.input.is_floating_point():
             reasons["embedding"] = "it has no torch.nn.Embedding, and its input is of integers"
-        if not stored_weights(self._module):
+        if not stored_weights(self._network):
             reasons["linears"] = "it has no torch.nn.Linear and no recurrent module"
-        reasons["linears"] = reasons["linears"] or why_no_weights(used_weights(self._module))
+        reasons["linears"] = reasons["linears"] or why_no_weights(used_weights(self._network))
         of_steps = partial(self._why_not_by_step, reasons)
         return Reasons(
             reasons,
@@ -146,7 +134,7 @@ class ModuleRecorder:
         """The embedding's weight (V, E) if a linear map shares it."""
         if self._embeddings:
             weight = self._embeddings[0].weight
-            if any(m.weight is weight for m in self._module.modules() if isinstance(m, nn.Linear)):
+            if any(m.weight is weight for m in self._network.modules() if isinstance(m, nn.Linear)):
                 return weight
         return None
 
@@ -154,14 +142,8 @@ class ModuleRecorder:
         """Switch dropout on or off; what training changes in buffers is undone with it."""
         self._training.close()
         if mode:
-            self._training.enter_context(keeping_buffers(self._module))
-        self._module.train(mode)
-
-    def inputs_at_once(
-        self, minibatch: Tensor, wanted: frozenset[str] = frozenset(), copies: int = 1
-    ) -> int:
-        """All: a module may treat its inputs together, as batch normalisation does."""
-        return max(1, minibatch.shape[1])
+            self._training.enter_context(keeping_buffers(self._network))
+        self._network.train(mode)
 
     def embed(self, minibatch: Tensor) -> Tensor:
         """The embeddings of the batch, (T, B, E), or the batch itself where it is of numbers."""
@@ -179,7 +161,7 @@ class ModuleRecorder:
 
     def linear_parameters(self) -> list[Tensor]:
         """The weights of linear maps and recurrent modules."""
-        return stored_weights(self._module)
+        return stored_weights(self._network)
 
     @contextmanager
     def linearised(self) -> Iterator[None]:
@@ -188,7 +170,7 @@ class ModuleRecorder:
         Numbers of the batch are in float64, too, and so are new ones, such as a first state.
         """
         before = torch.get_default_dtype()
-        with linearised(self._module):
+        with super().linearised():
             try:
                 self._in_double = True
                 torch.set_default_dtype(torch.float64)
@@ -225,7 +207,7 @@ class ModuleRecorder:
         if "layer_input" in wanted:
             recording.layer_input = embeddings
         if "linears" in wanted:
-            recording.linears = [Linear(w) for w in stored_weights(self._module)]
+            recording.linears = [Linear(w) for w in stored_weights(self._network)]
         return recording
 
     def _replace_embeddings(self, stack: ExitStack, embeddings: Tensor | None) -> Tensor | None:
@@ -297,14 +279,17 @@ class ModuleRecorder:
             stack.enter_context(module.register_forward_hook(keep, with_kwargs=True))
 
     def _linear_modules(self) -> Iterable[nn.Module]:
-        return [module for module in self._module.modules() if isinstance(module, nn.Linear)]
+        return [module for module in self._network.modules() if isinstance(module, nn.Linear)]
+
+    @property
+    def _inputs(self) -> tuple[int, int]:
+        """The axis of the inputs of the batch, and their number."""
+        axis = 0 if self.batch_first else 1
+        return axis, self._batch.input.shape[axis]
 
     def _axis_of_inputs(self, tensor: Tensor) -> int | None:
         """Which axis of what a linear map reads or returns counts the inputs of the batch."""
-        axis, size = (
-            0 if self.batch_first else 1,
-            self._batch.input.shape[0 if self.batch_first else 1],
-        )
+        axis, size = self._inputs
         axis = 0 if tensor.dim() == 2 else axis  # nothing but inputs and features
         return axis if tensor.dim() > 1 and tensor.shape[axis] == size else None
 
@@ -379,18 +364,17 @@ class ModuleRecorder:
         # cuDNN's recurrent kernels have no gradient in evaluation mode.
         fused = not (self._recurrent and torch.is_grad_enabled())
         with nullcontext() if fused else torch.backends.cudnn.flags(enabled=False):
-            return self._batch.call(self._module, place)
+            return self._batch.call(self._network, place)
 
     def _time_first(self, tensor: Tensor) -> Tensor:
         """(B, T, ...) to (T, B, ...) and back where the batch comes first."""
         return tensor.transpose(0, 1) if self.batch_first else tensor
 
     def _activation(self, output: Tensor) -> Tensor:
-        axis = 0 if self.batch_first else 1
-        if output.dim() <= axis or output.shape[axis] != self._batch.input.shape[axis]:
+        axis, size = self._inputs
+        if output.dim() <= axis or output.shape[axis] != size:
             raise InputError(
                 f"an activation module's output has shape {tuple(output.shape)}; activations are "
-                f"compared between the {self._batch.input.shape[axis]} inputs of the batch, which "
-                f"must be axis {axis}"
+                f"compared between the {size} inputs of the batch, which must be axis {axis}"
             )
         return self._time_first(output) if output.dim() > 1 else output[None]

@@ -88,7 +88,7 @@ class TransformerRecorder(ModuleRecorder):
 
     @contextmanager
     def _prepared(self) -> Iterator[None]:
-        with configured(self._module):
+        with configured(self._network):
             self._survey = self._look()
             self._embeddings = self._survey.embeddings
             yield
@@ -264,12 +264,6 @@ class TransformerRecorder(ModuleRecorder):
 
     # What can be had
 
-    @property
-    def _inputs(self) -> tuple[int, int]:
-        """The axis of the inputs of the batch, and their number."""
-        axis = 0 if self.batch_first else 1
-        return axis, self._batch.input.shape[axis]
-
     def _linear_modules(self) -> Iterable[nn.Module]:
         return [part.module for part in self._survey.maps]
 
@@ -334,14 +328,14 @@ class TransformerRecorder(ModuleRecorder):
         if self._positions is not None:
             return None
         reason = "it has no embedding of positions"
-        if any("rotary" in type(m).__name__.lower() for m in self._module.modules()):
+        if any("rotary" in type(m).__name__.lower() for m in self._network.modules()):
             return f"{reason} (its positions are rotary)"
         return reason
 
     def _why_no_loss(self) -> str | None:
         if self._survey.has_loss:
             return None
-        if "labels" in inspect.signature(self._module.forward).parameters:
+        if "labels" in inspect.signature(self._network.forward).parameters:
             return "its output holds no loss; put labels in the batch"
         return "its output holds no loss, and its forward takes no labels"
 

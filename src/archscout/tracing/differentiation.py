@@ -3,22 +3,61 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from functools import partial
 
 import torch
 from torch import Tensor
+from torch.utils.hooks import RemovableHandle
+
+from archscout.recording import Linear
 
 
-class Collector(Protocol):
-    """What looks at a backward pass while it goes by.
+class Collector:
+    """What looks at the gradients of linear maps' outputs while a backward pass goes by.
+
+    Args:
+        linears: the maps; their outputs are let go of, and only hooks on them stay.
+        taps: see `recording.Recording`.
 
     Attributes:
         wanted: whether it should look.
-        targets: what autograd must be asked for, so that the pass goes by what is looked at.
+        targets: what autograd must be asked for: taps, weights of maps that cannot be looked at,
+            and outputs that nothing precedes.
     """
 
-    wanted: bool
-    targets: list[Tensor]
+    def __init__(self, linears: Sequence[Linear], taps: Sequence[Tensor] = ()) -> None:
+        self.wanted = False
+        self.targets = list(taps)
+        self._linears = linears
+        self._handles: list[RemovableHandle] = []
+        sharing: dict[int, list[int]] = {}
+        for i, linear in enumerate(linears):
+            if linear.outputs is None:
+                self.targets.append(linear.weight)
+                continue
+            if id(linear.outputs) not in sharing:
+                sharing[id(linear.outputs)] = []
+                hook = partial(self._hook, sharing[id(linear.outputs)])
+                self._handles.append(linear.outputs.register_hook(hook))
+                if linear.outputs.is_leaf:
+                    self.targets.append(linear.outputs)
+            sharing[id(linear.outputs)].append(i)
+        # Only the hooks are needed from here on, not the values. Identities were, until now.
+        for linear in linears:
+            linear.outputs = None
+
+    def remove_hooks(self) -> None:
+        """Let go of the graph, which refers to itself through the hooks and would stay."""
+        for handle in self._handles:
+            handle.remove()
+
+    def _hook(self, indices: Sequence[int], gradient: Tensor) -> None:
+        for i in indices if self.wanted else ():
+            self._see(i, gradient[..., self._linears[i].columns])
+
+    def _see(self, index: int, gradient: Tensor) -> None:
+        """Take over the gradient of the outputs of one of the maps."""
+        raise NotImplementedError
 
     def of_targets(self, gradients: dict[int, Tensor]) -> None:
         """Take over the gradients that autograd was asked for, by the target's identity."""

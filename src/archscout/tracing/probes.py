@@ -95,28 +95,16 @@ def _product(states: Steps, before: Steps, v: Tensor) -> Tensor:
 def last_step_gradient(
     output: Tensor, embeddings: Tensor, seed: int, inputs: slice, batch_size: int
 ) -> Tensor:
-    """Gradient of Σ v · y over the last step's output y, v standard normal.
+    """Gradient of Σ v · y over the last step's output y, v standard normal, of these inputs.
 
-    Args:
-        output: (T, part of B, E), with its graph.
-        embeddings: (T, part of B, E).
-        seed: of v.
-        inputs: which of the B inputs these are.
-        batch_size: B.
-
-    Returns:
-        (R, part of B, E) with respect to the embeddings of the last R = `RECENT_STEPS` steps.
+    Of outputs (T, part of B, E) with their graph, with respect to the embeddings of the last
+    R = `RECENT_STEPS` steps, (R, part of B, E).
     """
     last = output[-1]
     v = standard_normal((seed, _LAST_STEP), (batch_size, *last.shape[1:]))[inputs].to(last)
-    gradient = None
-    if last.requires_grad:
-        # The graph is kept for the objective.
-        (gradient,) = torch.autograd.grad(
-            (last * v).sum(), [embeddings], retain_graph=True, allow_unused=True
-        )
-    gradient = torch.zeros_like(embeddings) if gradient is None else gradient
-    return gradient[-RECENT_STEPS:]
+    # The graph is kept for the objective.
+    gradients = gradients_of((last * v).sum(), [embeddings], retain_graph=True)
+    return gradients[id(embeddings)][-RECENT_STEPS:]
 
 
 def noised_gradient(

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.func import functional_call
 
 from archscout import counting
 from archscout.errors import InputError
-from archscout.linearising import linearised
-from archscout.recording import PROJECTIONS, Linear, Recording
+from archscout.recording import PROJECTIONS, RECORDABLE, Linear, Recorder, Recording
 from archscout.spaces.flexibert.network import FlexibertNetwork, Layer, MaskedTokenHead
 
 MASKED_SHARE = 0.15
@@ -27,25 +25,9 @@ _ROLES = {
     "conv_out_layer": "convolution_input",
     "conv_kernel_layer": "convolution_kernel",
 }
-_FIELDS = (
-    "output",
-    "output_by_step",
-    "embedding",
-    "embedding_by_step",
-    "hidden_states",
-    "layer_input",
-    "activations",
-    "preactivations",
-    "linears",
-    "linear_uses",
-    "projections",
-    "softmaxes",
-    "position_embedding",
-    "loss",
-)
 
 
-class FlexibertRecorder:
+class FlexibertRecorder(Recorder):
     """A `FlexibertNetwork` as the trace sees it.
 
     The loss is masked-token cross-entropy: 15 % of the tokens between the first and the last,
@@ -61,8 +43,8 @@ class FlexibertRecorder:
 
     has_attention = True
     states_enter_steps = False
-    recordable: Mapping[str, str | None] = dict.fromkeys(_FIELDS)
-    tied_embedding: Tensor | None = None
+    recordable: Mapping[str, str | None] = dict.fromkeys(RECORDABLE)
+    _network: FlexibertNetwork
 
     def __init__(
         self,
@@ -71,15 +53,10 @@ class FlexibertRecorder:
         mask_token: int = 0,
         seed: int = 0,
     ) -> None:
-        self._network = network.eval().requires_grad_(False)
+        super().__init__(network.eval().requires_grad_(False))
         self._head = head
         self._mask_token = mask_token
         self._seed = seed
-
-    @property
-    def parameters(self) -> int:
-        """Number of trainable parameters."""
-        return sum(p.numel() for p in self._network.parameters())
 
     @property
     def depth(self) -> int:
@@ -93,20 +70,7 @@ class FlexibertRecorder:
 
     def flops(self, minibatch: Tensor) -> int:
         """Floating-point operations per token of a sequence as long as the minibatch's."""
-        tokens = torch.zeros(1, len(minibatch), dtype=torch.long, device="meta")
-        values = counting.without_values(self._network)
-        total = counting.flops(lambda: functional_call(self._network, values, (tokens,)))
-        return total // len(minibatch)
-
-    def train(self, mode: bool) -> None:
-        """Switch dropout on or off."""
-        self._network.train(mode)
-
-    def inputs_at_once(
-        self, minibatch: Tensor, wanted: frozenset[str] = frozenset(), copies: int = 1
-    ) -> int:
-        """All."""
-        return max(1, minibatch.shape[1])
+        return counting.flops_of_tokens(self._network, (1, len(minibatch))) // len(minibatch)
 
     def embed(self, minibatch: Tensor) -> Tensor:
         """Word embeddings of token ids (T, B), as (T, B, E)."""
@@ -117,10 +81,6 @@ class FlexibertRecorder:
         return [
             linear.weight for layer in self._network.encoder.layer for linear in _linears(layer)
         ]
-
-    def linearised(self) -> AbstractContextManager[None]:
-        """For a while: every parameter its absolute value in float64, no layer norm."""
-        return linearised(self._network)
 
     def record(
         self,
