@@ -4,8 +4,6 @@ Source: Tanaka et al. 2020, "Pruning neural networks without any data by iterati
 synaptic flow", algorithm 1.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager

@@ -3,8 +3,6 @@
 Shapes: T time steps (or positions), B inputs in the minibatch, E the embedding's width.
 """
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager

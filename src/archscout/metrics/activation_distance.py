@@ -4,8 +4,6 @@ Sources: Mellor et al. 2021, "Neural architecture search without training", equa
 and Kalita 2023, sections 4.1 (recurrent networks) and 5.1 (encoders).
 """
 
-from __future__ import annotations
-
 import math
 
 from archscout.metrics.registry import metric

@@ -4,8 +4,6 @@ The number of layers, squared, times the hidden size orders the published encode
 scores better than any published metric.
 """
 
-from __future__ import annotations
-
 from archscout.metrics.registry import metric
 from archscout.tracing.quantities import Trace
 

@@ -1,7 +1,5 @@
 """Hidden covariance (Serianni and Kalita 2023, section 4.2, equation 6)."""
 
-from __future__ import annotations
-
 from archscout.metrics.registry import metric
 from archscout.metrics.shared.spectral_score import spectral_score
 from archscout.tracing.quantities import Trace

@@ -4,8 +4,6 @@ Sources: Celotti et al. 2020; Serianni and Kalita 2023, sections 4.1 (recurrent 
 (encoders); see `shared.jacobian`.
 """
 
-from __future__ import annotations
-
 from archscout.metrics.registry import metric
 from archscout.metrics.shared import jacobian
 from archscout.metrics.shared.cosine_score import cosine_score

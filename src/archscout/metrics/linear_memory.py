@@ -11,8 +11,6 @@ Chance has its part even so: H units of noise, seen n times, explain about 0.17 
 below n. So networks of equal width compare, on minibatches of one size.
 """
 
-from __future__ import annotations
-
 import math
 
 import torch

@@ -6,8 +6,6 @@ paper takes one random image, whose positions are more than a layer has channels
 fewer positions than a layer has units, and every smallest eigenvalue would be zero.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable
 

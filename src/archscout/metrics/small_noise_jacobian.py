@@ -3,8 +3,6 @@
 Sources: Celotti et al. 2020; Serianni and Kalita 2023, section 4.1; see `shared.jacobian`.
 """
 
-from __future__ import annotations
-
 from archscout.metrics.shared import jacobian
 from archscout.tracing.quantities import Trace
 

@@ -10,8 +10,6 @@ published column with the loss on Penn Treebank over 5,273 networks), so without
 is better here.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 from archscout.metrics.registry import metric

@@ -4,8 +4,6 @@ Source: Tanaka et al. 2020, "Pruning neural networks without any data by iterati
 synaptic flow", equation 4; as a metric of architectures Abdelfattah et al. 2021.
 """
 
-from __future__ import annotations
-
 import math
 
 import torch

@@ -1,7 +1,5 @@
 """ZeroLM (Chen et al. 2025): the capacity of attention and of feed-forward blocks, from weights."""
 
-from __future__ import annotations
-
 from archscout.metrics.registry import metric
 from archscout.tracing.quantities import Trace
 

@@ -1,7 +1,5 @@
 """What a module is called with, one tensor of which is the minibatch, and what it returns."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self

@@ -1,7 +1,5 @@
 """Any PyTorch module as the trace sees it: recorded by hooks, and left as it was found."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from functools import partial

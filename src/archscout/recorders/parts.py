@@ -1,7 +1,5 @@
 """What a module is made of, as far as torch's own classes tell."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 

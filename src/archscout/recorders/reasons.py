@@ -1,7 +1,5 @@
 """Why something of a network cannot be recorded."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Mapping
 
 from torch import nn

@@ -8,8 +8,6 @@ returns no probabilities, names decide (a fused projection is then taken to hold
 value in this order).
 """
 
-from __future__ import annotations
-
 import inspect
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager

@@ -1,7 +1,5 @@
 """Metrics of one network on one minibatch: the passes that they need, and their values."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

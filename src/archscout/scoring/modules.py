@@ -1,7 +1,5 @@
 """Scoring any PyTorch module as it is, on one batch."""
 
-from __future__ import annotations
-
 import time
 import traceback
 from collections.abc import Iterable, Mapping, Sequence

@@ -4,8 +4,6 @@ Source: Wang et al. 2020, "Picking winning tickets before training by preserving
 (GraSP), equation 8.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """One forward pass, and the backward passes that share it."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from functools import partial
 

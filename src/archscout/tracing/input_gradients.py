@@ -7,8 +7,6 @@ Sources: Jacot et al. 2018, "Neural tangent kernel" (the kernel); Li et al. 2023
 deviation over inputs).
 """
 
-from __future__ import annotations
-
 import math
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence

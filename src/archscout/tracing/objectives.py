@@ -1,7 +1,5 @@
 """What gradients are taken of, and the random numbers that the passes of a trace share."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import lru_cache
 

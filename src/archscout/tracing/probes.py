@@ -5,8 +5,6 @@ Jacobian between layers); Celotti et al. 2020, "Improving zero-shot neural archi
 parameters scoring" (noise on the embeddings).
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch

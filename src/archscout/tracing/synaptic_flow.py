@@ -4,8 +4,6 @@ Source: Tanaka et al. 2020, "Pruning neural networks without any data by iterati
 synaptic flow", algorithm 1; as a metric Abdelfattah et al. 2021.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

@@ -1,7 +1,5 @@
 """Gradients of the weights of linear maps, collected while a backward pass goes by."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 
 import torch

@@ -4,8 +4,6 @@ Everything is computed in float64. Shapes: T time steps, B inputs in the minibat
 the network.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 

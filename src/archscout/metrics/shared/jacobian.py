@@ -9,8 +9,6 @@ Sources: Mellor et al. 2021 (covariance, first version of the paper); Celotti et
 Serianni and Kalita 2023, section 4.1.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 from torch import Tensor

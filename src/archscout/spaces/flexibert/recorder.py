@@ -1,7 +1,5 @@
 """How an encoder is recorded for the trace."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from typing import Any

@@ -1,7 +1,5 @@
 """How a recurrent language model is recorded for the trace."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator, Mapping
 
