@@ -12,7 +12,13 @@ from archscout import counting
 from archscout.errors import InputError
 from archscout.recorders import batch as batches
 from archscout.recorders.batch import Batch, Given, doubled, first_tensor
-from archscout.recorders.parts import entering_state, is_activation, stored_weights, used_weights
+from archscout.recorders.parts import (
+    entering_state,
+    hook_all,
+    is_activation,
+    stored_weights,
+    used_weights,
+)
 from archscout.recorders.reasons import Reasons, why_no_axis, why_no_weights, why_not_by_step
 from archscout.recorders.stepwise import Keeper, stepwise
 from archscout.recorders.untouched import keeping_buffers, untouched
@@ -148,10 +154,8 @@ class ModuleRecorder(Recorder):
         if not self._embeddings:
             return self.minibatch
         seen: list[Tensor] = []
-        handle = self._embeddings[0].register_forward_hook(
-            lambda _module, _inputs, output: seen.append(output)
-        )
-        with handle, torch.no_grad():
+        with torch.no_grad(), ExitStack() as stack:
+            hook_all(stack, self._embeddings, lambda _inputs, output: seen.append(output))
             self._run()
         if not seen:
             raise InputError("the module's first torch.nn.Embedding took no part in its forward")
@@ -190,12 +194,7 @@ class ModuleRecorder(Recorder):
         with ExitStack() as stack:
             given = self._replace_embeddings(stack, embeddings)
             if "activations" in wanted:
-                for module in self._activations:
-                    stack.enter_context(
-                        module.register_forward_hook(
-                            lambda _m, _i, output: self._keep_activation(recording, output)
-                        )
-                    )
+                hook_all(stack, self._activations, self._activated, recording)
             self._record_recurrent(recording, stack, wanted)
             if "linear_uses" in wanted:
                 self._record_uses(recording, stack, self._linear_modules())
@@ -212,9 +211,7 @@ class ModuleRecorder(Recorder):
         """Put these (T, B, E) in place of the batch's own; returned where they are the input."""
         if embeddings is None or not self._embeddings:
             return embeddings
-        stack.enter_context(
-            self._embeddings[0].register_forward_hook(lambda *_: self._replacement(embeddings))
-        )
+        hook_all(stack, self._embeddings, lambda *_: self._replacement(embeddings))
         return None
 
     def _replacement(self, embeddings: Tensor) -> Tensor:
@@ -259,22 +256,19 @@ class ModuleRecorder(Recorder):
         )
         recording.taps.append(tap)
 
-        def keep(
-            module: nn.Module, inputs: tuple[Any, ...], keywords: dict[str, Any], output: Tensor
-        ) -> Tensor:
+        def keep(module: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> Tensor:
             weight = module.weight
             assert isinstance(weight, Tensor)
             axis = self._axis_of_inputs(output)
             assert axis is not None
             tapped = (output + tap.to(output))[None].movedim(axis + 1, -2)  # (..., B, columns)
             outputs = tapped.flatten(0, -3)
-            read = (*inputs, *keywords.values())[0]
-            given = read[None].movedim(axis + 1, -2).flatten(0, -3)
+            given = inputs[0][None].movedim(axis + 1, -2).flatten(0, -3)
             recording.linear_uses.append(Linear(weight, given, outputs))
             return outputs.view(tapped.shape).movedim(-2, axis + 1)[0]
 
         for module in modules:
-            stack.enter_context(module.register_forward_hook(keep, with_kwargs=True))
+            hook_all(stack, [module], keep, module)
 
     def _linear_modules(self) -> Iterable[nn.Module]:
         return [module for module in self._network.modules() if isinstance(module, nn.Linear)]
@@ -324,20 +318,13 @@ class ModuleRecorder(Recorder):
         return self._seen_reasons[field]
 
     def _try_uses(self) -> str | None:
-        modules = list(self._linear_modules())
-        shapes: dict[int, list[Tensor]] = {id(module): [] for module in modules}
+        tensors: list[list[Tensor]] = []  # that each map reads and returns
         with torch.no_grad(), ExitStack() as stack:
-            for module in modules:
-                stack.enter_context(
-                    module.register_forward_hook(
-                        lambda m, inputs, keywords, output: shapes[id(m)].extend(
-                            [(*inputs, *keywords.values())[0], output]
-                        ),
-                        with_kwargs=True,
-                    )
-                )
+            for module in self._linear_modules():
+                tensors.append([])
+                hook_all(stack, [module], _read_and_returned, tensors[-1])
             self._run()
-        for seen in shapes.values():
+        for seen in tensors:
             if not seen:
                 return "one of its linear maps takes no part as a module in its forward"
             for tensor in seen:
@@ -345,7 +332,7 @@ class ModuleRecorder(Recorder):
                     return why_no_axis(tuple(tensor.shape))
         return None
 
-    def _keep_activation(self, recording: Recording, output: Tensor) -> Tensor:
+    def _activated(self, recording: Recording, _inputs: Any, output: Tensor) -> Tensor:
         # What is kept must be part of the graph, or it would have no gradient.
         kept = self._activation(output)
         recording.activations.append(kept)
@@ -376,3 +363,7 @@ class ModuleRecorder(Recorder):
                 f"compared between the {size} inputs of the batch, which must be axis {axis}"
             )
         return self._time_first(output) if output.dim() > 1 else output[None]
+
+
+def _read_and_returned(seen: list[Tensor], inputs: Any, output: Tensor) -> None:
+    seen += [inputs[0], output]

@@ -45,12 +45,7 @@ class Keeper:
 
 @contextmanager
 def stepwise(module: nn.RNNBase, keeper: Keeper) -> Iterator[None]:
-    """Run a recurrent module step by step while in this context.
-
-    Args:
-        module: neither bidirectional nor projected.
-        keeper: takes what is seen.
-    """
+    """Run a recurrent module, neither bidirectional nor projected, step by step for a while."""
 
     def forward(inputs: Tensor, hx: Any = None) -> Any:
         if not isinstance(inputs, Tensor) or inputs.dim() != 3:

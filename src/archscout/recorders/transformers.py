@@ -20,12 +20,12 @@ from torch import Tensor, nn
 from archscout.errors import InputError
 from archscout.recorders.batch import first_tensor
 from archscout.recorders.modules import ModuleRecorder
+from archscout.recorders.parts import hook_all
 from archscout.recorders.reasons import Reasons, why_no_weights, why_not_by_step
 from archscout.recorders.structure import (
     attention_layers,
     configured,
     descends,
-    hook_all,
     input_embeddings,
     position_embedding,
     weight_of,
