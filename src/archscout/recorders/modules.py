@@ -39,6 +39,7 @@ class ModuleRecorder(Recorder):
         minibatch: that of the batch, (T, B, ...).
     """
 
+    recordable: Mapping[str, str | None] = {}
     _input_name = ""
 
     def __init__(self, module: nn.Module, batch_first: bool | None = None) -> None:
@@ -52,7 +53,6 @@ class ModuleRecorder(Recorder):
         self._embeddings = [m for m in module.modules() if isinstance(m, nn.Embedding)][:1]
         self._activations = [m for m in module.modules() if is_activation(m)]
         self._cells = [m for m in module.modules() if isinstance(m, nn.RNNCellBase)]
-        self._seen_reasons: dict[str, str | None] = {}
         self._in_double = False
         self._training = ExitStack()
 
@@ -72,8 +72,8 @@ class ModuleRecorder(Recorder):
         """
         self._batch = Batch.of(batch, self._input_name)
         self.minibatch = self._time_first(self._batch.input)
-        self._seen_reasons = {}
         with untouched(self._network), self._prepared():
+            self.recordable = self._reasons()
             yield self
 
     def _prepared(self) -> AbstractContextManager[None]:
@@ -98,17 +98,16 @@ class ModuleRecorder(Recorder):
         vectors = shape[:-1] if self._batch.input.is_floating_point() else shape
         return total // max(1, vectors.numel())
 
-    @property
-    def recordable(self) -> Mapping[str, str | None]:
-        """Which fields can be recorded, and why the others cannot."""
-        reasons: dict[str, str | None] = dict.fromkeys(
-            ("output", "embedding", "hidden_states", "activations", "linears")
-        )
-        for name in ("projections", "softmaxes"):
-            reasons[name] = "it has no repeated blocks with attention"
-        for name in ("preactivations", "position_embedding"):
-            reasons[name] = "it is not a transformer"
-        reasons["loss"] = "what it is trained for is not known"
+    def _reasons(self) -> Reasons:
+        """Which fields can be recorded of this batch, and why the others cannot."""
+        reasons: dict[str, str | None] = {
+            **dict.fromkeys(("output", "embedding", "hidden_states", "activations", "linears")),
+            **dict.fromkeys(
+                ("projections", "softmaxes"), "it has no repeated blocks with attention"
+            ),
+            **dict.fromkeys(("preactivations", "position_embedding"), "it is not a transformer"),
+            "loss": "what it is trained for is not known",
+        }
         if not self._recurrent and not self._cells:
             reasons["hidden_states"] = "it has no torch.nn.RNN, GRU or LSTM, nor their cells"
         for recurrent in self._recurrent:
@@ -293,9 +292,7 @@ class ModuleRecorder(Recorder):
             return reasons["hidden_states"]
         if reasons["linears"]:
             return reasons["linears"]
-        if "linear_uses" not in self._seen_reasons:
-            self._seen_reasons["linear_uses"] = self._try_uses()
-        return self._seen_reasons["linear_uses"]
+        return self._try_uses()
 
     def _why_not_by_step(self, reasons: Mapping[str, str | None], field: str) -> str | None:
         """Why the steps and inputs of a field are not those of the embeddings, as a run shows.
@@ -304,18 +301,16 @@ class ModuleRecorder(Recorder):
         """
         if reasons["embedding"] or reasons[field]:
             return reasons["embedding"]
-        if field not in self._seen_reasons:
-            with torch.no_grad():
-                embedded = self.embed(self.minibatch)
-                recording = self.record(self.minibatch, frozenset({field}))
-            found = recording.output if field == "output" else recording.hidden_states
-            tensors = [found] if isinstance(found, Tensor) else map(stacked, found or ())
-            seen = [
-                why_not_by_step(field.replace("_", " "), tuple(t.shape), tuple(embedded.shape))
-                for t in tensors
-            ]
-            self._seen_reasons[field] = next((reason for reason in seen if reason), None)
-        return self._seen_reasons[field]
+        with torch.no_grad():
+            embedded = self.embed(self.minibatch)
+            recording = self.record(self.minibatch, frozenset({field}))
+        found = recording.output if field == "output" else recording.hidden_states
+        tensors = [found] if isinstance(found, Tensor) else map(stacked, found or ())
+        seen = (
+            why_not_by_step(field.replace("_", " "), tuple(t.shape), tuple(embedded.shape))
+            for t in tensors
+        )
+        return next((reason for reason in seen if reason), None)
 
     def _try_uses(self) -> str | None:
         tensors: list[list[Tensor]] = []  # that each map reads and returns

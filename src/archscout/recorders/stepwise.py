@@ -30,13 +30,7 @@ State = Tensor | tuple[Tensor, Tensor]
 
 @dataclass
 class Keeper:
-    """Where what is seen goes; None where it is not wanted.
-
-    Attributes:
-        states: of each layer, the hidden states entering its steps, T of (B, H).
-        uses: of each layer, its two products, with its input and with its hidden state.
-        taps: see `recording.Recording`.
-    """
+    """Where what is seen goes, as into a `recording.Recording`; None where it is not wanted."""
 
     states: list[Tensor | Sequence[Tensor]] | None = None
     uses: list[Linear] | None = None

@@ -91,9 +91,8 @@ class TransformerRecorder(ModuleRecorder):
             self._embeddings = self._survey.embeddings
             yield
 
-    @property
-    def recordable(self) -> Mapping[str, str | None]:
-        """Which fields can be recorded, and why the others cannot."""
+    def _reasons(self) -> Reasons:
+        """Which fields can be recorded of this batch, and why the others cannot."""
         survey = self._survey
         reasons = {
             "output": None,

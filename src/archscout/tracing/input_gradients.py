@@ -30,9 +30,8 @@ class InputGradients(Collector):
     A weight that is used more than once is reduced when the gradients of all its uses are there.
 
     Args:
-        uses: each application of a linear map, with inputs (T, B, inputs) or T of (B, inputs), and
-            outputs (T, B, columns).
-        taps: see `recording.Recording`.
+        uses: `linear_uses` of a `recording.Recording`.
+        taps: of the same.
         needs: `tangent_kernel`, `gradient_statistics`, both or neither.
     """
 

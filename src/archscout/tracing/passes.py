@@ -94,12 +94,7 @@ def _dropout(recorder: Recorder, seed: int) -> Iterator[Recorder]:
 
 
 class _SameDropout:
-    """A recorder whose passes all drop the same units, whichever passes there are.
-
-    Args:
-        recorder: of the network.
-        seed: of dropout.
-    """
+    """A recorder whose passes all drop the same units, whichever passes there are."""
 
     def __init__(self, recorder: Recorder, seed: int) -> None:
         self._recorder = recorder
@@ -122,15 +117,15 @@ def _trace(
     seed: int,
     objective: Objective,
 ) -> Trace:
-    found = Trace(
-        recorder.parameters,
-        minibatch,
-        objective,
-        recorder.has_attention,
-        recorder.states_enter_steps,
-    )
+    kind = (recorder.has_attention, recorder.states_enter_steps)
+    found = Trace(recorder.parameters, minibatch, objective, *kind)
+    if "flops" in needs:
+        found.flops = recorder.flops(minibatch)
+    if "depth" in needs:
+        found.depth = recorder.depth
+    if "width" in needs:
+        found.width = recorder.width
     wanted = Differentiated(objective, seed, minibatch.shape[1])
-    _measure(found, recorder, needs)
     # First, while nothing else is held: what these passes leave behind is small.
     _pass_alone(found, recorder, needs, wanted)
     needs -= _ALONE | OF_SHAPES
@@ -143,16 +138,6 @@ def _trace(
         with torch.inference_mode():
             _keep(found, recorder.record(minibatch, fields, depth))
     return found
-
-
-def _measure(found: Trace, recorder: Recorder, needs: frozenset[str]) -> None:
-    """What shapes tell."""
-    if "flops" in needs:
-        found.flops = recorder.flops(found.minibatch)
-    if "depth" in needs:
-        found.depth = recorder.depth
-    if "width" in needs:
-        found.width = recorder.width
 
 
 def _pass_alone(

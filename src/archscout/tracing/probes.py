@@ -6,6 +6,7 @@ parameters scoring" (noise on the embeddings).
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -58,14 +59,11 @@ def layer_probes(
         batch_size: B.
     """
     found = []
-    before: Steps = entering
-    for layer, states in enumerate(layers):
-        steps = tensors(states)
-        width = tuple(steps[0].shape[-1:])
-        length = len(states)
-        v = signs((seed, _PROBES, layer), (length, batch_size, *width))[:, inputs].to(steps[0])
+    for layer, (before, states) in enumerate(pairwise([entering, *layers])):
+        first = tensors(states)[0]
+        shape = (len(states), batch_size, first.shape[-1])
+        v = signs((seed, _PROBES, layer), shape)[:, inputs].to(first)
         found.append((v, _product(states, before, v)))
-        before = states
     return found
 
 

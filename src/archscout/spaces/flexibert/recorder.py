@@ -76,9 +76,8 @@ class FlexibertRecorder(Recorder):
 
     def linear_parameters(self) -> list[Tensor]:
         """The weights of the linear maps of all layers."""
-        return [
-            linear.weight for layer in self._network.encoder.layer for linear in _linears(layer)
-        ]
+        layers = self._network.encoder.layer
+        return [module.weight for layer in layers for module, _ in _linear_modules(layer)]
 
     def record(
         self,
@@ -101,7 +100,8 @@ class FlexibertRecorder(Recorder):
             mask_token = minibatch.new_full((), self._mask_token)
             words = torch.where(masked[..., None], self.embed(mask_token), words)
         if "linears" in wanted:
-            recording.linears = [linear for layer in layers for linear in _linears(layer)]
+            maps = (found for layer in layers for found in _linear_modules(layer))
+            recording.linears = [Linear(module.weight, role=role) for module, role in maps]
         if torch.is_grad_enabled():
             self._ask_for_gradients(recording, wanted)
         with ExitStack() as stack:
@@ -150,10 +150,19 @@ class FlexibertRecorder(Recorder):
         return masked.view(steps, batch_size).to(minibatch.device)
 
 
+def _kept(tensors: list[Any], batch_first: Tensor) -> Tensor:
+    """The same, after it was kept with time first: what is kept must be part of the graph."""
+    tensors.append(batch_first.transpose(0, 1))
+    kept: Tensor = tensors[-1].transpose(0, 1)
+    return kept
+
+
 def _keep_input(recording: Recording) -> Any:
     def keep(_module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
-        recording.layer_input = inputs[0].transpose(0, 1)
-        return (recording.layer_input.transpose(0, 1), *inputs[1:])
+        entering: list[Tensor] = []
+        inputs = (_kept(entering, inputs[0]), *inputs[1:])
+        (recording.layer_input,) = entering
+        return inputs
 
     return keep
 
@@ -162,25 +171,16 @@ def _hooks(
     recording: Recording, layer: Layer, wanted: frozenset[str]
 ) -> Iterator[tuple[nn.Module, Any]]:
     """Modules of a layer whose outputs are kept, with the hooks that keep them, time first."""
-    # What is kept must be part of the graph, or it would have no gradient: hooks return it.
 
-    def keep(outputs: list[Any]) -> Any:
-        def hook(_module: nn.Module, _inputs: Any, output: Tensor) -> Tensor:
-            outputs.append(output.transpose(0, 1))
-            kept: Tensor = outputs[-1].transpose(0, 1)
-            return kept
-
-        return hook
+    def keep(tensors: list[Any]) -> Any:
+        return lambda _module, _inputs, output: _kept(tensors, output)
 
     def keep_state(_module: nn.Module, _inputs: Any, output: tuple[Tensor, Any]) -> Any:
-        state = output[0].transpose(0, 1)
-        recording.hidden_states.append(state)
-        return state.transpose(0, 1), output[1]
+        return _kept(recording.hidden_states, output[0]), output[1]
 
     def keep_use(module: nn.Linear, inputs: tuple[Tensor], output: Tensor) -> Tensor:
         outputs = output.transpose(0, 1)
-        use = Linear(module.weight, inputs[0].transpose(0, 1), outputs)
-        recording.linear_uses.append(use)
+        recording.linear_uses.append(Linear(module.weight, inputs[0].transpose(0, 1), outputs))
         return outputs.transpose(0, 1)
 
     def keep_inputs(_module: nn.Module, inputs: tuple[Tensor], _output: Tensor) -> None:
@@ -199,12 +199,6 @@ def _hooks(
             yield linear, keep_use
     if "hidden_states" in wanted:
         yield layer, keep_state
-
-
-def _linears(layer: Any) -> Iterator[Linear]:
-    """Every linear map of a layer."""
-    for module, role in _linear_modules(layer):
-        yield Linear(module.weight, role=role)
 
 
 def _linear_modules(layer: Any) -> Iterator[tuple[nn.Linear, str]]:
