@@ -60,19 +60,13 @@ class _Call:
 
 
 class Look:
-    """What one attention does during a run with gradients.
-
-    Attributes:
-        attention: which.
-        core: the innermost module that returned the probabilities and where among what it
-            returned, if any did.
-        calls: of its linear maps, in order.
-    """
+    """What one attention does during a run with gradients."""
 
     def __init__(self, attention: Attention) -> None:
         self.attention = attention
+        # The innermost module that returned the probabilities and where, if any did.
         self.core: tuple[nn.Module, int] | None = None
-        self.calls: list[_Call] = []
+        self.calls: list[_Call] = []  # of its linear maps, in order
         self._generator = torch.Generator().manual_seed(0)
 
     def watch(self, stack: ExitStack, time_first: Callable[[Tensor], Tensor]) -> None:
@@ -107,17 +101,15 @@ class Look:
             (probabilities[..., -1, :] * weights).sum(),
             [call.output for call in self.calls],
             retain_graph=True,
-            allow_unused=True,
+            materialize_grads=True,
         )
-        if not any(gradient is not None and bool(gradient.any()) for gradient in gradients):
+        if not any(bool(gradient.any()) for gradient in gradients):
             return
         for call, gradient in zip(self.calls, gradients, strict=True):
             outputs = call.output
             # Only where the axes are known can positions be told apart.
             if outputs.dim() == 3 and time_first(outputs).shape[1] == len(probabilities):
-                call.roles = _roles(
-                    time_first(torch.zeros_like(outputs) if gradient is None else gradient)
-                )
+                call.roles = _roles(time_first(gradient))
 
     def maps(self) -> list[RoleMap]:
         """The linear maps that took part, with their roles."""

@@ -67,26 +67,23 @@ def gradients_of(
     collectors: Sequence[Collector] = (),
     retain_graph: bool = False,
 ) -> dict[int, Tensor]:
-    """Gradients by the identity of the tensor, zero where the objective does not depend on it.
+    """Gradients of a scalar by the identity of the tensor, zero where it does not depend on it.
 
-    Args:
-        objective: a scalar.
-        others: what gradients are wanted of; None is passed over.
-        collectors: what looks at the backward pass.
-        retain_graph: whether another backward pass follows.
+    They are those of the collectors' targets, and of the others that are not None. The graph is to
+    be retained where another backward pass follows.
     """
     wanted = [*others, *(target for collector in collectors for target in collector.targets)]
     targets = list({id(target): target for target in wanted if target is not None}.values())
     reachable = [target for target in targets if target.requires_grad]
-    gradients: Sequence[Tensor | None] = [None] * len(reachable)
     for collector in collectors:
         collector.wanted = True
+    found: dict[int, Tensor] = {}
     if objective.requires_grad and reachable:
         gradients = torch.autograd.grad(
-            objective, reachable, retain_graph=retain_graph, allow_unused=True
+            objective, reachable, retain_graph=retain_graph, materialize_grads=True
         )
-    found = {id(t): g for t, g in zip(reachable, gradients, strict=True) if g is not None}
-    found = {id(target): found.get(id(target), torch.zeros_like(target)) for target in targets}
+        found = dict(zip(map(id, reachable), gradients, strict=True))
+    found |= {id(t): torch.zeros_like(t) for t in targets if id(t) not in found}
     for collector in collectors:
         collector.of_targets(found)
     return found

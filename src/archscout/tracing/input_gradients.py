@@ -28,11 +28,8 @@ class InputGradients(Collector):
     """Collects what depends on the gradient of each of the B inputs by itself.
 
     A weight that is used more than once is reduced when the gradients of all its uses are there.
-
-    Args:
-        uses: `linear_uses` of a `recording.Recording`.
-        taps: of the same.
-        needs: `tangent_kernel`, `gradient_statistics`, both or neither.
+    Uses and taps are those of a recording; it is needed for the tangent kernel, for statistics of
+    gradients, or both.
     """
 
     def __init__(
@@ -102,11 +99,9 @@ def _norm_of_units(values: Tensor) -> float:
 
 
 def _ratios(gradients: Tensor, noise: float) -> float:
-    """Sum over weights of mean |g| / std(g) over inputs, without those that do not vary.
+    """Sum over weights of mean |g| / std(g) over inputs, of gradients (B, ...).
 
-    Args:
-        gradients: (B, ...).
-        noise: what rounding may be of a deviation.
+    Without weights whose deviation is no more than the noise of rounding.
     """
     mean = gradients.abs().mean(0)
     factor = _factor_to_one(mean)

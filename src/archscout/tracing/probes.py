@@ -50,13 +50,8 @@ def layer_probes(
 
     The Jacobian is that of all the states of a layer with respect to all of those before; of a
     recurrent network it includes how an earlier state acts through later ones of its own layer.
-
-    Args:
-        entering: (T, part of B, H), what the first layer reads.
-        layers: by layer, hidden states (T, part of B, H) or T of (part of B, H), with their graph.
-        seed: of v.
-        inputs: which of the B inputs these are.
-        batch_size: B.
+    Before the first layer comes what it reads. States are (T, part of B, H) or T of (part of B, H),
+    with their graph, of these inputs of the minibatch.
     """
     found = []
     for layer, (before, states) in enumerate(pairwise([entering, *layers])):
@@ -81,9 +76,9 @@ def _product(states: Steps, before: Steps, v: Tensor) -> Tensor:
             reachable,
             [direction for _, direction in outputs],
             retain_graph=True,
-            allow_unused=True,
+            materialize_grads=True,
         )
-        found = {id(s): g for s, g in zip(reachable, gradients, strict=True) if g is not None}
+        found = dict(zip(map(id, reachable), gradients, strict=True))
     products = [found.get(id(source), torch.zeros_like(source)) for source in sources]
     return products[0] if isinstance(before, Tensor) else stacked(products)
 
