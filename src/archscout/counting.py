@@ -1,13 +1,12 @@
 """Counting what a network computes."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
+from torch.func import functional_call
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.modules.module import register_module_forward_hook
 from torch.utils.flop_counter import FlopCounterMode
@@ -41,6 +40,13 @@ def flops(run: Callable[[], object]) -> int:
     return total
 
 
+def flops_of_tokens(network: nn.Module, shape: tuple[int, ...]) -> int:
+    """Those of a pass over token ids of this shape, counted on the meta device."""
+    values = {name: torch.empty_like(p, device="meta") for name, p in network.named_parameters()}
+    tokens = torch.zeros(shape, dtype=torch.long, device="meta")
+    return flops(lambda: functional_call(network, values, (tokens,)))
+
+
 @contextmanager
 def _noting_linear_maps(ran: list[str]) -> Iterator[None]:
     """Append the class of every module with linear maps that runs."""
@@ -69,8 +75,3 @@ def _unfused() -> Iterator[None]:
     finally:
         onednn.enabled = before[0]
         torch.backends.mha.set_fastpath_enabled(before[1])
-
-
-def without_values(network: nn.Module) -> dict[str, Tensor]:
-    """The network's parameters on the meta device, for `torch.func.functional_call`."""
-    return {name: torch.empty_like(p, device="meta") for name, p in network.named_parameters()}

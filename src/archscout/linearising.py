@@ -4,8 +4,6 @@ Source: Tanaka et al. 2020, "Pruning neural networks without any data by iterati
 synaptic flow", algorithm 1.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -39,11 +37,9 @@ def linearised(network: nn.Module) -> Iterator[None]:
     A softmax is passed by as well: it weighs alike what is not masked. Of equal positions that is
     what it does, while magnitudes grow so large that their rounding would decide where it looks.
 
-    Buffers, such as masks and tables of positions, keep their values, in float64. Afterwards the
-    network holds the same tensors as before, whatever happened.
-
-    Args:
-        network: any module. Parameters stay the same objects, whose data changes.
+    Buffers, such as masks and tables of positions, keep their values, in float64. Parameters stay
+    the same objects, whose data changes. Afterwards the network holds the same tensors as before,
+    whatever happened.
     """
     parameters = {id(p): p for p in network.parameters()}
     buffers = {id(b): b for b in network.buffers() if b.is_floating_point()}

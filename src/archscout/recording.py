@@ -3,14 +3,15 @@
 Shapes: T time steps (or positions), B inputs in the minibatch, E the embedding's width.
 """
 
-from __future__ import annotations
-
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Literal
 
-from torch import Tensor
+from torch import Tensor, nn
+
+from archscout.linearising import linearised
 
 # Networks with layers that hold attention, and all others: some metrics are for one kind only.
 Kind = Literal["transformer", "other"]
@@ -92,68 +93,91 @@ class Recording:
     loss: Tensor | None = None
 
 
-class Recorder(Protocol):
-    """A network as the trace sees it."""
+RECORDABLE = (*Recording.__dataclass_fields__, "embedding", "embedding_by_step", "output_by_step")
+"""What a network may be asked for: fields of a recording, and three more, see `Recorder`."""
 
-    @property
-    def has_attention(self) -> bool:
-        """Whether it is made of layers with attention: a transformer, as metrics see it."""
 
-    @property
-    def states_enter_steps(self) -> bool:
-        """Whether its hidden states are those that enter each step, not what a layer returns."""
+class Recorder(ABC):
+    """A network as the trace sees it; as it stands, one without attention.
+
+    Args:
+        network: any module.
+
+    Attributes:
+        has_attention: whether its layers hold attention: a transformer, as metrics see it.
+        states_enter_steps: whether its hidden states are those that enter each step, not what a
+            layer returns.
+    """
+
+    has_attention = False
+    states_enter_steps = True
+
+    def __init__(self, network: nn.Module) -> None:
+        self._network = network
 
     @property
     def parameters(self) -> int:
         """Number of trainable parameters, tied ones once."""
+        return sum(p.numel() for p in self._network.parameters())
 
     @property
+    @abstractmethod
     def depth(self) -> int:
         """How deep it is, see `tracing.Trace`."""
 
     @property
+    @abstractmethod
     def width(self) -> float:
         """How wide it is, see `tracing.Trace`."""
 
+    @abstractmethod
     def flops(self, minibatch: Tensor) -> int:
         """Floating-point operations per token of a forward pass over T tokens; (T, B) is given."""
 
     @property
+    @abstractmethod
     def recordable(self) -> Mapping[str, str | None]:
-        """For each of a recording's fields and three more, None, or why it cannot be had.
+        """For each of `RECORDABLE` None, or why it cannot be had.
 
-        The three: `embedding`; `embedding_by_step`, embeddings of the same steps and inputs as
-        the hidden states, where there are any; `output_by_step`, an output of at least three axes
-        with the embeddings' steps and inputs.
+        Three are no fields of a recording: `embedding`; `embedding_by_step`, embeddings of the same
+        steps and inputs as the hidden states, where there are any; `output_by_step`, an output of
+        at least three axes with the embeddings' steps and inputs.
         """
 
     @property
     def tied_embedding(self) -> Tensor | None:
-        """The embedding's weight (V, E) if the decoder shares it."""
+        """The embedding's weight (V, E) if the decoder shares it and it is to be scored."""
+        return None
 
     def train(self, mode: bool) -> None:
         """Switch dropout on or off for the passes to come; it is off at first."""
+        self._network.train(mode)
 
     def inputs_at_once(
         self, minibatch: Tensor, wanted: frozenset[str] = frozenset(), copies: int = 1
     ) -> int:
-        """How many of the B inputs a pass with gradients should take at a time.
+        """How many of the B inputs a pass with gradients should take at a time; by default all.
 
         Args:
             minibatch: token ids (T, B).
             wanted: what the pass is to record.
             copies: how many times as much as a plain pass autograd will hold.
         """
+        return max(1, minibatch.shape[1])
 
+    @abstractmethod
     def embed(self, minibatch: Tensor) -> Tensor:
         """Embedded token ids (T, B), as (T, B, E)."""
 
+    @abstractmethod
     def linear_parameters(self) -> list[Tensor]:
         """The parameters that hold the weights of the linear maps, each once, as stored."""
 
     def linearised(self) -> AbstractContextManager[None]:
         """For a while: every parameter its absolute value in float64, no normalisation."""
+        return linearised(self._network)
 
+    @abstractmethod
     def record(
         self,
         minibatch: Tensor,

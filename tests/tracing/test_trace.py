@@ -189,7 +189,7 @@ def test_only_the_layers_that_matter_are_run(
 def test_layers_that_do_not_matter_are_not_even_filled(scale: RecurrentScale) -> None:
     recipe = SPACE.named["lstm"]
     shallow = recorder(recipe, scale, depth=1)
-    deeper = shallow._model.layers[1:]
+    deeper = shallow._network.layers[1:]
     assert all(parameter.is_meta for parameter in deeper.parameters())
     found = trace(shallow, minibatch(), {"hidden_states"}, depth=1)
     full = trace(recorder(recipe, scale), minibatch(), {"hidden_states"})

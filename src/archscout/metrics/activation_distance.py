@@ -4,8 +4,6 @@ Sources: Mellor et al. 2021, "Neural architecture search without training", equa
 and Kalita 2023, sections 4.1 (recurrent networks) and 5.1 (encoders).
 """
 
-from __future__ import annotations
-
 import math
 
 from archscout.metrics.registry import metric
@@ -45,6 +43,8 @@ def activation_distance(trace: Trace) -> float | list[float]:
         >>> trace = Trace(0, torch.zeros(1, 2), activations=[outputs])
         >>> round(activation_distance(trace), 4)  # log 4
         1.3863
+        >>> round(activation_distance_released(trace), 4)  # log 16
+        2.7726
     """
     if trace.has_attention:
         return [agreement_of_positions(outputs[:, 0]) for outputs in trace.activations]
@@ -62,13 +62,5 @@ def activation_distance_released(trace: Trace) -> float:
     """As `activation_distance` over two identical forward passes, which adds B log 2.
 
     The released code's hooks see two passes; the published numbers come from one.
-
-    Examples:
-        >>> import torch
-        >>> from archscout.tracing import Trace
-        >>> outputs = torch.tensor([[[1.0, 1.0], [-1.0, -1.0]]])  # (T, B, H) of 1, 2, 2
-        >>> trace = Trace(0, torch.zeros(1, 2), activations=[outputs])
-        >>> round(activation_distance_released(trace), 4)  # log 16
-        2.7726
     """
     return log_determinant(trace) + trace.minibatch.shape[1] * math.log(2)

@@ -1,7 +1,5 @@
 """AZ-NAS's complexity (Lee and Ham 2024), one of its four proxies."""
 
-from __future__ import annotations
-
 from archscout.metrics.registry import metric
 from archscout.tracing.quantities import Trace
 

@@ -5,8 +5,6 @@ layers. It ranks by the sum of the logarithms of the four ranks, of transformers
 progressivity: their layers are all of one width.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

@@ -1,7 +1,5 @@
 """AZ-NAS's progressivity (Lee and Ham 2024), one of its four proxies."""
 
-from __future__ import annotations
-
 import math
 from itertools import pairwise
 

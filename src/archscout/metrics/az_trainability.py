@@ -1,7 +1,5 @@
 """AZ-NAS's trainability (Lee and Ham 2024), one of its four proxies."""
 
-from __future__ import annotations
-
 import math
 
 import torch

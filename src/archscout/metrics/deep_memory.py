@@ -4,8 +4,6 @@ A product, so that it is a function of one network alone, and what is nearly zer
 for. docs/leaderboard.md tells how its exponents were chosen, and on which architectures.
 """
 
-from __future__ import annotations
-
 from archscout.metrics.l2_norm import l2_norm
 from archscout.metrics.linear_memory import memory
 from archscout.metrics.registry import metric

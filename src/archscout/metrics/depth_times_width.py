@@ -4,35 +4,29 @@ The number of layers, squared, times the hidden size orders the published encode
 scores better than any published metric.
 """
 
-from __future__ import annotations
-
 from archscout.metrics.registry import metric
 from archscout.tracing.quantities import Trace
 
-_SOURCE = "White et al. 2022, as a baseline"
+_of_sizes = metric(
+    needs={"depth", "width"}, larger_is_better=True, source="White et al. 2022, as a baseline"
+)
 
 
-@metric(needs={"depth", "width"}, larger_is_better=True, source=_SOURCE)
+@_of_sizes
 def depth_times_width(trace: Trace) -> float:
     """Depth times width.
 
     Examples:
         >>> import torch
         >>> from archscout.tracing import Trace
-        >>> depth_times_width(Trace(0, torch.zeros(1, 1), depth=4, width=256))
-        1024
+        >>> trace = Trace(0, torch.zeros(1, 1), depth=4, width=256)
+        >>> depth_times_width(trace), depth_squared_times_width(trace)
+        (1024, 4096)
     """
     return trace.depth * trace.width
 
 
-@metric(needs={"depth", "width"}, larger_is_better=True, source=_SOURCE)
+@_of_sizes
 def depth_squared_times_width(trace: Trace) -> float:
-    """Depth squared times width.
-
-    Examples:
-        >>> import torch
-        >>> from archscout.tracing import Trace
-        >>> depth_squared_times_width(Trace(0, torch.zeros(1, 1), depth=4, width=256))
-        4096
-    """
+    """Depth squared times width."""
     return trace.depth**2 * trace.width

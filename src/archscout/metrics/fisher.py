@@ -4,8 +4,6 @@ Sources: Theis et al. 2018, "Faster gaze prediction with dense networks and Fish
 et al. 2020, "BlockSwap"; as a metric of architectures Abdelfattah et al. 2021.
 """
 
-from __future__ import annotations
-
 import torch
 
 from archscout.metrics.registry import metric

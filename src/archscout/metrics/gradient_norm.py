@@ -1,7 +1,5 @@
 """The norm of the gradient: a baseline of Abdelfattah et al. 2021."""
 
-from __future__ import annotations
-
 from archscout.metrics.registry import metric
 from archscout.tracing.quantities import Trace
 

@@ -4,8 +4,6 @@ Source: Wang et al. 2020, "Picking winning tickets before training by preserving
 equation 8; as a metric of architectures Abdelfattah et al. 2021.
 """
 
-from __future__ import annotations
-
 import math
 
 import torch

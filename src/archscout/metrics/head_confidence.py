@@ -4,8 +4,6 @@ Sources: Voita et al. 2019, "Analyzing multi-head self-attention"; Serianni and 
 section 5.1.
 """
 
-from __future__ import annotations
-
 from archscout.metrics.registry import metric
 from archscout.tracing.quantities import Trace
 

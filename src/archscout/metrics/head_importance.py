@@ -4,8 +4,6 @@ Sources: Michel et al. 2019, "Are sixteen heads really better than one?"; Serian
 section 5.1.
 """
 
-from __future__ import annotations
-
 from archscout.metrics.registry import metric
 from archscout.metrics.shared.absolute_product import absolute_product
 from archscout.recording import PROJECTIONS

@@ -1,22 +1,19 @@
 """Hidden covariance (Serianni and Kalita 2023, section 4.2, equation 6)."""
 
-from __future__ import annotations
-
 from archscout.metrics.registry import metric
 from archscout.metrics.shared.spectral_score import spectral_score
 from archscout.tracing.quantities import Trace
 
-_SOURCE = "Serianni and Kalita 2023, section 4.2"
-_UNDEFINED = "hidden states do not vary, or are not finite"
-
-
-@metric(
+_of_states = metric(
     needs={"hidden_states"},
     larger_is_better=True,
-    source=_SOURCE,
+    source="Serianni and Kalita 2023, section 4.2",
     main_layer=1,
-    undefined=_UNDEFINED,
+    undefined="hidden states do not vary, or are not finite",
 )
+
+
+@_of_states
 def hidden_covariance(trace: Trace) -> list[float]:
     """Spectral score of the correlations between the hidden units of a layer.
 
@@ -36,26 +33,10 @@ def hidden_covariance(trace: Trace) -> list[float]:
     return [spectral_score(states.flatten(0, 1).t()) for states in trace.hidden_states]
 
 
-@metric(
-    needs={"hidden_states"},
-    larger_is_better=True,
-    source=_SOURCE,
-    main_layer=1,
-    undefined=_UNDEFINED,
-)
+@_of_states
 def hidden_covariance_of_inputs(trace: Trace) -> list[float]:
     """Spectral score of the correlations between the minibatch's inputs, as the paper words it.
 
     The states of `hidden_covariance` with one row an input, (B, T * H).
-
-    Examples:
-        Two inputs that do not correlate.
-
-        >>> import torch
-        >>> from archscout.tracing import Trace
-        >>> states = torch.tensor([[1.0, 1.0], [1.0, -1.0], [-1.0, 1.0], [-1.0, -1.0]])[..., None]
-        >>> trace = Trace(0, torch.zeros(4, 2), hidden_states=[states])
-        >>> [round(score, 4) for score in hidden_covariance_of_inputs(trace)]
-        [-2.0]
     """
     return [spectral_score(states.transpose(0, 1).flatten(1)) for states in trace.hidden_states]

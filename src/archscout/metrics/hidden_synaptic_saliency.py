@@ -4,8 +4,6 @@ Among the published recurrent networks larger ones go with larger losses (Kendal
 loss on Penn Treebank over 5,273 networks), so smaller is better here.
 """
 
-from __future__ import annotations
-
 from archscout.metrics.registry import metric
 from archscout.metrics.shared.absolute_product import absolute_product
 from archscout.tracing.quantities import Trace

@@ -1,10 +1,8 @@
 """Jacobian cosine: at what angles the gradients of inputs (or, with attention, features) stand.
 
-Sources: Celotti et al. 2020, "Improving zero-shot neural architecture search with parameters
-scoring"; Serianni and Kalita 2023, sections 4.1 (recurrent networks) and 5.1 (encoders).
+Sources: Celotti et al. 2020; Serianni and Kalita 2023, sections 4.1 (recurrent networks) and 5.1
+(encoders); see `shared.jacobian`.
 """
-
-from __future__ import annotations
 
 from archscout.metrics.registry import metric
 from archscout.metrics.shared import jacobian
@@ -13,7 +11,7 @@ from archscout.tracing.quantities import Trace
 
 
 @metric(
-    needs=jacobian.needs(),
+    needs={"embedding_gradient"},
     larger_is_better=True,
     source=jacobian.CELOTTI,
     undefined=jacobian.UNDEFINED,

@@ -4,8 +4,6 @@ Sources: Mellor et al. 2021, "Neural architecture search without training" (firs
 Serianni and Kalita 2023, sections 4.1 (recurrent networks) and 5.1 (encoders).
 """
 
-from __future__ import annotations
-
 from archscout.metrics.registry import metric
 from archscout.metrics.shared import jacobian
 from archscout.metrics.shared.spectral_score import spectral_score
@@ -13,7 +11,7 @@ from archscout.tracing.quantities import Trace
 
 
 @metric(
-    needs=jacobian.needs(),
+    needs={"embedding_gradient"},
     larger_is_better=True,
     source=jacobian.MELLOR,
     undefined=jacobian.UNDEFINED,

@@ -1,7 +1,5 @@
 """The norm of the weights: a baseline that reads neither text nor gradients."""
 
-from __future__ import annotations
-
 import math
 
 from archscout.metrics.registry import metric

@@ -1,24 +1,15 @@
 """Large-noise Jacobian: how little noise of amplitude 10 on the embeddings changes a score.
 
-Sources: Celotti et al. 2020, "Improving zero-shot neural architecture search with parameters
-scoring"; Serianni and Kalita 2023, section 4.1.
+Sources: Celotti et al. 2020; Serianni and Kalita 2023, section 4.1; see `shared.jacobian`.
 """
 
-from __future__ import annotations
-
-from archscout.metrics.registry import metric
 from archscout.metrics.shared import jacobian
 from archscout.tracing.quantities import Trace
 
 _AMPLITUDE = 10.0
 
 
-@metric(
-    needs=jacobian.needs(_AMPLITUDE),
-    larger_is_better=True,
-    source=jacobian.CELOTTI,
-    undefined=jacobian.UNDEFINED,
-)
+@jacobian.under_noise(_AMPLITUDE, larger_is_better=True)
 def large_noise_jacobian(trace: Trace) -> float:
     """1 - |s(J) - s(J')|, s the covariance score, J' the Jacobian under noise of amplitude 10.
 
@@ -26,38 +17,25 @@ def large_noise_jacobian(trace: Trace) -> float:
     smaller loss.
 
     Examples:
-        The noise changes nothing.
-
-        >>> import torch
-        >>> from archscout.tracing import Trace
-        >>> gradient = torch.tensor([[1.0, 1.0], [1.0, -1.0], [-1.0, 1.0], [-1.0, -1.0]])[..., None]
-        >>> trace = Trace(0, torch.zeros(4, 2), embedding_gradient=gradient)
-        >>> trace.noised_embedding_gradients = {10.0: gradient}
-        >>> large_noise_jacobian(trace)
-        1.0
-    """
-    return 1 - abs(jacobian.covariance(trace) - jacobian.covariance(trace, _AMPLITUDE))
-
-
-@metric(
-    needs=jacobian.needs(_AMPLITUDE),
-    larger_is_better=False,
-    source=jacobian.CELOTTI,
-    undefined=jacobian.UNDEFINED,
-)
-def large_noise_jacobian_cosine(trace: Trace) -> float:
-    """1 - |s(J) - s(J')|, s the cosine score, J' the Jacobian under noise of amplitude 10.
-
-    Near 1 where all inputs act alike, so among the published networks smaller is better.
-
-    Examples:
-        Gradients at right angles become parallel: from 1 to ½.
+        Gradients at right angles become parallel: their cosine score falls from 1 to ½.
 
         >>> import torch
         >>> from archscout.tracing import Trace
         >>> trace = Trace(0, torch.zeros(2, 2), embedding_gradient=torch.eye(2)[..., None])
+        >>> trace.noised_embedding_gradients = {10.0: torch.eye(2)[..., None]}
+        >>> large_noise_jacobian(trace)
+        1.0
         >>> trace.noised_embedding_gradients = {10.0: torch.ones(2, 2, 1)}
         >>> round(large_noise_jacobian_cosine(trace), 6)
         0.5
+    """
+    return 1 - abs(jacobian.covariance(trace) - jacobian.covariance(trace, _AMPLITUDE))
+
+
+@jacobian.under_noise(_AMPLITUDE, larger_is_better=False)
+def large_noise_jacobian_cosine(trace: Trace) -> float:
+    """1 - |s(J) - s(J')|, s the cosine score, J' the Jacobian under noise of amplitude 10.
+
+    Near 1 where all inputs act alike, so among the published networks smaller is better.
     """
     return 1 - abs(jacobian.cosine(trace) - jacobian.cosine(trace, _AMPLITUDE))

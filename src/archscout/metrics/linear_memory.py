@@ -11,8 +11,6 @@ Chance has its part even so: H units of noise, seen n times, explain about 0.17 
 below n. So networks of equal width compare, on minibatches of one size.
 """
 
-from __future__ import annotations
-
 import math
 
 import torch
@@ -79,12 +77,7 @@ def memory(trace: Trace, lag: int, layer: int) -> float:
     """Share of the variance of the embedding `lag` tokens back that a layer's states explain.
 
     The state that enters a step has read the token before it last. One that a layer returns at a
-    position counts as having read the token there.
-
-    Args:
-        trace: with `hidden_states` and `embeddings`.
-        lag: tokens between the one read last and the one that is recovered.
-        layer: from 0, or from the last one back as in a list.
+    position counts as having read the token there. Layers count from 0, or from the last one back.
     """
     layer = range(len(trace.hidden_states))[layer]
     return trace.once(_explained, (lag, layer), trace, lag, layer)
@@ -132,74 +125,32 @@ def linear_memory(trace: Trace) -> list[float]:
         >>> trace = Trace(0, torch.zeros(12, 1), embeddings=tokens, hidden_states=[tokens])
         >>> [round(share, 4) for share in linear_memory(trace)]
         [0.1736]
+        >>> [round(total, 4) for total in linear_memory_total(trace)]
+        [0.6942]
     """
     return memory_by_layer(trace, 1)
 
 
 @_of_states
 def linear_memory_lag_0(trace: Trace) -> list[float]:
-    """Variance of the embedding of the token read last that a layer's states explain linearly.
-
-    As `linear_memory`.
-
-    Examples:
-        >>> import torch
-        >>> from archscout.tracing import Trace
-        >>> tokens = torch.tensor([-1.0, 1.0])[:, None].repeat(6, 1, 1)  # (T, B, E) of 12, 1, 1
-        >>> trace = Trace(0, torch.zeros(12, 1), embeddings=tokens, hidden_states=[tokens])
-        >>> [round(share, 4) for share in linear_memory_lag_0(trace)]
-        [0.1736]
-    """
+    """Variance of the embedding of the token read last that a layer's states explain linearly."""
     return memory_by_layer(trace, 0)
 
 
 @_of_states
 def linear_memory_lag_2(trace: Trace) -> list[float]:
-    """Variance of the embedding two tokens back that a layer's states explain linearly.
-
-    As `linear_memory`.
-
-    Examples:
-        >>> import torch
-        >>> from archscout.tracing import Trace
-        >>> tokens = torch.tensor([-1.0, 1.0])[:, None].repeat(6, 1, 1)  # (T, B, E) of 12, 1, 1
-        >>> trace = Trace(0, torch.zeros(12, 1), embeddings=tokens, hidden_states=[tokens])
-        >>> [round(share, 4) for share in linear_memory_lag_2(trace)]
-        [0.1736]
-    """
+    """Variance of the embedding two tokens back that a layer's states explain linearly."""
     return memory_by_layer(trace, 2)
 
 
 @_of_states
 def linear_memory_lag_4(trace: Trace) -> list[float]:
-    """Variance of the embedding four tokens back that a layer's states explain linearly.
-
-    As `linear_memory`.
-
-    Examples:
-        >>> import torch
-        >>> from archscout.tracing import Trace
-        >>> tokens = torch.tensor([-1.0, 1.0])[:, None].repeat(6, 1, 1)  # (T, B, E) of 12, 1, 1
-        >>> trace = Trace(0, torch.zeros(12, 1), embeddings=tokens, hidden_states=[tokens])
-        >>> [round(share, 4) for share in linear_memory_lag_4(trace)]
-        [0.1736]
-    """
+    """Variance of the embedding four tokens back that a layer's states explain linearly."""
     return memory_by_layer(trace, 4)
 
 
 @_of_states
 def linear_memory_total(trace: Trace) -> list[float]:
-    """Linear memory at lags 0, 1, 2, 4, summed.
-
-    As `linear_memory`, up to the number of lags.
-
-    Examples:
-        >>> import torch
-        >>> from archscout.tracing import Trace
-        >>> tokens = torch.tensor([-1.0, 1.0])[:, None].repeat(6, 1, 1)  # (T, B, E) of 12, 1, 1
-        >>> trace = Trace(0, torch.zeros(12, 1), embeddings=tokens, hidden_states=[tokens])
-        >>> [round(total, 4) for total in linear_memory_total(trace)]
-        [0.6942]
-    """
+    """Linear memory at lags 0, 1, 2, 4, summed."""
     by_lag = [memory_by_layer(trace, lag) for lag in LAGS]
     return [math.fsum(layer) for layer in zip(*by_lag, strict=True)]

@@ -1,7 +1,5 @@
 """LPZero (Dong et al. 2024): the proxy that genetic programming found for FlexiBERT."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from itertools import cycle, groupby
 

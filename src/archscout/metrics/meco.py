@@ -6,8 +6,6 @@ paper takes one random image, whose positions are more than a layer has channels
 fewer positions than a layer has units, and every smallest eigenvalue would be zero.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable
 
@@ -21,8 +19,12 @@ from archscout.tracing.quantities import Trace
 
 SAMPLED_UNITS = 8
 
-_SOURCE = "Jiang et al. 2023, section 4"
-_UNDEFINED = "activations are not finite"
+_of_activations = metric(
+    needs={"activations"},
+    larger_is_better=True,
+    source="Jiang et al. 2023, section 4",
+    undefined="activations are not finite",
+)
 
 
 def _smallest_eigenvalue(rows: Tensor) -> float:
@@ -48,7 +50,7 @@ def _feature_maps(trace: Trace) -> Iterable[Tensor]:
     return (outputs.flatten(0, -2).t() for outputs in trace.activations)
 
 
-@metric(needs={"activations"}, larger_is_better=True, source=_SOURCE, undefined=_UNDEFINED)
+@_of_activations
 def meco(trace: Trace) -> float:
     """Σ over activations of the smallest eigenvalue of the correlations between their units.
 
@@ -59,23 +61,18 @@ def meco(trace: Trace) -> float:
 
         >>> from archscout.tracing import Trace
         >>> outputs = torch.tensor([[1.0, 1.0], [1.0, -1.0], [-1.0, 1.0], [-1.0, -1.0]])[:, None]
-        >>> round(meco(Trace(0, torch.zeros(4, 1), activations=[outputs])), 4)
-        1.0
+        >>> trace = Trace(0, torch.zeros(4, 1), activations=[outputs])
+        >>> round(meco(trace), 4), round(meco_opt(trace), 4)
+        (1.0, 1.0)
     """
     return sum(_smallest_eigenvalue(units) for units in _feature_maps(trace))
 
 
-@metric(needs={"activations"}, larger_is_better=True, source=_SOURCE, undefined=_UNDEFINED)
+@_of_activations
 def meco_opt(trace: Trace) -> float:
     """As `meco` from 8 units of each activation, chosen at random, times (units / 8).
 
     Activations of one width have the same units chosen.
-
-    Examples:
-        >>> from archscout.tracing import Trace
-        >>> outputs = torch.tensor([[1.0, 1.0], [1.0, -1.0], [-1.0, 1.0], [-1.0, -1.0]])[:, None]
-        >>> round(meco_opt(Trace(0, torch.zeros(4, 1), activations=[outputs])), 4)
-        1.0
     """
     total = 0.0
     for units in _feature_maps(trace):

@@ -4,8 +4,6 @@ On networks without attention this is activation distance. With attention, activ
 Serianni and Kalita's, between the positions of one input; this is the original.
 """
 
-from __future__ import annotations
-
 from archscout.metrics.registry import metric
 from archscout.metrics.shared.activation_codes import log_determinant
 from archscout.tracing.quantities import Trace

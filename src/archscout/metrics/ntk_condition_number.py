@@ -4,8 +4,6 @@ Sources: Jacot et al. 2018, "Neural tangent kernel"; Chen et al. 2021, "Neural a
 on ImageNet in four GPU hours" (TE-NAS), section 3.1.1.
 """
 
-from __future__ import annotations
-
 import math
 
 import torch

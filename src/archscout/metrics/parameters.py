@@ -1,7 +1,5 @@
 """The number of parameters: the baseline that every metric must beat."""
 
-from __future__ import annotations
-
 from archscout.metrics.registry import metric
 from archscout.tracing.quantities import Trace
 

@@ -4,8 +4,6 @@ Source: Mozer and Smolensky 1989, "Skeletonization"; as a metric of architecture
 2021, "Zero-cost proxies for lightweight NAS".
 """
 
-from __future__ import annotations
-
 import math
 
 import torch

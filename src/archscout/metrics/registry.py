@@ -26,7 +26,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Literal, TypedDict, TypeVar
+from typing import Any, Literal, TypedDict, TypeVar
 
 from archscout.errors import InputError
 from archscout.metrics import formula
@@ -202,22 +202,16 @@ def metric(
         >>> "mean_magnitude" in archscout.metrics.available()
         True
     """
-    needs = _checked(needs)
+    terms: Literal["sum"] | None = "sum" if normalized else None
+    general = (_checked(needs), larger_is_better, source, main_layer, undefined, kind, terms)
 
     def register(function: Function) -> Function:
-        entry = Metric(
-            name or function.__name__,
-            function,
-            needs,
-            larger_is_better,
-            source,
-            main_layer,
-            undefined,
-            kind,
-            "sum" if normalized else None,
-        )
+        entry = Metric(name or function.__name__, function, *general)
         if with_attention is not None:
-            entry = replace(entry, with_attention=_changed(entry, with_attention))
+            changes: dict[str, Any] = {"kind": "transformer", **with_attention}
+            changes["needs"] = _checked(changes.get("needs", entry.needs))
+            changes["terms"] = "sum" if changes.pop("normalized", normalized) else None
+            entry = replace(entry, with_attention=replace(entry, **changes))
         _add(entry)
         for form in (entry, entry.with_attention):
             if form is not None and form.terms == "sum":
@@ -232,19 +226,6 @@ def _checked(needs: Iterable[str]) -> frozenset[str]:
     if unknown := sorted(needs - QUANTITIES.keys()):
         raise InputError(f"metric needs {', '.join(unknown)}; a trace has {', '.join(QUANTITIES)}")
     return needs
-
-
-def _changed(entry: Metric, changes: WithAttention) -> Metric:
-    """The metric of networks with attention."""
-    return replace(
-        entry,
-        kind="transformer",
-        needs=_checked(changes.get("needs", entry.needs)),
-        larger_is_better=changes.get("larger_is_better", entry.larger_is_better),
-        source=changes.get("source", entry.source),
-        undefined=changes.get("undefined", entry.undefined),
-        terms="sum" if changes.get("normalized", entry.terms == "sum") else None,
-    )
 
 
 def _add(entry: Metric) -> None:
@@ -309,12 +290,6 @@ def available(kind: Kind = "other") -> Mapping[str, Metric]:
     return dict(sorted((shared | own).items()))
 
 
-def _base(name: str) -> str | None:
-    """The name without its form, None where it has none."""
-    base, _, form = name.rpartition("_")
-    return base if form in FORMS else None
-
-
 _REQUEST = re.compile(r"(?P<name>[^\[\]]+)(\[(?P<layer>\d+)\])?")
 
 
@@ -329,9 +304,14 @@ def request(text: str, kind: Kind = "other") -> Request:
         InputError: no such metric (with the nearest names), one that is for other networks, a
             layer where there is none, or what is no formula.
     """
-    if text.strip().startswith(formula.PREFIX):
-        return Request(text.strip(), _of_formula(text.strip()))
-    match = _REQUEST.fullmatch(text.strip())
+    column = text.strip()
+    if column.startswith(formula.PREFIX):
+        parsed = formula.parse(column.removeprefix(formula.PREFIX))
+        return Request(
+            column,
+            Metric(column, parsed.measure, parsed.needs, True, undefined=formula.UNDEFINED),
+        )
+    match = _REQUEST.fullmatch(column)
     name = match["name"] if match else text
     found = _find(name, kind)
     if match is None or found is None:
@@ -346,17 +326,12 @@ def request(text: str, kind: Kind = "other") -> Request:
     if layer is not None and (found.main_layer is None or layer < 1):
         rule = "layers count from 1" if found.main_layer else "it is not a per-layer metric"
         raise InputError(f"metric {text!r}: {rule}")
-    return Request(text.strip(), found, layer)
-
-
-def _of_formula(name: str) -> Metric:
-    found = formula.parse(name.removeprefix(formula.PREFIX))
-    return Metric(name, found.measure, found.needs, True, undefined=formula.UNDEFINED)
+    return Request(column, found, layer)
 
 
 def _find(name: str, kind: Kind) -> Metric | None:
     known = available(kind)
-    base = _base(name)
-    if name in known or base is None or base not in known:
+    base, _, form = name.rpartition("_")
+    if name in known or form not in FORMS or base not in known:
         return known.get(name)
     return replace(known[base], name=name, as_published=True) if kind != "other" else known[base]

@@ -4,8 +4,6 @@ A product, so that it is a function of one network alone, and what is nearly zer
 for. docs/leaderboard.md tells how its exponent was chosen, and on which architectures.
 """
 
-from __future__ import annotations
-
 import math
 
 from archscout.metrics.linear_memory import memory

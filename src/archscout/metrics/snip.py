@@ -4,8 +4,6 @@ Source: Lee et al. 2019, "SNIP: single-shot network pruning based on connection 
 equation 4; as a metric of architectures Abdelfattah et al. 2021.
 """
 
-from __future__ import annotations
-
 from archscout.metrics.registry import metric
 from archscout.metrics.shared.absolute_product import saliency_of_weights
 from archscout.tracing.quantities import Trace

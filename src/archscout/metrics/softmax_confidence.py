@@ -1,7 +1,5 @@
 """Softmax confidence: how sure the heads are (Serianni and Kalita 2023, section 5.1)."""
 
-from __future__ import annotations
-
 from archscout.metrics.registry import metric
 from archscout.tracing.quantities import Trace
 

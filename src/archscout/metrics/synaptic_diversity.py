@@ -1,7 +1,5 @@
 """Synaptic diversity (Zhou et al. 2022, "Training-free Transformer Architecture Search")."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

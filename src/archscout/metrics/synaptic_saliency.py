@@ -10,8 +10,6 @@ published column with the loss on Penn Treebank over 5,273 networks), so without
 is better here.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 from archscout.metrics.registry import metric
@@ -49,9 +47,7 @@ def synaptic_saliency(trace: Trace) -> float | list[float]:
         >>> maps = [WeightGradient(weight, gradient, role=r) for r in ("query", "feed_forward")]
         >>> synaptic_saliency(Trace(0, torch.zeros(1, 1), weight_gradients=maps))
         22.0
-        >>> synaptic_saliency(
-        ...     Trace(0, torch.zeros(1, 1), has_attention=True, weight_gradients=maps)
-        ... )
+        >>> synaptic_saliency(Trace(0, torch.zeros(1), has_attention=True, weight_gradients=maps))
         [11.0]
     """
     if trace.has_attention:
@@ -75,15 +71,6 @@ def synaptic_saliency_published(trace: Trace) -> float:
 
     That is, without the weight of each linear node's first-listed input, and with the matrix that
     embedding and decoder share.
-
-    Examples:
-        >>> import torch
-        >>> from archscout.tracing import Trace, WeightGradient
-        >>> first = WeightGradient(torch.ones(1, 1), torch.ones(1, 1), first_input=True)
-        >>> trace = Trace(0, torch.zeros(1, 1), weight_gradients=[first])
-        >>> trace.tied_weight_gradient = WeightGradient(torch.ones(2, 1), torch.full((2, 1), 3.0))
-        >>> synaptic_saliency_published(trace)
-        6.0
     """
     return _as_published(trace.weight_gradients, trace.tied_weight_gradient)
 
@@ -99,14 +86,6 @@ def synaptic_saliency_released(trace: Trace) -> float:
     """As `synaptic_saliency_published`, with the gradient of half the output's squared norm.
 
     This is what the released code computes; the published numbers take the sum's gradient.
-
-    Examples:
-        >>> import torch
-        >>> from archscout.tracing import Trace, WeightGradient
-        >>> second = WeightGradient(torch.ones(1, 1), torch.full((1, 1), 5.0))
-        >>> trace = Trace(0, torch.zeros(1, 1), squared_weight_gradients=[second])
-        >>> synaptic_saliency_released(trace)
-        5.0
     """
     return _as_published(trace.squared_weight_gradients, trace.squared_tied_weight_gradient)
 

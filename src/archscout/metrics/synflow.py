@@ -4,8 +4,6 @@ Source: Tanaka et al. 2020, "Pruning neural networks without any data by iterati
 synaptic flow", equation 4; as a metric of architectures Abdelfattah et al. 2021.
 """
 
-from __future__ import annotations
-
 import math
 
 import torch
@@ -42,8 +40,9 @@ def synflow(trace: Trace) -> float:
         >>> from archscout.tracing import Trace, WeightGradient
         >>> weight, gradient = torch.tensor([[1.0, 2.0]]), torch.tensor([[3.0, 4.0]])
         >>> map_ = WeightGradient(weight, gradient)
-        >>> synflow(Trace(0, torch.zeros(1, 1), synaptic_flow=[map_, map_]))
-        22.0
+        >>> trace = Trace(0, torch.zeros(1, 1), synaptic_flow=[map_, map_])
+        >>> synflow(trace), round(synflow_logarithmic(trace), 4)  # 2 · 11 and 2 log 12
+        (22.0, 4.9698)
     """
     return sum(trace.once(_flows, "", trace))
 
@@ -59,11 +58,5 @@ def synflow_logarithmic(trace: Trace) -> float:
 
     Flow grows as a product over layers, its logarithm as their sum. One is added for maps through
     which nothing flows: queries and keys, which only say where attention looks.
-
-    Examples:
-        >>> from archscout.tracing import Trace, WeightGradient
-        >>> map_ = WeightGradient(torch.tensor([[1.0]]), torch.tensor([[math.e - 1]]))
-        >>> round(synflow_logarithmic(Trace(0, torch.zeros(1, 1), synaptic_flow=[map_, map_])), 4)
-        2.0
     """
     return sum(math.log1p(flow) for flow in trace.once(_flows, "", trace))

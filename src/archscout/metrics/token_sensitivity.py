@@ -4,8 +4,6 @@ This project's own. A state that holds an earlier token is of use only where the
 it, and training can reach only what gradients reach.
 """
 
-from __future__ import annotations
-
 import math
 
 import torch

@@ -1,7 +1,5 @@
 """Vanilla PCA (Wang 2025): the principal components of feed-forward hidden states."""
 
-from __future__ import annotations
-
 import math
 
 import torch

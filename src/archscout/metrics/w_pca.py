@@ -1,7 +1,5 @@
 """W-PCA (Wang 2025): parameters times the principal components of feed-forward hidden states."""
 
-from __future__ import annotations
-
 from archscout.metrics.registry import metric
 from archscout.metrics.vanilla_pca import vanilla_pca
 from archscout.tracing.quantities import Trace

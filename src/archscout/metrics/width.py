@@ -1,7 +1,5 @@
 """Width: a baseline to beat, for which neither weights nor text are needed."""
 
-from __future__ import annotations
-
 from archscout.metrics.registry import metric
 from archscout.tracing.quantities import Trace
 

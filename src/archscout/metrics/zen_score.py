@@ -1,7 +1,5 @@
 """Zen-score (Lin et al. 2021): how far a small change of a Gaussian input moves the output."""
 
-from __future__ import annotations
-
 import math
 
 from archscout.metrics.registry import metric

@@ -1,7 +1,5 @@
 """ZeroLM (Chen et al. 2025): the capacity of attention and of feed-forward blocks, from weights."""
 
-from __future__ import annotations
-
 from archscout.metrics.registry import metric
 from archscout.tracing.quantities import Trace
 
@@ -27,31 +25,13 @@ def _capacity(trace: Trace, feed_forward: bool) -> float:
 
 @_of_weights
 def zerolm_attention(trace: Trace) -> float:
-    """Σ over the linear maps of the mixing blocks of the mean of their squared singular values.
-
-    Examples:
-        >>> import torch
-        >>> from archscout.tracing import Trace
-        >>> weights = [2 * torch.eye(2), torch.eye(3)]  # mean squared singular values of 4 and 1
-        >>> roles = ["query", "feed_forward"]
-        >>> zerolm_attention(Trace(0, torch.zeros(1, 1), weights=weights, weight_roles=roles))
-        4.0
-    """
+    """Σ over the linear maps of the mixing blocks of the mean of their squared singular values."""
     return _capacity(trace, feed_forward=False)
 
 
 @_of_weights
 def zerolm_feed_forward(trace: Trace) -> float:
-    """Σ over the linear maps of the feed-forward blocks of the mean squared singular value.
-
-    Examples:
-        >>> import torch
-        >>> from archscout.tracing import Trace
-        >>> weights = [2 * torch.eye(2), torch.eye(3)]  # mean squared singular values of 4 and 1
-        >>> roles = ["query", "feed_forward"]
-        >>> zerolm_feed_forward(Trace(0, torch.zeros(1, 1), weights=weights, weight_roles=roles))
-        1.0
-    """
+    """Σ over the linear maps of the feed-forward blocks of the mean squared singular value."""
     return _capacity(trace, feed_forward=True)
 
 
@@ -66,8 +46,8 @@ def zerolm(trace: Trace) -> float:
         >>> from archscout.tracing import Trace
         >>> weights = [2 * torch.eye(2), torch.eye(3)]  # mean squared singular values of 4 and 1
         >>> roles = ["query", "feed_forward"]
-        >>> zerolm(Trace(0, torch.zeros(1, 1), weights=weights, weight_roles=roles))
-        2.5
+        >>> trace = Trace(0, torch.zeros(1, 1), weights=weights, weight_roles=roles)
+        >>> zerolm_attention(trace), zerolm_feed_forward(trace), zerolm(trace)
+        (4.0, 1.0, 2.5)
     """
-    attention, feed_forward = (_capacity(trace, block) for block in (False, True))
-    return BALANCE * attention + (1 - BALANCE) * feed_forward
+    return BALANCE * zerolm_attention(trace) + (1 - BALANCE) * zerolm_feed_forward(trace)

@@ -4,8 +4,6 @@ Source: Li et al. 2023, "ZiCo: zero-shot NAS via inverse coefficient of variatio
 equation 14 and released code.
 """
 
-from __future__ import annotations
-
 import math
 
 from archscout.metrics.registry import metric

@@ -1,7 +1,5 @@
 """What a module is called with, one tensor of which is the minibatch, and what it returns."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
@@ -16,13 +14,7 @@ Given = Tensor | Mapping[str, Any] | Sequence[Any]
 
 @dataclass(frozen=True)
 class Batch:
-    """The arguments of a call.
-
-    Attributes:
-        input: the one of them that is the minibatch.
-        arguments: in their order.
-        keywords: by name.
-    """
+    """The arguments of a call, one of which is the minibatch."""
 
     input: Tensor
     arguments: tuple[Any, ...] = ()
@@ -30,15 +22,7 @@ class Batch:
 
     @classmethod
     def of(cls, given: Given, name: str = "") -> Self:
-        """Take a batch apart.
-
-        Args:
-            given: a tensor, a mapping of keyword arguments, or a sequence of arguments.
-            name: of the keyword argument that is the minibatch; else it is the first tensor.
-
-        Raises:
-            InputError: the batch holds no tensor, or one of fewer than two dimensions.
-        """
+        """Take a batch apart; the minibatch is the argument of that name, or the first tensor."""
         keywords = dict(given) if isinstance(given, Mapping) else {}
         arguments = () if keywords else (given,) if isinstance(given, Tensor) else tuple(given)
         values = (keywords.get(name), *arguments, *keywords.values())
@@ -59,11 +43,7 @@ NONE = Batch(torch.empty(0, 0))
 
 
 def first_tensor(output: Any) -> Tensor:
-    """The first tensor of what a module returned.
-
-    Raises:
-        InputError: it holds none.
-    """
+    """The first tensor of what a module returned."""
     if isinstance(output, Tensor):
         return output
     values = output.values() if isinstance(output, Mapping) else output

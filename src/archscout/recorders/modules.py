@@ -1,7 +1,5 @@
 """Any PyTorch module as the trace sees it: recorded by hooks, and left as it was found."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from functools import partial
@@ -12,18 +10,23 @@ from torch import Tensor, nn
 
 from archscout import counting
 from archscout.errors import InputError
-from archscout.linearising import linearised
 from archscout.recorders import batch as batches
 from archscout.recorders.batch import Batch, Given, doubled, first_tensor
-from archscout.recorders.parts import entering_state, is_activation, stored_weights, used_weights
+from archscout.recorders.parts import (
+    entering_state,
+    hook_all,
+    is_activation,
+    stored_weights,
+    used_weights,
+)
 from archscout.recorders.reasons import Reasons, why_no_axis, why_no_weights, why_not_by_step
 from archscout.recorders.stepwise import Keeper, stepwise
 from archscout.recorders.untouched import keeping_buffers, untouched
-from archscout.recording import Linear, Recording
+from archscout.recording import Linear, Recorder, Recording
 from archscout.tracing.steps import stacked
 
 
-class ModuleRecorder:
+class ModuleRecorder(Recorder):
     """A module, for the trace. It records while it is `given` a batch.
 
     Args:
@@ -36,13 +39,11 @@ class ModuleRecorder:
         minibatch: that of the batch, (T, B, ...).
     """
 
-    has_attention = False
-    states_enter_steps = True
-
+    recordable: Mapping[str, str | None] = {}
     _input_name = ""
 
     def __init__(self, module: nn.Module, batch_first: bool | None = None) -> None:
-        self._module = module
+        super().__init__(module)
         self._recurrent = [m for m in module.modules() if isinstance(m, nn.RNNBase)]
         if batch_first is None:
             batch_first = all(m.batch_first for m in self._recurrent)
@@ -52,7 +53,6 @@ class ModuleRecorder:
         self._embeddings = [m for m in module.modules() if isinstance(m, nn.Embedding)][:1]
         self._activations = [m for m in module.modules() if is_activation(m)]
         self._cells = [m for m in module.modules() if isinstance(m, nn.RNNCellBase)]
-        self._seen_reasons: dict[str, str | None] = {}
         self._in_double = False
         self._training = ExitStack()
 
@@ -72,8 +72,8 @@ class ModuleRecorder:
         """
         self._batch = Batch.of(batch, self._input_name)
         self.minibatch = self._time_first(self._batch.input)
-        self._seen_reasons = {}
-        with untouched(self._module), self._prepared():
+        with untouched(self._network), self._prepared():
+            self.recordable = self._reasons()
             yield self
 
     def _prepared(self) -> AbstractContextManager[None]:
@@ -81,42 +81,33 @@ class ModuleRecorder:
         return nullcontext()
 
     @property
-    def parameters(self) -> int:
-        """Number of parameters, shared ones once."""
-        return sum(p.numel() for p in self._module.parameters())
-
-    @property
     def depth(self) -> int:
         """Number of linear maps."""
-        return len(stored_weights(self._module))
+        return len(stored_weights(self._network))
 
     @property
     def width(self) -> float:
         """Mean number of outputs of the linear maps."""
-        outputs = [len(weight) for weight in stored_weights(self._module)]
+        outputs = [len(weight) for weight in stored_weights(self._network)]
         return sum(outputs) / max(1, len(outputs))
 
     def flops(self, minibatch: Tensor) -> int:
         """Floating-point operations per token (or vector) of the batch."""
         total = counting.flops(self._run)
-        vectors = (
-            self._batch.input.shape[:-1]
-            if self._batch.input.is_floating_point()
-            else self._batch.input.shape
-        )
+        shape = self._batch.input.shape
+        vectors = shape[:-1] if self._batch.input.is_floating_point() else shape
         return total // max(1, vectors.numel())
 
-    @property
-    def recordable(self) -> Mapping[str, str | None]:
-        """Which fields can be recorded, and why the others cannot."""
-        reasons: dict[str, str | None] = dict.fromkeys(
-            ("output", "embedding", "hidden_states", "activations", "linears")
-        )
-        for name in ("projections", "softmaxes"):
-            reasons[name] = "it has no repeated blocks with attention"
-        for name in ("preactivations", "position_embedding"):
-            reasons[name] = "it is not a transformer"
-        reasons["loss"] = "what it is trained for is not known"
+    def _reasons(self) -> Reasons:
+        """Which fields can be recorded of this batch, and why the others cannot."""
+        reasons: dict[str, str | None] = {
+            **dict.fromkeys(("output", "embedding", "hidden_states", "activations", "linears")),
+            **dict.fromkeys(
+                ("projections", "softmaxes"), "it has no repeated blocks with attention"
+            ),
+            **dict.fromkeys(("preactivations", "position_embedding"), "it is not a transformer"),
+            "loss": "what it is trained for is not known",
+        }
         if not self._recurrent and not self._cells:
             reasons["hidden_states"] = "it has no torch.nn.RNN, GRU or LSTM, nor their cells"
         for recurrent in self._recurrent:
@@ -127,9 +118,9 @@ class ModuleRecorder:
             reasons["activations"] = "it has no activation modules"
         if not self._embeddings and not self._batch.input.is_floating_point():
             reasons["embedding"] = "it has no torch.nn.Embedding, and its input is of integers"
-        if not stored_weights(self._module):
+        if not stored_weights(self._network):
             reasons["linears"] = "it has no torch.nn.Linear and no recurrent module"
-        reasons["linears"] = reasons["linears"] or why_no_weights(used_weights(self._module))
+        reasons["linears"] = reasons["linears"] or why_no_weights(used_weights(self._network))
         of_steps = partial(self._why_not_by_step, reasons)
         return Reasons(
             reasons,
@@ -146,7 +137,7 @@ class ModuleRecorder:
         """The embedding's weight (V, E) if a linear map shares it."""
         if self._embeddings:
             weight = self._embeddings[0].weight
-            if any(m.weight is weight for m in self._module.modules() if isinstance(m, nn.Linear)):
+            if any(m.weight is weight for m in self._network.modules() if isinstance(m, nn.Linear)):
                 return weight
         return None
 
@@ -154,24 +145,16 @@ class ModuleRecorder:
         """Switch dropout on or off; what training changes in buffers is undone with it."""
         self._training.close()
         if mode:
-            self._training.enter_context(keeping_buffers(self._module))
-        self._module.train(mode)
-
-    def inputs_at_once(
-        self, minibatch: Tensor, wanted: frozenset[str] = frozenset(), copies: int = 1
-    ) -> int:
-        """All: a module may treat its inputs together, as batch normalisation does."""
-        return max(1, minibatch.shape[1])
+            self._training.enter_context(keeping_buffers(self._network))
+        self._network.train(mode)
 
     def embed(self, minibatch: Tensor) -> Tensor:
         """The embeddings of the batch, (T, B, E), or the batch itself where it is of numbers."""
         if not self._embeddings:
             return self.minibatch
         seen: list[Tensor] = []
-        handle = self._embeddings[0].register_forward_hook(
-            lambda _module, _inputs, output: seen.append(output)
-        )
-        with handle, torch.no_grad():
+        with torch.no_grad(), ExitStack() as stack:
+            hook_all(stack, self._embeddings, lambda _inputs, output: seen.append(output))
             self._run()
         if not seen:
             raise InputError("the module's first torch.nn.Embedding took no part in its forward")
@@ -179,7 +162,7 @@ class ModuleRecorder:
 
     def linear_parameters(self) -> list[Tensor]:
         """The weights of linear maps and recurrent modules."""
-        return stored_weights(self._module)
+        return stored_weights(self._network)
 
     @contextmanager
     def linearised(self) -> Iterator[None]:
@@ -188,7 +171,7 @@ class ModuleRecorder:
         Numbers of the batch are in float64, too, and so are new ones, such as a first state.
         """
         before = torch.get_default_dtype()
-        with linearised(self._module):
+        with super().linearised():
             try:
                 self._in_double = True
                 torch.set_default_dtype(torch.float64)
@@ -210,12 +193,7 @@ class ModuleRecorder:
         with ExitStack() as stack:
             given = self._replace_embeddings(stack, embeddings)
             if "activations" in wanted:
-                for module in self._activations:
-                    stack.enter_context(
-                        module.register_forward_hook(
-                            lambda _m, _i, output: self._keep_activation(recording, output)
-                        )
-                    )
+                hook_all(stack, self._activations, self._activated, recording)
             self._record_recurrent(recording, stack, wanted)
             if "linear_uses" in wanted:
                 self._record_uses(recording, stack, self._linear_modules())
@@ -225,16 +203,14 @@ class ModuleRecorder:
         if "layer_input" in wanted:
             recording.layer_input = embeddings
         if "linears" in wanted:
-            recording.linears = [Linear(w) for w in stored_weights(self._module)]
+            recording.linears = [Linear(w) for w in stored_weights(self._network)]
         return recording
 
     def _replace_embeddings(self, stack: ExitStack, embeddings: Tensor | None) -> Tensor | None:
         """Put these (T, B, E) in place of the batch's own; returned where they are the input."""
         if embeddings is None or not self._embeddings:
             return embeddings
-        stack.enter_context(
-            self._embeddings[0].register_forward_hook(lambda *_: self._replacement(embeddings))
-        )
+        hook_all(stack, self._embeddings, lambda *_: self._replacement(embeddings))
         return None
 
     def _replacement(self, embeddings: Tensor) -> Tensor:
@@ -279,32 +255,32 @@ class ModuleRecorder:
         )
         recording.taps.append(tap)
 
-        def keep(
-            module: nn.Module, inputs: tuple[Any, ...], keywords: dict[str, Any], output: Tensor
-        ) -> Tensor:
+        def keep(module: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> Tensor:
             weight = module.weight
             assert isinstance(weight, Tensor)
             axis = self._axis_of_inputs(output)
             assert axis is not None
             tapped = (output + tap.to(output))[None].movedim(axis + 1, -2)  # (..., B, columns)
             outputs = tapped.flatten(0, -3)
-            read = (*inputs, *keywords.values())[0]
-            given = read[None].movedim(axis + 1, -2).flatten(0, -3)
+            given = inputs[0][None].movedim(axis + 1, -2).flatten(0, -3)
             recording.linear_uses.append(Linear(weight, given, outputs))
             return outputs.view(tapped.shape).movedim(-2, axis + 1)[0]
 
         for module in modules:
-            stack.enter_context(module.register_forward_hook(keep, with_kwargs=True))
+            hook_all(stack, [module], keep, module)
 
     def _linear_modules(self) -> Iterable[nn.Module]:
-        return [module for module in self._module.modules() if isinstance(module, nn.Linear)]
+        return [module for module in self._network.modules() if isinstance(module, nn.Linear)]
+
+    @property
+    def _inputs(self) -> tuple[int, int]:
+        """The axis of the inputs of the batch, and their number."""
+        axis = 0 if self.batch_first else 1
+        return axis, self._batch.input.shape[axis]
 
     def _axis_of_inputs(self, tensor: Tensor) -> int | None:
         """Which axis of what a linear map reads or returns counts the inputs of the batch."""
-        axis, size = (
-            0 if self.batch_first else 1,
-            self._batch.input.shape[0 if self.batch_first else 1],
-        )
+        axis, size = self._inputs
         axis = 0 if tensor.dim() == 2 else axis  # nothing but inputs and features
         return axis if tensor.dim() > 1 and tensor.shape[axis] == size else None
 
@@ -316,9 +292,7 @@ class ModuleRecorder:
             return reasons["hidden_states"]
         if reasons["linears"]:
             return reasons["linears"]
-        if "linear_uses" not in self._seen_reasons:
-            self._seen_reasons["linear_uses"] = self._try_uses()
-        return self._seen_reasons["linear_uses"]
+        return self._try_uses()
 
     def _why_not_by_step(self, reasons: Mapping[str, str | None], field: str) -> str | None:
         """Why the steps and inputs of a field are not those of the embeddings, as a run shows.
@@ -327,34 +301,25 @@ class ModuleRecorder:
         """
         if reasons["embedding"] or reasons[field]:
             return reasons["embedding"]
-        if field not in self._seen_reasons:
-            with torch.no_grad():
-                embedded = self.embed(self.minibatch)
-                recording = self.record(self.minibatch, frozenset({field}))
-            found = recording.output if field == "output" else recording.hidden_states
-            tensors = [found] if isinstance(found, Tensor) else map(stacked, found or ())
-            seen = [
-                why_not_by_step(field.replace("_", " "), tuple(t.shape), tuple(embedded.shape))
-                for t in tensors
-            ]
-            self._seen_reasons[field] = next((reason for reason in seen if reason), None)
-        return self._seen_reasons[field]
+        with torch.no_grad():
+            embedded = self.embed(self.minibatch)
+            recording = self.record(self.minibatch, frozenset({field}))
+        found = recording.output if field == "output" else recording.hidden_states
+        tensors = [found] if isinstance(found, Tensor) else map(stacked, found or ())
+        seen = (
+            why_not_by_step(field.replace("_", " "), tuple(t.shape), tuple(embedded.shape))
+            for t in tensors
+        )
+        return next((reason for reason in seen if reason), None)
 
     def _try_uses(self) -> str | None:
-        modules = list(self._linear_modules())
-        shapes: dict[int, list[Tensor]] = {id(module): [] for module in modules}
+        tensors: list[list[Tensor]] = []  # that each map reads and returns
         with torch.no_grad(), ExitStack() as stack:
-            for module in modules:
-                stack.enter_context(
-                    module.register_forward_hook(
-                        lambda m, inputs, keywords, output: shapes[id(m)].extend(
-                            [(*inputs, *keywords.values())[0], output]
-                        ),
-                        with_kwargs=True,
-                    )
-                )
+            for module in self._linear_modules():
+                tensors.append([])
+                hook_all(stack, [module], _read_and_returned, tensors[-1])
             self._run()
-        for seen in shapes.values():
+        for seen in tensors:
             if not seen:
                 return "one of its linear maps takes no part as a module in its forward"
             for tensor in seen:
@@ -362,7 +327,7 @@ class ModuleRecorder:
                     return why_no_axis(tuple(tensor.shape))
         return None
 
-    def _keep_activation(self, recording: Recording, output: Tensor) -> Tensor:
+    def _activated(self, recording: Recording, _inputs: Any, output: Tensor) -> Tensor:
         # What is kept must be part of the graph, or it would have no gradient.
         kept = self._activation(output)
         recording.activations.append(kept)
@@ -379,18 +344,21 @@ class ModuleRecorder:
         # cuDNN's recurrent kernels have no gradient in evaluation mode.
         fused = not (self._recurrent and torch.is_grad_enabled())
         with nullcontext() if fused else torch.backends.cudnn.flags(enabled=False):
-            return self._batch.call(self._module, place)
+            return self._batch.call(self._network, place)
 
     def _time_first(self, tensor: Tensor) -> Tensor:
         """(B, T, ...) to (T, B, ...) and back where the batch comes first."""
         return tensor.transpose(0, 1) if self.batch_first else tensor
 
     def _activation(self, output: Tensor) -> Tensor:
-        axis = 0 if self.batch_first else 1
-        if output.dim() <= axis or output.shape[axis] != self._batch.input.shape[axis]:
+        axis, size = self._inputs
+        if output.dim() <= axis or output.shape[axis] != size:
             raise InputError(
                 f"an activation module's output has shape {tuple(output.shape)}; activations are "
-                f"compared between the {self._batch.input.shape[axis]} inputs of the batch, which "
-                f"must be axis {axis}"
+                f"compared between the {size} inputs of the batch, which must be axis {axis}"
             )
         return self._time_first(output) if output.dim() > 1 else output[None]
+
+
+def _read_and_returned(seen: list[Tensor], inputs: Any, output: Tensor) -> None:
+    seen += [inputs[0], output]

@@ -1,8 +1,7 @@
-"""What a module is made of, as far as torch's own classes tell."""
+"""What a module is made of, as far as torch's own classes tell, and hooks on its parts."""
 
-from __future__ import annotations
-
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
 from typing import Any
 
 from torch import Tensor, nn
@@ -46,3 +45,19 @@ def stored_weights(module: nn.Module) -> list[Tensor]:
         elif isinstance(part, nn.RNNBase | nn.RNNCellBase):
             weights += [p for name, p in part.named_parameters() if name.startswith("weight")]
     return list({id(weight): weight for weight in weights}.values())
+
+
+def hook_all(
+    stack: ExitStack, modules: Iterable[nn.Module], function: Callable[..., Any], *leading: Any
+) -> None:
+    """Call a function with these arguments, a module's inputs and its output.
+
+    Inputs given by keyword stand behind the others, in the order in which they were given.
+    A result that is not None takes the place of the output.
+    """
+
+    def hook(_module: Any, inputs: tuple[Any, ...], keywords: dict[str, Any], output: Any) -> Any:
+        return function(*leading, (*inputs, *keywords.values()), output)
+
+    for module in modules:
+        stack.enter_context(module.register_forward_hook(hook, with_kwargs=True))

@@ -1,7 +1,5 @@
 """Why something of a network cannot be recorded."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Mapping
 
 from torch import nn
@@ -14,9 +12,7 @@ class Reasons(dict[str, str | None]):
     """
 
     def __init__(
-        self,
-        reasons: Mapping[str, str | None],
-        of_runs: Mapping[str, Callable[[], str | None]],
+        self, reasons: Mapping[str, str | None], of_runs: Mapping[str, Callable[[], str | None]]
     ) -> None:
         super().__init__(reasons)
         self._of_runs = of_runs
@@ -42,13 +38,7 @@ def why_no_weights(weights: Iterable[object]) -> str | None:
 
 
 def why_not_by_step(what: str, shape: tuple[int, ...], embedded: tuple[int, ...]) -> str | None:
-    """Why something of this shape does not have the steps and inputs of the embeddings.
-
-    Args:
-        what: its name.
-        shape: (T, B, ...) at best.
-        embedded: (T, B, ...).
-    """
+    """Why something of this shape does not have the steps and inputs of the embeddings."""
     if len(shape) < 3 or shape[:2] != embedded[:2]:
         return (
             f"the steps and inputs of its {what}, of shape {shape}, are not those of its "

@@ -4,8 +4,6 @@
 kernels.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -32,13 +30,7 @@ State = Tensor | tuple[Tensor, Tensor]
 
 @dataclass
 class Keeper:
-    """Where what is seen goes; None where it is not wanted.
-
-    Attributes:
-        states: of each layer, the hidden states entering its steps, T of (B, H).
-        uses: of each layer, its two products, with its input and with its hidden state.
-        taps: see `recording.Recording`.
-    """
+    """Where what is seen goes, as into a `recording.Recording`; None where it is not wanted."""
 
     states: list[Tensor | Sequence[Tensor]] | None = None
     uses: list[Linear] | None = None
@@ -47,12 +39,7 @@ class Keeper:
 
 @contextmanager
 def stepwise(module: nn.RNNBase, keeper: Keeper) -> Iterator[None]:
-    """Run a recurrent module step by step while in this context.
-
-    Args:
-        module: neither bidirectional nor projected.
-        keeper: takes what is seen.
-    """
+    """Run a recurrent module, neither bidirectional nor projected, step by step for a while."""
 
     def forward(inputs: Tensor, hx: Any = None) -> Any:
         if not isinstance(inputs, Tensor) or inputs.dim() != 3:

@@ -3,12 +3,9 @@
 Nothing here knows a model by its name.
 """
 
-from __future__ import annotations
-
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from torch import Tensor, nn
@@ -168,30 +165,3 @@ def configured(module: nn.Module) -> Iterator[None]:
         # In the order in which they were read: a configuration sets those that it holds.
         for config, name, value in before:
             setattr(config, name, value)
-
-
-# What its parts do
-
-
-def hook_all(
-    stack: ExitStack, modules: Iterable[nn.Module], function: Callable[..., Any], *leading: Any
-) -> None:
-    """Call a function with these arguments, a module's inputs and its output.
-
-    Inputs given by keyword stand behind the others, in the order in which they were given.
-    A result that is not None takes the place of the output.
-    """
-    for module in modules:
-        hook = partial(_drop_module, function, leading)
-        stack.enter_context(module.register_forward_hook(hook, with_kwargs=True))
-
-
-def _drop_module(
-    function: Callable[..., Any],
-    leading: Sequence[Any],
-    _module: Any,
-    inputs: tuple[Any, ...],
-    keywords: dict[str, Any],
-    output: Any,
-) -> Any:
-    return function(*leading, (*inputs, *keywords.values()), output)

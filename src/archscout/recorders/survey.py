@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from archscout.recorders.batch import first_tensor
-from archscout.recorders.structure import Attention, Layer, hook_all, is_transposed
+from archscout.recorders.parts import hook_all
+from archscout.recorders.structure import Attention, Layer, is_transposed
 
 ATTENTION_ROLES = ("query", "key", "value")
 _NAMES = {
@@ -22,12 +23,9 @@ _NAMES = {
 
 @dataclass(frozen=True)
 class RoleMap:
-    """A linear map, and which columns of its outputs have which role.
+    """A linear map, and by role which columns of its outputs have it.
 
-    Attributes:
-        module: the map.
-        columns: by role, of the outputs in that order.
-        order: of the outputs, such that each role's stand together; None where they do already.
+    The outputs are first brought in an order in which each role's stand together, if they do not.
     """
 
     module: nn.Module
@@ -47,16 +45,12 @@ class RoleMap:
 
 @dataclass
 class _Call:
-    """The first call of a linear map: its input and output, and what its columns turned out to be.
-
-    Attributes:
-        roles: of each column, the index of its role in `ATTENTION_ROLES`; None while nothing
-            shows it.
-    """
+    """The first call of a linear map, and what its columns turned out to be."""
 
     linear: nn.Module
     input: Tensor
     output: Tensor
+    # Of each column, the index of its role in `ATTENTION_ROLES`; None while nothing shows it.
     roles: Tensor | None = None
 
     def reads_with(self, other: _Call) -> bool:
@@ -66,19 +60,13 @@ class _Call:
 
 
 class Look:
-    """What one attention does during a run with gradients.
-
-    Attributes:
-        attention: which.
-        core: the innermost module that returned the probabilities and where among what it
-            returned, if any did.
-        calls: of its linear maps, in order.
-    """
+    """What one attention does during a run with gradients."""
 
     def __init__(self, attention: Attention) -> None:
         self.attention = attention
+        # The innermost module that returned the probabilities and where, if any did.
         self.core: tuple[nn.Module, int] | None = None
-        self.calls: list[_Call] = []
+        self.calls: list[_Call] = []  # of its linear maps, in order
         self._generator = torch.Generator().manual_seed(0)
 
     def watch(self, stack: ExitStack, time_first: Callable[[Tensor], Tensor]) -> None:
@@ -99,11 +87,7 @@ class Look:
         return output
 
     def _see_core(
-        self,
-        module: nn.Module,
-        time_first: Callable[[Tensor], Tensor],
-        _inputs: Any,
-        output: Any,
+        self, module: nn.Module, time_first: Callable[[Tensor], Tensor], _inputs: Any, output: Any
     ) -> None:
         index = None if self.core else _probabilities(output)
         if index is None:
@@ -117,17 +101,15 @@ class Look:
             (probabilities[..., -1, :] * weights).sum(),
             [call.output for call in self.calls],
             retain_graph=True,
-            allow_unused=True,
+            materialize_grads=True,
         )
-        if not any(gradient is not None and bool(gradient.any()) for gradient in gradients):
+        if not any(bool(gradient.any()) for gradient in gradients):
             return
         for call, gradient in zip(self.calls, gradients, strict=True):
             outputs = call.output
             # Only where the axes are known can positions be told apart.
             if outputs.dim() == 3 and time_first(outputs).shape[1] == len(probabilities):
-                call.roles = _roles(
-                    time_first(torch.zeros_like(outputs) if gradient is None else gradient)
-                )
+                call.roles = _roles(time_first(gradient))
 
     def maps(self) -> list[RoleMap]:
         """The linear maps that took part, with their roles."""
@@ -160,11 +142,7 @@ class Look:
 
 
 def _roles(effect: Tensor) -> Tensor:
-    """The role of each column of a linear map's outputs.
-
-    Args:
-        effect: the gradient (T, B, columns) of the last position's probabilities of attention.
-    """
+    """Of each column, by the gradient (T, B, columns) of the last position's probabilities."""
     elsewhere = (effect[:-1] != 0).flatten(0, -2).any(0)
     anywhere = (effect != 0).flatten(0, -2).any(0)
     return torch.where(elsewhere, 1, torch.where(anywhere, 0, 2))
@@ -196,26 +174,17 @@ def _probabilities(output: Any) -> int | None:
 
 @dataclass
 class Survey:
-    """What one run of a transformer showed of its parts.
+    """What one run of a transformer showed of its parts."""
 
-    Attributes:
-        embeddings: the module that embedded the input, if one did.
-        embedded: what it returned.
-        states: of each layer, in the order of the calls, the shape of its output.
-        activations: by feed-forward activation, the layer and the shape of its output.
-        projections: the shapes of the outputs of queries, keys and values.
-        maps: the linear maps of all layers, with their roles.
-        cores: the modules that return the probabilities of attention, one a layer, and where.
-        missing: number of layers whose attention returns none.
-        has_loss: whether the output holds a loss.
-    """
-
+    # The module that embedded the input, if one did, and what it returned.
     embeddings: list[nn.Embedding] = field(default_factory=list)
     embedded: Tensor | None = None
+    # Of each layer that ran, of each activation of one, and of queries, keys and values: the shape.
     states: list[tuple[nn.Module, tuple[int, ...]]] = field(default_factory=list)
     activations: list[tuple[nn.Module, tuple[int, ...]]] = field(default_factory=list)
     projections: list[tuple[int, ...]] = field(default_factory=list)
     maps: list[RoleMap] = field(default_factory=list)
+    # Modules that return the probabilities of attention, one a layer, and where; layers without.
     cores: list[tuple[nn.Module, int]] = field(default_factory=list)
     missing: int = 0
     has_loss: bool = False

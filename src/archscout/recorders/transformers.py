@@ -8,8 +8,6 @@ returns no probabilities, names decide (a fused projection is then taken to hold
 value in this order).
 """
 
-from __future__ import annotations
-
 import inspect
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -22,12 +20,12 @@ from torch import Tensor, nn
 from archscout.errors import InputError
 from archscout.recorders.batch import first_tensor
 from archscout.recorders.modules import ModuleRecorder
+from archscout.recorders.parts import hook_all
 from archscout.recorders.reasons import Reasons, why_no_weights, why_not_by_step
 from archscout.recorders.structure import (
     attention_layers,
     configured,
     descends,
-    hook_all,
     input_embeddings,
     position_embedding,
     weight_of,
@@ -88,14 +86,13 @@ class TransformerRecorder(ModuleRecorder):
 
     @contextmanager
     def _prepared(self) -> Iterator[None]:
-        with configured(self._module):
+        with configured(self._network):
             self._survey = self._look()
             self._embeddings = self._survey.embeddings
             yield
 
-    @property
-    def recordable(self) -> Mapping[str, str | None]:
-        """Which fields can be recorded, and why the others cannot."""
+    def _reasons(self) -> Reasons:
+        """Which fields can be recorded of this batch, and why the others cannot."""
         survey = self._survey
         reasons = {
             "output": None,
@@ -264,12 +261,6 @@ class TransformerRecorder(ModuleRecorder):
 
     # What can be had
 
-    @property
-    def _inputs(self) -> tuple[int, int]:
-        """The axis of the inputs of the batch, and their number."""
-        axis = 0 if self.batch_first else 1
-        return axis, self._batch.input.shape[axis]
-
     def _linear_modules(self) -> Iterable[nn.Module]:
         return [part.module for part in self._survey.maps]
 
@@ -334,14 +325,14 @@ class TransformerRecorder(ModuleRecorder):
         if self._positions is not None:
             return None
         reason = "it has no embedding of positions"
-        if any("rotary" in type(m).__name__.lower() for m in self._module.modules()):
+        if any("rotary" in type(m).__name__.lower() for m in self._network.modules()):
             return f"{reason} (its positions are rotary)"
         return reason
 
     def _why_no_loss(self) -> str | None:
         if self._survey.has_loss:
             return None
-        if "labels" in inspect.signature(self._module.forward).parameters:
+        if "labels" in inspect.signature(self._network.forward).parameters:
             return "its output holds no loss; put labels in the batch"
         return "its output holds no loss, and its forward takes no labels"
 

@@ -1,7 +1,5 @@
 """Modules that are left as they were found."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 

@@ -1,7 +1,5 @@
 """What decides a score, from names: metrics, a scale, an objective, a seed, a device."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any

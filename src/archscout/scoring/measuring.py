@@ -1,7 +1,5 @@
 """Metrics of one network on one minibatch: the passes that they need, and their values."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,13 +12,7 @@ from archscout import tracing
 from archscout.metrics.registry import MissingLayer, Request
 from archscout.recording import Recorder
 from archscout.rounding import rounding
-from archscout.tracing.quantities import (
-    OF_OBJECTIVE,
-    OF_SQUARE,
-    QUANTITIES,
-    Objective,
-    Trace,
-)
+from archscout.tracing.quantities import OF_OBJECTIVE, OF_SQUARE, QUANTITIES, Objective, Trace
 
 
 @dataclass(frozen=True)
@@ -99,16 +91,14 @@ def measure(
             problems.append(str(error))
             continue
         scores |= values
-        bad = [name for name, value in values.items() if not math.isfinite(value)]
-        if bad:
+        if bad := [name for name, value in values.items() if not math.isfinite(value)]:
             shown = ", ".join(f"{name} is {scores[name]}" for name in bad)
             problems.append(f"{shown}: {_cause(traced) or asked.metric.undefined}")
+    with_gradients = [
+        asked for asked in requests if asked.metric.needs & (OF_OBJECTIVE | OF_SQUARE)
+    ]
     for as_published, traced in traces.items():
-        gradients = any(
-            asked.metric.needs & (OF_OBJECTIVE | OF_SQUARE)
-            for asked in requests
-            if asked.metric.as_published == as_published
-        )
+        gradients = any(asked.metric.as_published == as_published for asked in with_gradients)
         if gradients and traced.objective == "sum" and traced.sums_are_constant:
             advice = "so are the published scores" if as_published else "take objective cotangent"
             problems.append(

@@ -1,7 +1,5 @@
 """Scoring any PyTorch module as it is, on one batch."""
 
-from __future__ import annotations
-
 import time
 import traceback
 from collections.abc import Iterable, Mapping, Sequence
@@ -75,13 +73,7 @@ def score_module(
 
 @dataclass
 class _Attempt:
-    """Measures what can be measured of a module: no metric's failure costs the others.
-
-    Attributes:
-        scores: by name.
-        problems: why some are not finite, or mean nothing.
-        failed: by metric, why it has no score.
-    """
+    """Measures what can be measured of a module: no metric's failure costs the others."""
 
     recorder: Recorder
     tokens: Tensor
@@ -119,11 +111,7 @@ class _Attempt:
         self.measure(requests[middle:])
 
     def refuse_failures(self) -> None:
-        """Make sure that no metric has failed.
-
-        Raises:
-            InputError: one has; the message names it.
-        """
+        """Make sure that no metric has failed."""
         for name, error in self.failed.items():
             if isinstance(error, MissingLayer):  # which names the metric itself
                 raise error

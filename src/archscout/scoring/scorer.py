@@ -95,7 +95,6 @@ class Scorer:
         self.vocabulary: Tokenizer = tokenizer_for(
             self.space.tokenization, self.corpus, vocabulary_size, tokenizer
         )
-        self._vocabulary_size = len(self.vocabulary)
         self.split = split
         self.minibatch = self._minibatch(minibatch_index)
 
@@ -135,12 +134,9 @@ class Scorer:
         )
 
     def _minibatch(self, index: int) -> Tensor:
+        scale = self.scale
         return self.vocabulary.minibatch(
-            self.corpus,
-            self.split,
-            self.scale.sequence_length,
-            self.scale.batch_size,
-            index,
+            self.corpus, self.split, scale.sequence_length, scale.batch_size, index
         ).to(self.device)
 
     def drawn(self, seed: int, minibatch_index: int) -> Scorer:
@@ -157,25 +153,21 @@ class Scorer:
     @cached_property
     def depth(self) -> int | None:
         """The number of layers that the metrics need, None for all."""
-        depth = 0
-        for asked in self.requests:
-            if asked.metric.needs <= OF_SHAPES:
-                continue
-            layer = asked.layer
-            if layer is None or layer == LAST_LAYER or not asked.metric.needs <= OF_FORWARD:
-                return None
-            depth = max(depth, layer)
-        return depth
+        passing = [asked for asked in self.requests if not asked.metric.needs <= OF_SHAPES]
+        layers = [asked.layer for asked in passing if asked.metric.needs <= OF_FORWARD]
+        if len(layers) < len(passing) or not {None, LAST_LAYER}.isdisjoint(layers):
+            return None
+        return max((layer for layer in layers if layer), default=0)
 
     @contextmanager
     def recorder(self, architecture: Any, depth: int | None = None) -> Iterator[Recorder]:
-        """The network for the trace: the space's own recorder, or one of the plain network.
+        """The network for the trace, by the space's own recorder or one of the plain network.
 
         Args:
             architecture: a genotype of the space.
             depth: number of layers that matter; all by default.
         """
-        size = self._vocabulary_size
+        size = len(self.vocabulary)
         if isinstance(self.space, RecordingSpace):
             mask = self.vocabulary.mask_token if self.objective == "loss" else None
             yield self.space.recorder(

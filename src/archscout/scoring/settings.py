@@ -1,7 +1,5 @@
 """The settings of a scoring, as a value that is stored, passed on and compared."""
 
-from __future__ import annotations
-
 from typing import Any, Literal, NamedTuple
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field

@@ -4,8 +4,6 @@ Source: Wang et al. 2020, "Picking winning tickets before training by preserving
 (GraSP), equation 8.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -38,11 +36,6 @@ def hessian_gradient_products(
     recurrent network would add up step by step, are needed only once.
 
     Products that are no more than rounding of their terms, which are as large as g², are zero.
-
-    Args:
-        recorder: the network.
-        minibatch: token ids (T, B).
-        wanted: what is differentiated.
     """
     weights = recorder.linear_parameters()
     size = recorder.inputs_at_once(minibatch, frozenset({wanted.field}), _COPIES)
@@ -72,17 +65,11 @@ def hessian_gradient_products(
 
 @dataclass
 class _Use:
-    """One application of a linear map.
-
-    Attributes:
-        weight: identity of its parameter.
-        inputs: X, (..., inputs).
-        gradient: G, (..., outputs).
-    """
+    """One application of a linear map, of a parameter of this identity."""
 
     weight: int
-    inputs: Tensor
-    gradient: Tensor
+    inputs: Tensor  # X, (..., inputs)
+    gradient: Tensor  # G, (..., outputs)
 
 
 def _uses(
@@ -95,12 +82,12 @@ def _uses(
     outputs = {
         id(use.outputs): use.outputs for use in recording.linear_uses if use.outputs is not None
     }
-    gradients: Sequence[Tensor] = [torch.zeros_like(tensor) for tensor in outputs.values()]
+    found = {identity: torch.zeros_like(tensor) for identity, tensor in outputs.items()}
     if objective.requires_grad:
         gradients = torch.autograd.grad(
             objective, list(outputs.values()), create_graph=twice, materialize_grads=True
         )
-    found = dict(zip(outputs, gradients, strict=True))
+        found = dict(zip(outputs, gradients, strict=True))
     return [
         _Use(id(use.weight), stacked(use.inputs), found[id(use.outputs)][..., use.columns])
         for use in recording.linear_uses
@@ -125,14 +112,14 @@ def _slope(directions: Mapping[int, Tensor], uses: Sequence[_Use]) -> Tensor:
 
 @contextmanager
 def _requiring_gradients(weights: Sequence[Tensor]) -> Iterator[None]:
-    before = [weight.requires_grad for weight in weights]
+    unmarked = [weight for weight in weights if not weight.requires_grad]
     try:
-        for weight in weights:
+        for weight in unmarked:
             weight.requires_grad_(True)
         yield
     finally:
-        for weight, required in zip(weights, before, strict=True):
-            weight.requires_grad_(required)
+        for weight in unmarked:
+            weight.requires_grad_(False)
 
 
 @contextmanager

@@ -7,18 +7,16 @@ Sources: Jacot et al. 2018, "Neural tangent kernel" (the kernel); Li et al. 2023
 deviation over inputs).
 """
 
-from __future__ import annotations
-
 import math
+from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
-from functools import partial
 
 import torch
 from torch import Tensor
-from torch.utils.hooks import RemovableHandle
 
 from archscout.recording import Linear
 from archscout.rounding import rounding
+from archscout.tracing.differentiation import Collector
 from archscout.tracing.quantities import GradientStatistics
 from archscout.tracing.steps import stacked
 
@@ -26,59 +24,30 @@ from archscout.tracing.steps import stacked
 _BLOCK = 4_000_000
 
 
-class InputGradients:
+class InputGradients(Collector):
     """Collects what depends on the gradient of each of the B inputs by itself.
 
     A weight that is used more than once is reduced when the gradients of all its uses are there.
-
-    Args:
-        uses: each application of a linear map, with inputs (T, B, inputs) or T of (B, inputs), and
-            outputs (T, B, columns).
-        taps: see `recording.Recording`.
-        needs: `tangent_kernel`, `gradient_statistics`, both or neither.
+    Uses and taps are those of a recording; it is needed for the tangent kernel, for statistics of
+    gradients, or both.
     """
 
     def __init__(
         self, uses: Sequence[Linear], taps: Sequence[Tensor], needs: Collection[str]
     ) -> None:
-        self._needs = needs
-        self._handles: list[RemovableHandle] = []
-        self._maps: dict[int, list[Linear]] = {}
-        self._arrived: dict[int, list[tuple[Linear, Tensor]]] = {}
-        self.wanted = False
-        self.targets = list(taps)
+        super().__init__(uses, taps)
         self.kernel: Tensor | None = None
+        self._needs = needs
+        self._uses = Counter(id(use.weight) for use in uses)
+        self._arrived: dict[int, list[tuple[Linear, Tensor]]] = {}
         self._ratios: dict[int, float] = {}
-        sharing: dict[int, list[Linear]] = {}
-        for use in uses:
-            self._maps.setdefault(id(use.weight), []).append(use)
-            assert use.outputs is not None
-            if id(use.outputs) not in sharing:
-                sharing[id(use.outputs)] = []
-                hook = partial(self._hook, sharing[id(use.outputs)])
-                self._handles.append(use.outputs.register_hook(hook))
-                if use.outputs.is_leaf:
-                    self.targets.append(use.outputs)
-            sharing[id(use.outputs)].append(use)
-        for use in uses:
-            use.outputs = None
 
-    def remove_hooks(self) -> None:
-        """Let go of the graph, which refers to itself through the hooks and would stay."""
-        for handle in self._handles:
-            handle.remove()
-
-    def _hook(self, uses: Sequence[Linear], gradient: Tensor) -> None:
-        if not self.wanted:
-            return
-        for use in uses:
-            arrived = self._arrived.setdefault(id(use.weight), [])
-            arrived.append((use, gradient[..., use.columns]))
-            if len(arrived) == len(self._maps[id(use.weight)]):
-                self._reduce(id(use.weight))
-
-    def of_targets(self, gradients: dict[int, Tensor]) -> None:
-        """Nothing: hooks have seen all there is."""
+    def _see(self, index: int, gradient: Tensor) -> None:
+        use = self._linears[index]
+        arrived = self._arrived.setdefault(id(use.weight), [])
+        arrived.append((use, gradient))
+        if len(arrived) == self._uses[id(use.weight)]:
+            self._reduce(id(use.weight))
 
     def finish(self, batch_size: int) -> None:
         """Reduce what waits for uses that the objective does not depend on."""
@@ -93,7 +62,7 @@ class InputGradients:
         """Those of every map, in the order of their first use."""
         if "gradient_statistics" not in self._needs:
             return []
-        return [GradientStatistics(self._ratios.get(weight, 0.0)) for weight in self._maps]
+        return [GradientStatistics(self._ratios.get(weight, 0.0)) for weight in self._uses]
 
     def _reduce(self, weight: int) -> None:
         arrived = self._arrived.pop(weight)
@@ -130,11 +99,9 @@ def _norm_of_units(values: Tensor) -> float:
 
 
 def _ratios(gradients: Tensor, noise: float) -> float:
-    """Sum over weights of mean |g| / std(g) over inputs, without those that do not vary.
+    """Sum over weights of mean |g| / std(g) over inputs, of gradients (B, ...).
 
-    Args:
-        gradients: (B, ...).
-        noise: what rounding may be of a deviation.
+    Without weights whose deviation is no more than the noise of rounding.
     """
     mean = gradients.abs().mean(0)
     factor = _factor_to_one(mean)

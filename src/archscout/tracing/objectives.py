@@ -1,7 +1,5 @@
 """What gradients are taken of, and the random numbers that the passes of a trace share."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -15,17 +13,11 @@ from archscout.tracing.quantities import Objective
 
 @dataclass(frozen=True)
 class Differentiated:
-    """What gradients are taken of in the passes of one trace.
-
-    Attributes:
-        objective: its name.
-        seed: of the cotangent.
-        batch_size: B of the whole minibatch.
-    """
+    """What gradients are taken of in the passes of one trace."""
 
     objective: Objective
-    seed: int
-    batch_size: int
+    seed: int  # of the cotangent
+    batch_size: int  # of the whole minibatch
 
     @property
     def field(self) -> str:

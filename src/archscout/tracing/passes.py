@@ -3,8 +3,6 @@
 Shapes: T time steps, B inputs in the minibatch, E the embedding's width, H a layer's width.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import Any, cast
@@ -47,6 +45,11 @@ _ALONE = frozenset(
 _WITH_GRADIENTS = (OF_OBJECTIVE | OF_SQUARE | {"layer_probes", "last_step_gradient"}) - _ALONE
 _WEIGHTS_OF_OBJECTIVE = frozenset({"weight_gradients", "tied_weight_gradient"})
 _GRADIENTS_OF_WEIGHTS = OF_SQUARE | _WEIGHTS_OF_OBJECTIVE
+# With an axis of inputs in each of their tensors.
+_BY_INPUT = (
+    *("output", "hidden_states", "activations", "hidden_state_gradients", "activation_gradients"),
+    *("embedding_gradient", "squared_embedding_gradient", "last_step_gradient", "layer_probes"),
+)
 
 
 def trace(
@@ -91,12 +94,7 @@ def _dropout(recorder: Recorder, seed: int) -> Iterator[Recorder]:
 
 
 class _SameDropout:
-    """A recorder whose passes all drop the same units, whichever passes there are.
-
-    Args:
-        recorder: of the network.
-        seed: of dropout.
-    """
+    """A recorder whose passes all drop the same units, whichever passes there are."""
 
     def __init__(self, recorder: Recorder, seed: int) -> None:
         self._recorder = recorder
@@ -119,15 +117,15 @@ def _trace(
     seed: int,
     objective: Objective,
 ) -> Trace:
-    found = Trace(
-        recorder.parameters,
-        minibatch,
-        objective,
-        recorder.has_attention,
-        recorder.states_enter_steps,
-    )
+    kind = (recorder.has_attention, recorder.states_enter_steps)
+    found = Trace(recorder.parameters, minibatch, objective, *kind)
+    if "flops" in needs:
+        found.flops = recorder.flops(minibatch)
+    if "depth" in needs:
+        found.depth = recorder.depth
+    if "width" in needs:
+        found.width = recorder.width
     wanted = Differentiated(objective, seed, minibatch.shape[1])
-    _measure(found, recorder, needs)
     # First, while nothing else is held: what these passes leave behind is small.
     _pass_alone(found, recorder, needs, wanted)
     needs -= _ALONE | OF_SHAPES
@@ -140,16 +138,6 @@ def _trace(
         with torch.inference_mode():
             _keep(found, recorder.record(minibatch, fields, depth))
     return found
-
-
-def _measure(found: Trace, recorder: Recorder, needs: frozenset[str]) -> None:
-    """What shapes tell."""
-    if "flops" in needs:
-        found.flops = recorder.flops(found.minibatch)
-    if "depth" in needs:
-        found.depth = recorder.depth
-    if "width" in needs:
-        found.width = recorder.width
 
 
 def _pass_alone(
@@ -326,32 +314,24 @@ def _join(found: Trace, parts: Sequence[Trace]) -> None:
     The objectives are sums over inputs: gradients of states and embeddings stand side by side;
     those of weights add up, and have been added to the first part's.
     """
-    for name in ("hidden_states", "hidden_state_gradients"):
-        layers = zip(*(getattr(part, name) for part in parts), strict=True)
-        setattr(found, name, [joined(layer) for layer in layers])
-    alone = ("preactivations", "projections", "softmaxes", "position_gradient", "tangent_kernel")
-    for name in alone:
-        assert len(parts) == 1 or getattr(parts[0], name) in (None, [])
+    for name in ("preactivations", "projections", "softmaxes", "position_gradient"):
+        assert getattr(parts[0], name) in (None, [])  # of transformers, which take all inputs
+    for name in ("weights", "weight_roles", "weight_gradients", "squared_weight_gradients"):
         setattr(found, name, getattr(parts[0], name))
-    for name in (
-        "output",
-        "embedding_gradient",
-        "squared_embedding_gradient",
-        "last_step_gradient",
-    ):
-        of_parts = [getattr(part, name) for part in parts]
-        setattr(found, name, None if of_parts[0] is None else joined(of_parts))
-    for name in ("weights", "weight_roles", "gradient_statistics"):
-        setattr(found, name, getattr(parts[0], name))
-    for name in ("weight_gradients", "squared_weight_gradients"):
-        setattr(found, name, getattr(parts[0], name))
-    for name in ("activations", "activation_gradients"):
-        if getattr(parts[0], name):
-            setattr(found, name, StackedSteps(*(getattr(part, name) for part in parts)))
-    found.layer_probes = [
-        (joined([v for v, _ in layer]), joined([product for _, product in layer]))
-        for layer in zip(*(part.layer_probes for part in parts), strict=True)
-    ]
+    for name in _BY_INPUT:
+        setattr(found, name, _side_by_side([getattr(part, name) for part in parts]))
+
+
+def _side_by_side(values: Sequence[Any]) -> Any:
+    """One quantity of all parts, with each of its tensors as that of all inputs."""
+    first = values[0]
+    if isinstance(first, Tensor):
+        return joined(values)
+    if isinstance(first, StackedSteps):
+        return StackedSteps(*values)
+    if isinstance(first, list | tuple):
+        return type(first)(map(_side_by_side, zip(*values, strict=True)))
+    return first
 
 
 def _move_weight_gradients(part: Trace, first: Trace) -> None:

@@ -5,9 +5,8 @@ Jacobian between layers); Celotti et al. 2020, "Improving zero-shot neural archi
 parameters scoring" (noise on the embeddings).
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -51,23 +50,15 @@ def layer_probes(
 
     The Jacobian is that of all the states of a layer with respect to all of those before; of a
     recurrent network it includes how an earlier state acts through later ones of its own layer.
-
-    Args:
-        entering: (T, part of B, H), what the first layer reads.
-        layers: by layer, hidden states (T, part of B, H) or T of (part of B, H), with their graph.
-        seed: of v.
-        inputs: which of the B inputs these are.
-        batch_size: B.
+    Before the first layer comes what it reads. States are (T, part of B, H) or T of (part of B, H),
+    with their graph, of these inputs of the minibatch.
     """
     found = []
-    before: Steps = entering
-    for layer, states in enumerate(layers):
-        steps = tensors(states)
-        width = tuple(steps[0].shape[-1:])
-        length = len(states)
-        v = signs((seed, _PROBES, layer), (length, batch_size, *width))[:, inputs].to(steps[0])
+    for layer, (before, states) in enumerate(pairwise([entering, *layers])):
+        first = tensors(states)[0]
+        shape = (len(states), batch_size, first.shape[-1])
+        v = signs((seed, _PROBES, layer), shape)[:, inputs].to(first)
         found.append((v, _product(states, before, v)))
-        before = states
     return found
 
 
@@ -85,9 +76,9 @@ def _product(states: Steps, before: Steps, v: Tensor) -> Tensor:
             reachable,
             [direction for _, direction in outputs],
             retain_graph=True,
-            allow_unused=True,
+            materialize_grads=True,
         )
-        found = {id(s): g for s, g in zip(reachable, gradients, strict=True) if g is not None}
+        found = dict(zip(map(id, reachable), gradients, strict=True))
     products = [found.get(id(source), torch.zeros_like(source)) for source in sources]
     return products[0] if isinstance(before, Tensor) else stacked(products)
 
@@ -95,28 +86,16 @@ def _product(states: Steps, before: Steps, v: Tensor) -> Tensor:
 def last_step_gradient(
     output: Tensor, embeddings: Tensor, seed: int, inputs: slice, batch_size: int
 ) -> Tensor:
-    """Gradient of Σ v · y over the last step's output y, v standard normal.
+    """Gradient of Σ v · y over the last step's output y, v standard normal, of these inputs.
 
-    Args:
-        output: (T, part of B, E), with its graph.
-        embeddings: (T, part of B, E).
-        seed: of v.
-        inputs: which of the B inputs these are.
-        batch_size: B.
-
-    Returns:
-        (R, part of B, E) with respect to the embeddings of the last R = `RECENT_STEPS` steps.
+    Of outputs (T, part of B, E) with their graph, with respect to the embeddings of the last
+    R = `RECENT_STEPS` steps, (R, part of B, E).
     """
     last = output[-1]
     v = standard_normal((seed, _LAST_STEP), (batch_size, *last.shape[1:]))[inputs].to(last)
-    gradient = None
-    if last.requires_grad:
-        # The graph is kept for the objective.
-        (gradient,) = torch.autograd.grad(
-            (last * v).sum(), [embeddings], retain_graph=True, allow_unused=True
-        )
-    gradient = torch.zeros_like(embeddings) if gradient is None else gradient
-    return gradient[-RECENT_STEPS:]
+    # The graph is kept for the objective.
+    gradients = gradients_of((last * v).sum(), [embeddings], retain_graph=True)
+    return gradients[id(embeddings)][-RECENT_STEPS:]
 
 
 def noised_gradient(

@@ -3,8 +3,6 @@
 Shapes: T time steps, B inputs in the minibatch, E the embedding's width, H a layer's width.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar, get_args

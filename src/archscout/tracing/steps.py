@@ -10,13 +10,10 @@ from torch import Tensor
 
 
 class StackedSteps(Sequence[Tensor]):
-    """Tensors (T, B, H), each put together from its steps only while it is looked at.
-
-    Args:
-        parts: for each part of the inputs, the tensors, as (T, part of B, H) or as T of these.
-    """
+    """Tensors (T, B, H), each put together from its steps only while it is looked at."""
 
     def __init__(self, *parts: Sequence[Tensor | Sequence[Tensor]]) -> None:
+        # Of each part of the inputs the tensors, as (T, part of B, H) or as T of these.
         self._parts = parts
 
     def __len__(self) -> int:

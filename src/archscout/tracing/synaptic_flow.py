@@ -4,8 +4,6 @@ Source: Tanaka et al. 2020, "Pruning neural networks without any data by iterati
 synaptic flow", algorithm 1; as a metric Abdelfattah et al. 2021.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 
@@ -22,12 +20,8 @@ def synaptic_flow(recorder: Recorder, minibatch: Tensor) -> list[WeightGradient]
     in the paper and in Abdelfattah et al. 2021. Normalisation is passed by, as batch normalisation
     is there, and so is a softmax, see `linearising`: a layer norm of equal features is zero and its
     output's sum a constant, so R would not depend on any weight. Nothing of the minibatch but its
-    length matters. The network is as before afterwards.
-
-    Args:
-        recorder: the network.
-        minibatch: token ids (T, B); the first input is enough where the recorder takes part of
-            them, and R is per input where it does not.
+    length matters: its first input is enough where the recorder takes part of them, and R is per
+    input where it does not. The network is as before afterwards.
     """
     ones = torch.ones_like(recorder.embed(minibatch[:, :1]), dtype=torch.float64)
     with torch.enable_grad(), recorder.linearised():

@@ -10,7 +10,6 @@ import json
 import random
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +18,7 @@ from torch import Tensor
 
 from archscout import counting
 from archscout.errors import InputError
-from archscout.linearising import linearised
-from archscout.recording import Recording
+from archscout.recording import Recorder, Recording
 from archscout.spaces import Scale
 from archscout.spaces.base import Trial
 
@@ -168,12 +166,12 @@ class ToySpace:
         return logits
 
 
-class ToyRecorder:
+class ToyRecorder(Recorder):
     """A decoder as the trace sees it; time comes first there, and the batch first here."""
 
     has_attention = True
     states_enter_steps = False
-    tied_embedding = None
+    _network: ToyDecoder
     recordable: Mapping[str, str | None] = {
         **dict.fromkeys(("output", "hidden_states", "softmaxes", "embedding")),
         **dict.fromkeys(("embedding_by_step", "output_by_step")),
@@ -183,22 +181,21 @@ class ToyRecorder:
     }
 
     def __init__(self, network: ToyDecoder) -> None:
-        self._network = network.requires_grad_(False)
-        self.parameters = sum(p.numel() for p in network.parameters())
-        self.depth, self.width = len(network.blocks), float(network.embedding.weight.shape[1])
+        super().__init__(network.requires_grad_(False))
+
+    @property
+    def depth(self) -> int:
+        """Blocks."""
+        return len(self._network.blocks)
+
+    @property
+    def width(self) -> float:
+        """Of the embedding."""
+        return self._network.embedding.weight.shape[1]
 
     def flops(self, minibatch: Tensor) -> int:
         """Of one token."""
         return counting.flops(lambda: self._network(minibatch.t())) // minibatch.numel()
-
-    def train(self, mode: bool) -> None:
-        """Nothing: there is no dropout."""
-
-    def inputs_at_once(
-        self, minibatch: Tensor, wanted: frozenset[str] = frozenset(), copies: int = 1
-    ) -> int:
-        """All."""
-        return minibatch.shape[1]
 
     def embed(self, minibatch: Tensor) -> Tensor:
         """Embeddings (T, B, D)."""
@@ -208,10 +205,6 @@ class ToyRecorder:
         """Weights of the linear maps."""
         maps = (m for m in self._network.modules() if isinstance(m, torch.nn.Linear))
         return [linear.weight for linear in maps]
-
-    def linearised(self) -> AbstractContextManager[None]:
-        """For a while without signs."""
-        return linearised(self._network)
 
     def record(
         self,

@@ -4,9 +4,7 @@ Everything is computed in float64. Shapes: T time steps, B inputs in the minibat
 the network.
 """
 
-from __future__ import annotations
-
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -159,10 +157,6 @@ def _logarithm(x: Tensor) -> Tensor:
     return x.abs().clamp_min(SMALLEST).log()
 
 
-def _root(x: Tensor) -> Tensor:
-    return x.abs().sqrt()
-
-
 def _standardised(centred: Tensor, mean: Tensor, count: int, squares: Tensor) -> Tensor:
     """Centred numbers over their deviation; zero where they do not vary."""
     deviation = (squares / count).sqrt()
@@ -244,37 +238,9 @@ def _largest_eigenvalue(x: Tensor) -> Tensor:
     return eigenvalues[-1]
 
 
-def _deviation(x: Tensor) -> Tensor:
-    return x.std(unbiased=False)
-
-
 def _share_of_zeros(x: Tensor) -> Tensor:
     # Exact zeros alone would tell rounding errors, which differ between machines.
     return (x.abs() <= SMALLEST).double().mean()
-
-
-def _same(kind: ValueType) -> ValueType:
-    return kind
-
-
-def _same_two(left: ValueType, right: ValueType) -> ValueType | None:
-    return left if left == right else None
-
-
-def _same_numbers(left: ValueType, right: ValueType) -> ValueType | None:
-    return left if left == right and not left.shape else None
-
-
-def _array(kind: ValueType) -> ValueType | None:
-    return kind if kind.shape else None
-
-
-def _square_of_columns(kind: ValueType) -> ValueType | None:
-    return ValueType(kind.over, kind.shape[-1:] * 2) if len(kind.shape) > 1 else None
-
-
-def _square(kind: ValueType) -> ValueType | None:
-    return ValueType(kind.over) if kind.is_square else None
 
 
 def _later_steps(kind: ValueType) -> ValueType | None:
@@ -295,93 +261,111 @@ def _spectrum(kind: ValueType) -> ValueType | None:
     return ValueType(kind.over, (f"spectrum of {'×'.join(kind.shape)}",))
 
 
-def _number(kind: ValueType) -> ValueType | None:
-    return ValueType(kind.over) if kind.shape else None
+def _taking(
+    accepts: str,
+    result: Callable[..., ValueType | None],
+    *operations: tuple[str, Callable[..., Tensor], str],
+    arity: int = 1,
+    joins: bool = False,
+) -> Iterator[Operation]:
+    """Operations, each a name, a function and a summary, that take and give the same types."""
+    for name, function, summary in operations:
+        yield Operation(name, arity, result, function, accepts, summary, joins)
 
 
-def _number_of_matrix(kind: ValueType) -> ValueType | None:
-    return ValueType(kind.over) if len(kind.shape) > 1 else None
-
-
-def _joined(kind: ValueType) -> ValueType | None:
-    return ValueType("") if kind.over and not kind.shape else None
-
-
-_ANY = "any value"
-_ALIKE = "two values of the same kind"
-_ARRAY = "an array"
 _MATRIX = "an array of at least two axes"
-_SQUARE_MATRIX = "a square matrix, such as a gram, covariance or correlation"
 _SEQUENCE = "an array (T, B, width), such as hidden_states"
-_NUMBERS = "one number for each layer, weight or activation"
 
 OPERATIONS: tuple[Operation, ...] = (
-    Operation("+", 2, _same_two, torch.add, _ALIKE, "their sum"),
-    Operation("-", 2, _same_two, torch.sub, _ALIKE, "their difference"),
-    Operation("*", 2, _same_two, torch.mul, _ALIKE, "their product, entry by entry"),
-    Operation("/", 2, _same_numbers, torch.div, "two numbers of the same kind", "their quotient"),
-    Operation("-", 1, _same, torch.neg, _ANY, "its negative"),
-    Operation("abs", 1, _same, torch.abs, _ANY, "magnitudes"),
-    Operation("log", 1, _same, _logarithm, _ANY, "logarithms of the magnitudes, from 1e-12 on"),
-    Operation("sqrt", 1, _same, _root, _ANY, "square roots of the magnitudes"),
-    Operation("square", 1, _same, torch.square, _ANY, "squares"),
-    Operation("sign", 1, _same, torch.sign, _ANY, "signs: −1, 0 or 1"),
-    Operation("tanh", 1, _same, torch.tanh, _ANY, "hyperbolic tangents"),
-    Operation("normalise", 1, _array, _normalised, _ARRAY, "mean 0, standard deviation 1"),
-    Operation("gram", 1, _square_of_columns, _gram, _MATRIX, "products of its columns"),
-    Operation("covariance", 1, _square_of_columns, _covariance, _MATRIX, "that of its columns"),
-    Operation(
-        "correlation", 1, _square_of_columns, _correlation, _MATRIX,
-        "that of its columns; 0 where one does not vary",
+    *_taking(
+        "two values of the same kind",
+        lambda left, right: left if left == right else None,
+        ("+", torch.add, "their sum"),
+        ("-", torch.sub, "their difference"),
+        ("*", torch.mul, "their product, entry by entry"),
+        arity=2,
     ),
-    Operation(
-        "lagged_difference", 1, _later_steps, _lagged, _SEQUENCE + ", taken once",
-        "each time step less the one before",
+    *_taking(
+        "two numbers of the same kind",
+        lambda left, right: left if left == right and not left.shape else None,
+        ("/", torch.div, "their quotient"),
+        arity=2,
     ),
-    Operation(
-        "by_input", 1, _inputs_as_columns, _by_input, _SEQUENCE,
-        "one column for each input of the minibatch",
+    *_taking(
+        "any value",
+        lambda kind: kind,
+        ("-", torch.neg, "its negative"),
+        ("abs", torch.abs, "magnitudes"),
+        ("log", _logarithm, "logarithms of the magnitudes, from 1e-12 on"),
+        ("sqrt", lambda x: x.abs().sqrt(), "square roots of the magnitudes"),
+        ("square", torch.square, "squares"),
+        ("sign", torch.sign, "signs: −1, 0 or 1"),
+        ("tanh", torch.tanh, "hyperbolic tangents"),
     ),
-    Operation("singular_values", 1, _spectrum, _singular_values, _MATRIX, "largest first"),
-    Operation("sum", 1, _number, torch.sum, _ARRAY, "of its entries"),
-    Operation("mean", 1, _number, torch.mean, _ARRAY, "of its entries"),
-    Operation("l1", 1, _number, lambda x: x.abs().sum(), _ARRAY, "sum of the magnitudes"),
-    Operation("l2", 1, _number, torch.linalg.vector_norm, _ARRAY, "root of the sum of the squares"),
-    Operation("std", 1, _number, _deviation, _ARRAY, "standard deviation of its entries"),
-    Operation(
-        "share_of_zeros", 1, _number, _share_of_zeros, _ARRAY,
-        "share of its entries of magnitude 1e-12 or less",
+    *_taking(
+        "an array",
+        lambda kind: kind if kind.shape else None,
+        ("normalise", _normalised, "mean 0, standard deviation 1"),
     ),
-    Operation(
-        "entropy", 1, _number, _entropy, _ARRAY, "of its magnitudes, as shares of their sum; nats"
+    *_taking(
+        _MATRIX,
+        lambda kind: ValueType(kind.over, kind.shape[-1:] * 2) if len(kind.shape) > 1 else None,
+        ("gram", _gram, "products of its columns"),
+        ("covariance", _covariance, "that of its columns"),
+        ("correlation", _correlation, "that of its columns; 0 where one does not vary"),
     ),
-    Operation(
-        "nuclear_norm", 1, _number_of_matrix, lambda x: _singular_values(x).sum(), _MATRIX,
-        "sum of its singular values",
+    *_taking(
+        f"{_SEQUENCE}, taken once",
+        _later_steps,
+        ("lagged_difference", _lagged, "each time step less the one before"),
     ),
-    Operation(
-        "effective_rank", 1, _number_of_matrix, _effective_rank, _MATRIX,
-        "exponential of its singular values' entropy",
+    *_taking(
+        _SEQUENCE,
+        _inputs_as_columns,
+        ("by_input", _by_input, "one column for each input of the minibatch"),
     ),
-    Operation(
-        "participation_ratio", 1, _number_of_matrix, _participation_ratio, _MATRIX,
-        "(Σ s²)² / Σ s⁴ of its singular values s",
+    *_taking(_MATRIX, _spectrum, ("singular_values", _singular_values, "largest first")),
+    *_taking(
+        "an array",
+        lambda kind: ValueType(kind.over) if kind.shape else None,
+        ("sum", torch.sum, "of its entries"),
+        ("mean", torch.mean, "of its entries"),
+        ("l1", lambda x: x.abs().sum(), "sum of the magnitudes"),
+        ("l2", torch.linalg.vector_norm, "root of the sum of the squares"),
+        ("std", lambda x: x.std(unbiased=False), "standard deviation of its entries"),
+        ("share_of_zeros", _share_of_zeros, "share of its entries of magnitude 1e-12 or less"),
+        ("entropy", _entropy, "of its magnitudes, as shares of their sum; nats"),
     ),
-    Operation(
-        "log_det", 1, _square, _log_determinant, _SQUARE_MATRIX,
-        "log |det| after 1e-5 is added to the diagonal",
+    *_taking(
+        _MATRIX,
+        lambda kind: ValueType(kind.over) if len(kind.shape) > 1 else None,
+        ("nuclear_norm", lambda x: _singular_values(x).sum(), "sum of its singular values"),
+        ("effective_rank", _effective_rank, "exponential of its singular values' entropy"),
+        (
+            "participation_ratio",
+            _participation_ratio,
+            "(Σ s²)² / Σ s⁴ of its singular values s",
+        ),
     ),
-    Operation("trace", 1, _square, torch.trace, _SQUARE_MATRIX, "sum of the diagonal"),
-    Operation(
-        "max_eigenvalue", 1, _square, _largest_eigenvalue, _SQUARE_MATRIX, "largest eigenvalue"
+    *_taking(
+        "a square matrix, such as a gram, covariance or correlation",
+        lambda kind: ValueType(kind.over) if kind.is_square else None,
+        ("log_det", _log_determinant, "log |det| after 1e-5 is added to the diagonal"),
+        ("trace", torch.trace, "sum of the diagonal"),
+        ("max_eigenvalue", _largest_eigenvalue, "largest eigenvalue"),
     ),
-    Operation("sum", 1, _joined, torch.sum, _NUMBERS, "over layers", joins=True),
-    Operation("mean", 1, _joined, torch.mean, _NUMBERS, "over layers", joins=True),
-    Operation("first", 1, _joined, lambda x: x[0], _NUMBERS, "that of the first layer", joins=True),
-    Operation("last", 1, _joined, lambda x: x[-1], _NUMBERS, "that of the last layer", joins=True),
-    Operation("min", 1, _joined, torch.amin, _NUMBERS, "smallest over layers", joins=True),
-    Operation("max", 1, _joined, torch.amax, _NUMBERS, "largest over layers", joins=True),
-)  # fmt: skip
+    *_taking(
+        "one number for each layer, weight or activation",
+        lambda kind: ValueType("") if kind.over and not kind.shape else None,
+        ("sum", torch.sum, "over layers"),
+        ("mean", torch.mean, "over layers"),
+        ("first", lambda x: x[0], "that of the first layer"),
+        ("last", lambda x: x[-1], "that of the last layer"),
+        ("min", torch.amin, "smallest over layers"),
+        ("max", torch.amax, "largest over layers"),
+        joins=True,
+    ),
+)
 """Every operation; of several with one name, the first that takes the arguments is meant."""
 
 

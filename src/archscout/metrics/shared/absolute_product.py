@@ -4,8 +4,6 @@ Sources: Lee et al. 2019, "SNIP: single-shot network pruning based on connection
 equation 4; Abdelfattah et al. 2021, "Zero-cost proxies for lightweight NAS".
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 import torch

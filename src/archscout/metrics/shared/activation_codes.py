@@ -3,8 +3,6 @@
 Source: Mellor et al. 2021, "Neural architecture search without training", equation 2.
 """
 
-from __future__ import annotations
-
 import math
 
 import torch

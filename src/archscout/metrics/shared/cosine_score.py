@@ -4,8 +4,6 @@ Source: Celotti et al. 2020, "Improving zero-shot neural architecture search wit
 scoring", section 3.
 """
 
-from __future__ import annotations
-
 import math
 
 import torch

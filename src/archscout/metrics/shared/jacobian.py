@@ -9,10 +9,11 @@ Sources: Mellor et al. 2021 (covariance, first version of the paper); Celotti et
 Serianni and Kalita 2023, section 4.1.
 """
 
-from __future__ import annotations
+from collections.abc import Callable
 
 from torch import Tensor
 
+from archscout.metrics.registry import metric
 from archscout.metrics.shared.cosine_score import cosine_score
 from archscout.metrics.shared.spectral_score import spectral_score
 from archscout.tracing.quantities import Trace
@@ -22,9 +23,17 @@ CELOTTI = "Celotti et al. 2020, section 3"
 UNDEFINED = "the gradients of an input do not vary, or are not finite"
 
 
-def needs(*amplitudes: float) -> set[str]:
-    """The quantities of a score without noise, and of those under noise of these amplitudes."""
-    return {"embedding_gradient", *(f"noised_embedding_gradient[{a:g}]" for a in amplitudes)}
+def under_noise(
+    *amplitudes: float, larger_is_better: bool
+) -> Callable[[Callable[[Trace], float]], Callable[[Trace], float]]:
+    """Register a metric of the scores without noise and under noise of these amplitudes."""
+    noised = (f"noised_embedding_gradient[{amplitude:g}]" for amplitude in amplitudes)
+    return metric(
+        needs={"embedding_gradient", *noised},
+        larger_is_better=larger_is_better,
+        source=CELOTTI,
+        undefined=UNDEFINED,
+    )
 
 
 def covariance(trace: Trace, amplitude: float = 0.0) -> float:

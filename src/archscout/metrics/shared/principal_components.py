@@ -1,7 +1,5 @@
 """The principal components of a layer's features, which several metrics share."""
 
-from __future__ import annotations
-
 import math
 
 import torch

@@ -4,8 +4,6 @@ Source: Mellor et al. 2021, "Neural architecture search without training" (first
 equation 3.
 """
 
-from __future__ import annotations
-
 import math
 
 import torch

@@ -1,21 +1,17 @@
 """How an encoder is recorded for the trace."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.func import functional_call
 
 from archscout import counting
 from archscout.errors import InputError
-from archscout.linearising import linearised
-from archscout.recording import PROJECTIONS, Linear, Recording
+from archscout.recording import PROJECTIONS, RECORDABLE, Linear, Recorder, Recording
 from archscout.spaces.flexibert.network import FlexibertNetwork, Layer, MaskedTokenHead
 
 MASKED_SHARE = 0.15
@@ -27,25 +23,9 @@ _ROLES = {
     "conv_out_layer": "convolution_input",
     "conv_kernel_layer": "convolution_kernel",
 }
-_FIELDS = (
-    "output",
-    "output_by_step",
-    "embedding",
-    "embedding_by_step",
-    "hidden_states",
-    "layer_input",
-    "activations",
-    "preactivations",
-    "linears",
-    "linear_uses",
-    "projections",
-    "softmaxes",
-    "position_embedding",
-    "loss",
-)
 
 
-class FlexibertRecorder:
+class FlexibertRecorder(Recorder):
     """A `FlexibertNetwork` as the trace sees it.
 
     The loss is masked-token cross-entropy: 15 % of the tokens between the first and the last,
@@ -61,8 +41,8 @@ class FlexibertRecorder:
 
     has_attention = True
     states_enter_steps = False
-    recordable: Mapping[str, str | None] = dict.fromkeys(_FIELDS)
-    tied_embedding: Tensor | None = None
+    recordable: Mapping[str, str | None] = dict.fromkeys(RECORDABLE)
+    _network: FlexibertNetwork
 
     def __init__(
         self,
@@ -71,15 +51,10 @@ class FlexibertRecorder:
         mask_token: int = 0,
         seed: int = 0,
     ) -> None:
-        self._network = network.eval().requires_grad_(False)
+        super().__init__(network.eval().requires_grad_(False))
         self._head = head
         self._mask_token = mask_token
         self._seed = seed
-
-    @property
-    def parameters(self) -> int:
-        """Number of trainable parameters."""
-        return sum(p.numel() for p in self._network.parameters())
 
     @property
     def depth(self) -> int:
@@ -93,20 +68,7 @@ class FlexibertRecorder:
 
     def flops(self, minibatch: Tensor) -> int:
         """Floating-point operations per token of a sequence as long as the minibatch's."""
-        tokens = torch.zeros(1, len(minibatch), dtype=torch.long, device="meta")
-        values = counting.without_values(self._network)
-        total = counting.flops(lambda: functional_call(self._network, values, (tokens,)))
-        return total // len(minibatch)
-
-    def train(self, mode: bool) -> None:
-        """Switch dropout on or off."""
-        self._network.train(mode)
-
-    def inputs_at_once(
-        self, minibatch: Tensor, wanted: frozenset[str] = frozenset(), copies: int = 1
-    ) -> int:
-        """All."""
-        return max(1, minibatch.shape[1])
+        return counting.flops_of_tokens(self._network, (1, len(minibatch))) // len(minibatch)
 
     def embed(self, minibatch: Tensor) -> Tensor:
         """Word embeddings of token ids (T, B), as (T, B, E)."""
@@ -114,13 +76,8 @@ class FlexibertRecorder:
 
     def linear_parameters(self) -> list[Tensor]:
         """The weights of the linear maps of all layers."""
-        return [
-            linear.weight for layer in self._network.encoder.layer for linear in _linears(layer)
-        ]
-
-    def linearised(self) -> AbstractContextManager[None]:
-        """For a while: every parameter its absolute value in float64, no layer norm."""
-        return linearised(self._network)
+        layers = self._network.encoder.layer
+        return [module.weight for layer in layers for module, _ in _linear_modules(layer)]
 
     def record(
         self,
@@ -143,7 +100,8 @@ class FlexibertRecorder:
             mask_token = minibatch.new_full((), self._mask_token)
             words = torch.where(masked[..., None], self.embed(mask_token), words)
         if "linears" in wanted:
-            recording.linears = [linear for layer in layers for linear in _linears(layer)]
+            maps = (found for layer in layers for found in _linear_modules(layer))
+            recording.linears = [Linear(module.weight, role=role) for module, role in maps]
         if torch.is_grad_enabled():
             self._ask_for_gradients(recording, wanted)
         with ExitStack() as stack:
@@ -192,10 +150,19 @@ class FlexibertRecorder:
         return masked.view(steps, batch_size).to(minibatch.device)
 
 
+def _kept(tensors: list[Any], batch_first: Tensor) -> Tensor:
+    """The same, after it was kept with time first: what is kept must be part of the graph."""
+    tensors.append(batch_first.transpose(0, 1))
+    kept: Tensor = tensors[-1].transpose(0, 1)
+    return kept
+
+
 def _keep_input(recording: Recording) -> Any:
     def keep(_module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
-        recording.layer_input = inputs[0].transpose(0, 1)
-        return (recording.layer_input.transpose(0, 1), *inputs[1:])
+        entering: list[Tensor] = []
+        inputs = (_kept(entering, inputs[0]), *inputs[1:])
+        (recording.layer_input,) = entering
+        return inputs
 
     return keep
 
@@ -204,25 +171,16 @@ def _hooks(
     recording: Recording, layer: Layer, wanted: frozenset[str]
 ) -> Iterator[tuple[nn.Module, Any]]:
     """Modules of a layer whose outputs are kept, with the hooks that keep them, time first."""
-    # What is kept must be part of the graph, or it would have no gradient: hooks return it.
 
-    def keep(outputs: list[Any]) -> Any:
-        def hook(_module: nn.Module, _inputs: Any, output: Tensor) -> Tensor:
-            outputs.append(output.transpose(0, 1))
-            kept: Tensor = outputs[-1].transpose(0, 1)
-            return kept
-
-        return hook
+    def keep(tensors: list[Any]) -> Any:
+        return lambda _module, _inputs, output: _kept(tensors, output)
 
     def keep_state(_module: nn.Module, _inputs: Any, output: tuple[Tensor, Any]) -> Any:
-        state = output[0].transpose(0, 1)
-        recording.hidden_states.append(state)
-        return state.transpose(0, 1), output[1]
+        return _kept(recording.hidden_states, output[0]), output[1]
 
     def keep_use(module: nn.Linear, inputs: tuple[Tensor], output: Tensor) -> Tensor:
         outputs = output.transpose(0, 1)
-        use = Linear(module.weight, inputs[0].transpose(0, 1), outputs)
-        recording.linear_uses.append(use)
+        recording.linear_uses.append(Linear(module.weight, inputs[0].transpose(0, 1), outputs))
         return outputs.transpose(0, 1)
 
     def keep_inputs(_module: nn.Module, inputs: tuple[Tensor], _output: Tensor) -> None:
@@ -241,12 +199,6 @@ def _hooks(
             yield linear, keep_use
     if "hidden_states" in wanted:
         yield layer, keep_state
-
-
-def _linears(layer: Any) -> Iterator[Linear]:
-    """Every linear map of a layer."""
-    for module, role in _linear_modules(layer):
-        yield Linear(module.weight, role=role)
 
 
 def _linear_modules(layer: Any) -> Iterator[tuple[nn.Linear, str]]:

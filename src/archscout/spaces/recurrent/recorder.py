@@ -1,20 +1,15 @@
 """How a recurrent language model is recorded for the trace."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.func import functional_call
 
 from archscout import counting
 from archscout.errors import InputError
-from archscout.linearising import linearised
-from archscout.recording import DECODER, Linear, Recording
+from archscout.recording import DECODER, RECORDABLE, Linear, Recorder, Recording
 from archscout.spaces.recurrent.language_model import (
     RecurrentLanguageModel,
     RecurrentLayer,
@@ -28,7 +23,7 @@ _STATES_ONLY = frozenset({"hidden_states", "layer_input"})
 _LINEAR = frozenset({"linears", "linear_uses"})
 
 
-class RecurrentRecorder:
+class RecurrentRecorder(Recorder):
     """A `RecurrentLanguageModel` as the trace sees it.
 
     The model is put in evaluation mode, and its weights are marked as not requiring gradients:
@@ -39,24 +34,16 @@ class RecurrentRecorder:
         model: with at least as many layers filled as will be recorded.
     """
 
-    has_attention = False
-    states_enter_steps = True
+    _network: RecurrentLanguageModel
     recordable: Mapping[str, str | None] = {
-        **dict.fromkeys(("output", "hidden_states", "activations", "embedding", "loss")),
-        **dict.fromkeys(("layer_input", "linears", "linear_uses")),
-        **dict.fromkeys(("embedding_by_step", "output_by_step")),
+        **dict.fromkeys(RECORDABLE),
         **dict.fromkeys(("projections", "softmaxes", "position_embedding"), "it has no attention"),
         "preactivations": "it is not a transformer",
     }
 
     def __init__(self, model: RecurrentLanguageModel) -> None:
-        self._model = model.eval().requires_grad_(False)
+        super().__init__(model.eval().requires_grad_(False))
         self._layers = model.recurrent_layers
-
-    @property
-    def parameters(self) -> int:
-        """Number of trainable parameters, tied ones once."""
-        return sum(p.numel() for p in self._model.parameters())
 
     @property
     def depth(self) -> int:
@@ -73,14 +60,12 @@ class RecurrentRecorder:
 
     def flops(self, minibatch: Tensor) -> int:
         """Floating-point operations of one token, the decoder's among them."""
-        token = torch.zeros(1, 1, dtype=torch.long, device="meta")
-        values = counting.without_values(self._model)
-        return counting.flops(lambda: functional_call(self._model, values, (token,)))
+        return counting.flops_of_tokens(self._network, (1, 1))
 
     @property
     def tied_embedding(self) -> Tensor | None:
         """The embedding's weight (V, E), which the decoder shares."""
-        return self._model.embedding
+        return self._network.embedding
 
     def train(self, mode: bool) -> None:
         """Nothing: recurrent networks are scored without dropout."""
@@ -95,23 +80,19 @@ class RecurrentRecorder:
             for layer in self._layers
         )
         if "loss" in wanted:  # logits, their softmax and its gradient
-            values += 3 * len(self._model.embedding)
-        size = copies * steps * values * self._model.embedding.element_size()
+            values += 3 * len(self._network.embedding)
+        size = copies * steps * values * self._network.embedding.element_size()
         parts = math.ceil(batch_size * size / _GRAPH_BYTES)
         return math.ceil(batch_size / parts)
 
     def embed(self, minibatch: Tensor) -> Tensor:
         """Embedded token ids (T, B), as (T, B, E)."""
-        return F.embedding(minibatch, self._model.embedding)
+        return F.embedding(minibatch, self._network.embedding)
 
     def linear_parameters(self) -> list[Tensor]:
         """The weights of the linear nodes."""
         nodes = [node for layer in self._layers for node in layer.linear.values()]
         return [weight for node in nodes for weight in node.weights]
-
-    def linearised(self) -> AbstractContextManager[None]:
-        """For a while: every parameter its absolute value in float64."""
-        return linearised(self._model)
 
     def record(
         self,
@@ -186,8 +167,8 @@ class RecurrentRecorder:
                 f"sequence_length is {len(minibatch)}; the loss predicts the next token, so it "
                 "needs 2 or more"
             )
-        decoder = self._model.embedding
-        logits = F.linear(outputs[:-1], decoder, self._model.decoder_bias)
+        decoder = self._network.embedding
+        logits = F.linear(outputs[:-1], decoder, self._network.decoder_bias)
         recording.loss = F.cross_entropy(logits.flatten(0, 1), minibatch[1:].flatten())
         if "linears" in wanted and torch.is_grad_enabled():
             recording.linears.append(Linear(decoder, outputs[:-1], logits, role=DECODER))
