@@ -19,6 +19,7 @@ import pytest
 import archscout as package
 from archscout.cli import output
 from archscout.cli.output import number, print_abreast
+from archscout.promotion import load_promotion
 from archscout.runs import Progress, Run
 from archscout.runs.search_settings import parse_objective
 from archscout.spaces import RecurrentSpace
@@ -477,6 +478,59 @@ def test_a_mistake_in_exporting_an_architecture_is_one_message(
     (tmp_path / "letter.txt").write_text("dear")
     assert "is there already" in message("lstm", "--out", tmp_path)
     assert "holds no run" in complaint_of(archscout("export", tmp_path, "--out", out))
+
+
+# search --budget
+
+
+@pytest.mark.slow
+def test_a_budget_ends_with_a_trained_winner(
+    archscout: Program, words: Path, tiny: tuple[str, ...], tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    command = (*arguments(words, tiny, out), "--budget", 2, *PROVE[2:], "--set", "epochs=3")
+    result = archscout(*command)
+    assert result.code == 0 and result.err == ""
+    promotion = load_promotion(out)
+    assert promotion is not None
+    winner = promotion.winner.fingerprint
+    text = " ".join(result.out.split())
+    assert f"The winner is {promotion.winner.title}, rank" in text
+    assert all(each.fingerprint in result.out for each in promotion.candidates)
+    assert re.search("Named architectures: .*rnn .*(won|left)", text)
+    genotype = json.loads((out / "model" / "genotype.json").read_text())
+    assert SPACE.fingerprint(SPACE.parse(genotype)) == winner and genotype["trained"]
+    page = (out / "report.html").read_text(encoding="utf-8")
+    assert '<section id="promoted">' in page and "part of a full training" in page
+    weights = (out / "model" / "model.safetensors").read_bytes()
+    # Without it the trained model stays; with it nothing is trained again.
+    assert archscout(*arguments(words, tiny, out), "--resume").code == 0
+    assert (out / "model" / "model.safetensors").read_bytes() == weights
+    again = json.loads(archscout(*command, "--resume", "--json").out)["promoted"]
+    assert again == promotion.model_dump()
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (["--budget", "0.5"], "the budget is 0.5 full trainings; the least is 1, one candidate"),
+        (["--budget", "soon"], "budget 'soon'; accepted is a number of full trainings, such as 4"),
+        (["--budget", "2", "--train-top", "1"], "--budget and --train-top are given; one of them"),
+        (["--budget", "2", "--set", "epoch=2"], "training setting epoch is '2': there"),
+        (["--preset", "quick"], "--preset says how to train, but neither --budget nor --train-top"),
+    ],
+)
+def test_a_budget_that_cannot_be_spent_is_refused_before_the_search(
+    archscout: Program,
+    words: Path,
+    tiny: tuple[str, ...],
+    tmp_path: Path,
+    given: list[str],
+    message: str,
+) -> None:
+    result = archscout(*arguments(words, tiny, tmp_path / "run"), *given)
+    assert result.code == 2 and message in " ".join(result.err.split())
+    assert not (tmp_path / "run").exists()
 
 
 # search --train-top

@@ -14,6 +14,7 @@ from archscout.errors import InputError
 if TYPE_CHECKING:
     from archscout.comparison import Proof
     from archscout.promotion import Progress, Promotion
+    from archscout.report.proof import ProofSummary
     from archscout.runs import Run
     from archscout.spaces.base import Space
     from archscout.training.jobs import Standing
@@ -145,40 +146,37 @@ def print_trained(trained: Proof | Promotion | None) -> None:
 
 def print_promotion(promotion: Promotion) -> None:
     """Who was trained how long, and the winner."""
-    from archscout.promotion import say
+    from archscout.report.promoted import summarise
 
-    rungs = sorted({part for each in promotion.candidates for part in each.losses}, key=float)
-    titles = ["candidate", "rank", *(f"{float(part):.0%}" for part in rungs), "test"]
-    rows = []
-    for each in promotion.candidates:
-        losses = [promotion.shown(each.losses.get(part)) for part in rungs]
-        test = promotion.shown(each.results.get("test"))
-        rows.append([each.title, str(each.rank), *losses, test])
-    title = f"Trained candidates, {promotion.measure} by part of a training"
-    if output.table_width(titles, rows) > output.console.width:
-        output.print_abreast(titles, rows)
-    else:
-        output.print_table([Column(titles[0], no_wrap=True), *titles[1:]], rows, title=title)
+    found = summarise(promotion)
+    _print_summary(found, f"Trained candidates, validation {promotion.measure}")
     for each in promotion.candidates:
         if each.problem is not None:
             output.warn(f"{each.title} failed: {each.problem}")
-    output.console.print(say(promotion), markup=False, highlight=False)
+    _print_words(found)
 
 
 def print_proof(proof: Proof) -> None:
     """The trained candidates, and whether the search paid."""
     from archscout.report.proof import summarise
 
-    found = summarise(proof)
+    _print_summary(summarise(proof), f"Trained candidates, {proof.measure}")
+    for trainee in proof.trainees:
+        if trainee.problem is not None:
+            output.warn(f"{trainee.fingerprint} failed: {trainee.problem}")
+    _print_words(summarise(proof))
+
+
+def _print_summary(found: ProofSummary, title: str) -> None:
     columns, rows = found.table.columns[:-1], [row[:-1] for row in found.table.rows]
     titles = [column.name for column in columns]
     if output.table_width(titles, rows) > output.console.width:
         output.print_abreast(titles, rows)
     else:
         shown = [c.name if c.kind == "number" else Column(c.name, no_wrap=True) for c in columns]
-        output.print_table(shown, rows, title=f"Trained candidates, {proof.measure}")
-    for trainee in proof.trainees:
-        if trainee.problem is not None:
-            output.warn(f"{trainee.fingerprint} failed: {trainee.problem}")
+        output.print_table(shown, rows, title=title)
+
+
+def _print_words(found: ProofSummary) -> None:
     for sentence in (found.verdict, *(f"- {sentence}" for sentence in found.sentences)):
         output.console.print(sentence, markup=False, highlight=False)

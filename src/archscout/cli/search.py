@@ -265,7 +265,10 @@ def _print_ranking(run: Run) -> None:
     """One architecture a line, with what there is room for of its description."""
     from archscout.cli.architectures import titles
 
-    rows = run.table[run.table["front"].notna()].head(_SHOWN)
+    ranked = run.table[run.table["front"].notna()]
+    named = [run.space.fingerprint(each) for each in run.space.named.values()]
+    is_best = ranked["rank"] <= _SHOWN
+    rows = ranked[is_best | ranked["fingerprint"].isin(named)]
     objectives = [objective.name for objective in run.objectives]
     costs = [c for c in ("parameters", "flops", "latency", "memory") if c in rows]
     columns = [*objectives, *(c for c in costs if c not in objectives)]

@@ -4,7 +4,7 @@ from archscout.promotion.budget import Budget, parse_budget
 from archscout.promotion.halving import LEAST, Rung, cost, halve, schedule
 from archscout.promotion.handing_over import hand_over, is_promoted
 from archscout.promotion.promoting import Progress, promote
-from archscout.promotion.promotion import Promoted, Promotion, load_promotion, say
+from archscout.promotion.promotion import Promoted, Promotion, load_promotion
 
 __all__ = [
     "LEAST",
@@ -20,6 +20,5 @@ __all__ = [
     "load_promotion",
     "parse_budget",
     "promote",
-    "say",
     "schedule",
 ]

@@ -90,10 +90,6 @@ class Promotion(BaseModel):
         except OverflowError:
             return math.inf
 
-    def shown(self, loss: float | None) -> str:
-        """The result of a loss in words; a dash where there is none."""
-        return "-" if loss is None else f"{self.result(loss):,.4g}"
-
 
 def load_promotion(folder: str | os.PathLike[str]) -> Promotion | None:
     """What promoted.json of a run folder holds; None where there is none.
@@ -113,22 +109,3 @@ def load_promotion(folder: str | os.PathLike[str]) -> Promotion | None:
         raise InputError(f"cannot read {path}: {error.strerror or error}") from error
     except (ValidationError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path} is damaged: {error}") from error
-
-
-def say(promotion: Promotion) -> str:
-    """The winner, and what finding it cost, in a sentence."""
-    winner = promotion.winner
-    part = "test" if "test" in winner.results else "valid"
-    others = len(promotion.candidates) - 1
-    text = (
-        f"The winner is {winner.title}, {part} {promotion.measure} "
-        f"{promotion.shown(winner.results.get(part))}, trained whole; {others} others were trained "
-        f"in part. That took {promotion.spent:.2f} of {promotion.budget:.4g} full trainings."
-    )
-    named = [each for each in promotion.candidates[1:] if each.name is not None]
-    if named and winner.name is None:
-        names = ", ".join(str(each.name) for each in named)
-        part_of = min(each.reached for each in named)
-        part_words = f"{part_of:.0%} of a training" if part_of < 1 else "a whole training"
-        return f"{text} Of the named ones ({names}) the first left after {part_words}."
-    return text

@@ -116,6 +116,24 @@ def add_ring(figure: go.Figure, name: str, x: list[Any], y: list[Any], size: int
     figure.add_scatter(x=x, y=y, mode="markers", name=name, marker=marker, hoverinfo="skip")
 
 
+def add_named(
+    figure: go.Figure, findings: Findings, rows: pd.DataFrame, x: list[Any], y: list[Any]
+) -> None:
+    """The named architectures among rows, each with its name beside it."""
+    for place, mark in enumerate(rows["fingerprint"]):
+        if mark in findings.named:
+            figure.add_scatter(
+                x=[x[place]],
+                y=[y[place]],
+                mode="markers+text",
+                text=[findings.named[mark]],
+                textposition="top center",
+                marker={"symbol": "star", "size": 11, "color": INK, "line": {"color": "white"}},
+                hoverinfo="skip",
+                showlegend=False,
+            )
+
+
 def add_steps(figure: go.Figure, name: str, x: list[Any], y: list[Any], legend: bool) -> None:
     """A line that keeps its height from each point to the next, in the legend or not."""
     figure.add_scatter(

@@ -12,6 +12,7 @@ import pandas as pd
 from archscout.runs import Candidate, Run
 from archscout.runs.search_settings import Objective
 from archscout.runs.study import result_of
+from archscout.spaces import live
 
 SCORED, FAILED, OUTSIDE = "scored", "not finite", "outside the limits"
 _COLUMNS = ("rank", "front", "fingerprint", "seconds", "problem", "within_limits", "architecture")
@@ -53,6 +54,21 @@ class Findings:
     def scored(self) -> pd.DataFrame:
         """The architectures with a rank, best first."""
         return self._with(SCORED)
+
+    @cached_property
+    def named(self) -> dict[str, str]:
+        """The names of the architectures that have one in the literature, by fingerprint."""
+        space = self.run.space
+        return {space.fingerprint(live(space, each)): name for name, each in space.named.items()}
+
+    def title(self, fingerprint: str) -> str:
+        """A fingerprint, with the name of the architecture that has one."""
+        return f"{fingerprint} {self.named.get(fingerprint, '')}".strip()
+
+    def shown(self, most: int) -> pd.DataFrame:
+        """The best architectures, and below them the named ones, for comparison."""
+        rows = self.scored
+        return rows[(np.arange(len(rows)) < most) | rows["fingerprint"].isin(self.named)]
 
     @cached_property
     def failed(self) -> pd.DataFrame:

@@ -17,7 +17,8 @@ from plotly.offline import get_plotlyjs
 from archscout.comparison import Proof, load_proof
 from archscout.errors import InputError
 from archscout.files import write_whole
-from archscout.report import encoder, proof, recurrent, summary
+from archscout.promotion import Promotion, load_promotion
+from archscout.report import encoder, promoted, proof, recurrent, summary
 from archscout.report.drawing import Drawing
 from archscout.report.figures import Figure, Quantity
 from archscout.report.findings import Findings
@@ -67,8 +68,8 @@ def write_report(run: Run | str | os.PathLike[str], path: Path | None = None) ->
 def build_page(run: Run) -> str:
     """The page as text."""
     findings = Findings(run)
-    proven = load_proof(run.folder.path)
-    plots = _plots(findings, proven)
+    proven, promotion = load_proof(run.folder.path), load_promotion(run.folder.path)
+    plots = _plots(findings, proven, promotion)
     return render(
         "page.html.jinja",
         title=f"{run.settings.space} on {run.information['text']['name']}",
@@ -81,6 +82,7 @@ def build_page(run: Run) -> str:
         ranking=_ranking(findings),
         unranked=_unranked(findings),
         problems=_problems(findings),
+        promoted=promotion and promoted.summarise(promotion),
         proof=proven and proof.summarise(proven, len(run.trials)),
         plots=plots,
         drawing=_drawing(findings),
@@ -105,9 +107,12 @@ def _date(stamp: object) -> str:
     return f"{moment.day} {moment:%B %Y, %H:%M} UTC"
 
 
-def _plots(findings: Findings, proven: Proof | None) -> dict[str, dict[str, Figure]]:
+def _plots(
+    findings: Findings, proven: Proof | None, promotion: Promotion | None
+) -> dict[str, dict[str, Figure]]:
     """The plots of each section, by identifiers that are unique on the page."""
     sections = {
+        "promoted": promoted.plot_promotion(promotion) if promotion else [],
         "proof": proof.plot_proof(proven) if proven else [],
         "parameters": plot_trade_offs(findings),
         "history": plot_histories(findings),
@@ -121,7 +126,7 @@ def _plots(findings: Findings, proven: Proof | None) -> dict[str, dict[str, Figu
 
 def _ranking(findings: Findings) -> Table:
     """The first architectures: objectives, other costs, time, and what it is."""
-    rows = findings.scored.head(_SHOWN)
+    rows = findings.shown(_SHOWN)
     goals = [goal.name for goal in findings.objectives]
     costs = [name for name in COSTS if name in rows and name not in goals]
     columns = [Column("rank", "number"), Column("front", "mark")]
@@ -135,10 +140,10 @@ def _ranking(findings: Findings) -> Table:
             "◆ yes" if on_front else "",
             *(unit_of(name).write(row[name]) for name in [*goals, *costs]),
             f"{1e3 * row['seconds']:.1f}",
-            row["fingerprint"],
+            findings.title(row["fingerprint"]),
             row["description"],
         ]
-        for row, on_front in zip(rows.to_dict("records"), findings.front, strict=False)
+        for row, on_front in zip(rows.to_dict("records"), findings.front[rows.index], strict=True)
     ]
     caption = _ranking_caption(findings)
     if "latency" in [*goals, *costs]:
@@ -155,7 +160,10 @@ def _ranking_caption(findings: Findings) -> str:
     if names != ["parameters"] and len(names) == 1:
         names.append("parameters")
     front = f"the Pareto front of {summary.listed(names)}" if len(names) > 1 else "the best"
-    return f"{shown}, best first. ◆ marks {front}."
+    marks = findings.scored["fingerprint"].iloc[_SHOWN:]
+    below = [findings.named[mark] for mark in marks if mark in findings.named]
+    beside = f" Below stands {summary.listed(below)}, for comparison." if below else ""
+    return f"{shown}, best first.{beside} ◆ marks {front}."
 
 
 def _unranked(findings: Findings) -> str:

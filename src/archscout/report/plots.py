@@ -18,6 +18,7 @@ from archscout.report.figures import (
     VERMILLION,
     Figure,
     Quantity,
+    add_named,
     add_points,
     add_ring,
     add_steps,
@@ -60,6 +61,7 @@ def _trade_off(findings: Findings, x: Quantity, y: Quantity) -> Figure:
     worst = rows[x.name].max() if x.sign < 0 else rows[x.name].min()
     line = across.place([*front[x.name], worst]), up.place([*front[y.name], front[y.name].iloc[-1]])
     add_steps(figure, "Pareto front", *line, legend=False)
+    add_named(figure, findings, rows, across.place(rows[x.name]), up.place(rows[y.name]))
     first = rows.iloc[0]
     add_ring(figure, "ranked first", across.place([first[x.name]]), up.place([first[y.name]]), 17)
     total = count(len(rows), "scored architecture")
@@ -96,6 +98,8 @@ def _history(findings: Findings, goal: Quantity) -> Figure:
     ):
         places = list(chosen["trial"]), up.place(chosen[goal.name])
         add_points(figure, name, *places, marker, hover_texts(findings, chosen, True))
+    first = scored[~again]
+    add_named(figure, findings, first, list(first["trial"]), up.place(first[goal.name]))
     best = list(goal.sign * (goal.sign * scored[goal.name]).cummax())
     times = [*scored["trial"], rows["trial"].max()]
     add_steps(figure, "best so far", times, up.place([*best, best[-1]]), legend=True)
