@@ -68,6 +68,11 @@ def test_a_stopped_one_ends_as_one_that_was_not(run: Run, recipe: Recipe, spent:
     assert load_promotion(run.folder.path) is not None
 
 
+@pytest.mark.slow
+def test_two_workers_come_to_the_same(run: Run, recipe: Recipe, spent: Promotion) -> None:
+    assert content(promote(run, 2, recipe(), workers=2)) == content(spent)
+
+
 def test_a_larger_budget_goes_on_and_trains_nothing_twice(run: Run, recipe: Recipe) -> None:
     few = promote(run, 1, recipe())
     assert len(few.candidates) == 1

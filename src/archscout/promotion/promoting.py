@@ -11,6 +11,7 @@ import dataclasses
 import json
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -34,6 +35,7 @@ from archscout.training.jobs import (
     JobFolder,
     Outcome,
     Part,
+    Plan,
     Segment,
     lost_segment,
     train_segment,
@@ -107,15 +109,16 @@ def promote(
             for mark in order
         }
         folder = folder_of(run, plan, list(jobs.values()), TRAININGS)
-        with folder.lock(), _Trainings(folder, jobs, load_corpus(list(plan.text)), workers) as all_:
-            all_.warn = on_warning or (lambda _: None)
-            all_.budget = _in_trainings(asked, all_, order[0], workers)
-            all_.tell = on_progress or (lambda _: None)
-            rungs = schedule(all_.budget, len(order))
-            winner = halve(order, rungs, all_.train)
+        shared = (plan, load_corpus(list(plan.text)))
+        with folder.lock(), Workers(shared, workers, len(jobs), worth=0) as pool:
+            trainings = _Trainings(folder, jobs, pool, on_warning or (lambda _: None))
+            paid = _in_trainings(asked, trainings, order[0], workers)
+            trainings.told = partial(_tell, on_progress, paid)
+            rungs = schedule(paid, len(order))
+            winner = halve(order, rungs, trainings.train)
             if winner is None:
-                raise InputError(_all_failed(all_.ledger, run, rungs))
-            promotion = _promotion(run, all_.budget, folder, all_.ledger, winner, rows)
+                raise InputError(_all_failed(trainings.ledger, run, rungs))
+            promotion = _promotion(run, paid, folder, trainings.ledger, winner, rows)
         write_json(
             run.folder.path / PROMOTED, {"format": FORMAT, "promotion": promotion.model_dump()}
         )
@@ -140,26 +143,38 @@ def _in_trainings(asked: Budget, trainings: _Trainings, first: str, workers: int
     return kept[asked.given]
 
 
+def _tell(
+    on_progress: Callable[[Progress], None] | None,
+    budget: float,
+    spent: float,
+    until: float,
+    size: int,
+) -> None:
+    if on_progress is not None:
+        on_progress(Progress(spent, budget, until, size))
+
+
 class _Trainings:
-    """Trains candidates up to a rung, each a chain of segments, and keeps what they come to."""
+    """Trains candidates up to a rung, each a chain of segments, and keeps what they come to.
+
+    Attributes:
+        ledger: what trainings came to.
+        told: called after every segment with what is spent, the rung, and how many are trained.
+    """
 
     def __init__(
-        self, folder: JobFolder, jobs: Mapping[str, Job], corpus: Corpus, workers: int
+        self,
+        folder: JobFolder,
+        jobs: Mapping[str, Job],
+        pool: Workers[tuple[Plan, Corpus]],
+        warn: Callable[[str], None],
     ) -> None:
         self._folder, self._jobs, self.path = folder, jobs, folder.path
         self.ledger = Ledger(folder.path / RUNGS)
-        self._workers = Workers((folder.plan, corpus), workers, len(jobs), worth=0)
+        self._pool, self._warn = pool, warn
         self._at: dict[str, float] = {}
         self._seconds: dict[str, float] = {}
-        self.budget = 0.0
-        self.tell: Callable[[Progress], None] = lambda _: None
-        self.warn: Callable[[str], None] = lambda _: None
-
-    def __enter__(self) -> _Trainings:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._workers.__exit__()
+        self.told: Callable[[float, float, int], None] = lambda *_: None
 
     def train(self, marks: Sequence[str], until: float) -> dict[str, float]:
         """Validation losses of candidates after a part of a full training."""
@@ -169,16 +184,16 @@ class _Trainings:
             if self.ledger.find(mark, until) is None
         )
         stopped = False
-        for part, segment in self._workers.as_they_come(train_segment, waiting, lost_segment):
+        for part, segment in self._pool.as_they_come(train_segment, waiting, lost_segment):
             for message in dict.fromkeys(segment.warnings):
-                self.warn(f"{part.job.name}: {message}")
+                self._warn(f"{part.job.name}: {message}")
             stopped = stopped or segment.is_stopped
             following = self._take(part, segment, until)
             if stopped:
                 waiting.clear()
             elif following is not None:
                 waiting.appendleft(following)
-            self.tell(Progress(self.spent, self.budget, until, len(marks)))
+            self.told(self.spent, until, len(marks))
         if stopped:
             raise KeyboardInterrupt
         found = {mark: self.ledger.find(mark, until) for mark in marks}

@@ -215,7 +215,7 @@ class TrainingLoop(ABC, Generic[Batch, Losses]):
             Diverged: the loss is no number any more.
             InputError: a file cannot be written, or the text cannot be read.
         """
-        stop = math.inf if until is None else round(until * self.total)
+        stop = math.inf if until is None else math.ceil(until * self.total)
         if self._path is not None and self.is_main:
             self._trackers = open_trackers(log_with, self._path, self.done)
         try:
