@@ -66,3 +66,23 @@ def test_a_space_says_the_genes_that_it_itself_reads() -> None:
         for cell, each in zip(of_states, found, strict=True):
             assert space.fingerprint(space.suggest(Given(each))) == space.fingerprint(cell)
     assert spaces.classics(spaces.RecurrentSpace(steps=4)) == [genes(SPACE.named["rnn"], 4)]
+
+
+class GivenWords:
+    """A trial whose genes are words that are given."""
+
+    def __init__(self, found: dict[str, str]) -> None:
+        self._found = found
+
+    def suggest_categorical(self, name: str, choices: tuple[str, ...]) -> str:
+        assert self._found[name] in choices
+        return self._found[name]
+
+
+def test_every_encoder_has_genes() -> None:
+    space = spaces.FlexibertSpace()
+    for encoder in (*space.named.values(), *space.published_sample[:50]):
+        assert space.suggest(GivenWords(space.genes(encoder))) == encoder  # type: ignore[arg-type]
+    assert spaces.classics(space) == [space.genes(each) for each in space.named.values()]
+    assert space.parse("bert-tiny") == space.named["bert-tiny"]
+    assert space.describe(space.named["bert-mini"]).startswith("256 wide: SDP 4h 1024, SDP")

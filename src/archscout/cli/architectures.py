@@ -53,8 +53,10 @@ def space_of(source: str, given: str | None) -> Space[Any]:
 
 def titles(space: Space[Any], fingerprints: Iterable[str | None]) -> list[str]:
     """Fingerprints as tables show them, each with the name of the architecture that has one."""
-    names = {space.fingerprint(named): name for name, named in space.named.items()}
-    return [f"{each or ''} {names.get(each or '', '')}".strip() for each in fingerprints]
+    from archscout.spaces import names
+
+    named = names(space)
+    return [f"{each or ''} {named.get(each or '', '')}".strip() for each in fingerprints]
 
 
 def _parse(text: str) -> Any:

@@ -264,11 +264,11 @@ def _print(run: Run, new: int, seconds: float) -> None:
 def _print_ranking(run: Run) -> None:
     """One architecture a line, with what there is room for of its description."""
     from archscout.cli.architectures import titles
+    from archscout.spaces import names
 
     ranked = run.table[run.table["front"].notna()]
-    named = [run.space.fingerprint(each) for each in run.space.named.values()]
     is_best = ranked["rank"] <= _SHOWN
-    rows = ranked[is_best | ranked["fingerprint"].isin(named)]
+    rows = ranked[is_best | ranked["fingerprint"].isin(names(run.space))]
     objectives = [objective.name for objective in run.objectives]
     costs = [c for c in ("parameters", "flops", "latency", "memory") if c in rows]
     columns = [*objectives, *(c for c in costs if c not in objectives)]

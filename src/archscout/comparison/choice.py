@@ -17,7 +17,7 @@ import pandas as pd
 from archscout.errors import InputError
 from archscout.runs import Run
 from archscout.runs.search_settings import SearchSettings
-from archscout.spaces import live
+from archscout.spaces import names
 
 _TPE_START = 10  # proposals that Optuna's sampler draws at random
 
@@ -53,9 +53,8 @@ def choose(run: Run, k: int) -> Choice:
             f"{run.folder} has {len(ranked)} within the limits with a finite score"
             + (f", so 1 to {len(ranked) - 1} is accepted" if len(ranked) > 1 else "")
         )
-    named = {run.space.fingerprint(live(run.space, each)) for each in run.space.named.values()}
     others = ranked.iloc[k:]
-    others = others[~others["fingerprint"].isin(named)]
+    others = others[~others["fingerprint"].isin(names(run.space))]
     late = others["trial"] >= random_proposals(run.settings)
     marks = [_draw(run.settings.seed, mark) for mark in others["fingerprint"]]
     drawn = others.assign(_late=late, _mark=marks).sort_values(["_late", "_mark"]).head(k)

@@ -13,7 +13,7 @@ from itertools import chain, zip_longest
 
 from archscout.errors import InputError
 from archscout.runs import Run
-from archscout.spaces import live
+from archscout.spaces import names
 
 _DRAWN_FROM = 3  # the best of so many parts
 
@@ -32,8 +32,7 @@ def entrants(run: Run) -> list[str]:
         raise InputError(
             f"{run.folder} has no architecture within the limits with a finite score to train"
         )
-    space = run.space
-    named = {space.fingerprint(live(space, each)) for each in space.named.values()}
+    named = names(run.space)
     best = ranked[: -(-len(ranked) // _DRAWN_FROM)]
     drawn = sorted(best, key=lambda mark: _draw(run.settings.seed, mark))
     return _different(

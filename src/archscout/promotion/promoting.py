@@ -27,7 +27,7 @@ from archscout.promotion.halving import FIRST, Rung, halve, schedule
 from archscout.promotion.ledger import Ledger, Reached, loss_of
 from archscout.promotion.promotion import FORMAT, PROMOTED, Promoted, Promotion
 from archscout.runs import Run
-from archscout.spaces import live
+from archscout.spaces import names
 from archscout.text import Corpus, load_corpus
 from archscout.training import comparison_preset, find_trainer
 from archscout.training.jobs import (
@@ -278,15 +278,14 @@ def _promotion(
 ) -> Promotion:
     plan, space = folder.plan, run.space
     trainer = find_trainer(space.name)
-    names = {space.fingerprint(live(space, each)): name for name, each in space.named.items()}
-    outcomes = folder.outcomes()
+    named, outcomes = names(space), folder.outcomes()
 
     def promoted(mark: str) -> Promoted:
         lines, row = ledger.of(mark), rows[mark]
         result: Mapping[str, Any] = outcomes[mark].result if mark in outcomes else {}
         return Promoted(
             fingerprint=mark,
-            name=names.get(mark),
+            name=named.get(mark),
             rank=int(row["rank"]),
             architecture=json.loads(row["architecture"]),
             parameters=int(row["parameters"]),

@@ -11,7 +11,7 @@ from typing import Any
 from archscout.errors import InputError
 from archscout.spaces.base import RecordingSpace, Scale, Space
 from archscout.spaces.flexibert import EncoderGenotype, EncoderScale, FlexibertSpace
-from archscout.spaces.identity import classics, live, network_fingerprint
+from archscout.spaces.identity import classics, live, names, network_fingerprint
 from archscout.spaces.recurrent import Recipe, RecurrentScale, RecurrentSpace
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "classics",
     "get",
     "live",
+    "names",
     "network_fingerprint",
     "recognise",
 ]

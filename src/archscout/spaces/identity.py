@@ -17,6 +17,14 @@ def live(space: Space[Any], architecture: Any) -> Any:
     return space.canonical(form(architecture))
 
 
+def names(space: Space[Any]) -> dict[str, str]:
+    """The names of the architectures that have one in the literature, by their fingerprints."""
+    return {
+        space.fingerprint(live(space, architecture)): name
+        for name, architecture in space.named.items()
+    }
+
+
 def classics(space: Space[Any]) -> list[dict[str, Any]]:
     """Genes that suggest the named architectures of a space, as far as there are such.
 

@@ -236,6 +236,16 @@ def suggest(trial: Trial) -> EncoderGenotype:
     return EncoderGenotype(hidden_size=hidden_size, layers=tuple(layers[:num_layers]))
 
 
+def genes(genotype: EncoderGenotype) -> dict[str, str]:
+    """Genes by which `suggest` gives a genotype; layers that it lacks are as its last one."""
+    found = {"hidden_size": str(genotype.hidden_size), "num_layers": str(genotype.num_layers)}
+    for number in range(1, max(NUM_LAYERS) + 1):
+        layer = genotype.layers[min(number, genotype.num_layers) - 1]
+        found[f"layer {number} operation"] = layer.operation
+        found |= {f"layer {number} {name}": str(getattr(layer, name)) for name in LAYER_SIZES}
+    return found
+
+
 def _describe_layer(layer: EncoderLayer) -> str:
     times = f"x{layer.num_feed_forward}" if layer.num_feed_forward > 1 else ""
     sizes = f"{layer.num_operation_heads}h {layer.feed_forward_dimension}{times}"

@@ -18,6 +18,7 @@ from archscout.recording import Kind
 from archscout.spaces.base import Scale, Trial, unwrapped
 from archscout.spaces.flexibert import genotype as genotypes
 from archscout.spaces.flexibert import readings
+from archscout.spaces.flexibert.encoders import ENCODERS
 from archscout.spaces.flexibert.genotype import EncoderGenotype
 from archscout.spaces.flexibert.initialisation import fill
 from archscout.spaces.flexibert.network import FlexibertNetwork, MaskedTokenHead
@@ -76,7 +77,7 @@ class FlexibertSpace:
     default_scale = "fast"
     default_metric = "deep_memory"
     signature = "nas_config"
-    named: Mapping[str, EncoderGenotype] = {}
+    named: Mapping[str, EncoderGenotype] = ENCODERS
 
     @property
     def size(self) -> int:
@@ -108,12 +109,18 @@ class FlexibertSpace:
         """A genotype from genes, see `genotype.suggest`."""
         return genotypes.suggest(trial)
 
+    def genes(self, architecture: EncoderGenotype) -> dict[str, str]:
+        """Genes that suggest a genotype."""
+        return genotypes.genes(architecture)
+
     def parse(self, document: Any) -> EncoderGenotype:
-        """A genotype from JSON (text or parsed), or an entry of the published benchmark.
+        """A genotype from JSON (text or parsed), its name, or an entry of the published benchmark.
 
         Raises:
             InputError: not JSON, or not a genotype of the space.
         """
+        if isinstance(document, str) and document.strip() in self.named:
+            return self.named[document.strip()]
         return genotypes.parse(unwrapped(document, self.name))
 
     def to_dict(self, architecture: EncoderGenotype) -> dict[str, Any]:
