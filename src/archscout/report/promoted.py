@@ -5,7 +5,7 @@ from __future__ import annotations
 from archscout.promotion import Promoted, Promotion
 from archscout.report.axes import Axis
 from archscout.report.figures import BLUE, INK, VERMILLION, Figure, blank, escape
-from archscout.report.numbers import MISSING, count, number
+from archscout.report.numbers import count, number
 from archscout.report.proof import ProofSummary
 from archscout.report.templates import Column, Table
 
@@ -140,4 +140,4 @@ def _percent(part: str) -> str:
 
 
 def _written(promotion: Promotion, loss: float | None) -> str:
-    return MISSING if loss is None else number(promotion.result(loss), _DIGITS)
+    return "–" if loss is None else number(promotion.result(loss), _DIGITS)
