@@ -13,6 +13,7 @@ from archscout.errors import InputError
 from archscout.report import page, write_report
 from archscout.report.page import build_page
 from archscout.runs import Run
+from archscout.spaces import RecurrentSpace
 
 SECTIONS = ["ranking", "parameters", "history", "best", "time", "settings"]
 HEADINGS = [
@@ -26,6 +27,8 @@ HEADINGS = [
 RUNS = ["ordinary", "limited", "several", "single", "hopeless", "equal", "encoders"]
 LOADS = {"src", "srcset", "href", "xlink:href", "data", "poster", "action", "background"}
 EVIL = "<img src=x onerror=alert(1)></script><script>alert(2)</script>"
+
+SPACE = RecurrentSpace()
 
 
 class Page(HTMLParser):
@@ -136,9 +139,24 @@ def test_the_ranking_is_the_table(plain: Run) -> None:
         assert written == pytest.approx(row["hidden_covariance"], rel=1e-3)
         assert parameters == f"{row['parameters']:,}"
         assert float(milliseconds) == pytest.approx(1e3 * row["seconds"], abs=0.051)
-        assert mark == row["fingerprint"]
+        name = {SPACE.fingerprint(cell): name for name, cell in SPACE.named.items()}
+        assert mark.split() == [row["fingerprint"], *name.get(row["fingerprint"], "").split()]
         assert description == plain.space.describe(plain.space.parse(row["architecture"]))
     assert f"The first 20 of {len(ranked)} scored architectures" in found.sections["ranking"]
+
+
+def test_named_cells_stand_below_the_best_and_in_the_plots(plain: Run) -> None:
+    page = build_page(plain)
+    found = Page(page)
+    ranked = list(plain.table.loc[plain.table["front"].notna(), "fingerprint"])
+    headings, *rows = found.rows["ranking"]
+    shown = [cells[5].split() for cells in rows if len(cells) == len(headings)]
+    for name, cell in SPACE.named.items():
+        mark = SPACE.fingerprint(cell)
+        assert [mark, name] in shown
+        assert f'"text":["{name}"]' in page.replace(" ", "")
+    below = [mark for mark, *_ in shown[20:]]
+    assert below == [mark for mark in ranked[20:] if mark in below]
 
 
 def test_the_front_is_marked_in_one_objective_and_parameters(plain: Run) -> None:
@@ -157,7 +175,7 @@ def test_the_front_is_marked_in_one_objective_and_parameters(plain: Run) -> None
 def test_the_front_of_several_objectives_is_the_runs(several: Run) -> None:
     found = Page(build_page(several))
     headings, *rows = found.rows["ranking"]
-    marked = {cells[-2] for cells in rows if len(cells) == len(headings) and cells[1]}
+    marked = {cells[-2].split()[0] for cells in rows if len(cells) == len(headings) and cells[1]}
     assert marked == {candidate.fingerprint for candidate in several.front}
     assert (
         "Pareto front of hidden_covariance, activation_distance and memory"
