@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,9 +16,12 @@ if TYPE_CHECKING:
     from archscout.comparison import Proof
     from archscout.promotion import Progress, Promotion
     from archscout.report.proof import ProofSummary
+    from archscout.report.templates import Table
     from archscout.runs import Run
     from archscout.spaces.base import Space
     from archscout.training.jobs import Standing
+
+_SHOWN = 10
 
 
 @dataclasses.dataclass(frozen=True)
@@ -149,7 +153,18 @@ def print_promotion(promotion: Promotion) -> None:
     from archscout.report.promoted import summarise
 
     found = summarise(promotion)
-    _print_summary(found, f"Trained candidates, validation {promotion.measure}")
+    rows = [
+        row
+        for place, (row, each) in enumerate(
+            zip(found.table.rows, promotion.candidates, strict=True)
+        )
+        if place < _SHOWN or each.name is not None
+    ]
+    title = f"Trained candidates, validation {promotion.measure}"
+    left_out = len(promotion.candidates) - len(rows)
+    _print_summary(dataclasses.replace(found.table, rows=rows), title, ("parameters",))
+    if left_out:
+        output.say(f"({left_out} others, which left early, are in the report.)")
     for each in promotion.candidates:
         if each.problem is not None:
             output.warn(f"{each.title} failed: {each.problem}")
@@ -160,15 +175,17 @@ def print_proof(proof: Proof) -> None:
     """The trained candidates, and whether the search paid."""
     from archscout.report.proof import summarise
 
-    _print_summary(summarise(proof), f"Trained candidates, {proof.measure}")
+    _print_summary(summarise(proof).table, f"Trained candidates, {proof.measure}")
     for trainee in proof.trainees:
         if trainee.problem is not None:
             output.warn(f"{trainee.fingerprint} failed: {trainee.problem}")
     _print_words(summarise(proof))
 
 
-def _print_summary(found: ProofSummary, title: str) -> None:
-    columns, rows = found.table.columns[:-1], [row[:-1] for row in found.table.rows]
+def _print_summary(found: Table, title: str, without: Collection[str] = ()) -> None:
+    """A table of the report, without its last column, which is words."""
+    kept = [i for i, column in enumerate(found.columns[:-1]) if column.name not in without]
+    columns, rows = [found.columns[i] for i in kept], [[row[i] for i in kept] for row in found.rows]
     titles = [column.name for column in columns]
     if output.table_width(titles, rows) > output.console.width:
         output.print_abreast(titles, rows)
