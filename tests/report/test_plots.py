@@ -4,7 +4,7 @@ from itertools import combinations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from archscout.report.findings import Findings
@@ -88,6 +88,7 @@ def test_the_median_of_the_scoring_time_is_shown(plain: Run) -> None:
 
 
 @given(st.lists(st.floats(1e-3, 1e5), min_size=1, max_size=200))
+@example([1e5, 1e5 - 1.5e-11])
 def test_a_histogram_counts_every_value(values: list[float]) -> None:
     heights, edges, above = histogram(np.array(values))
     assert heights.sum() == len(values)

@@ -221,7 +221,8 @@ def compare(
         >>> scores = pd.DataFrame({"metric": range(20)}, index=names, dtype=float)
         >>> losses = pd.Series([abs(i - 18) for i in range(20)], index=names, dtype=float)
         >>> comparison = compare(scores, losses, result_larger_is_better=False, k=1)
-        >>> comparison.table.loc["metric", ["kendall", "overlap", "regret"]].round(2).to_list()
+        >>> row = comparison.table.loc["metric", ["kendall", "overlap", "regret"]]
+        >>> [round(float(value), 2) for value in row]
         [0.99, 0.0, 1.0]
     """
     for name, value in (("k", k), ("resamples", resamples)):

@@ -195,7 +195,7 @@ def histogram(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
     """
     top = min(float(values.max()), 1.5 * float(np.quantile(values, 0.95)))
     low = float(values.min())
-    if low == top:
+    if math.isclose(low, top):  # between which there is no room for edges
         low, top = 0.9 * low, 1.1 * top
     edges = np.linspace(low, top, min(_MOST_BINS, math.ceil(math.sqrt(len(values)))) + 1)
     heights, _ = np.histogram(values.clip(max=top), edges)
