@@ -216,7 +216,7 @@ def compare(
         InputError: If the architectures of the arguments differ, fewer than 3 have a result,
             a result is infinite, a control is missing, or `k` or `resamples` is below 1.
 
-    Example:
+    Examples:
         >>> names = [f"architecture {i}" for i in range(20)]
         >>> scores = pd.DataFrame({"metric": range(20)}, index=names, dtype=float)
         >>> losses = pd.Series([abs(i - 18) for i in range(20)], index=names, dtype=float)

@@ -48,7 +48,7 @@ def schedule(budget: float, pool: int) -> list[Rung]:
     Raises:
         InputError: the budget is below one training, or there is no candidate.
 
-    Example:
+    Examples:
         >>> [(rung.size, round(rung.until, 3)) for rung in schedule(2, 100)]
         [(14, 0.037), (5, 0.111), (2, 0.333), (1, 1.0)]
     """
