@@ -56,7 +56,7 @@ def choose(run: Run, k: int) -> Choice:
     others = ranked.iloc[k:]
     others = others[~others["fingerprint"].isin(names(run.space))]
     late = others["trial"] >= random_proposals(run.settings)
-    marks = [_draw(run.settings.seed, mark) for mark in others["fingerprint"]]
+    marks = [place_in_draw(run.settings.seed, mark) for mark in others["fingerprint"]]
     drawn = others.assign(_late=late, _mark=marks).sort_values(["_late", "_mark"]).head(k)
     random = drawn.sort_values("rank").drop(columns=["_late", "_mark"])
     return Choice(ranked.head(k), random, int((~late).sum()), int(drawn["_late"].sum()))
@@ -68,6 +68,6 @@ def random_proposals(settings: SearchSettings) -> int:
     return starts.get(settings.sampler, settings.trials)
 
 
-def _draw(seed: int, fingerprint: Any) -> str:
+def place_in_draw(seed: int, fingerprint: Any) -> str:
     """By this the candidates are in a random order that more of them do not change."""
     return hashlib.blake2b(f"{seed}/{fingerprint}".encode(), digest_size=8).hexdigest()

@@ -7,15 +7,19 @@ import math
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from archscout.errors import InputError
+from archscout.training.outcome import Loss
 
 FORMAT = 1
 TRAINED = "trained.json"
 TRAININGS = "trained"
+
+
+Document = TypeVar("Document", bound=BaseModel)
 
 
 class Trainee(BaseModel):
@@ -108,12 +112,7 @@ class Proof(BaseModel):
 
     def result(self, loss: float) -> float:
         """A loss as the measure has it: perplexities are e to the power of it."""
-        if not self.is_exponential:
-            return loss
-        try:
-            return math.exp(loss)
-        except OverflowError:
-            return math.inf
+        return Loss(loss, 1).perplexity if self.is_exponential else loss
 
 
 def best_of(group: Sequence[Trainee]) -> Trainee | None:
@@ -131,12 +130,20 @@ def load_proof(folder: str | os.PathLike[str]) -> Proof | None:
     Raises:
         InputError: it is damaged, or of another format.
     """
-    path = Path(folder) / TRAINED
+    return read_document(Path(folder) / TRAINED, Proof)
+
+
+def read_document(path: Path, kind: type[Document]) -> Document | None:
+    """What a JSON file of this format holds; None where there is none.
+
+    Raises:
+        InputError: it is damaged, or of another format.
+    """
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
         if document["format"] != FORMAT:
             raise InputError(f"{path} is of format {document['format']}; accepted is {FORMAT}")
-        return Proof.model_validate(document)
+        return kind.model_validate(document)
     except FileNotFoundError:
         return None
     except OSError as error:

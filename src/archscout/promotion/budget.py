@@ -6,7 +6,7 @@ import re
 from typing import NamedTuple
 
 from archscout.errors import InputError
-from archscout.promotion.halving import LEAST
+from archscout.promotion.halving import check_budget
 
 _SECONDS = {"s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 
@@ -45,9 +45,5 @@ def parse_budget(given: float | str) -> Budget:
     number = float(match[1])
     if match[2]:
         return Budget(text, None, number * _SECONDS[match[2]])
-    if number < LEAST:
-        raise InputError(
-            f"the budget is {number:g} full trainings; the least is {LEAST:g}, one candidate "
-            "trained whole"
-        )
+    check_budget(number)
     return Budget(text, number, None)

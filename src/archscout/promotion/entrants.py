@@ -7,10 +7,9 @@ alone.
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable
 from itertools import chain, zip_longest
 
+from archscout.comparison import place_in_draw
 from archscout.errors import InputError
 from archscout.runs import Run
 from archscout.spaces import names
@@ -34,18 +33,7 @@ def entrants(run: Run) -> list[str]:
         )
     named = names(run.space)
     best = ranked[: -(-len(ranked) // _DRAWN_FROM)]
-    drawn = sorted(best, key=lambda mark: _draw(run.settings.seed, mark))
-    return _different(
-        chain(
-            (mark for mark in ranked if mark in named),
-            (mark for pair in zip_longest(ranked, drawn) for mark in pair if mark is not None),
-        )
-    )
-
-
-def _different(marks: Iterable[str]) -> list[str]:
-    return list(dict.fromkeys(marks))
-
-
-def _draw(seed: int, fingerprint: str) -> str:
-    return hashlib.blake2b(f"{seed}/{fingerprint}".encode(), digest_size=8).hexdigest()
+    drawn = sorted(best, key=lambda mark: place_in_draw(run.settings.seed, mark))
+    first = (mark for mark in ranked if mark in named)
+    others = (mark for pair in zip_longest(ranked, drawn) for mark in pair if mark is not None)
+    return list(dict.fromkeys(chain(first, others)))

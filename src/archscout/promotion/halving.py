@@ -4,9 +4,8 @@ All that enter are trained for a small part of the recipe; the third of them wit
 validation loss goes on to three times as much, and so on, until one is trained whole. A training is
 continued, never begun anew, so a candidate costs the part that it was trained for.
 
-Sources: Jamieson and Talwalkar 2016, "Non-stochastic best arm identification and hyperparameter
-optimization"; Li et al. 2018, "Hyperband" (others enter later, so that the shortest training does
-not decide alone).
+Source: Jamieson and Talwalkar 2016, "Non-stochastic best arm identification and hyperparameter
+optimization".
 """
 
 from __future__ import annotations
@@ -18,8 +17,8 @@ from typing import NamedTuple
 from archscout.errors import InputError
 
 FACTOR = 3
-FIRST = 1 / 27
-"""Part of a training up to the first rung."""
+PARTS = (1 / 27, 1 / 9, 1 / 3, 1.0)
+"""Of a full training, after which candidates are compared: the rungs."""
 LEAST = 1.0
 """Of a budget, in full trainings: one candidate, trained whole."""
 
@@ -30,12 +29,10 @@ class Rung(NamedTuple):
     Attributes:
         until: part of a full training, in (0, 1].
         size: candidates that are trained so far.
-        entering: of these, how many begin here; the others were the best of the rung before.
     """
 
     until: float
     size: int
-    entering: int
 
 
 def schedule(budget: float, pool: int) -> list[Rung]:
@@ -52,17 +49,13 @@ def schedule(budget: float, pool: int) -> list[Rung]:
         >>> [(rung.size, round(rung.until, 3)) for rung in schedule(2, 100)]
         [(14, 0.037), (5, 0.111), (2, 0.333), (1, 1.0)]
     """
-    if not budget >= LEAST:
-        raise InputError(
-            f"the budget is {budget:g} full trainings; the least is {LEAST:g}, one candidate "
-            "trained whole"
-        )
+    check_budget(budget)
     if pool < 1:
         raise InputError("there is no candidate to train")
     found = _rungs(1)
     for first in range(2, pool + 1):
         larger = _rungs(first)
-        if cost(larger) > budget or sum(rung.entering for rung in larger) > pool:
+        if cost(larger) > budget:
             break
         found = larger
     return found
@@ -72,9 +65,21 @@ def cost(rungs: Sequence[Rung]) -> float:
     """What rungs cost, in full trainings."""
     before = [0.0, *(rung.until for rung in rungs)]
     return math.fsum(
-        rung.entering * rung.until + (rung.size - rung.entering) * (rung.until - start)
-        for rung, start in zip(rungs, before, strict=False)
+        rung.size * (rung.until - start) for rung, start in zip(rungs, before, strict=False)
     )
+
+
+def check_budget(budget: float) -> None:
+    """Make sure that a budget, in full trainings, pays for one.
+
+    Raises:
+        InputError: it does not.
+    """
+    if not budget >= LEAST:
+        raise InputError(
+            f"the budget is {budget:g} full trainings; the least is {LEAST:g}, one candidate "
+            "trained whole"
+        )
 
 
 def halve(
@@ -93,10 +98,9 @@ def halve(
     Returns:
         None where every training failed.
     """
-    waiting, alive = list(order), list[str]()
+    alive = list(order)
     for rung in rungs:
-        alive = alive[: rung.size - rung.entering]
-        alive, waiting = alive + waiting[: rung.entering], waiting[rung.entering :]
+        alive = alive[: rung.size]
         losses = train(alive, rung.until)
         finished = [name for name in alive if math.isfinite(losses[name])]
         alive = sorted(finished, key=lambda name: losses[name])
@@ -105,10 +109,7 @@ def halve(
 
 def _rungs(first: int) -> list[Rung]:
     """The rungs where so many begin at the first one."""
-    rungs = [Rung(FIRST, first, first)]
-    while rungs[-1].until < 1:
-        until = min(1.0, rungs[-1].until * FACTOR)
-        until = 1.0 if until > 0.99 else until
-        going_on = max(1, round(rungs[-1].size / FACTOR))
-        rungs.append(Rung(until, 1 if until == 1 else going_on, 0))
-    return rungs
+    sizes = [first]
+    while len(sizes) < len(PARTS) - 1:
+        sizes.append(max(1, round(sizes[-1] / FACTOR)))
+    return [Rung(until, size) for until, size in zip(PARTS, [*sizes, 1], strict=True)]

@@ -17,15 +17,15 @@ from typing import Any
 import pandas as pd
 from pydantic import BaseModel
 
-from archscout.comparison import folder_of, plan_of
+from archscout.comparison import FORMAT, folder_of, plan_of
 from archscout.errors import InputError
 from archscout.execution import Workers, check_workers
 from archscout.files import write_json
 from archscout.promotion.budget import Budget, parse_budget
 from archscout.promotion.entrants import entrants
-from archscout.promotion.halving import FIRST, Rung, halve, schedule
+from archscout.promotion.halving import PARTS, Rung, halve, schedule
 from archscout.promotion.ledger import Ledger, Reached, loss_of
-from archscout.promotion.promotion import FORMAT, PROMOTED, Promoted, Promotion
+from archscout.promotion.promotion import PROMOTED, Promoted, Promotion
 from archscout.runs import Run
 from archscout.spaces import names
 from archscout.text import Corpus, load_corpus
@@ -119,9 +119,7 @@ def promote(
             if winner is None:
                 raise InputError(_all_failed(trainings.ledger, run, rungs))
             promotion = _promotion(run, paid, folder, trainings.ledger, winner, rows)
-        write_json(
-            run.folder.path / PROMOTED, {"format": FORMAT, "promotion": promotion.model_dump()}
-        )
+        write_json(run.folder.path / PROMOTED, {"format": FORMAT, **promotion.model_dump()})
     return promotion
 
 
@@ -136,7 +134,7 @@ def _in_trainings(asked: Budget, trainings: _Trainings, first: str, workers: int
     path = trainings.path / BUDGETS
     kept: dict[str, float] = json.loads(path.read_text()) if path.exists() else {}
     if asked.given not in kept:
-        trainings.train([first], FIRST)
+        trainings.train([first], PARTS[0])
         line = trainings.ledger.of(first)[0]
         kept[asked.given] = asked.seconds * workers * line.spent / line.seconds
         write_json(path, kept)

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import math
 import os
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from archscout.errors import InputError
+from archscout.comparison import read_document
+from archscout.training.outcome import Loss
 
-FORMAT = 1
 PROMOTED = "promoted.json"
 
 
@@ -83,12 +81,7 @@ class Promotion(BaseModel):
 
     def result(self, loss: float) -> float:
         """A loss as the measure has it: perplexities are e to the power of it."""
-        if not self.is_exponential:
-            return loss
-        try:
-            return math.exp(loss)
-        except OverflowError:
-            return math.inf
+        return Loss(loss, 1).perplexity if self.is_exponential else loss
 
 
 def load_promotion(folder: str | os.PathLike[str]) -> Promotion | None:
@@ -97,15 +90,4 @@ def load_promotion(folder: str | os.PathLike[str]) -> Promotion | None:
     Raises:
         InputError: it is damaged, or of another format.
     """
-    path = Path(folder) / PROMOTED
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-        if document["format"] != FORMAT:
-            raise InputError(f"{path} is of format {document['format']}; accepted is {FORMAT}")
-        return Promotion.model_validate(document["promotion"])
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
-    except (ValidationError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{path} is damaged: {error}") from error
+    return read_document(Path(folder) / PROMOTED, Promotion)
