@@ -92,7 +92,7 @@ def test_equal_inputs_are_known_as_equal(processor: str) -> None:
 
 
 # Random numbers that are drawn for each place in the minibatch.
-BY_PLACE = ("noise", "token_sensitivity", "responsive_memory", "trainability")
+BY_PLACE = ("noise", "token_sensitivity", "responsive_memory", "amplified_memory", "trainability")
 
 
 @pytest.mark.parametrize("cell", CELLS)

@@ -74,7 +74,3 @@ def test_a_cell_that_explodes_ranks_last_and_says_so() -> None:
     result = archscout.score("rnn", cell, metrics=["responsive_memory"])
     assert math.isnan(result["responsive_memory"])
     assert result.problem is not None and "overflow" in result.problem
-
-
-def test_it_is_what_a_search_for_cells_takes_by_default() -> None:
-    assert RecurrentSpace().default_metric == "responsive_memory"

@@ -75,6 +75,25 @@ class Benchmark:
         """The target of some architectures, by name; NaN where training failed."""
         return self.results[self.target].reindex(names)
 
+    @cached_property
+    def learning_curves(self) -> pd.DataFrame:
+        """Validation losses in training, (n, points), of the first run of each architecture.
+
+        Rows are those of `results`, columns parts of the longest training, rising to 1; NaN where
+        a training had ended before. Without columns where no losses were recorded.
+        """
+        names = ("val_loss", "valid_loss")
+        loss = next((name for name in names if name in self.curves), None)
+        step = next((name for name in ("step", "epoch") if name in self.curves), None)
+        if loss is None or step is None or self.curves.empty:
+            return pd.DataFrame(index=self.results.index)
+        run = "log_name" if "log_name" in self.curves else "seed"
+        first = self.curves.groupby("architecture")[run].transform("first")
+        curves = self.curves[self.curves[run] == first]
+        wide = curves.pivot(index="architecture", columns=step, values=loss).astype(float)
+        wide.columns = wide.columns.astype(float) / float(wide.columns.max())
+        return wide.reindex(self.results.index)
+
     @property
     def modified(self) -> tuple[str, ...]:
         """The files that are not as published, by name."""

@@ -63,6 +63,7 @@ class Metric:
         terms: whether the function's values are terms, and the metric their `sum` or their `mean`.
         as_published: whether it is read off a network in training mode, with gradients of the
             sum of its output.
+        amplified: whether it is read off an amplified network, see `tracing.amplification`.
         with_attention: the metric of networks with attention, where it differs.
     """
 
@@ -76,6 +77,7 @@ class Metric:
     kind: Kind | None = None
     terms: Literal["sum", "mean"] | None = None
     as_published: bool = False
+    amplified: bool = False
     with_attention: Metric | None = None
 
     @property
@@ -173,6 +175,7 @@ def metric(
     undefined: str = "the metric is not finite",
     kind: Kind | None = None,
     normalized: bool = False,
+    amplified: bool = False,
     with_attention: WithAttention | None = None,
 ) -> Callable[[Function], Function]:
     """Register a function of a trace as a metric; it is returned unchanged.
@@ -188,6 +191,7 @@ def metric(
         kind: `transformer` or `other` where the metric is for these networks only.
         normalized: the function returns a list of terms; the metric is their sum, and a second
             one, named `<name>_normalized`, is their mean.
+        amplified: the network is amplified before it is traced, see `tracing.amplification`.
         with_attention: what of this differs of networks with attention, where the function does
             something else by `trace.has_attention`.
 
@@ -206,7 +210,7 @@ def metric(
     general = (_checked(needs), larger_is_better, source, main_layer, undefined, kind, terms)
 
     def register(function: Function) -> Function:
-        entry = Metric(name or function.__name__, function, *general)
+        entry = Metric(name or function.__name__, function, *general, amplified=amplified)
         if with_attention is not None:
             changes: dict[str, Any] = {"kind": "transformer", **with_attention}
             changes["needs"] = _checked(changes.get("needs", entry.needs))

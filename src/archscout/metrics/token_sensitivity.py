@@ -48,13 +48,26 @@ def token_sensitivity(trace: Trace) -> float:
         >>> token_sensitivity(trace)
         2.0
     """
-    gradient, embeddings, output = trace.last_step_gradient, trace.embeddings, trace.output
-    assert gradient is not None and embeddings is not None and output is not None
-    if len(gradient) <= max(LAGS) or not bool(torch.isfinite(output).all()):
+    relative = [sensitivity(trace, lag) for lag in LAGS]
+    return math.prod(relative) ** (1 / len(LAGS))
+
+
+def sensitivity(trace: Trace, lag: int) -> float:
+    """The same of one lag; NaN where the output is not finite, or there are too few steps."""
+    gradient, scale = trace.last_step_gradient, trace.once(_relative_scale, "scale", trace)
+    assert gradient is not None
+    if len(gradient) <= lag:
+        return math.nan
+    return math.sqrt(float(gradient[-1 - lag].double().square().mean())) * scale
+
+
+def _relative_scale(trace: Trace) -> float:
+    """The embeddings' deviation over the output's; 0 where the output does not vary."""
+    embeddings, output = trace.embeddings, trace.output
+    assert embeddings is not None and output is not None
+    if not bool(torch.isfinite(output).all()):
         return math.nan
     scale = _spread(output)
     if scale <= rounding(float(output.double().square().mean().sqrt()), output.dtype):
         return 0.0
-    moved = [math.sqrt(float(gradient[-1 - lag].double().square().mean())) for lag in LAGS]
-    relative = [rms * _spread(embeddings) / scale for rms in moved]
-    return math.prod(relative) ** (1 / len(LAGS))
+    return _spread(embeddings) / scale

@@ -16,7 +16,6 @@ from typing import NamedTuple
 
 from archscout.errors import InputError
 
-FACTOR = 3
 PARTS = (1 / 27, 1 / 9, 1 / 3, 1.0)
 """Of a full training, after which candidates are compared: the rungs."""
 LEAST = 1.0
@@ -35,12 +34,13 @@ class Rung(NamedTuple):
     size: int
 
 
-def schedule(budget: float, pool: int) -> list[Rung]:
+def schedule(budget: float, pool: int, parts: Sequence[float] = PARTS) -> list[Rung]:
     """The rungs that a budget pays for, as many candidates in the first as it can.
 
     Args:
         budget: in full trainings, at least 1.
         pool: candidates that there are.
+        parts: of a full training, after which candidates are compared, rising to 1.
 
     Raises:
         InputError: the budget is below one training, or there is no candidate.
@@ -52,9 +52,9 @@ def schedule(budget: float, pool: int) -> list[Rung]:
     check_budget(budget)
     if pool < 1:
         raise InputError("there is no candidate to train")
-    found = _rungs(1)
+    found = _rungs(1, parts)
     for first in range(2, pool + 1):
-        larger = _rungs(first)
+        larger = _rungs(first, parts)
         if cost(larger) > budget:
             break
         found = larger
@@ -107,9 +107,7 @@ def halve(
     return alive[0] if alive else None
 
 
-def _rungs(first: int) -> list[Rung]:
-    """The rungs where so many begin at the first one."""
-    sizes = [first]
-    while len(sizes) < len(PARTS) - 1:
-        sizes.append(max(1, round(sizes[-1] / FACTOR)))
-    return [Rung(until, size) for until, size in zip(PARTS, [*sizes, 1], strict=True)]
+def _rungs(first: int, parts: Sequence[float]) -> list[Rung]:
+    """The rungs where so many begin at the first one; all cost about the same but the last."""
+    sizes = [max(1, round(first * parts[0] / until)) for until in parts[:-1]]
+    return [Rung(until, size) for until, size in zip(parts, [*sizes, 1], strict=True)]

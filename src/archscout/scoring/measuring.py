@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +13,7 @@ from archscout import tracing
 from archscout.metrics.registry import MissingLayer, Request
 from archscout.recording import Recorder
 from archscout.rounding import rounding
+from archscout.tracing.amplification import amplified
 from archscout.tracing.quantities import OF_OBJECTIVE, OF_SQUARE, QUANTITIES, Objective, Trace
 
 
@@ -70,18 +72,20 @@ def measure(
 
     Where lenient, the score of a layer that the network does not have is NaN.
     """
-    traces: dict[bool, Trace] = {}
-    for as_published in {asked.metric.as_published for asked in requests}:
-        group = [asked for asked in requests if asked.metric.as_published == as_published]
+    traces: dict[tuple[bool, bool], Trace] = {}
+    for form in dict.fromkeys(map(_form, requests)):
+        as_published, is_amplified = form
+        group = [asked for asked in requests if _form(asked) == form]
         needs = frozenset().union(*(asked.metric.needs for asked in group))
         taken_of: Objective = "sum" if as_published else objective
-        traces[as_published] = tracing.trace(
-            recorder, tokens, needs, depth, seed, taken_of, training=as_published
-        )
+        with amplified(recorder, tokens) if is_amplified else nullcontext(recorder) as running:
+            traces[form] = tracing.trace(
+                running, tokens, needs, depth, seed, taken_of, training=as_published
+            )
     scores: dict[str, float] = {}
     problems = []
     for asked in requests:
-        traced = traces[asked.metric.as_published]
+        traced = traces[_form(asked)]
         try:
             values = asked.values(traced)
         except MissingLayer as error:
@@ -97,15 +101,20 @@ def measure(
     with_gradients = [
         asked for asked in requests if asked.metric.needs & (OF_OBJECTIVE | OF_SQUARE)
     ]
-    for as_published, traced in traces.items():
-        gradients = any(asked.metric.as_published == as_published for asked in with_gradients)
+    for form, traced in traces.items():
+        gradients = any(_form(asked) == form for asked in with_gradients)
         if gradients and traced.objective == "sum" and traced.sums_are_constant:
-            advice = "so are the published scores" if as_published else "take objective cotangent"
+            advice = "so are the published scores" if form[0] else "take objective cotangent"
             problems.append(
                 "the features of the output add up to a constant, as after a layer norm, so "
                 f"gradients of their sum are rounding errors; {advice}"
             )
     return scores, problems
+
+
+def _form(asked: Request) -> tuple[bool, bool]:
+    """In which form of the network a metric is measured: metrics of one form share a trace."""
+    return asked.metric.as_published, asked.metric.amplified
 
 
 def _cause(traced: Trace) -> str | None:

@@ -80,7 +80,7 @@ class RecurrentSpace:
     auto_class = "AutoModelForCausalLM"
     scales: Mapping[str, RecurrentScale] = SCALES
     default_scale = "fast"
-    default_metric = "responsive_memory"
+    default_metric = "amplified_memory"
     named: Mapping[str, Recipe] = CELLS
 
     def __init__(self, states: int | None = None, steps: int | None = None) -> None:

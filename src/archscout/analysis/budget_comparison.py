@@ -1,0 +1,122 @@
+"""What a budget of training finds on a benchmark, by the strategy that spends it.
+
+The benchmark's learning curves stand in for trainings, so that every strategy is repeated in
+hundreds of random orders and nothing is trained.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from archscout.analysis.kendall import Floats, Integers
+from archscout.errors import InputError
+from archscout.promotion.halving import PARTS
+from archscout.promotion.strategies import strategies
+
+BUDGETS = (1, 2, 3, 5, 10, 20)
+_SLACK = 1e-9
+
+
+def compare_budgets(
+    scores: pd.Series[float],
+    curves: pd.DataFrame,
+    results: pd.Series[float],
+    *,
+    larger_is_better: bool,
+    result_larger_is_better: bool,
+    budgets: Sequence[int] = BUDGETS,
+    orders: int = 300,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """The trained result that strategies find for a budget, over random orders of a pool.
+
+    All strategies meet the architectures in the same random orders, which also decide between
+    equal scores. Rungs end where the curves have a point, at the first one that is not before.
+
+    Args:
+        scores: (n,) of a metric, by architecture; what is NaN or infinite ranks last.
+        curves: (n, points) validation losses by part of a full training, see
+            `Benchmark.learning_curves`.
+        results: (n,) of the same architectures; NaN where training failed.
+        larger_is_better: of the scores.
+        result_larger_is_better: False for losses.
+        budgets: in full trainings, at least 1 each.
+        orders: how many random orders.
+        seed: of the orders.
+
+    Returns:
+        One row a strategy and budget, over the orders: `mean` result found, and of its
+        `percentile`, the share of the pool with a better result in per cent, the mean and its
+        standard error (`error`). Where nothing is found, for all trainings failed, the result is
+        the worst of those that did not, and the percentile 100.
+
+    Raises:
+        InputError: there are no curves, no result, or a number that cannot be used.
+    """
+    if orders < 1:
+        raise InputError(f"orders is {orders}; a whole number of at least 1 is accepted")
+    curves, reached = curves.reindex(scores.index), results.reindex(scores.index)
+    if curves.empty or reached.isna().all():
+        raise InputError("budgets are compared by learning curves and results; here are none")
+    sign = 1.0 if result_larger_is_better else -1.0
+    gained: Floats = np.where(reached.isna(), -np.inf, sign * reached.to_numpy(dtype=float))
+    percentiles = 100 * np.array([np.mean(gained > each) for each in gained])
+    percentiles[~np.isfinite(gained)] = 100.0
+    worst = gained[np.isfinite(gained)].min()
+    points, losses = _points(curves, reached)
+    values = scores.to_numpy(dtype=float) * (1.0 if larger_is_better else -1.0)
+    values = np.where(np.isfinite(values), values, -np.inf)
+
+    def train(names: Sequence[str], until: float) -> Mapping[str, float]:
+        column = losses[:, int(np.searchsorted(points, until - _SLACK))]
+        return {name: float(column[int(name)]) for name in names}
+
+    generator, found = np.random.default_rng(seed), []
+    for _ in range(orders):
+        drawn = generator.permutation(len(values))
+        ranked = drawn[np.argsort(-values[drawn], kind="stable")]
+        for budget in budgets:
+            for strategy in strategies(_named(ranked), _named(drawn), budget, parts(points)):
+                winner = strategy.spend(train)
+                place = None if winner is None else int(winner)
+                found.append(
+                    {
+                        "strategy": strategy.name,
+                        "budget": budget,
+                        "result": sign * (worst if place is None else gained[place]),
+                        "percentile": 100.0 if place is None else percentiles[place],
+                    }
+                )
+    groups = pd.DataFrame(found).groupby(["strategy", "budget"], sort=False)
+    return pd.DataFrame(
+        {
+            "mean": groups["result"].mean(),
+            "percentile": groups["percentile"].mean(),
+            "error": groups["percentile"].std(ddof=0) / np.sqrt(orders),
+        }
+    ).reset_index()
+
+
+def parts(points: Floats) -> list[float]:
+    """The rungs' ends, moved to the next points of the curves."""
+    places = np.searchsorted(points, np.array(PARTS) - _SLACK)
+    return [float(points[i]) for i in np.unique(places)]
+
+
+def _points(curves: pd.DataFrame, reached: pd.Series[float]) -> tuple[Floats, Floats]:
+    """Parts of a training (P,), and losses there (n, P).
+
+    A training that ended earlier keeps its last loss; that of one which failed is infinite.
+    """
+    wide = curves.to_numpy(dtype=float)
+    last = curves.ffill(axis=1).to_numpy(dtype=float)
+    failed = np.isnan(wide) & reached.isna().to_numpy()[:, None]
+    losses = np.where(failed | ~np.isfinite(last), np.inf, last)
+    return curves.columns.to_numpy(dtype=float), losses
+
+
+def _named(places: Integers) -> list[str]:
+    return [str(place) for place in places]
