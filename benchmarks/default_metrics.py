@@ -23,7 +23,10 @@ from archscout.benchmarks import DataFolder, load
 from archscout.spaces import FlexibertSpace
 
 PARTS = ("design", "choice", "report")
-RECURRENT = "amplified_memory,responsive_memory,linear_memory,token_sensitivity,hidden_covariance,l2_norm,parameters,depth"
+RECURRENT = (
+    "amplified_memory,responsive_memory,linear_memory,token_sensitivity,hidden_covariance,"
+    "l2_norm,parameters,depth"
+)
 ENCODERS = (
     "deep_memory,linear_memory_lag_0,l2_norm,softmax_confidence,parameters,"
     "depth_squared_times_width"

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
+import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from archscout.errors import InputError
-from archscout.promotion import cost, halve, parse_budget, schedule
+from archscout.promotion import Rung, cost, halve, parse_budget, schedule
+from archscout.promotion.entrants import enter, predict, two_voices
 
 
 @given(st.floats(1, 40), st.integers(1, 300))
@@ -49,8 +52,80 @@ def test_the_lowest_loss_of_each_rung_goes_on_and_failures_leave() -> None:
         return {name: math.inf if name in "abc" else -ord(name) for name in names}
 
     order = list("abcdefghijklmn")
-    assert halve(order, schedule(2, len(order)), train) == "n"
-    assert asked == [order, list("nmlkj"), ["n", "m"], ["n"]]
+    assert halve(order, schedule(3, len(order)), train) == "m"
+    assert asked == [order[:13], list("mlkj"), ["m"]]
+
+
+def test_with_several_objectives_better_fronts_go_on_first() -> None:
+    def train(names: Sequence[str], until: float) -> dict[str, float]:
+        return {name: ord(name) for name in names}
+
+    def front_of(losses: Mapping[str, float]) -> dict[str, int]:
+        return {name: 1 if name in "afl" else 2 for name in losses}
+
+    asked: list[list[str]] = []
+
+    def noted(names: Sequence[str], until: float) -> dict[str, float]:
+        asked.append(list(names))
+        return train(names, until)
+
+    order = list("abcdefghijkl")
+    assert halve(order, schedule(3, 12), noted, front_of) == "a"
+    assert asked == [order, ["a", "f", "l", "b"], ["a"]]
+
+
+ORDER = [f"c{i}" for i in range(30)]
+
+
+def features(good: str) -> pd.DataFrame:
+    """Two scores of candidates, of which the named one tells, the other is the reverse."""
+    rising = pd.Series(np.arange(30.0), ORDER)
+    return pd.DataFrame({"score": rising if good == "score" else -rising, "other": rising})
+
+
+def test_what_short_trainings_tell_decides_who_else_enters() -> None:
+    order = [ORDER[i // 2] if i % 2 == 0 else ORDER[29 - i // 2] for i in range(30)]
+    by_order = pd.Series(-np.arange(30.0), order)
+    known = pd.DataFrame({"score": by_order, "other": features("other")["other"]})
+    asked: list[list[str]] = []
+
+    def train(names: Sequence[str], until: float) -> dict[str, float]:
+        asked.append(list(names))
+        return {name: -float(name[1:]) for name in names}  # c29 is the best
+
+    entered = enter(order, known, Rung(1 / 9, 16), train)
+    assert asked == [order[:8]] and entered[:8] == order[:8] and len(set(entered)) == 16
+    # In turn the best by what was learned, and the next in the order.
+    assert entered[8::2] == ["c25", "c24", "c23", "c22"]
+    assert entered[9::2] == ["c4", "c5", "c6", "c7"]
+
+
+def test_nothing_is_learned_of_so_few_that_it_would_be_noise() -> None:
+    def train(names: Sequence[str], until: float) -> dict[str, float]:
+        raise AssertionError("nothing is to be trained yet")
+
+    assert enter(ORDER, features("score"), Rung(1 / 9, 6), train) == ORDER[:6]
+    assert enter(ORDER[:9], features("score"), Rung(1 / 9, 9), train) == ORDER[:9]
+
+
+def test_without_anything_learned_the_score_predicts_and_losses_turn_it() -> None:
+    scores = features("score")
+    same = predict(scores, {"c3": 1.0, "c4": 1.0, "c5": 1.0})
+    assert sorted(ORDER, key=lambda name: same[name]) == ORDER
+    turned = predict(features("other"), {f"c{i}": -float(i) for i in range(0, 30, 3)})
+    assert turned["c29"] > turned["c0"]
+    failed = predict(scores, {"c29": math.inf, "c28": math.inf, "c1": 2.0, "c2": 1.0})
+    assert failed["c29"] - failed["c0"] < same["c29"] - same["c0"]
+
+
+def test_two_voices_enter_in_turn() -> None:
+    ranked, drawn = list("abcdef"), list("fedcba")
+    other = pd.Series({"a": 0, "b": 0, "c": 0, "d": 1, "e": 3, "f": 3})
+    assert two_voices(ranked, drawn, other) == ["a", "b", "e", "c", "d", "f"]
+    assert two_voices(ranked, drawn) == ["a", "b", "c", "d", "e", "f"]
+    many = [f"m{i}" for i in range(9)]
+    chance = ["m8", "m2", "m1", "m0", *many[3:8]]
+    assert two_voices(many, chance)[:4] == ["m0", "m1", "m2", "m3"]
 
 
 def test_nothing_wins_where_all_fail() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from archscout.errors import InputError
 from archscout.promotion import Progress, Promotion, hand_over, is_promoted, load_promotion, promote
-from archscout.promotion.entrants import entrants
+from archscout.promotion.features import SCORES, features_of, order_of
 from archscout.promotion.promoting import BUDGETS, RUNGS, TRAININGS
 from archscout.runs import Run, search
 from archscout.spaces import RecurrentSpace
@@ -27,10 +27,10 @@ def content(promotion: Promotion) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def spent(found: Run, recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> Promotion:
-    """A budget of two trainings, spent without a stop."""
+    """A budget of three trainings, spent without a stop."""
     path = tmp_path_factory.mktemp("spent") / "run"
     shutil.copytree(found.folder.path, path)
-    return promote(Run(path), 2, recipe())
+    return promote(Run(path), 3, recipe())
 
 
 def test_the_winner_is_trained_whole_and_the_budget_kept(spent: Promotion) -> None:
@@ -38,17 +38,37 @@ def test_the_winner_is_trained_whole_and_the_budget_kept(spent: Promotion) -> No
     assert {"valid", "test"} <= spent.winner.results.keys()
     assert 1 <= spent.spent <= spent.budget + 0.2  # a step more than the rung
     assert sum(each.reached == 1 for each in spent.candidates) == 1
-    first = [each for each in spent.candidates if "0.03704" in each.losses]
-    assert len(first) == len(spent.candidates) == 14
+    first = [each for each in spent.candidates if "0.1111" in each.losses]
+    assert len(first) == len(spent.candidates) == 13
 
 
-def test_named_cells_enter_first_and_then_the_best_and_others_in_turn(run: Run) -> None:
-    order = entrants(run)
+def test_named_cells_enter_first_and_then_two_voices_in_turn(run: Run) -> None:
+    features = features_of(run, 1)
+    order = order_of(run, features)
     ranked = list(run.table.loc[run.table["front"].notna(), "fingerprint"])
     named = {SPACE.fingerprint(cell) for cell in SPACE.named.values()}
     assert set(order[:3]) == named and set(order) == set(ranked)
     rest = [mark for mark in ranked if mark not in named]
-    assert order[3] == rest[0] and len(order) == len(set(order))
+    other = SPACE.other_metrics[0]
+    best = max(rest[2:], key=lambda mark: float(features.loc[mark, other]))
+    assert order[3:6] == [rest[0], rest[1], best] and len(order) == len(set(order))
+
+
+def test_scores_of_other_metrics_are_kept(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = features_of(run, 1)
+    assert list(found) == ["rank", *SPACE.other_metrics[:2], "parameters"]  # the run has the third
+    (run.folder.path / "model").mkdir(exist_ok=True)
+    monkeypatch.setattr("archscout.promotion.features.Scorer", None)  # scores nothing again
+    assert features_of(run, 1).equals(found)
+    kept = json.loads((run.folder.path / SCORES).read_text())
+    mark = found.index[0]
+    assert kept["scores"][mark]["token_sensitivity"] == found.loc[mark, "token_sensitivity"]
+
+
+def test_it_says_which_scores_told_something(spent: Promotion) -> None:
+    told = {each.name: each for each in spent.told}
+    assert {"rank", "token_sensitivity"} <= told.keys()
+    assert all(-1 <= each.kendall <= 1 and each.n == 13 for each in told.values())
 
 
 def test_a_stopped_one_ends_as_one_that_was_not(run: Run, recipe: Recipe, spent: Promotion) -> None:
@@ -61,16 +81,16 @@ def test_a_stopped_one_ends_as_one_that_was_not(run: Run, recipe: Recipe, spent:
                 raise KeyboardInterrupt
 
         with pytest.raises(KeyboardInterrupt):
-            promote(run, 2, recipe(), on_progress=stop)
+            promote(run, 3, recipe(), on_progress=stop)
     with (run.folder.path / TRAININGS / RUNGS).open("a") as file:
         file.write('{"fingerprint": "torn')
-    assert content(promote(run, 2, recipe())) == content(spent)
+    assert content(promote(run, 3, recipe())) == content(spent)
     assert load_promotion(run.folder.path) is not None
 
 
 @pytest.mark.slow
 def test_two_workers_come_to_the_same(run: Run, recipe: Recipe, spent: Promotion) -> None:
-    assert content(promote(run, 2, recipe(), workers=2)) == content(spent)
+    assert content(promote(run, 3, recipe(), workers=2)) == content(spent)
 
 
 def test_a_larger_budget_goes_on_and_trains_nothing_twice(run: Run, recipe: Recipe) -> None:

@@ -13,6 +13,7 @@ import pandas as pd
 
 from archscout.analysis.kendall import Floats, Integers
 from archscout.errors import InputError
+from archscout.promotion.entrants import two_voices
 from archscout.promotion.halving import PARTS
 from archscout.promotion.strategies import strategies
 
@@ -21,11 +22,11 @@ _SLACK = 1e-9
 
 
 def compare_budgets(
-    scores: pd.Series[float],
+    scores: pd.DataFrame,
     curves: pd.DataFrame,
     results: pd.Series[float],
     *,
-    larger_is_better: bool,
+    larger_is_better: Mapping[str, bool],
     result_larger_is_better: bool,
     budgets: Sequence[int] = BUDGETS,
     orders: int = 300,
@@ -37,11 +38,13 @@ def compare_budgets(
     equal scores. Rungs end where the curves have a point, at the first one that is not before.
 
     Args:
-        scores: (n,) of a metric, by architecture; what is NaN or infinite ranks last.
+        scores: (n, M) of metrics, by architecture: the first column is that of the search, the
+            second its other voice, see `promotion.entrants`, and a search learns from all; what
+            is NaN or infinite ranks last.
         curves: (n, points) validation losses by part of a full training, see
             `Benchmark.learning_curves`.
         results: (n,) of the same architectures; NaN where training failed.
-        larger_is_better: of the scores.
+        larger_is_better: by metric.
         result_larger_is_better: False for losses.
         budgets: in full trainings, at least 1 each.
         orders: how many random orders.
@@ -67,8 +70,9 @@ def compare_budgets(
     percentiles[~np.isfinite(gained)] = 100.0
     worst = gained[np.isfinite(gained)].min()
     points, losses = _points(curves, reached)
-    values = scores.to_numpy(dtype=float) * (1.0 if larger_is_better else -1.0)
-    values = np.where(np.isfinite(values), values, -np.inf)
+    features = _features(scores, larger_is_better)
+    values = features.iloc[:, 0].to_numpy()
+    other = features.iloc[:, 1] if features.shape[1] > 1 else None
 
     def train(names: Sequence[str], until: float) -> Mapping[str, float]:
         column = losses[:, int(np.searchsorted(points, until - _SLACK))]
@@ -76,10 +80,12 @@ def compare_budgets(
 
     generator, found = np.random.default_rng(seed), []
     for _ in range(orders):
-        drawn = generator.permutation(len(values))
-        ranked = drawn[np.argsort(-values[drawn], kind="stable")]
+        places = generator.permutation(len(values))
+        drawn = _named(places)
+        ranked = _named(places[np.argsort(-values[places], kind="stable")])
+        order = two_voices(ranked, drawn, other)
         for budget in budgets:
-            for strategy in strategies(_named(ranked), _named(drawn), budget, parts(points)):
+            for strategy in strategies(order, features, ranked, drawn, budget, parts(points)):
                 winner = strategy.spend(train)
                 place = None if winner is None else int(winner)
                 found.append(
@@ -98,6 +104,14 @@ def compare_budgets(
             "error": groups["percentile"].std(ddof=0) / np.sqrt(orders),
         }
     ).reset_index()
+
+
+def _features(scores: pd.DataFrame, larger_is_better: Mapping[str, bool]) -> pd.DataFrame:
+    """Larger being better, what is not finite last; architectures by their places."""
+    signs = [1.0 if larger_is_better[str(name)] else -1.0 for name in scores]
+    values = scores.to_numpy(dtype=float) * signs
+    finite = np.where(np.isfinite(values), values, -np.inf)
+    return pd.DataFrame(finite, index=_named(np.arange(len(scores))), columns=scores.columns)
 
 
 def parts(points: Floats) -> list[float]:

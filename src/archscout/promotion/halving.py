@@ -1,8 +1,12 @@
 """Successive halving: short trainings choose who is trained longer.
 
-All that enter are trained for a small part of the recipe; the third of them with the lowest
-validation loss goes on to three times as much, and so on, until one is trained whole. A training is
-continued, never begun anew, so a candidate costs the part that it was trained for.
+All that enter are trained for a ninth of the recipe; the third of them with the lowest validation
+loss goes on to three times as much, and so on, until one is trained whole. A training is continued,
+never begun anew, so a candidate costs the part that it was trained for.
+
+Shorter first rungs, and Hyperband's brackets, in which some enter at a later rung, were tried on
+learning curves, see docs/search.md: a first rung below one pass over the text ranks by who starts
+fast, and gated cells start slowly.
 
 Source: Jamieson and Talwalkar 2016, "Non-stochastic best arm identification and hyperparameter
 optimization".
@@ -16,10 +20,14 @@ from typing import NamedTuple
 
 from archscout.errors import InputError
 
-PARTS = (1 / 27, 1 / 9, 1 / 3, 1.0)
+PARTS = (1 / 9, 1 / 3, 1.0)
 """Of a full training, after which candidates are compared: the rungs."""
 LEAST = 1.0
 """Of a budget, in full trainings: one candidate, trained whole."""
+
+
+Train = Callable[[Sequence[str], float], Mapping[str, float]]
+FrontOf = Callable[[Mapping[str, float]], Mapping[str, int]]
 
 
 class Rung(NamedTuple):
@@ -47,7 +55,7 @@ def schedule(budget: float, pool: int, parts: Sequence[float] = PARTS) -> list[R
 
     Examples:
         >>> [(rung.size, round(rung.until, 3)) for rung in schedule(2, 100)]
-        [(14, 0.037), (5, 0.111), (2, 0.333), (1, 1.0)]
+        [(6, 0.111), (2, 0.333), (1, 1.0)]
     """
     check_budget(budget)
     if pool < 1:
@@ -85,15 +93,18 @@ def check_budget(budget: float) -> None:
 def halve(
     order: Sequence[str],
     rungs: Sequence[Rung],
-    train: Callable[[Sequence[str], float], Mapping[str, float]],
+    train: Train,
+    front_of: FrontOf | None = None,
 ) -> str | None:
-    """Train candidates by rungs; the one that was trained whole.
+    """Train candidates by rungs; the best one that was trained whole.
 
     Args:
         order: candidates, first those that are to enter first.
         rungs: see `schedule`.
         train: trains candidates until a part of a full training; returns their validation losses,
             infinite where a training failed. Equal losses keep the candidates' order.
+        front_of: by candidate the number of the front that nothing before dominates, from the
+            losses of those that did not fail; where it is given, better fronts go on first.
 
     Returns:
         None where every training failed.
@@ -102,8 +113,10 @@ def halve(
     for rung in rungs:
         alive = alive[: rung.size]
         losses = train(alive, rung.until)
-        finished = [name for name in alive if math.isfinite(losses[name])]
-        alive = sorted(finished, key=lambda name: losses[name])
+        finished = {name: losses[name] for name in alive if math.isfinite(losses[name])}
+        is_last = rung is rungs[-1]
+        front = {} if front_of is None or is_last else front_of(finished)
+        alive = sorted(finished, key=lambda name: (front.get(name, 1), finished[name]))
     return alive[0] if alive else None
 
 

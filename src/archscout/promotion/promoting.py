@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from pydantic import BaseModel
 
@@ -22,11 +23,14 @@ from archscout.errors import InputError
 from archscout.execution import Workers, check_workers
 from archscout.files import write_json
 from archscout.promotion.budget import Budget, parse_budget
-from archscout.promotion.entrants import entrants
-from archscout.promotion.halving import PARTS, Rung, halve, schedule
+from archscout.promotion.features import features_of, order_of, ranked
+from archscout.promotion.halving import PARTS, FrontOf, Rung, schedule
 from archscout.promotion.ledger import Ledger, Reached, loss_of
-from archscout.promotion.promotion import PROMOTED, Promoted, Promotion
+from archscout.promotion.promotion import PROMOTED, Promoted, Promotion, Told
+from archscout.promotion.strategies import Strategy
+from archscout.promotion.telling import what_scores_told
 from archscout.runs import Run
+from archscout.runs.table import fronts_of
 from archscout.spaces import names
 from archscout.text import Corpus, load_corpus
 from archscout.training import comparison_preset, find_trainer
@@ -100,9 +104,15 @@ def promote(
     recipe = settings
     if isinstance(recipe, str):
         recipe = comparison_preset(recipe, run.space.name).settings
-    order, asked = entrants(run), parse_budget(budget)
+    asked = parse_budget(budget)
+    if not len(ranked(run)):
+        raise InputError(
+            f"{run.folder} has no architecture within the limits with a finite score to train"
+        )
     plan = plan_of(run, recipe)
     with run.folder.lock():
+        features = features_of(run, workers)
+        order = order_of(run, features)
         rows = {row["fingerprint"]: row for _, row in run.table.iterrows()}
         jobs = {
             mark: Job(mark, json.loads(rows[mark]["architecture"]), run.settings.seed)
@@ -114,13 +124,33 @@ def promote(
             trainings = _Trainings(folder, jobs, pool, on_warning or (lambda _: None))
             paid = _in_trainings(asked, trainings, order[0], workers)
             trainings.told = partial(_tell, on_progress, paid)
-            rungs = schedule(paid, len(order))
-            winner = halve(order, rungs, trainings.train)
+            search = Strategy("search", order, schedule(paid, len(order)), features)
+            winner = search.spend(trainings.train, _fronts(run))
             if winner is None:
-                raise InputError(_all_failed(trainings.ledger, run, rungs))
-            promotion = _promotion(run, paid, folder, trainings.ledger, winner, rows)
+                raise InputError(_all_failed(trainings.ledger, run, search.rungs))
+            said = what_scores_told(features, trainings.ledger, search.rungs[0].until)
+            promotion = _promotion(run, paid, folder, trainings.ledger, winner, rows, said)
         write_json(run.folder.path / PROMOTED, {"format": FORMAT, **promotion.model_dump()})
     return promotion
+
+
+def _fronts(run: Run) -> FrontOf | None:
+    """Of a run with several objectives: fronts of the loss and the costs among them.
+
+    The loss is in the place of the scores, which stood for it.
+    """
+    costs = [objective for objective in run.objectives if objective.request is None]
+    if not costs:
+        return None
+    table = run.table.set_index("fingerprint")
+
+    def front_of(losses: Mapping[str, float]) -> dict[str, int]:
+        marks = list(losses)
+        columns = [o.sign * table.loc[marks, o.name].to_numpy(dtype=float) for o in costs]
+        values = np.column_stack([-np.array([losses[mark] for mark in marks]), *columns])
+        return dict(zip(marks, fronts_of(values).tolist(), strict=True))
+
+    return front_of
 
 
 def _in_trainings(asked: Budget, trainings: _Trainings, first: str, workers: int) -> float:
@@ -273,6 +303,7 @@ def _promotion(
     ledger: Ledger,
     winner: str,
     rows: Mapping[str, pd.Series[Any]],
+    told: Sequence[Told],
 ) -> Promotion:
     plan, space = folder.plan, run.space
     trainer = find_trainer(space.name)
@@ -315,5 +346,6 @@ def _promotion(
         measure=measure.name,
         is_exponential=measure.is_exponential,
         plan=json.loads(json.dumps(dataclasses.asdict(plan))),
+        told=list(told),
         candidates=[promoted(mark) for mark in by_length],
     )

@@ -51,6 +51,25 @@ class Promoted(BaseModel):
         return self.fingerprint if self.name is None else f"{self.name} ({self.fingerprint})"
 
 
+class Told(BaseModel):
+    """How far what is known without training agreed with short trainings.
+
+    Attributes:
+        name: `rank` (the run's own ranking), a metric, or `parameters`.
+        kendall: Kendall's τ-b with the validation loss after the first rung, 1 where what is better
+            by it (or larger) trains better.
+        p_value: two-sided, for no agreement.
+        n: candidates.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    kendall: float
+    p_value: float
+    n: int
+
+
 class Promotion(BaseModel):
     """How a budget was spent, and on whom.
 
@@ -61,6 +80,7 @@ class Promotion(BaseModel):
         measure: what trained networks are compared by, such as `perplexity`.
         is_exponential: whether that is e to the power of the loss.
         plan: what the trainings have in common: text, recipe, sizes.
+        told: how far scores and size agreed with the trainings of the first rung.
         candidates: all that were trained, the winner first, then by how long and how well.
     """
 
@@ -72,6 +92,7 @@ class Promotion(BaseModel):
     measure: str
     is_exponential: bool
     plan: dict[str, Any]
+    told: list[Told] = Field(default_factory=list)
     candidates: list[Promoted]
 
     @property

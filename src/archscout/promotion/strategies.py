@@ -7,10 +7,13 @@ train networks (`comparison`), and are simulated on results that are known (`ana
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Literal, get_args
 
-from archscout.promotion.halving import PARTS, Rung, halve, schedule
+import pandas as pd
+
+from archscout.promotion.entrants import enter
+from archscout.promotion.halving import PARTS, FrontOf, Rung, Train, halve, schedule
 
 Name = Literal["search", "random", "random, halved", "best by score"]
 STRATEGIES: tuple[Name, ...] = get_args(Name)
@@ -24,18 +27,25 @@ class Strategy:
         name: of it.
         order: candidates, first those that are to enter first.
         rungs: see `halving`; of one rung where all are trained whole.
+        features: of the candidates, where a strategy learns on the way, see `entrants.enter`.
     """
 
     name: Name
     order: Sequence[str]
     rungs: Sequence[Rung]
+    features: pd.DataFrame | None = None
 
-    def spend(self, train: Callable[[Sequence[str], float], Mapping[str, float]]) -> str | None:
+    def spend(self, train: Train, front_of: FrontOf | None = None) -> str | None:
         """Train, and return the candidate that is found; see `halving.halve`."""
-        return halve(self.order, self.rungs, train)
+        order = self.order
+        if self.features is not None:
+            order = enter(order, self.features, self.rungs[0], train)
+        return halve(order, self.rungs, train, front_of)
 
 
 def strategies(
+    order: Sequence[str],
+    features: pd.DataFrame,
     ranked: Sequence[str],
     drawn: Sequence[str],
     budget: float,
@@ -44,6 +54,8 @@ def strategies(
     """Every way of spending a budget on the same candidates, the search's own first.
 
     Args:
+        order: candidates, those that are to enter a search's first rung first.
+        features: of these, see `entrants.enter`.
         ranked: candidates, the best by score first.
         drawn: the same, or others, in a random order that no score has a part in.
         budget: in full trainings, at least 1.
@@ -54,7 +66,7 @@ def strategies(
     """
     whole = [Rung(1.0, int(budget))]
     return [
-        Strategy("search", ranked, schedule(budget, len(ranked), parts)),
+        Strategy("search", order, schedule(budget, len(order), parts), features),
         Strategy("random", drawn, whole),
         Strategy("random, halved", drawn, schedule(budget, len(drawn), parts)),
         Strategy("best by score", ranked, whole),

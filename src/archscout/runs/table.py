@@ -47,7 +47,7 @@ def ranking(trials: Sequence[FrozenTrial], objectives: Sequence[Objective]) -> p
     signs = np.array([objective.sign for objective in objectives], dtype=float)
     values = np.array([*table["_values"][ranked]], dtype=float).reshape(-1, len(signs)) * signs
     fronts = pd.Series(pd.NA, index=table.index, dtype="Int64")
-    fronts[ranked] = _fronts(values)
+    fronts[ranked] = fronts_of(values)
     table.insert(0, "front", fronts)
     first = pd.Series(np.inf, index=table.index)
     first[ranked] = -values[:, 0]
@@ -87,7 +87,7 @@ def _row(trial: FrozenTrial) -> dict[str, object]:
     }
 
 
-def _fronts(values: np.ndarray) -> np.ndarray:
+def fronts_of(values: np.ndarray) -> np.ndarray:
     """For each row of values (n, objectives), larger being better, the number of its front."""
     fronts = np.zeros(len(values), dtype=int)
     order = np.lexsort(-values.T[::-1])  # whatever beats a row stands before it

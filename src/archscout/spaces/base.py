@@ -107,9 +107,10 @@ class Trial(Protocol):
 class Space(Protocol[Genotype]):
     """A search space: which architectures there are, and the networks that they describe.
 
-    Four more members are optional: `signature`, a name that stands in the JSON of its
+    Five more members are optional: `signature`, a name that stands in the JSON of its
     architectures and of no other space's; `live` and `network_fingerprint`, see the functions of
-    these names in `spaces`; and `genes`, see `spaces.classics`.
+    these names in `spaces`; `genes`, see `spaces.classics`; and `other_metrics`, names of metrics
+    that a budget of training is spent by beside the default one, the most different first.
 
     Attributes:
         name: as on the command line.

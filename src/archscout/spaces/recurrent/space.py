@@ -81,6 +81,7 @@ class RecurrentSpace:
     scales: Mapping[str, RecurrentScale] = SCALES
     default_scale = "fast"
     default_metric = "amplified_memory"
+    other_metrics = ("token_sensitivity", "responsive_memory", "hidden_covariance[1]")
     named: Mapping[str, Recipe] = CELLS
 
     def __init__(self, states: int | None = None, steps: int | None = None) -> None:

@@ -1,0 +1,96 @@
+"""What is known of a run's candidates before any is trained: scores, and size."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from archscout.comparison import place_in_draw
+from archscout.execution import Workers
+from archscout.files import write_json
+from archscout.metrics import request
+from archscout.promotion.entrants import two_voices
+from archscout.runs import Run
+from archscout.scoring import Scorer
+from archscout.spaces import names
+from archscout.threads import one_thread
+
+SCORES = "scores.json"
+
+
+def ranked(run: Run) -> pd.DataFrame:
+    """Rows of a run's table that may be trained, best first."""
+    table = run.table
+    return table[table["front"].notna()] if len(table) else table
+
+
+def order_of(run: Run, features: pd.DataFrame) -> list[str]:
+    """Fingerprints in the order in which they enter: named ones, then two voices in turn.
+
+    The second voice is the space's first other metric, or a random draw from the best third, which
+    follows from the run's seed.
+    """
+    best = ranked(run)["fingerprint"].tolist()
+    named = names(run.space)
+    drawn = sorted(best, key=lambda mark: place_in_draw(run.settings.seed, mark))
+    others = _opinions(run)
+    order = two_voices(best, drawn, features[others[0]] if others else None)
+    first = [mark for mark in best if mark in named]
+    return list(dict.fromkeys([*first, *order]))
+
+
+def features_of(run: Run, workers: int) -> pd.DataFrame:
+    """Of every candidate that may be trained, by fingerprint, more of each being better.
+
+    The first column is the run's ranking; then come the space's other metrics, scored here and kept
+    beside the trainings, and the number of parameters (of which more need not be better).
+    """
+    rows = ranked(run)
+    found = pd.DataFrame({"rank": -rows["rank"].to_numpy(dtype=float)}, index=rows["fingerprint"])
+    if others := _opinions(run):
+        scores = _scores(run, rows, others, workers)
+        for name in others:
+            values = np.array([scores[mark].get(name) for mark in found.index], dtype=float)
+            larger = request(name, run.space.kind).metric.larger_is_better
+            found[name] = np.where(np.isfinite(values), values if larger else -values, -np.inf)
+    found["parameters"] = rows["parameters"].to_numpy(dtype=float)
+    return found
+
+
+def _opinions(run: Run) -> list[str]:
+    """The space's other metrics, without those that the run improves anyway."""
+    taken = {objective.name for objective in run.objectives}
+    return [name for name in getattr(run.space, "other_metrics", ()) if name not in taken]
+
+
+def _scores(
+    run: Run, rows: pd.DataFrame, metrics: list[str], workers: int
+) -> dict[str, dict[str, float | None]]:
+    """Scores by fingerprint; those of an earlier call are read, so that a run stays the same."""
+    path = run.folder.path / SCORES
+    kept: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+    if kept.get("metrics") != metrics:
+        kept = {"metrics": metrics, "scores": {}}
+    waiting = rows[~rows["fingerprint"].isin(kept["scores"])]
+    if len(waiting):
+        scorer = Scorer.of(run.settings.scoring, None, metrics, run.space)
+        with one_thread(), Workers(scorer, workers, len(waiting)) as pool:
+            found = pool.map(_score, waiting["architecture"].tolist(), _lost)
+            kept["scores"] |= dict(zip(waiting["fingerprint"], found, strict=True))
+        write_json(path, kept)
+    scores: dict[str, dict[str, float | None]] = kept["scores"]
+    return scores
+
+
+def _score(scorer: Scorer, architecture: str) -> dict[str, float | None]:
+    scored = scorer.score(scorer.space.parse(json.loads(architecture)))
+    scores: dict[str, float | None] = scored.to_dict()["scores"]
+    return scores
+
+
+def _lost(architecture: str, reason: str) -> dict[str, float | None]:
+    """Of a candidate at which worker processes died, nothing is known."""
+    return {}
