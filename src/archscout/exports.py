@@ -45,6 +45,47 @@ tokenizer {tokenizer}.
 """
 
 
+def drawn_text(folder: str | os.PathLike[str], words: int = 40, seed: int = 0) -> str:
+    """Text that an exported language model draws, from a new line on.
+
+    Loaded by transformers, as its users do. Unknown words are never drawn.
+
+    Args:
+        folder: an export of a space whose `auto_class` is AutoModelForCausalLM.
+        words: tokens to draw.
+        seed: of the draws.
+
+    Raises:
+        OSError: the folder holds no such model.
+    """
+    import torch
+
+    # Takes seconds, and only who looks at a model needs it.
+    from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
+    from transformers.utils import logging
+
+    # Of the weights, which are there at once.
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    model = AutoModelForCausalLM.from_pretrained(folder, trust_remote_code=True)
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
+    start = torch.tensor([[tokenizer.eos_token_id or 0]])
+    unknown = tokenizer.unk_token_id
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        drawn = model.generate(
+            start,
+            do_sample=True,
+            max_new_tokens=words,
+            min_new_tokens=words,
+            top_k=0,
+            suppress_tokens=None if unknown is None else [unknown],
+        )
+    text: str = tokenizer.decode(drawn[0, 1:])
+    if tokenizer.eos_token:
+        text = "\n".join(line.strip() for line in text.split(tokenizer.eos_token))
+    return text.strip()
+
+
 def export(
     space: Space[Any],
     architecture: Any,

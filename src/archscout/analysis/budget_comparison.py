@@ -18,6 +18,7 @@ from archscout.promotion.halving import PARTS
 from archscout.promotion.strategies import strategies
 
 BUDGETS = (1, 2, 3, 5, 10, 20)
+ORDERS = 100
 _SLACK = 1e-9
 
 
@@ -29,7 +30,7 @@ def compare_budgets(
     larger_is_better: Mapping[str, bool],
     result_larger_is_better: bool,
     budgets: Sequence[int] = BUDGETS,
-    orders: int = 300,
+    orders: int = ORDERS,
     seed: int = 0,
 ) -> pd.DataFrame:
     """The trained result that strategies find for a budget, over random orders of a pool.

@@ -8,11 +8,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from archscout.analysis.budget_comparison import ORDERS, compare_budgets, parts
 from archscout.analysis.document import Document, Plot, Section, Table, intervals, settings_section
 from archscout.analysis.evaluation import FALLBACK_TEXT
-from archscout.analysis.evaluation_results import Evaluation
-from archscout.analysis.figures import bars, box_plots, metric_grid
+from archscout.analysis.evaluation_results import PARAMETERS, Evaluation, column_of
+from archscout.analysis.figures import bars, box_plots, metric_grid, spending
 from archscout.analysis.statistics import Comparison
+from archscout.promotion.strategies import STRATEGIES
 
 _SHOWN = ("kendall", "pairs", "spearman", "pearson", "partial", "overlap", "regret")
 _ABLATED = 10
@@ -21,6 +23,7 @@ _ABLATED = 10
 def write_evaluation(evaluation: Evaluation, comparison: Comparison) -> Path:
     """Write an evaluation's page, tables and figures into its folder."""
     sections = [_statistics(evaluation, comparison), _scatter(evaluation)]
+    sections += _budgets(evaluation)
     if len(evaluation.settings.draws) > 1:
         sections.append(_reliability(evaluation))
     sections.append(
@@ -135,6 +138,49 @@ def _scatter(evaluation: Evaluation) -> Section:
     caption = f"Each metric ({what}) against `{benchmark.target}`, one point an architecture."
     plot = Plot("scores_against_results", figure, caption, scores.join(results))
     return Section("Scores against results", content=[plot])
+
+
+def _budgets(evaluation: Evaluation) -> list[Section]:
+    """What budgets of training find; nothing where the benchmark has no learning curves."""
+    benchmark, space = evaluation.benchmark, evaluation.benchmark.space
+    curves, scores = benchmark.learning_curves, evaluation.scores
+    reached = benchmark.reached(scores.index)
+    if not len(curves.columns) or reached.isna().all():
+        return []
+    wanted = (space.default_metric, *getattr(space, "other_metrics", ()))
+    found = [column_of(name, space.kind, scores) for name in wanted]
+    chosen = [name for name in found if name is not None]
+    chosen = [*(chosen or evaluation.metrics[:1]), PARAMETERS]
+    chosen = list(dict.fromkeys(chosen))
+    table = compare_budgets(
+        scores[chosen],
+        curves,
+        reached,
+        larger_is_better=evaluation.directions,
+        result_larger_is_better=benchmark.larger_is_better,
+    )
+    percentiles = table.pivot(index="budget", columns="strategy", values="percentile")
+    percentiles = percentiles[list(STRATEGIES)]
+    shown = percentiles.copy().astype(str)
+    for _, row in table.iterrows():
+        text = f"{row['percentile']:.1f} ± {row['error']:.1f}"
+        shown.loc[row["budget"], row["strategy"]] = text
+    points = ", ".join(f"{part:.0%}" for part in parts(curves.columns.to_numpy(dtype=float)))
+    figure = spending(percentiles, modified=bool(benchmark.modified))
+    text = (
+        f"How many of the pool are better than what is found, in per cent, with its standard error "
+        f"over {ORDERS} random orders; no training was run, the learning curves of the benchmark "
+        f"stand in for them. *search* is what `archscout search --budget` does, by "
+        f"{', '.join(chosen)}: halving after {points} of a training. *random* and *best by score* "
+        "(the first of these metrics) train whole networks. What is found has the lowest "
+        "validation loss of those trained longest, and is judged by the benchmark's result, so "
+        "that even a training of all need not find the best."
+    )
+    content: list[Plot | Table] = [
+        Plot("budgets", figure, "What a budget finds, by the strategy that spends it."),
+        Table("budgets", table, "All budgets.", shown=shown.reset_index()),
+    ]
+    return [Section("What a budget of training finds", text, content)]
 
 
 def _reliability(evaluation: Evaluation) -> Section:

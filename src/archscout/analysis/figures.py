@@ -128,6 +128,23 @@ def lines(curves: pd.DataFrame, x_label: str, y_label: str, *, modified: bool = 
     return figure
 
 
+def spending(table: pd.DataFrame, *, modified: bool = False) -> Figure:
+    """What strategies find for a budget: percentiles (rows budgets, columns strategies)."""
+    with new_figure(1, row_height=3.0, modified=modified, width=WIDE * 0.75) as (figure, (axes,)):
+        colours = matplotlib.colormaps["viridis"](np.linspace(0, 0.85, table.shape[1]))
+        for colour, name in zip(colours, table, strict=True):
+            axes.plot(table.index, table[name], "o-", color=colour, markersize=3, label=name)
+        axes.set_xscale("log")
+        axes.set_xticks(table.index, [f"{budget:g}" for budget in table.index])
+        axes.minorticks_off()
+        axes.set_xlabel("budget, in full trainings", size=TITLE)
+        axes.set_ylabel("better ones left in the pool, per cent", size=TITLE)
+        axes.set_ylim(bottom=0)
+        axes.legend(frameon=False, fontsize=TEXT)
+        draw_grid(axes, "y")
+    return figure
+
+
 def bars(table: pd.DataFrame, statistic: str, title: str, *, modified: bool = False) -> Figure:
     """A statistic of some metrics (rows) with its 95 % intervals, largest first.
 

@@ -138,14 +138,18 @@ def document(trained: Proof | Promotion | None) -> dict[str, Any]:
     return {"promoted": trained.model_dump()}
 
 
-def print_trained(trained: Proof | Promotion | None) -> None:
-    """What was trained, if anything, and what came of it."""
+def print_trained(trained: Proof | Promotion | None, space: Space[Any], model: Path) -> None:
+    """What was trained, if anything, what came of it, and text that the winner draws."""
     from archscout.comparison import Proof
+    from archscout.exports import drawn_text
 
     if isinstance(trained, Proof):
         print_proof(trained)
     elif trained is not None:
         print_promotion(trained)
+        if space.auto_class == "AutoModelForCausalLM":
+            output.console.print("Text that the winner draws:", highlight=False)
+            output.console.print(drawn_text(model), markup=False, highlight=False)
 
 
 def print_promotion(promotion: Promotion) -> None:

@@ -167,8 +167,8 @@ def search(
     if as_json:
         typer.echo(json.dumps(_summary(run, new) | proof.document(trained), allow_nan=False))
         return
-    proof.print_trained(trained)
     place = run.folder.path
+    proof.print_trained(trained, found, place / _MODEL)
     output.say(f"Run     {place}\nReport  {place / 'report.html'}\nModel   {place / _MODEL}")
 
 

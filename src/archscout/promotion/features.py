@@ -18,7 +18,7 @@ from archscout.scoring import Scorer
 from archscout.spaces import names
 from archscout.threads import one_thread
 
-SCORES = "scores.json"
+SCORES = "other_scores.json"
 
 
 def ranked(run: Run) -> pd.DataFrame:

@@ -18,6 +18,7 @@ def summarise(promotion: Promotion) -> ProofSummary:
     sentences = [
         _cost(promotion),
         f"Named architectures: {'; '.join(named)}." if named else "",
+        _told(promotion),
         _failures(promotion),
     ]
     return ProofSummary(_verdict(promotion), [s for s in sentences if s], _table(promotion))
@@ -94,7 +95,23 @@ def _named(promotion: Promotion, each: Promoted) -> str:
         return f"{each.name} failed"
     part, loss = max(each.losses.items(), key=lambda item: float(item[0]))
     reached = f"{promotion.measure} {_written(promotion, loss)}"
+    if (winner := promotion.winner.losses.get(part)) is not None:
+        reached += f", the winner {_written(promotion, winner)}"
     return f"{each.name} left at {_percent(part)} of a training ({reached})"
+
+
+def _told(promotion: Promotion) -> str:
+    """Which scores told something; nothing where too few were trained."""
+    if not promotion.told:
+        return ""
+    shown = [
+        f"{each.name} {number(each.kendall, 2)} (p = {each.p_value:.2g})" for each in promotion.told
+    ]
+    first, n = _parts(promotion)[0], promotion.told[0].n
+    return (
+        f"Kendall's τ-b with the validation loss at {_percent(first)} of a training, over {n} that "
+        f"were trained so far (which scores chose, so their spread is small): {', '.join(shown)}."
+    )
 
 
 def _failures(promotion: Promotion) -> str:
