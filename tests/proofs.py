@@ -2,52 +2,43 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
-from archscout.comparison import Proof, Trainee
+from archscout.comparison import Found, Proof
 
 
-def trainee(rank: int, loss: float | None, **changes: Any) -> Trainee:
-    """A candidate with that test loss (its validation loss is 0.1 less); None failed."""
+def found(strategy: str, seed: int, loss: float | None, **changes: Any) -> Found:
+    """With that test loss (its validation loss is 0.1 less); None where nothing was found."""
+    mark = None if loss is None else f"{seed:08x}{len(strategy):08x}"
     usual: dict[str, Any] = {
-        "rank": rank,
-        "fingerprint": f"{rank:016x}",
-        "architecture": {},
-        "parameters": 1000 + rank,
-        "scores": {"hidden_covariance": -100.0 * rank},
-        "seconds": 10.0,
-        "problem": "the loss is no number" if loss is None else None,
+        "strategy": strategy,
+        "seed": seed,
+        "fingerprint": mark,
+        "title": mark or "",
+        "cost": 1.0 if strategy == "lstm" else 3.9,
+        "trained": 1 if strategy == "lstm" else 12,
         "losses": {} if loss is None else {"valid": loss - 0.1, "test": loss},
+        "steps": [] if loss is None else [(3.9, loss)],
     }
-    return Trainee(**usual | changes)
+    return Found(**usual | changes)
 
 
-def proof(
-    top: Sequence[float | None] = (5.0, 5.2),
-    random: Sequence[float | None] = (5.1, 5.6),
-    **changes: Any,
-) -> Proof:
-    """Of these test losses, ranked 1, 2, ... and 11, 12, ..."""
+def proof(losses: dict[str, Sequence[float | None]] | None = None, **changes: Any) -> Proof:
+    """Of these test losses by strategy, one a seed."""
+    losses = losses or {"search": (5.0, 5.1), "random": (5.2, 5.05), "lstm": (5.3, 5.3)}
     usual: dict[str, Any] = {
-        "asked": len(top),
-        "proposals": 60,
-        "sampler": "nsga2",
-        "architectures": 50,
-        "scoring_seconds": 4.0,
-        "directions": {"hidden_covariance": 1},
+        "budget": 4.0,
+        "seeds": list(range(len(losses["search"]))),
         "measure": "perplexity",
+        "is_exponential": True,
         "part": "test",
-        "pool": 40,
-        "late": 0,
-        "plan": {},
-        "top": [trainee(1 + i, loss) for i, loss in enumerate(top)],
-        "random": [trainee(11 + i, loss) for i, loss in enumerate(random)],
+        "drawn": [47] * len(losses["search"]),
+        "plan": {"text": ["my.txt"]},
+        "found": [
+            found(name, seed, loss)
+            for name, group in losses.items()
+            for seed, loss in enumerate(group)
+        ],
     }
     return Proof(**usual | changes)
-
-
-def perplexity(loss: float) -> float:
-    """Of a loss in nats."""
-    return math.exp(loss)

@@ -16,10 +16,10 @@ from torch import nn
 
 import archscout
 from archscout import InputError
-from archscout.exports import export, export_candidate
+from archscout.exports import drawn_text, export, export_candidate
 from archscout.runs import search
 from archscout.spaces import Recipe, RecurrentScale, RecurrentSpace
-from archscout.text import Vocabulary
+from archscout.text import EOS, UNK, Vocabulary
 
 SPACE = RecurrentSpace()
 LSTM = SPACE.named["lstm"]
@@ -400,3 +400,18 @@ def test_a_candidate_is_exported_with_its_runs_text_and_sizes(tmp_path: Path) ->
 def test_the_public_face_is_this_room() -> None:
     assert archscout.export is export
     assert archscout.export_candidate is export_candidate
+
+
+def test_a_trained_export_draws_text_without_unknown_words(tmp_path: Path) -> None:
+    words = [*("a", "b", EOS, "c") * 30, "rare", "rarer"]
+    vocabulary = Vocabulary.from_tokens(words, limit=5)
+    assert UNK in vocabulary and "rare" not in vocabulary
+    space = RecurrentSpace()
+    cell = space.named["gru"]
+    scale = space.scales["fast"].resized(embedding_size=8, hidden_size=8)
+    network = space.build(cell, len(vocabulary), scale, 0)
+    export(space, cell, network, vocabulary, tmp_path / "model")
+    drawn = drawn_text(tmp_path / "model", 60, seed=1)
+    assert set(drawn.split()) <= {"a", "b", "c"} and "\n" in drawn
+    assert drawn == drawn_text(tmp_path / "model", 60, seed=1)
+    assert drawn != drawn_text(tmp_path / "model", 60, seed=2)

@@ -51,7 +51,7 @@ def drawn_text(folder: str | os.PathLike[str], words: int = 40, seed: int = 0) -
     Loaded by transformers, as its users do. Unknown words are never drawn.
 
     Args:
-        folder: an export of a space whose `auto_class` is AutoModelForCausalLM.
+        folder: an export whose class has transformers' `generate`.
         words: tokens to draw.
         seed: of the draws.
 

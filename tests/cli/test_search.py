@@ -19,11 +19,11 @@ import pytest
 import archscout as package
 from archscout.cli import output
 from archscout.cli.output import number, print_abreast
+from archscout.comparison import load_proof
 from archscout.promotion import load_promotion
 from archscout.runs import Progress, Run
 from archscout.runs.search_settings import parse_objective
 from archscout.spaces import RecurrentSpace
-from archscout.training.jobs import JobFolder, Outcome
 from journals import proposals_in
 
 SPACE = RecurrentSpace()
@@ -482,13 +482,16 @@ def test_a_mistake_in_exporting_an_architecture_is_one_message(
 
 # search --budget
 
+RECIPE = ("epochs=1", "batch_size=4", "evaluation_batch_size=2", "sequence_length=8")
+TRAINED = tuple(word for setting in RECIPE for word in ("--set", setting))
+
 
 @pytest.mark.slow
 def test_a_budget_ends_with_a_trained_winner(
     archscout: Program, words: Path, tiny: tuple[str, ...], tmp_path: Path
 ) -> None:
     out = tmp_path / "run"
-    command = (*arguments(words, tiny, out), "--budget", 2, *PROVE[2:], "--set", "epochs=3")
+    command = (*arguments(words, tiny, out), "--budget", 2, *TRAINED[2:], "--set", "epochs=3")
     result = archscout(*command)
     assert result.code == 0 and result.err == ""
     promotion = load_promotion(out)
@@ -515,9 +518,16 @@ def test_a_budget_ends_with_a_trained_winner(
     [
         (["--budget", "0.5"], "the budget is 0.5 full trainings; the least is 1, one candidate"),
         (["--budget", "soon"], "budget 'soon'; accepted is a number of full trainings, such as 4"),
-        (["--budget", "2", "--train-top", "1"], "--budget and --train-top are given; one of them"),
+        (["--budget", "2", "--prove", "0"], "a proof over 0 seeds; accepted is a whole number"),
+        (["--budget", "2", "--preset", "slow"], "unknown preset 'slow'; accepted: "),
+        (["--budget", "2", "--set", "epochs=few"], "training setting epochs is 'few'"),
+        (["--budget", "2", "--set", "epochs"], "accepted is NAME=VALUE"),
+        (["--budget", "2", "--workers", "0"], "0 workers; accepted is a whole number"),
+        (["--prove", "2"], "--prove is about training, and without --budget nothing is trained"),
+        (["--set", "epochs=2"], "--set is about training, and without --budget nothing is"),
+        (["--train-top", "2"], "use --budget NUMBER, and --prove SEEDS to see whether it pays"),
         (["--budget", "2", "--set", "epoch=2"], "training setting epoch is '2': there"),
-        (["--preset", "quick"], "--preset says how to train, but neither --budget nor --train-top"),
+        (["--preset", "quick"], "--preset is about training, and without --budget nothing is"),
     ],
 )
 def test_a_budget_that_cannot_be_spent_is_refused_before_the_search(
@@ -533,147 +543,24 @@ def test_a_budget_that_cannot_be_spent_is_refused_before_the_search(
     assert not (tmp_path / "run").exists()
 
 
-# search --train-top
-
-RECIPE = ("epochs=1", "batch_size=4", "evaluation_batch_size=2", "sequence_length=8")
-PROVE = tuple(word for setting in RECIPE for word in ("--set", setting))
-
-
-@pytest.fixture
-def instant(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Trainings that take no time and fail; the names of those that are done."""
-    done: list[str] = []
-
-    def train_all(folder: JobFolder, *_: Any) -> dict[str, Outcome]:
-        for job in [job for job in folder.jobs if folder.outcome(job) is None]:
-            done.append(job.name)
-            folder.record(Outcome(job.name, "the loss is no number", 1.0))
-        return folder.outcomes()
-
-    monkeypatch.setattr("archscout.comparison.trainings.train_all", train_all)
-    return done
-
-
-@pytest.fixture(scope="module")
-def proven(
-    called: Program, words: Path, tiny: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Path, Any]:
-    """A run whose best candidate and a random one are trained, and what was printed."""
-    out = tmp_path_factory.mktemp("proven") / "run"
-    return out, called(*arguments(words, tiny, out), "--train-top", 1, *PROVE)
-
-
 @pytest.mark.slow
-def test_the_best_and_random_ones_are_trained_and_the_winner_handed_over(
-    archscout: Program,
-    proven: tuple[Path, Any],
-    words: Path,
-    tiny: tuple[str, ...],
-    tmp_path: Path,
-    width: int,
-) -> None:
-    out, result = tmp_path / "run", proven[1]
-    shutil.copytree(proven[0], out)
-    command = (*arguments(words, tiny, out), "--train-top", 1, *PROVE)
-    if width != 80:
-        result = archscout(*command, "--resume")
-    assert result.code == 0 and result.err == ""
-    document = json.loads((out / "trained.json").read_text())
-    assert document["top"][0]["fingerprint"] == Run(out).best.fingerprint
-    for trainee in document["top"] + document["random"]:
-        assert trainee["fingerprint"] in result.out
-    verdict = " ".join(result.out.split())
-    assert re.search("The search (paid|did not pay|made no difference) here", verdict)
-    page = (out / "report.html").read_text(encoding="utf-8")
-    assert '<section id="proof">' in page and document["winner"] in page
-    genotype = json.loads((out / "model" / "genotype.json").read_text())
-    assert SPACE.fingerprint(SPACE.parse(genotype)) == document["winner"]
-    weights = (out / "model" / "model.safetensors").read_bytes()
-    assert "validation perplexity" in (out / "model" / "README.md").read_text()
-    # Going on without it leaves the trained model; with it, nothing is trained again.
-    assert archscout(*arguments(words, tiny, out), "--resume").code == 0
-    assert (out / "model" / "model.safetensors").read_bytes() == weights
-    before = {p: p.stat().st_mtime_ns for p in (out / "trained").rglob("best-*")}
-    found = json.loads(archscout(*command, "--resume", "--json").out)
-    assert found["trained"] == document
-    assert {p: p.stat().st_mtime_ns for p in (out / "trained").rglob("best-*")} == before
-
-
-def test_failed_trainings_are_told(
-    archscout: Program,
-    words: Path,
-    tiny: tuple[str, ...],
-    tmp_path: Path,
-    instant: list[str],
-    width: int,
+def test_a_budget_is_proved_over_seeds(
+    archscout: Program, words: Path, tiny: tuple[str, ...], tmp_path: Path, width: int
 ) -> None:
     out = tmp_path / "run"
-    result = archscout(*arguments(words, tiny, out), "--train-top", 2)
-    assert result.code == 0 and len(instant) == 4
-    assert result.out.startswith("8 proposals in ")
-    assert "All trainings failed, so they tell nothing" in " ".join(result.out.split())
-    for name in instant:
-        assert f"{name} failed: the loss is no number" in result.err
-    # What was not trained is still handed over as it is.
-    assert "untrained" in (out / "model" / "README.md").read_text()
-
-
-def test_more_of_each_can_be_asked_for(
-    archscout: Program, words: Path, tiny: tuple[str, ...], tmp_path: Path, instant: list[str]
-) -> None:
-    command = arguments(words, tiny, tmp_path / "run")
-    assert archscout(*command, "--train-top", 1).code == 0
-    result = archscout(*command, "--train-top", 2, "--resume", "--json")
-    assert result.code == 0 and len(instant) == len(set(instant)) <= 6
-    assert json.loads(result.out)["trained"]["asked"] == 2
-    message = archscout(*command, "--train-top", 2, "--set", "epochs=2", "--resume")
-    assert message.code == 2 and "epochs is 20 there, 2 here" in message.err
-
-
-@pytest.mark.parametrize(
-    ("more", "complaint"),
-    [
-        (["--train-top", "0"], "the best 0 of 8 proposals are to be trained; accepted"),
-        (["--train-top", "8"], "the best 8 of 8 proposals are to be trained; accepted"),
-        (["--train-top", "2", "--preset", "slow"], "unknown preset 'slow'; accepted: "),
-        (["--train-top", "2", "--set", "epoch=2"], "training setting epoch is '2': there"),
-        (["--train-top", "2", "--set", "epochs=few"], "training setting epochs is 'few'"),
-        (["--train-top", "2", "--set", "epochs"], "accepted is NAME=VALUE"),
-        (["--train-top", "2", "--workers", "0"], "0 workers; accepted is a whole number"),
-        (["--preset", "quick"], "--preset says how to train"),
-        (["--set", "epochs=2"], "--set says how to train"),
-    ],
-)
-def test_a_mistake_in_what_is_trained_is_one_message_before_the_search(
-    more: list[str],
-    complaint: str,
-    archscout: Program,
-    words: Path,
-    tiny: tuple[str, ...],
-    tmp_path: Path,
-) -> None:
-    result = archscout(*arguments(words, tiny, tmp_path / "run"), *more)
-    assert complaint in complaint_of(result)
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_too_few_candidates_are_one_message_and_the_run_stays(
-    archscout: Program,
-    words: Path,
-    tiny: tuple[str, ...],
-    tmp_path: Path,
-    finished: tuple[Path, str],
-    instant: list[str],
-) -> None:
-    command = arguments(words, tiny, tmp_path / "run")
-    median = Run(finished[0]).table["parameters"].median()
-    limit = ("--trials", 12, "--max", f"parameters={median}")
-    result = archscout(*command, *limit, "--train-top", 11)
-    n = int(Run(tmp_path / "run").table["front"].notna().sum())
-    assert 1 < n < 11 and instant == []
-    assert result.code == 2
-    assert f"has {n} within the limits with a finite score, so 1 to {n - 1} is" in result.err
-    assert (tmp_path / "run" / "model").exists()
+    command = (*arguments(words, tiny, out), "--budget", 1, *TRAINED[2:], "--set", "epochs=3")
+    result = archscout(*command, "--prove", 1)
+    assert result.code == 0 and result.err == ""
+    proof = load_proof(out)
+    assert proof is not None and proof.seeds == [0]
+    text = " ".join(result.out.split())
+    assert "For 1 full trainings the search finds a test perplexity of" in text
+    for name in proof.strategies:
+        assert name in result.out
+    page = (out / "report.html").read_text(encoding="utf-8")
+    assert '<section id="proof">' in page and "Did it pay?" in page
+    again = json.loads(archscout(*command, "--prove", 1, "--resume", "--json").out)
+    assert again["proof"] == json.loads(proof.model_dump_json())
 
 
 @pytest.mark.slow
@@ -685,7 +572,7 @@ def test_trainings_that_are_stopped_go_on(
     out = tmp_path / "run"
     longer = ("epochs=8", "patience=8", *RECIPE[1:])
     recipe = [word for setting in longer for word in ("--set", setting)]
-    command = [*map(str, arguments(words, tiny, out)), "--train-top", "1", *recipe]
+    command = [*map(str, arguments(words, tiny, out)), "--budget", "1", *recipe]
     with subprocess.Popen(
         [sys.executable, "-m", "archscout.cli.main", *command],
         stdout=subprocess.DEVNULL,
@@ -694,7 +581,7 @@ def test_trainings_that_are_stopped_go_on(
         start_new_session=True,
     ) as process:
         deadline = time.monotonic() + 60
-        while not list(out.glob("trained/trainings/*/checkpoints/*.safetensors")):
+        while not list(out.glob("promoted/trainings/*/checkpoints/*.safetensors")):
             assert time.monotonic() < deadline and process.poll() is None
             time.sleep(0.05)
         process.send_signal(getattr(signal, name))
@@ -703,11 +590,11 @@ def test_trainings_that_are_stopped_go_on(
         assert process.returncode == 130
         assert printed.startswith(f"Stopped; what was scored and trained is in {out}. Go on with:")
         assert shlex.join([*command, "--resume"]) in printed
-    assert not (out / "trained.json").exists()
+    assert not (out / "promoted.json").exists()
     result = archscout(*command, "--resume")
     assert result.code == 0 and result.err == ""
-    document = json.loads((out / "trained.json").read_text())
-    assert [t["problem"] for t in document["top"] + document["random"]] == [None, None]
+    promotion = load_promotion(out)
+    assert promotion is not None and promotion.winner.reached == 1
 
 
 def test_a_metric_of_a_file_is_searched_by_and_resumed(

@@ -15,8 +15,8 @@ import pytest
 import torch
 
 from archscout import benchmarks, spaces
-from archscout.comparison import load_proof
 from archscout.errors import InputError
+from archscout.promotion import load_promotion
 from archscout.training import Paused, preset, train, trainers
 from training_runs import Killed, assert_same, at, weights
 
@@ -86,12 +86,13 @@ def test_it_is_searched_reported_exported_and_whether_that_paid(
     tokens = torch.tensor([tokenizer.encode("w1 w2")])
     assert model(tokens).logits.shape == (1, tokens.shape[1], len(tokenizer))
 
-    training = ("--train-top", 1, "--set", "steps=5")
+    training = ("--budget", 1, "--set", "steps=9")
     trained = archscout(*command, "--max", "parameters=30K", "--resume", *training)
     assert trained.code == 0, trained.err
-    assert "The search " in trained.out
-    proof = load_proof(run)
-    assert proof is not None and proof.measure == "perplexity" and proof.winner is not None
+    assert "The winner is " in trained.out
+    promotion = load_promotion(run)
+    assert promotion is not None and promotion.measure == "perplexity"
+    assert promotion.winner.results
     assert "trained for tests" in (run / "model" / "README.md").read_text()
 
 

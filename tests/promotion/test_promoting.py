@@ -12,7 +12,8 @@ import pytest
 from archscout.errors import InputError
 from archscout.promotion import Progress, Promotion, hand_over, is_promoted, load_promotion, promote
 from archscout.promotion.features import SCORES, features_of, order_of
-from archscout.promotion.promoting import BUDGETS, RUNGS, TRAININGS
+from archscout.promotion.promoting import BUDGETS
+from archscout.promotion.trainings import RUNGS, TRAININGS
 from archscout.runs import Run, search
 from archscout.spaces import RecurrentSpace
 from promotion.conftest import TINY, Recipe

@@ -21,6 +21,7 @@ _OTHERS = {
     "all": "archscout leaderboard judges every metric on every benchmark at hand",
     "population": "use --population-size",
     "population-size": "use --sampler nsga2:NUMBER",
+    "train-top": "use --budget NUMBER, and --prove SEEDS to see whether it pays",
     "train-preset": "use --preset",
     "train-set": "use --set NAME=VALUE",
     "combine-by": "use --combine 'median(a+b)' or 'log(a+b)'",

@@ -13,13 +13,13 @@ from archscout.cli import options, output
 from archscout.errors import InputError
 
 if TYPE_CHECKING:
+    from archscout import comparison
     from archscout.comparison import Proof
     from archscout.promotion import Progress, Promotion
     from archscout.report.proof import ProofSummary
     from archscout.report.templates import Table
     from archscout.runs import Run
     from archscout.spaces.base import Space
-    from archscout.training.jobs import Standing
 
 _SHOWN = 10
 
@@ -30,23 +30,22 @@ class Training:
 
     Attributes:
         settings: the recipe; None where nothing is to be trained.
-        budget: what is to be spent on training, as given.
-        top: how many of the best, and as many random ones, are to be trained.
+        budget: what is to be spent on training, as given; None where nothing is.
+        seeds: from which the search is to be proved; None where it is not.
         workers: processes that train.
     """
 
     settings: Any = None
     budget: str | None = None
-    top: int | None = None
+    seeds: int | None = None
     workers: int = 1
 
     @classmethod
     def of(
         cls,
         space: Space[Any],
-        trials: int,
         budget: str | None,
-        top: int | None,
+        seeds: int | None,
         preset: str | None,
         changes: list[str] | None,
         workers: int | None,
@@ -56,100 +55,81 @@ class Training:
         Raises:
             InputError: one cannot be used, or stands without what it is for.
         """
-        if budget is None and top is None:
-            given = {"preset": preset, "set": changes}
+        if budget is None:
+            given = {"preset": preset, "set": changes, "prove": seeds}
             if alone := [name for name, value in given.items() if value not in (None, [])]:
                 raise InputError(
-                    f"--{alone[0]} says how to train, but neither --budget nor --train-top how much"
+                    f"--{alone[0]} is about training, and without --budget nothing is trained"
                 )
             return cls()
-        from archscout.comparison import check_count
+        from archscout.comparison import check_seeds
         from archscout.execution import check_workers
         from archscout.promotion import parse_budget
         from archscout.training import comparison_preset
 
-        if budget is not None and top is not None:
-            raise InputError("--budget and --train-top are given; one of them is accepted")
-        if budget is not None:
-            parse_budget(budget)
-        if top is not None:
-            check_count(top, trials)
+        parse_budget(budget)
+        if seeds is not None:
+            check_seeds(seeds)
         settings = comparison_preset(preset or "quick", space.name).settings
         settings = settings.resized(**options.pairs("--set", changes))
-        return cls(settings, budget, top, check_workers(1 if workers is None else workers))
+        return cls(settings, budget, seeds, check_workers(1 if workers is None else workers))
 
-    def do(self, run: Run, model: Path, resume: bool) -> Proof | Promotion | None:
+    def do(self, run: Run, model: Path, resume: bool) -> tuple[Promotion | None, Proof | None]:
         """Train, write the report anew, and the winner in place of the model."""
-        if self.budget is not None:
-            return spend(run, self.budget, self.settings, self.workers, model, resume)
-        if self.top is not None:
-            return prove(run, self.top, self.settings, self.workers, model, resume)
-        return None
+        if self.budget is None:
+            return None, None
+        from archscout.promotion import hand_over, promote
+        from archscout.report import write_report
+
+        def on_progress(now: Progress) -> None:
+            bar.set(now.spent, now.budget)
+            bar.advance_to(now.spent, f"{now.size} to {now.until:.0%} of a training")
+
+        with output.stoppable(
+            f"Stopped; what was scored and trained is in {run.folder.path}", resume
+        ):
+            with output.progress("training", 1) as bar:
+                promotion = promote(
+                    run, self.budget, self.settings, self.workers, on_progress, output.warn
+                )
+            output.interrupts.check()
+            hand_over(run, promotion, model)
+            proof = None if self.seeds is None else self._prove(run, self.budget, self.seeds)
+            output.interrupts.check()
+            write_report(run)
+        return promotion, proof
+
+    def _prove(self, run: Run, budget: str, seeds: int) -> Proof:
+        from archscout.comparison import prove
+
+        def on_progress(now: comparison.Progress) -> None:
+            bar.set(now.done, now.total)
+            bar.advance_to(now.done, now.doing)
+
+        with output.progress("proving", 1) as bar:
+            return prove(run, budget, seeds, self.settings, self.workers, on_progress, output.warn)
 
 
-def spend(
-    run: Run, budget: str, settings: Any, workers: int, model: Path, resume: bool
-) -> Promotion:
-    """Spend a budget on the candidates of a run."""
-    from archscout.promotion import hand_over, promote
-    from archscout.report import write_report
-
-    def on_progress(now: Progress) -> None:
-        bar.set(now.spent, now.budget)
-        bar.advance_to(now.spent, f"{now.size} to {now.until:.0%} of a training")
-
-    with output.stoppable(f"Stopped; what was scored and trained is in {run.folder.path}", resume):
-        with output.progress("training", 1) as bar:
-            promotion = promote(run, budget, settings, workers, on_progress, output.warn)
-        output.interrupts.check()
-        hand_over(run, promotion, model)
-        output.interrupts.check()
-        write_report(run)
-    return promotion
+def document(promotion: Promotion | None, proof: Proof | None) -> dict[str, Any]:
+    """For machines, as promoted.json and proof.json have it, under `promoted` and `proof`."""
+    found = {"promoted": promotion, "proof": proof}
+    return {name: each.model_dump() for name, each in found.items() if each is not None}
 
 
-def prove(run: Run, k: int, settings: Any, workers: int, model: Path, resume: bool) -> Proof:
-    """Train the candidates, write the report anew, and the winner in place of the model."""
-    from archscout.comparison import hand_over
-    from archscout.comparison import prove as train
-    from archscout.report import write_report
-
-    def on_progress(now: Standing) -> None:
-        bar.advance_to(now.done, f"{now.failed} failed" if now.failed else "")
-
-    with output.stoppable(f"Stopped; what was scored and trained is in {run.folder.path}", resume):
-        with output.progress("training", 2 * k) as bar:
-            proof = train(run, k, settings, workers, on_progress, output.warn)
-        output.interrupts.check()
-        hand_over(run, proof, model)
-        output.interrupts.check()
-        write_report(run)
-    return proof
-
-
-def document(trained: Proof | Promotion | None) -> dict[str, Any]:
-    """For machines, as trained.json has it, under `trained`, or promoted.json, under `promoted`."""
-    from archscout.comparison import Proof, to_document
-
-    if trained is None:
-        return {}
-    if isinstance(trained, Proof):
-        return {"trained": to_document(trained)}
-    return {"promoted": trained.model_dump()}
-
-
-def print_trained(trained: Proof | Promotion | None, space: Space[Any], model: Path) -> None:
+def print_trained(
+    promotion: Promotion | None, proof: Proof | None, space: Space[Any], model: Path
+) -> None:
     """What was trained, if anything, what came of it, and text that the winner draws."""
-    from archscout.comparison import Proof
     from archscout.exports import drawn_text
+    from archscout.training import find_trainer
 
-    if isinstance(trained, Proof):
-        print_proof(trained)
-    elif trained is not None:
-        print_promotion(trained)
-        if space.auto_class == "AutoModelForCausalLM":
+    if promotion is not None:
+        print_promotion(promotion)
+        if find_trainer(space.name).draws_text:
             output.console.print("Text that the winner draws:", highlight=False)
             output.console.print(drawn_text(model), markup=False, highlight=False)
+    if proof is not None:
+        print_proof(proof)
 
 
 def print_promotion(promotion: Promotion) -> None:
@@ -166,7 +146,7 @@ def print_promotion(promotion: Promotion) -> None:
     ]
     title = f"Trained candidates, validation {promotion.measure}"
     left_out = len(promotion.candidates) - len(rows)
-    _print_summary(dataclasses.replace(found.table, rows=rows), title, ("parameters",))
+    _print_table(dataclasses.replace(found.table, rows=rows), title, ("parameters", "outcome"))
     if left_out:
         output.say(f"({left_out} others, which left early, are in the report.)")
     for each in promotion.candidates:
@@ -176,19 +156,17 @@ def print_promotion(promotion: Promotion) -> None:
 
 
 def print_proof(proof: Proof) -> None:
-    """The trained candidates, and whether the search paid."""
+    """What every way of spending the budget found."""
     from archscout.report.proof import summarise
 
-    _print_summary(summarise(proof).table, f"Trained candidates, {proof.measure}")
-    for trainee in proof.trainees:
-        if trainee.problem is not None:
-            output.warn(f"{trainee.fingerprint} failed: {trainee.problem}")
-    _print_words(summarise(proof))
+    found = summarise(proof)
+    _print_table(found.table, f"{proof.part} {proof.measure} found")
+    _print_words(found)
 
 
-def _print_summary(found: Table, title: str, without: Collection[str] = ()) -> None:
-    """A table of the report, without its last column, which is words."""
-    kept = [i for i, column in enumerate(found.columns[:-1]) if column.name not in without]
+def _print_table(found: Table, title: str, without: Collection[str] = ()) -> None:
+    """A table of the report, but for some of its columns."""
+    kept = [i for i, column in enumerate(found.columns) if column.name not in without]
     columns, rows = [found.columns[i] for i in kept], [[row[i] for i in kept] for row in found.rows]
     titles = [column.name for column in columns]
     if output.table_width(titles, rows) > output.console.width:

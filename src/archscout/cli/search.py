@@ -69,19 +69,18 @@ Budget = Annotated[
         "and so on; the winner is trained whole and handed over.",
     ),
 ]
-TrainTop = Annotated[
+Prove = Annotated[
     int | None,
     typer.Option(
-        metavar="K",
-        help="Then train the K best and K random candidates, show whether the search paid, and "
-        "hand over the winner, trained.",
+        metavar="SEEDS",
+        help="With --budget: spend it from so many seeds, and as much on random candidates, on "
+        "random ones by the same halving, and on the best by score, train the named ones, and show "
+        "whether the search paid.",
     ),
 ]
 Preset = Annotated[
     str | None,
-    typer.Option(
-        help="Recipe of --budget and --train-top, as of `archscout train`; quick by default."
-    ),
+    typer.Option(help="Recipe of --budget, as of `archscout train`; quick by default."),
 ]
 Workers = Annotated[
     int | None,
@@ -109,7 +108,7 @@ def search(
     scoring: options.ScoringChanges = None,
     seed: options.Seed = 0,
     budget: Budget = None,
-    train_top: TrainTop = None,
+    prove: Prove = None,
     preset: Preset = None,
     changes: options.Changes = None,
     workers: Workers = None,
@@ -122,8 +121,7 @@ def search(
 
     Writes a run folder with every score, a report (report.html), and the best architecture as a
     model that transformers loads (model/). With --budget it then trains candidates, and model/ is
-    the trained winner. With --train-top it trains the best and random ones alike, and shows whether
-    the search paid.
+    the trained winner; with --prove it shows whether that paid, over several seeds.
 
     Examples:
         archscout search rnn --text my.txt --max parameters=10M
@@ -141,7 +139,7 @@ def search(
 
     found = spaces.get(space)
     scale = options.scale_of(found, size)
-    training = proof.Training.of(found, trials, budget, train_top, preset, changes, workers)
+    training = proof.Training.of(found, budget, prove, preset, changes, workers)
     built = options.scale_of(found, model_size, scale, "--model-size") if model_size else None
     bounds = options.checked("--max", limits, COSTS).items()
     run, new, seconds = _search(
@@ -163,12 +161,14 @@ def search(
     )
     if not as_json:
         _print(run, new, seconds)
-    trained = training.do(run, run.folder.path / _MODEL, resume)
+    promotion, proven = training.do(run, run.folder.path / _MODEL, resume)
     if as_json:
-        typer.echo(json.dumps(_summary(run, new) | proof.document(trained), allow_nan=False))
+        typer.echo(
+            json.dumps(_summary(run, new) | proof.document(promotion, proven), allow_nan=False)
+        )
         return
     place = run.folder.path
-    proof.print_trained(trained, found, place / _MODEL)
+    proof.print_trained(promotion, proven, found, place / _MODEL)
     output.say(f"Run     {place}\nReport  {place / 'report.html'}\nModel   {place / _MODEL}")
 
 
@@ -211,7 +211,6 @@ def _sampler(text: str) -> dict[str, Any]:
 
 def _hand_over(run: Run) -> None:
     """Write the report, and the best architecture as a model, unless there is a trained one."""
-    from archscout.comparison import is_handed_over
     from archscout.exports import export_candidate
     from archscout.promotion import is_promoted
     from archscout.report import write_report
@@ -220,7 +219,7 @@ def _hand_over(run: Run) -> None:
     write_report(run)
     output.interrupts.check()
     model = run.folder.path / _MODEL
-    if run.front and not (is_handed_over(run, model) or is_promoted(run, model)):
+    if run.front and not is_promoted(run, model):
         export_candidate(run.best, model, replace=True)
 
 

@@ -1,156 +1,95 @@
-"""The proof: what became of the candidates that were trained; `trained.json` of a run holds it."""
+"""The proof: what ways of spending a budget found, over seeds; `proof.json` of a run holds it."""
 
 from __future__ import annotations
 
-import json
-import math
 import os
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field
 
-from archscout.errors import InputError
+from archscout.promotion import read_document
 from archscout.training.outcome import Loss
 
-FORMAT = 1
-TRAINED = "trained.json"
-TRAININGS = "trained"
+PROOF = "proof.json"
 
 
-Document = TypeVar("Document", bound=BaseModel)
-
-
-class Trainee(BaseModel):
-    """A candidate that was trained.
+class Found(BaseModel):
+    """What one way of spending the budget found from one seed.
 
     Attributes:
-        rank: in the run, from 1.
-        fingerprint: of the architecture.
-        architecture: the genotype as JSON.
-        parameters: number of them.
-        scores: its values in the run's objectives.
-        seconds: that a worker spent on the training.
-        problem: why the training failed; None where it did not.
-        losses: by part of the text, `valid` and, where there is one, `test`: nats of what training
-            minimised, at the best evaluation; empty where it failed.
+        strategy: its name: one of `promotion.strategies`, or a named architecture, which is
+            trained whole.
+        seed: of the search, the draw and the trainings.
+        fingerprint: of the architecture with the lowest validation loss of those trained whole;
+            None where all failed.
+        title: its name and fingerprint, as tables have them.
+        cost: in full trainings, as if nothing had been trained for the other strategies.
+        trained: architectures that were trained, whole or in part.
+        losses: of what was found, by part of the text, nats, at the best evaluation.
+        steps: after each architecture that was trained whole, the cost so far, and the loss, on the
+            part that is compared, of the best one so far by validation.
     """
 
     model_config = ConfigDict(frozen=True)
 
-    rank: int
-    fingerprint: str
-    architecture: dict[str, Any]
-    parameters: int
-    scores: dict[str, float]
-    seconds: float
-    problem: str | None = None
+    strategy: str
+    seed: int
+    fingerprint: str | None
+    title: str
+    cost: float
+    trained: int
     losses: dict[str, float] = Field(default_factory=dict)
-
-    def loss(self, part: str) -> float:
-        """Of a part of the text, nats; infinite where the training failed."""
-        return self.losses.get(part, math.inf)
+    steps: list[tuple[float, float]] = Field(default_factory=list)
 
 
 class Proof(BaseModel):
-    """The best candidates of a run and random ones, all trained under the same budget.
+    """Ways of spending the same budget of training, over several seeds.
 
     Attributes:
-        asked: how many of each were to be trained.
-        proposals: that the run had made by then.
-        sampler: of the run.
-        architectures: different ones within the limits: what would have to be trained without a
-            score.
-        scoring_seconds: that their scoring took.
-        directions: 1 for each objective of which larger is better, else -1.
+        budget: in full trainings.
+        seeds: that they were repeated from.
         measure: what the trained results are.
         is_exponential: whether that is e to the power of the loss, as a perplexity is.
-        part: of the text on which they are compared, `test`, or `valid` of a text without a test
-            part.
-        pool: architectures from which the random ones were drawn.
-        late: of the random ones, those that the sampler proposed after it had seen scores.
+        part: of the text on which they are compared, `test`, or `valid` of a text without one.
+        drawn: architectures that random ones were drawn from, by seed.
         plan: what the trainings have in common: text, recipe, sizes.
-        top: the best by score, best first.
-        random: those drawn at random, best by score first.
+        found: one for each strategy and seed.
     """
 
     model_config = ConfigDict(frozen=True)
 
-    asked: int
-    proposals: int
-    sampler: str
-    architectures: int
-    scoring_seconds: float
-    directions: dict[str, Literal[1, -1]]
+    budget: float
+    seeds: list[int]
     measure: str
-    is_exponential: bool = True
+    is_exponential: bool
     part: Literal["test", "valid"]
-    pool: int
-    late: int
+    drawn: list[int]
     plan: dict[str, Any]
-    top: list[Trainee] = Field(min_length=1)
-    random: list[Trainee] = Field(min_length=1)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _of_older(cls, document: Any) -> Any:
-        """Files of earlier versions do not say what is an exponential."""
-        if isinstance(document, Mapping) and document.get("measure") == "pretraining loss":
-            return {"is_exponential": False, **document}
-        return document
+    found: list[Found] = Field(min_length=1)
 
     @property
-    def trainees(self) -> list[Trainee]:
-        """All that were trained, the best by score first."""
-        return [*self.top, *self.random]
+    def strategies(self) -> list[str]:
+        """Their names, the search's own first."""
+        return list(dict.fromkeys(each.strategy for each in self.found))
 
-    @property
-    def winner(self) -> Trainee | None:
-        """The one with the lowest validation loss of all; None if all failed."""
-        return best_of(self.trainees)
+    def of(self, strategy: str) -> dict[int, Found]:
+        """What a strategy found, by seed."""
+        return {each.seed: each for each in self.found if each.strategy == strategy}
+
+    def loss(self, found: Found) -> float | None:
+        """On the part that is compared; None where nothing was found."""
+        return found.losses.get(self.part)
 
     def result(self, loss: float) -> float:
         """A loss as the measure has it: perplexities are e to the power of it."""
         return Loss(loss, 1).perplexity if self.is_exponential else loss
 
 
-def best_of(group: Sequence[Trainee]) -> Trainee | None:
-    """The one that its validation loss chooses, as the test part is not for choosing.
-
-    None if all failed.
-    """
-    finished = [trainee for trainee in group if trainee.problem is None]
-    return min(finished, key=lambda trainee: trainee.loss("valid"), default=None)
-
-
 def load_proof(folder: str | os.PathLike[str]) -> Proof | None:
-    """What trained.json of a run folder holds; None where there is none.
+    """What proof.json of a run folder holds; None where there is none.
 
     Raises:
         InputError: it is damaged, or of another format.
     """
-    return read_document(Path(folder) / TRAINED, Proof)
-
-
-def read_document(path: Path, kind: type[Document]) -> Document | None:
-    """What a JSON file of this format holds; None where there is none.
-
-    Raises:
-        InputError: it is damaged, or of another format.
-    """
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-        if document["format"] != FORMAT:
-            raise InputError(f"{path} is of format {document['format']}; accepted is {FORMAT}")
-        return kind.model_validate(document)
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        raise InputError(f"{path} is damaged: {place}: {first['msg']}") from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{path} is damaged: {error}") from error
+    return read_document(Path(folder) / PROOF, Proof)

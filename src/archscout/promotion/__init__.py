@@ -4,15 +4,24 @@ from archscout.promotion.budget import Budget, parse_budget
 from archscout.promotion.halving import LEAST, Rung, cost, halve, schedule
 from archscout.promotion.handing_over import hand_over, is_promoted
 from archscout.promotion.promoting import Progress, promote
-from archscout.promotion.promotion import Promoted, Promotion, load_promotion
+from archscout.promotion.promotion import (
+    FORMAT,
+    Promoted,
+    Promotion,
+    load_promotion,
+    read_document,
+)
+from archscout.promotion.trainings import Trainings, trainings_of
 
 __all__ = [
+    "FORMAT",
     "LEAST",
     "Budget",
     "Progress",
     "Promoted",
     "Promotion",
     "Rung",
+    "Trainings",
     "cost",
     "halve",
     "hand_over",
@@ -20,5 +29,7 @@ __all__ = [
     "load_promotion",
     "parse_budget",
     "promote",
+    "read_document",
     "schedule",
+    "trainings_of",
 ]

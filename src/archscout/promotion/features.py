@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from archscout.comparison import place_in_draw
 from archscout.execution import Workers
 from archscout.files import write_json
 from archscout.metrics import request
@@ -58,6 +58,11 @@ def features_of(run: Run, workers: int) -> pd.DataFrame:
             found[name] = np.where(np.isfinite(values), values if larger else -values, -np.inf)
     found["parameters"] = rows["parameters"].to_numpy(dtype=float)
     return found
+
+
+def place_in_draw(seed: int, fingerprint: Any) -> str:
+    """By this candidates are in a random order that more of them do not change."""
+    return hashlib.blake2b(f"{seed}/{fingerprint}".encode(), digest_size=8).hexdigest()
 
 
 def _opinions(run: Run) -> list[str]:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 
-from archscout.comparison import copy_model, holds_trained
-from archscout.promotion.promoting import TRAININGS
+from archscout.errors import InputError
+from archscout.exports import GENOTYPE
+from archscout.files import new_folder
 from archscout.promotion.promotion import Promotion, load_promotion
+from archscout.promotion.trainings import TRAININGS
 from archscout.runs import Run
+from archscout.training.training_folder import MODEL
 
 
 def hand_over(run: Run, promotion: Promotion, folder: Path) -> Path:
@@ -16,10 +21,25 @@ def hand_over(run: Run, promotion: Promotion, folder: Path) -> Path:
     Raises:
         InputError: the model is gone, or the folder cannot be written.
     """
-    return copy_model(run.folder.path / TRAININGS, promotion.winner.fingerprint, folder)
+    trainings = run.folder.path / TRAININGS
+    model = trainings / "trainings" / promotion.winner.fingerprint / MODEL
+    if not model.is_dir():
+        raise InputError(f"{model}, the trained winner, is gone; remove {trainings} to train again")
+    with new_folder(folder) as part:
+        shutil.copytree(model, part, dirs_exist_ok=True)
+    return folder
 
 
 def is_promoted(run: Run, folder: Path) -> bool:
-    """Whether a folder holds the winner of a run's promotion."""
+    """Whether a folder holds the winner of a run's promotion, trained."""
     promotion = load_promotion(run.folder.path)
-    return promotion is not None and holds_trained(run, folder, promotion.winner.fingerprint)
+    if promotion is None:
+        return False
+    try:
+        document = json.loads((folder / GENOTYPE).read_text(encoding="utf-8"))
+        genotype = run.space.parse(document)
+    except (OSError, ValueError, InputError):
+        return False
+    # Earlier versions did not write whether it is trained; they handed over what they promoted.
+    is_trained = bool(document.get("trained", True))
+    return is_trained and run.space.fingerprint(genotype) == promotion.winner.fingerprint

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from archscout.comparison import read_document
+from archscout.errors import InputError
 from archscout.training.outcome import Loss
 
+FORMAT = 1
 PROMOTED = "promoted.json"
+
+Document = TypeVar("Document", bound=BaseModel)
 
 
 class Promoted(BaseModel):
@@ -112,3 +116,26 @@ def load_promotion(folder: str | os.PathLike[str]) -> Promotion | None:
         InputError: it is damaged, or of another format.
     """
     return read_document(Path(folder) / PROMOTED, Promotion)
+
+
+def read_document(path: Path, kind: type[Document]) -> Document | None:
+    """What a JSON file of this format holds; None where there is none.
+
+    Raises:
+        InputError: it is damaged, or of another format.
+    """
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        if document["format"] != FORMAT:
+            raise InputError(f"{path} is of format {document['format']}; accepted is {FORMAT}")
+        return kind.model_validate(document)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise InputError(f"{path} is damaged: {place}: {first['msg']}") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path} is damaged: {error}") from error

@@ -30,7 +30,7 @@ class Strategy:
         features: of the candidates, where a strategy learns on the way, see `entrants.enter`.
     """
 
-    name: Name
+    name: str
     order: Sequence[str]
     rungs: Sequence[Rung]
     features: pd.DataFrame | None = None

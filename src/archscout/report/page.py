@@ -83,7 +83,7 @@ def build_page(run: Run) -> str:
         unranked=_unranked(findings),
         problems=_problems(findings),
         promoted=promotion and promoted.summarise(promotion),
-        proof=proven and proof.summarise(proven, len(run.trials)),
+        proof=proven and proof.summarise(proven),
         plots=plots,
         drawing=_drawing(findings),
         genotype=_genotype(findings),

@@ -1,281 +1,159 @@
-"""What became of the candidates that were trained: did the search pay?"""
+"""What ways of spending a budget found: did the search pay?"""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
-from archscout.comparison import Comparison, Proof, Trainee, compare
+from archscout.comparison import Found, Proof, Standing, compare
+from archscout.comparison.verdict import SEARCH
 from archscout.report.axes import Axis
-from archscout.report.figures import (
-    BLUE,
-    VERMILLION,
-    Figure,
-    Quantity,
-    add_points,
-    add_ring,
-    blank,
-    escape,
-)
-from archscout.report.numbers import MISSING, count, duration, number, unit_of
+from archscout.report.figures import BLUE, INK, MUTED, PALE_BLUE, VERMILLION, Figure, blank, escape
+from archscout.report.numbers import MISSING, count, number
 from archscout.report.templates import Column, Table
 
-TOP, RANDOM = "top", "random"
 _DIGITS = 4
+_COLOURS = (VERMILLION, BLUE, PALE_BLUE, MUTED)
 
 
 @dataclass(frozen=True)
 class ProofSummary:
-    """A proof in words and as a table of the networks that were trained."""
+    """Trainings in words and as a table."""
 
     verdict: str
     sentences: list[str]
     table: Table
 
 
-def summarise(proof: Proof, proposals: int | None = None) -> ProofSummary:
-    """A proof in words and as a table, of a run that has made so many proposals by now."""
-    found = compare(proof)
+def summarise(proof: Proof) -> ProofSummary:
+    """A proof in words and as a table of the ways of spending the budget."""
+    standings = compare(proof)
     sentences = [
-        _winner(proof),
-        _means(proof, found),
-        _failures(found),
-        _correlations(found),
+        *(_beside(proof, each) for each in standings if each.strategy != SEARCH),
         _control(proof),
-        _time(proof, found),
-        _since(proof, proposals),
+        _failures(standings),
     ]
-    return ProofSummary(_verdict(proof, found), [s for s in sentences if s], _table(proof))
+    table = _table(proof, standings)
+    return ProofSummary(_verdict(proof, standings), [s for s in sentences if s], table)
 
 
 def plot_proof(proof: Proof) -> list[Figure]:
-    """Each objective against the trained result; nothing if all trainings failed."""
-    if proof.winner is None:
+    """What was found against what it cost; nothing if all trainings failed."""
+    title = f"{proof.part} {proof.measure}"
+    there = [each for each in proof.found if each.steps]
+    if not there:
         return []
-    return [_plot(proof, Quantity(name, sign)) for name, sign in proof.directions.items()]
+    up = Axis.of(proof.measure, [proof.result(loss) for each in there for _, loss in each.steps])
+    costs = {"title": "cost, in full trainings", "rangemode": "tozero"}
+    figure = blank(x=costs, y={"title": escape(title), **up.options()})
+    for place, name in enumerate(proof.strategies):
+        found = [each for each in proof.of(name).values() if each.steps]
+        is_named = place >= len(_COLOURS)
+        for i, each in enumerate(found):
+            figure.add_scatter(
+                x=[cost for cost, _ in each.steps],
+                y=up.place([proof.result(loss) for _, loss in each.steps]),
+                mode="markers" if len(each.steps) == 1 else "lines+markers",
+                name=name,
+                legendgroup=name,
+                showlegend=not i,
+                line={"shape": "hv", "width": 1.2},
+                marker={
+                    "size": 12 if name == SEARCH else 8,
+                    "symbol": "star" if is_named else "diamond" if name == SEARCH else "circle",
+                    "color": INK if is_named else _COLOURS[place],
+                },
+                hovertext=[f"<b>{escape(name)}</b><br>seed {each.seed}"] * len(each.steps),
+                hoverinfo="text+y",
+            )
+    seeds = count(len(proof.seeds), "seed")
+    label = f"{title} found by {len(proof.strategies)} ways of spending a budget, from {seeds}."
+    caption = (
+        f"The {title} of the best one by validation, against the cost; a line for each seed, a "
+        f"point for each network that was trained whole. {up.note}"
+    )
+    return [Figure.of(figure, label, caption)]
 
 
-# In words
-
-
-def _verdict(proof: Proof, found: Comparison) -> str:
-    top, random = found.best_top, found.best_random
-    ours = f"the best of the {len(proof.top)} top candidates"
-    theirs = f"the best of {count(len(proof.random), 'random one')}"
-    if top is None and random is None:
-        return "All trainings failed, so they tell nothing about the search."
-    if random is None:
-        return f"The search paid here: {ours} {_reached(proof, top)}, and all random ones failed."
-    if top is None:
-        others = f"{theirs} {_reached(proof, random)}, and all top ones failed"
-        return f"The search did not pay here: {others}."
-    if found.paid is None:
-        return (
-            f"The search made no difference here: {ours} {_reached(proof, top)}, {theirs} "
-            f"{_value(proof, random)}, less apart than another seed may bring them."
-        )
-    paid, better, first, worse, second = "paid", ours, top, theirs, random
-    if not found.paid:
-        paid, better, first, worse, second = "did not pay", theirs, random, ours, top
-    gap = number(100 * (1 - _result(proof, first) / _result(proof, second)), 2)
+def _verdict(proof: Proof, standings: list[Standing]) -> str:
+    ours = standings[0]
+    if ours.mean is None:
+        return "The search found nothing: all of its trainings failed."
+    seeds = count(len(proof.seeds), "seed")
+    others = [each for each in standings if each.strategy != SEARCH]
+    paid = [each for each in others if (each.won or 0) > len(proof.seeds) / 2]
+    names = _listed([each.strategy for each in paid])
+    lost = _listed([each.strategy for each in others if each not in paid])
+    said = f"better than {names}" if paid else ""
+    if lost:
+        said += f"{', but ' if paid else ''}not better than {lost}"
     return (
-        f"The search {paid} here: {better} {_reached(proof, first)}, {gap} % below the "
-        f"{_value(proof, second)} that {worse} reaches."
+        f"For {proof.budget:.4g} full trainings the search finds a {proof.part} {proof.measure} of "
+        f"{_mean(proof, ours)} over {seeds}: in most of them {said}."
     )
 
 
-def _reached(proof: Proof, trainee: Trainee | None) -> str:
-    return f"reaches a {proof.part} {proof.measure} of {_value(proof, trainee)}"
-
-
-def _value(proof: Proof, trainee: Trainee | None) -> str:
-    assert trainee is not None
-    return number(_result(proof, trainee), _DIGITS)
-
-
-def _result(proof: Proof, trainee: Trainee) -> float:
-    return proof.result(trainee.loss(proof.part))
-
-
-def _winner(proof: Proof) -> str:
-    winner = proof.winner
-    if winner is None:
-        return ""
-    group = "one of the best by score" if winner in proof.top else "one of those drawn at random"
+def _beside(proof: Proof, each: Standing) -> str:
+    mean, seeds = _mean(proof, each), len(proof.seeds)
+    equal = ""
+    if each.equal:
+        equal = f" ({each.equal} of {seeds} less than 1 % apart)"
     return (
-        f"The validation part chooses the winner of all: {winner.fingerprint}, rank "
-        f"{winner.rank:,}, {group}."
-    )
-
-
-def _means(proof: Proof, found: Comparison) -> str:
-    if found.mean_top is None or found.mean_random is None:
-        return ""
-    better = "better" if found.mean_top < found.mean_random else "no better"
-    top = number(proof.result(found.mean_top), _DIGITS)
-    random = number(proof.result(found.mean_random), _DIGITS)
-    kind = "geometric mean" if proof.is_exponential else "mean"
-    chance = ""
-    if found.p_value is not None:
-        chance = f" (p = {found.p_value:.2g}, by exchanging networks between the groups)"
-    return (
-        f"On average the top ones are {better}: their {kind} is {top}, that of the random ones "
-        f"{random}{chance}. With {len(proof.trainees)} networks and one seed each, only a large "
-        "difference is more than chance."
-    )
-
-
-def _failures(found: Comparison) -> str:
-    if not found.failed or found.seconds_each is None:
-        return ""
-    return (
-        f"{count(found.failed, 'training')} failed; the means count a failure as the worst of the "
-        "others, the correlation as the last."
-    )
-
-
-def _correlations(found: Comparison) -> str:
-    if found.seconds_each is None:
-        return ""
-    parts = [
-        f"{c.name} {number(c.kendall, 2)} (p = {c.p_value:.2g})"
-        for c in found.correlations
-        if c.kendall is not None and c.p_value is not None
-    ]
-    if not parts:
-        return "No rank correlation with the trained result is defined: all are equal."
-    n = found.correlations[0].n
-    return (
-        f"Kendall's τ-b with the trained result, over these n = {n} networks: {', '.join(parts)}. "
-        "That is few, and the top ones were chosen for their score: it is not the correlation in "
-        "the space as a whole."
+        f"{each.strategy}: {mean} for {each.cost:.2g} full trainings; the search was better from "
+        f"{each.won} of {count(seeds, 'seed')}{equal}."
     )
 
 
 def _control(proof: Proof) -> str:
-    others = count(proof.pool, "other architecture")
-    drawn, told = len(proof.random), ""
-    if proof.sampler == "random":
-        told = f"The random ones were drawn from the run's {others}, all proposed at random."
-    elif proof.late < drawn:
-        whence = f"{others} that {proof.sampler} proposed before it had seen a score"
-        told = f"The random ones were drawn from {whence}."
-    if proof.late:
-        whose = "All random ones" if proof.late == drawn else f"{proof.late} of the random ones"
-        verb = "comes" if proof.late == 1 < drawn else "come"
-        told += (
-            f" {whose} {verb} from later proposals of {proof.sampler}, for want of others: the "
-            "score has shaped these, which makes the comparison harder for the search."
-        )
-    if drawn < proof.asked:
-        told += f" There were no more than {drawn} to draw, {proof.asked} were asked for."
-    return told.strip()
-
-
-def _time(proof: Proof, found: Comparison) -> str:
-    each, everything = found.seconds_each, found.seconds_all
-    if each is None or everything is None:
-        return ""
-    share = number(100 * found.seconds_top / everything, 2)
+    whence = f"{min(proof.drawn):,} proposals made before any score was known"
+    if len(set(proof.drawn)) > 1:
+        whence += " (the fewest of a seed)"
     return (
-        f"A training took {duration(each)} on average, so training all "
-        f"{count(proof.architectures, 'architecture')} would take {duration(everything)}. Scoring "
-        f"them ({duration(proof.scoring_seconds)}) and training the top {len(proof.top)} took "
-        f"{duration(found.seconds_top)}, {share} % of it; with the random ones, which only this "
-        f"comparison needs, {duration(found.seconds_spent)}. Times of several workers are added up."
+        f"Random ones were drawn from {whence}. Each way is charged for its own trainings, as if "
+        "there had been no others; scoring is not counted."
     )
 
 
-def _since(proof: Proof, proposals: int | None) -> str:
-    if proposals is None or proposals == proof.proposals:
-        return ""
-    return (
-        f"They were trained after {proof.proposals:,} proposals. By now there are {proposals:,}, "
-        "and ranks may have changed."
-    )
+def _failures(standings: list[Standing]) -> str:
+    failed = [f"{each.strategy} ({each.failed})" for each in standings if each.failed]
+    return f"From some seeds nothing was found: {', '.join(failed)}." if failed else ""
 
 
-# As a table and a plot
-
-
-def _table(proof: Proof) -> Table:
-    parts = ["valid", "test"] if proof.part == "test" else ["valid"]
-    columns = [Column("rank", "number"), Column("group")]
-    columns += [Quantity(name, sign).column for name, sign in proof.directions.items()]
-    if "parameters" not in proof.directions:
-        columns.append(Column("parameters", "number"))
-    columns += [Column(part, "number", proof.measure) for part in parts]
-    columns.append(Column("seconds", "number", "of training"))
-    columns += [Column("fingerprint", "code"), Column("outcome")]
-    rows = [
-        [
-            str(trainee.rank),
-            group,
-            *(unit_of(name).write(trainee.scores[name]) for name in proof.directions),
-            *([] if "parameters" in proof.directions else [f"{trainee.parameters:,}"]),
-            *(_written(proof, trainee, part) for part in parts),
-            number(trainee.seconds, 3),
-            trainee.fingerprint,
-            _outcome(proof, trainee),
-        ]
-        for group, trainees in ((TOP, proof.top), (RANDOM, proof.random))
-        for trainee in trainees
+def _table(proof: Proof, standings: list[Standing]) -> Table:
+    columns = [Column("found by"), Column("mean", "number", f"{proof.part} {proof.measure}")]
+    columns += [Column(f"seed {seed}", "number") for seed in proof.seeds]
+    columns += [
+        Column("cost", "number", "full trainings"),
+        Column("trained", "number", "networks"),
+        Column("search better", "number"),
     ]
-    sizes = f"{len(proof.top)} best by score and {count(len(proof.random), 'random one')}"
+    rows = []
+    for each in standings:
+        found = proof.of(each.strategy)
+        values = [_written(proof, found.get(seed)) for seed in proof.seeds]
+        won = "–" if each.won is None else f"{each.won} of {len(found)}"
+        sizes = [f"{each.cost:.3g}", f"{each.trained:.3g}"]
+        rows.append([each.strategy, _mean(proof, each), *values, *sizes, won])
+    kind = "geometric mean" if proof.is_exponential else "mean"
     caption = (
-        f"The {sizes}, each trained once with the same recipe, seed and text. The validation part "
-        "chose the best epoch and the winner; the groups are compared on the "
-        f"{'test' if proof.part == 'test' else 'validation'} part."
+        f"The {proof.part} {proof.measure} of what each way of spending the budget found, all "
+        f"trained with the same recipe and text; its {kind} over seeds. The validation part chose."
     )
     return Table(caption, columns, rows)
 
 
-def _written(proof: Proof, trainee: Trainee, part: str) -> str:
-    loss = trainee.losses.get(part)
-    return MISSING if loss is None else number(proof.result(loss))
+def _mean(proof: Proof, each: Standing) -> str:
+    return MISSING if each.mean is None else number(proof.result(each.mean), _DIGITS)
 
 
-def _outcome(proof: Proof, trainee: Trainee) -> str:
-    if trainee.problem is not None:
-        return f"failed: {trainee.problem}"
-    return "◆ winner" if trainee == proof.winner else ""
+def _written(proof: Proof, found: Found | None) -> str:
+    loss = None if found is None else proof.loss(found)
+    if loss is None or not math.isfinite(loss):
+        return MISSING
+    return number(proof.result(loss), _DIGITS)
 
 
-def _plot(proof: Proof, goal: Quantity) -> Figure:
-    title = f"{proof.part} {proof.measure}"
-    finished = [t for t in proof.trainees if proof.part in t.losses]
-    across = Axis.of(goal.name, [t.scores[goal.name] for t in finished])
-    up = Axis.of(proof.measure, [_result(proof, t) for t in finished])
-    figure = blank(
-        x={"title": goal.title, **across.options()}, y={"title": escape(title), **up.options()}
-    )
-    looks = (
-        (f"{TOP} by score", proof.top, {"color": VERMILLION, "size": 10, "symbol": "diamond"}),
-        (RANDOM, proof.random, {"color": BLUE, "size": 9, "opacity": 0.75}),
-    )
-    for name, group, marker in looks:
-        there = [t for t in group if t in finished]
-        x, y = [t.scores[goal.name] for t in there], [_result(proof, t) for t in there]
-        hover = [_hover(proof, t) for t in there]
-        add_points(figure, name, across.place(x), up.place(y), marker, hover)
-    winner = proof.winner
-    assert winner is not None
-    places = across.place([winner.scores[goal.name]]), up.place([_result(proof, winner)])
-    add_ring(figure, "winner", *places, 18)
-    networks = count(len(finished), "trained network")
-    label = f"{title} against {goal.name} of {networks}."
-    caption = (
-        f"{networks} by {goal} and {title} (smaller is better). The "
-        f"ring marks the one that the validation part chose. {across.note} {up.note}"
-    )
-    if failed := len(proof.trainees) - len(finished):
-        caption += f" Left out: {count(failed, 'training')} that failed."
-    return Figure.of(figure, label, caption)
-
-
-def _hover(proof: Proof, trainee: Trainee) -> str:
-    scores = [f"{escape(name)} {unit_of(name).write(v)}" for name, v in trainee.scores.items()]
-    lines = [f"<b>{escape(trainee.fingerprint)}</b>", f"rank {trainee.rank}", *scores]
-    lines.append(f"{proof.measure} {_written(proof, trainee, proof.part)}")
-    if "parameters" not in trainee.scores:
-        lines.append(f"parameters {trainee.parameters:,}")
-    return "<br>".join(lines)
+def _listed(names: list[str]) -> str:
+    if not names:
+        return ""
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

@@ -1,6 +1,6 @@
 """Runs: Optuna proposes, workers score, the run folder remembers."""
 
-from archscout.runs.driver import Progress, search
+from archscout.runs.driver import Progress, search, search_from
 from archscout.runs.run import Candidate, Run
 
-__all__ = ["Candidate", "Progress", "Run", "search"]
+__all__ = ["Candidate", "Progress", "Run", "search", "search_from"]

@@ -170,6 +170,37 @@ def search(
         return _search(folder, trials, evaluator, workers, storage, on_progress, on_warning)
 
 
+def search_from(
+    run: Run,
+    seed: int,
+    out: str | os.PathLike[str],
+    workers: int = 1,
+    on_progress: Callable[[Progress], None] | None = None,
+    on_warning: Callable[[str], None] | None = None,
+) -> Run:
+    """The search of a run, from another seed, or what is there of it, gone on with.
+
+    Args:
+        run: whose settings are taken.
+        seed: of proposals, weights and noise.
+        out: its run folder.
+        workers: as of `search`.
+        on_progress: as of `search`.
+        on_warning: as of `search`.
+
+    Raises:
+        InputError: as of `search`.
+    """
+    settings = run.settings.model_copy(update={"seed": seed})
+    evaluator = Evaluator.of(settings, run.space, settings.text)
+    folder = RunFolder(out)
+    _prepare(folder, settings, evaluator, None, resume=True)
+    with folder.lock():
+        _claim(folder, settings, evaluator.scorer, None)
+        trials = settings.trials
+        return _search(folder, trials, evaluator, workers, None, on_progress, on_warning)
+
+
 def _usual_folder(scorer: Scorer) -> Path:
     return Path("runs", f"{scorer.space.name}-{Path(scorer.corpus.name).stem}-{scorer.seed}")
 

@@ -1,0 +1,220 @@
+"""From a run to a proof: the same budget is spent in several ways, from several seeds.
+
+The run itself is the first seed; those that follow are runs of their own, in `seeds/` of its
+folder. All ways share their trainings: a candidate is trained once from each seed, as far as any of
+them asks, and each way is charged for what it asked for.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from pydantic import BaseModel
+
+from archscout.comparison.proof import PROOF, Found, Proof
+from archscout.errors import InputError
+from archscout.files import write_json
+from archscout.promotion import FORMAT, Promotion, Trainings, promote, trainings_of
+from archscout.promotion.features import features_of, order_of, place_in_draw, ranked
+from archscout.promotion.halving import Rung
+from archscout.promotion.promoting import fronts_by
+from archscout.promotion.strategies import STRATEGIES, Strategy, strategies
+from archscout.runs import Run, search_from
+from archscout.runs.search_settings import SearchSettings
+from archscout.spaces import names
+from archscout.training import comparison_preset, find_trainer
+
+SEEDS = "seeds"
+
+_TPE_START = 10  # proposals that Optuna's sampler draws at random
+
+
+@dataclasses.dataclass(frozen=True)
+class Progress:
+    """Where a proof stands.
+
+    Attributes:
+        done: ways of spending the budget, from a seed each, that are done.
+        total: of them.
+        doing: what is being done, in words.
+    """
+
+    done: int
+    total: int
+    doing: str
+
+
+def check_seeds(seeds: int) -> int:
+    """A number of seeds that a proof may have.
+
+    Raises:
+        InputError: it is below 1.
+    """
+    if seeds < 1:
+        raise InputError(f"a proof over {seeds} seeds; accepted is a whole number of at least 1")
+    return seeds
+
+
+def prove(
+    run: Run,
+    budget: float | str,
+    seeds: int,
+    settings: BaseModel | str = "quick",
+    workers: int = 1,
+    on_progress: Callable[[Progress], None] | None = None,
+    on_warning: Callable[[str], None] | None = None,
+) -> Proof:
+    """Spend a budget as the search does, and in other ways, over seeds; write proof.json.
+
+    The other ways are random architectures trained whole, random ones by the same halving, the best
+    by score trained whole, and each named architecture trained whole, at their own cost. Called
+    again it goes on where it was stopped, and trains nothing twice.
+
+    Args:
+        run: of the first seed.
+        budget: in full trainings, or a time, see `promotion.promote`.
+        seeds: how many, from the run's own on.
+        settings: the recipe, or the name of a preset.
+        workers: processes that score and train.
+        on_progress: called now and then.
+        on_warning: called with what the user should know.
+
+    Raises:
+        InputError: as of `promotion.promote`, or seeds is below 1.
+        KeyboardInterrupt: Ctrl-C; what was at hand can be gone on with.
+    """
+    count, told = check_seeds(seeds), on_progress or (lambda _: None)
+    recipe = settings
+    if isinstance(recipe, str):
+        recipe = comparison_preset(recipe, run.space.name).settings
+    found: list[Found] = []
+    drawn: list[int] = []
+    promotion, first = promote(run, budget, recipe, workers, None, on_warning), run.settings.seed
+    ways = len(STRATEGIES) + len(names(run.space))
+    for seed in range(first, first + count):
+
+        def say(done: int, what: str, seed: int = seed) -> None:
+            before = (seed - first) * ways
+            told(Progress(before + done, count * ways, f"seed {seed}: {what}"))
+
+        say(0, STRATEGIES[0])
+        each = run
+        if seed != first:
+            place = run.folder.path / SEEDS / str(seed)
+            each = search_from(run, seed, place, workers, None, on_warning)
+        promote(each, promotion.budget, recipe, workers, None, on_warning)
+        pool = random_candidates(each)
+        drawn.append(len(pool))
+        found += _found(each, promotion.budget, pool, recipe, workers, say, on_warning)
+    proof = _proof(promotion, list(range(first, first + count)), drawn, found)
+    write_json(run.folder.path / PROOF, {"format": FORMAT, **proof.model_dump()})
+    return proof
+
+
+def random_candidates(run: Run) -> list[str]:
+    """Fingerprints of what was proposed before the sampler had seen a score, in a random order.
+
+    They stand for what there would be without a score: everything of `random`, the first population
+    of `nsga2`, the start of `tpe`, as far as it is within the limits, but for named architectures.
+    The order follows from the run's seed.
+    """
+    table = run.table
+    early = table[(table["trial"] < random_proposals(run.settings)) & table["within_limits"]]
+    marks = early[~early["fingerprint"].isin(names(run.space))]["fingerprint"]
+    return sorted(marks, key=lambda mark: place_in_draw(run.settings.seed, mark))
+
+
+def random_proposals(settings: SearchSettings) -> int:
+    """How many of a run's proposals were drawn before its sampler had seen a score."""
+    starts: dict[str, int] = {"nsga2": settings.population_size, "tpe": _TPE_START}
+    return starts.get(settings.sampler, settings.trials)
+
+
+def _found(
+    run: Run,
+    budget: float,
+    pool: Sequence[str],
+    recipe: BaseModel,
+    workers: int,
+    say: Callable[[int, str], None],
+    on_warning: Callable[[str], None] | None,
+) -> list[Found]:
+    """What every strategy finds from one seed, the search, which is done already, first."""
+    if not pool:
+        raise InputError(f"{run.folder} has no random proposals within the limits to compare with")
+    features = features_of(run, workers)
+    order, best = order_of(run, features), ranked(run)["fingerprint"].tolist()
+    named = {mark: name for mark, name in names(run.space).items() if mark in set(best)}
+    ways = strategies(order, features, best, pool, budget)
+    classics = [Strategy(name, [mark], [Rung(1.0, 1)]) for mark, name in named.items()]
+    everyone = list(dict.fromkeys([*order, *pool]))
+    found = []
+    with trainings_of(run, everyone, recipe, workers, on_warning) as trainings:
+        for done, way in enumerate((*ways, *classics)):
+            say(done, way.name)
+            found.append(_spent(run, way, trainings, named))
+    return found
+
+
+def _spent(run: Run, way: Strategy, trainings: Trainings, named: Mapping[str, str]) -> Found:
+    """What a strategy finds, what it costs by itself, and what it had found on its way."""
+    until: dict[str, float] = {}
+    whole: list[str] = []
+
+    def train(marks: Sequence[str], part: float) -> Mapping[str, float]:
+        losses = trainings.train(marks, part)
+        until.update(dict.fromkeys(marks, part))
+        if part == 1:
+            whole.extend(marks)
+        return losses
+
+    winner = way.spend(train, fronts_by(run) if way.name == "search" else None)
+    ledger, outcomes = trainings.ledger, trainings.folder.outcomes()
+    trainer, plan = find_trainer(run.space.name), trainings.folder.plan
+
+    def losses(mark: str) -> dict[str, float]:
+        result: Mapping[str, Any] = outcomes[mark].result if mark in outcomes else {}
+        parts = result.get("losses", {})
+        return {part: trainer.loss(at, plan.settings) for part, at in parts.items()}
+
+    costs = {
+        mark: sum(line.spent for line in ledger.of(mark) if line.until <= part)
+        for mark, part in until.items()
+    }
+    cost = sum(costs[mark] for mark in costs if mark not in whole)
+    steps, best = [], None
+    for mark in whole:
+        cost, reached = cost + costs[mark], losses(mark)
+        if reached and (best is None or reached["valid"] < best["valid"]):
+            best = reached
+        if best is not None:
+            steps.append((cost, best.get("test", best["valid"])))
+    title = winner or ""
+    if title in named:
+        title = f"{named[title]} ({title})"
+    return Found(
+        strategy=way.name,
+        seed=run.settings.seed,
+        fingerprint=winner,
+        title=title,
+        cost=cost,
+        trained=len(until),
+        losses={} if winner is None else losses(winner),
+        steps=steps,
+    )
+
+
+def _proof(promotion: Promotion, seeds: list[int], drawn: list[int], found: list[Found]) -> Proof:
+    return Proof(
+        budget=promotion.budget,
+        seeds=seeds,
+        measure=promotion.measure,
+        is_exponential=promotion.is_exponential,
+        part="test" if any("test" in each.losses for each in found) else "valid",
+        drawn=drawn,
+        plan=json.loads(json.dumps(promotion.plan)),
+        found=found,
+    )

@@ -1,0 +1,224 @@
+"""Candidates of a run in training: each a chain of segments, up to the rungs that are asked for.
+
+`promoted/` of the run folder holds the trainings, and `rungs.jsonl` in it what they came to. Who
+asks for a rung that was reached before is told at once, so strategies share their trainings.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+from pydantic import BaseModel
+
+from archscout.errors import InputError
+from archscout.execution import Workers
+from archscout.promotion.halving import PARTS
+from archscout.promotion.ledger import Ledger, Reached, loss_of
+from archscout.runs import Run
+from archscout.text import Corpus, load_corpus
+from archscout.training.jobs import (
+    Job,
+    JobFolder,
+    Outcome,
+    Part,
+    Plan,
+    Segment,
+    lost_segment,
+    train_segment,
+)
+
+TRAININGS = "promoted"
+RUNGS = "rungs.jsonl"
+
+# A driver that is killed loses at most the work of so many seconds a worker.
+_SEGMENT_SECONDS = 60.0
+_LEAST_SEGMENT = 0.02
+
+
+@contextmanager
+def trainings_of(
+    run: Run,
+    marks: Sequence[str],
+    settings: BaseModel,
+    workers: int = 1,
+    on_warning: Callable[[str], None] | None = None,
+) -> Iterator[Trainings]:
+    """Trainings of a run's candidates, at its model scale, on its text, with its seed.
+
+    Args:
+        run: the run, whose folder is held meanwhile.
+        marks: fingerprints of those that may be trained.
+        settings: the recipe.
+        workers: processes that train, each with one thread.
+        on_warning: called with what the user should know.
+
+    Raises:
+        InputError: the text is another now, the folder holds trainings with another recipe, or it
+            cannot be written.
+    """
+    plan = plan_of(run, settings)
+    with run.folder.lock():
+        rows = run.table.set_index("fingerprint")["architecture"]
+        jobs = {mark: Job(mark, json.loads(rows[mark]), run.settings.seed) for mark in marks}
+        folder = folder_of(run, plan, list(jobs.values()))
+        shared = (plan, load_corpus(list(plan.text)))
+        with folder.lock(), Workers(shared, workers, len(jobs), worth=0) as pool:
+            yield Trainings(folder, jobs, pool, on_warning or (lambda _: None))
+
+
+def plan_of(run: Run, settings: BaseModel) -> Plan:
+    """All that decides how each candidate of a run is trained.
+
+    Raises:
+        InputError: the run's text is another now.
+    """
+    information, found = run.information, run.settings
+    corpus = load_corpus(found.text)
+    if corpus.sha256 != information["text"]["sha256"]:
+        raise InputError(
+            f"the text {corpus.name!r} has changed since {run.folder} was started; put it back"
+        )
+    return Plan.of(
+        run.space,
+        corpus,
+        settings,
+        run.model_scale,
+        found.vocabulary_size,
+        tokenizer=found.tokenizer,
+        device=found.device,
+        keep_weights=True,
+    )
+
+
+def folder_of(run: Run, plan: Plan, jobs: list[Job]) -> JobFolder:
+    """The folder of a run's trainings, with these among them.
+
+    Raises:
+        InputError: it holds trainings with another recipe, or cannot be written.
+    """
+    path = run.folder.path / TRAININGS
+    try:
+        return JobFolder.create(path, plan, jobs, change_jobs=True)
+    except InputError as error:
+        if JobFolder(path).plan == plan:  # then it is something else
+            raise
+        raise InputError(
+            f"{error};\ntrain as it was begun, or remove {path} to begin anew"
+        ) from error
+
+
+class Trainings:
+    """Trains candidates up to a rung, each a chain of segments, and keeps what they come to.
+
+    Attributes:
+        folder: where they lie.
+        ledger: what trainings came to.
+        told: called after every segment with what is spent, the rung, and how many are trained.
+    """
+
+    def __init__(
+        self,
+        folder: JobFolder,
+        jobs: Mapping[str, Job],
+        pool: Workers[tuple[Plan, Corpus]],
+        warn: Callable[[str], None],
+    ) -> None:
+        self.folder, self._jobs = folder, jobs
+        self.ledger = Ledger(folder.path / RUNGS)
+        self._pool, self._warn = pool, warn
+        self._at: dict[str, float] = {}
+        self._seconds: dict[str, float] = {}
+        self.told: Callable[[float, float, int], None] = lambda *_: None
+
+    def train(self, marks: Sequence[str], until: float) -> dict[str, float]:
+        """Validation losses of candidates after a part of a full training.
+
+        They are measured at every rung on their way, so that whoever asks for one later knows.
+        """
+        for part in PARTS:
+            if part < until:
+                self._reach(marks, part)
+        return self._reach(marks, until)
+
+    def _reach(self, marks: Sequence[str], until: float) -> dict[str, float]:
+        waiting = deque(
+            Part(self._jobs[mark], self.folder.state(self._jobs[mark]), self._next(until, until))
+            for mark in marks
+            if self.ledger.find(mark, until) is None
+        )
+        stopped = False
+        for part, segment in self._pool.as_they_come(train_segment, waiting, lost_segment):
+            for message in dict.fromkeys(segment.warnings):
+                self._warn(f"{part.job.name}: {message}")
+            stopped = stopped or segment.is_stopped
+            following = self._take(part, segment, until)
+            if stopped:
+                waiting.clear()
+            elif following is not None:
+                waiting.appendleft(following)
+            self.told(self.spent, until, len(marks))
+        if stopped:
+            raise KeyboardInterrupt
+        found = {mark: self.ledger.find(mark, until) for mark in marks}
+        return {mark: loss_of(line) for mark, line in found.items() if line is not None}
+
+    def _take(self, part: Part, segment: Segment, until: float) -> Part | None:
+        """Keep what came of a segment; the next one of the same training up to the rung."""
+        mark = part.job.name
+        if part.state is None:
+            _check_step(segment, until)
+        self._at[mark] = max(segment.done, self._at.get(mark, 0.0))
+        self._seconds[mark] = self._seconds.get(mark, 0.0) + segment.seconds
+        is_there = segment.is_over or (segment.loss is not None and part.until == until)
+        if is_there:
+            before = max((line.until for line in self.ledger.of(mark)), default=0.0)
+            spent = max(0.0, self._at[mark] - before)
+            loss = None if segment.problem else segment.loss
+            seconds = self._seconds.pop(mark)
+            # Before the state: a measurement that is lost could not be made again from a later one.
+            self.ledger.add(
+                Reached(mark, until, loss, spent, seconds, segment.is_over, segment.problem)
+            )
+        if segment.state is not None:
+            self.folder.keep(part.job, segment.state)
+        if segment.is_over:
+            seconds = sum(line.seconds for line in self.ledger.of(mark))
+            result = segment.result or {}
+            self.folder.record(Outcome(mark, segment.problem, seconds, result, segment.curve))
+        if is_there or segment.is_stopped:
+            return None
+        pace = segment.done / max(segment.tokens, 1) * segment.speed
+        ahead = segment.done + max(_LEAST_SEGMENT, pace * _SEGMENT_SECONDS)
+        return Part(part.job, segment.state, self._next(ahead, until))
+
+    @property
+    def spent(self) -> float:
+        """Of the budget so far, in full trainings."""
+        at = dict.fromkeys(self._at, 0.0)
+        for line in self.ledger.lines:
+            at[line.fingerprint] = at.get(line.fingerprint, 0.0) + line.spent
+        return sum(max(known, self._at.get(mark, 0.0)) for mark, known in at.items())
+
+    @staticmethod
+    def _next(ahead: float, until: float) -> float | None:
+        """Where a segment stops: at the rung where it is near; None for a training's end."""
+        if ahead < 0.95 * until:
+            return ahead
+        return None if until == 1 else until
+
+
+def _check_step(segment: Segment, until: float) -> None:
+    """Make sure that a rung is not less than a step, so that it ends where it is to.
+
+    Raises:
+        InputError: it is.
+    """
+    if segment.problem is None and segment.done > 2 * until:
+        raise InputError(
+            f"the text is too short for a budget: one step is {segment.done:.1%} of a training, "
+            f"and the first rung ends at {until:.1%} of it; a longer text, a smaller batch (--set "
+            "batch_size=N) or more epochs are accepted"
+        )
