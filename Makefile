@@ -8,7 +8,10 @@ VENV_LOWEST ?= .venv-lowest
 # What `make search` searches, and where its run folder lies.
 SPACE ?= rnn
 TEXT ?= python-docs
-TRIALS ?= 500
+TRIALS ?= 300
+BUDGET ?= 4
+RECIPE ?= --set epochs=6
+WORKERS ?= 2
 RUN ?= runs/$(notdir $(TEXT))
 
 # How many processes test at once, and more arguments for pytest:
@@ -31,8 +34,9 @@ LOWEST := $(VENV_LOWEST)/.installed-lowest
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
 
-search: $(BASE) ## search the recurrent space on English prose; goes on where a stopped run was left
-	$(BIN)/archscout search $(SPACE) --text $(TEXT) --trials $(TRIALS) --out $(RUN) $(if $(wildcard $(RUN)/run.json),--resume)
+search: $(BASE) ## score recurrent cells on English prose, train the best by halving; goes on where it was stopped
+	$(BIN)/archscout search $(SPACE) --text $(TEXT) --trials $(TRIALS) --budget $(BUDGET) $(RECIPE) \
+		--workers $(WORKERS) --out $(RUN) $(if $(wildcard $(RUN)/run.json),--resume)
 
 test: check docs ## check, build the documentation, then run every test
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadscope $(PYTEST_ARGS)
