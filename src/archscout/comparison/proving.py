@@ -150,7 +150,7 @@ def _found(
     named = {mark: name for mark, name in names(run.space).items() if mark in set(best)}
     ways = strategies(order, features, best, pool, budget)
     classics = [Strategy(name, [mark], [Rung(1.0, 1)]) for mark, name in named.items()]
-    everyone = list(dict.fromkeys([*order, *pool]))
+    everyone = list(dict.fromkeys([*features.index, *pool]))
     found = []
     with trainings_of(run, everyone, recipe, workers, on_warning) as trainings:
         for done, way in enumerate((*ways, *classics)):

@@ -41,6 +41,13 @@ def two_voices(
     return list(_in_turn((first, first, iter(second))))
 
 
+def first_half(order: Sequence[str], rung: Rung) -> list[str]:
+    """Those from whom it is learned who else enters; none where they would be too few, or all."""
+    half = order[: -(-rung.size // 2)]
+    is_worth = len(half) >= _LEAST_TO_LEARN and rung.size < len(order)
+    return list(half) if is_worth else []
+
+
 def enter(
     order: Sequence[str],
     features: pd.DataFrame,
@@ -53,17 +60,18 @@ def enter(
 
     Args:
         order: candidates, those that are to enter first by what is known before any training.
-        features: (n, F) of all candidates, by name, more being better by what is known; the first
-            is the search's score.
+        features: (n, F) of these, and of others that only what is learned can bring in, by name,
+            more being better by what is known; the first is the search's score.
         rung: the first one.
         train: see `halving.halve`.
     """
-    half = order[: -(-rung.size // 2)]
-    if len(half) < _LEAST_TO_LEARN or rung.size >= len(order):
+    half = first_half(order, rung)
+    if not half:
         return list(order[: rung.size])
     predicted = predict(features, train(half, rung.until))
-    place = {name: i for i, name in enumerate(order)}
-    learned = sorted(order, key=lambda name: (-predicted[name], place[name]))
+    everyone = list(dict.fromkeys([*order, *features.index]))
+    place = {name: i for i, name in enumerate(everyone)}
+    learned = sorted(everyone, key=lambda name: (-predicted[name], place[name]))
     rest = [iter(each) for each in (learned, order)]
     seen = dict.fromkeys(half)
     for name in _in_turn(rest, seen):

@@ -33,7 +33,9 @@ def order_of(run: Run, features: pd.DataFrame) -> list[str]:
     The second voice is the space's first other metric, or a random draw from the best third, which
     follows from the run's seed.
     """
-    best = ranked(run)["fingerprint"].tolist()
+    rows = ranked(run)
+    # What was bred later, from what trained well, enters by what was learned, see `breeding`.
+    best = rows[rows["trial"] < run.settings.trials]["fingerprint"].tolist()
     named = names(run.space)
     drawn = sorted(best, key=lambda mark: place_in_draw(run.settings.seed, mark))
     others = _opinions(run)

@@ -19,7 +19,9 @@ from pydantic import BaseModel
 from archscout.errors import InputError
 from archscout.execution import check_workers
 from archscout.files import write_json
+from archscout.promotion.breeding import breed
 from archscout.promotion.budget import Budget, parse_budget
+from archscout.promotion.entrants import first_half
 from archscout.promotion.features import features_of, order_of, ranked
 from archscout.promotion.halving import PARTS, FrontOf, Rung, schedule
 from archscout.promotion.ledger import Ledger, loss_of
@@ -90,17 +92,22 @@ def promote(
         raise InputError(
             f"{run.folder} has no architecture within the limits with a finite score to train"
         )
-    features = features_of(run, workers)
-    order = order_of(run, features)
+    order = order_of(run, features_of(run, workers))
     with trainings_of(run, order, recipe, workers, on_warning) as trainings:
         paid = _in_trainings(asked, trainings, order[0], workers)
         trainings.told = partial(_tell, on_progress, paid)
-        search = Strategy("search", order, schedule(paid, len(order)), features)
+        rungs = schedule(paid, len(order))
+        losses = trainings.train(first_half(order, rungs[0]), rungs[0].until)
+    breed(run, losses, trainings.folder.path, workers, on_warning)
+    features = features_of(run, workers)
+    with trainings_of(run, list(features.index), recipe, workers, on_warning) as trainings:
+        trainings.told = partial(_tell, on_progress, paid)
+        search = Strategy("search", order, rungs, features)
         winner = search.spend(trainings.train, fronts_by(run))
         if winner is None:
             raise InputError(_all_failed(trainings.ledger, run, search.rungs))
         said = what_scores_told(features, trainings.ledger, search.rungs[0].until)
-        promotion = _promotion(run, paid, trainings, winner, said)
+        promotion = _promotion(run, paid, trainings, winner, said, len(features) - len(order))
         write_json(run.folder.path / PROMOTED, {"format": FORMAT, **promotion.model_dump()})
     return promotion
 
@@ -169,6 +176,7 @@ def _promotion(
     trainings: Trainings,
     winner: str,
     told: Sequence[Told],
+    bred: int,
 ) -> Promotion:
     folder, ledger = trainings.folder, trainings.ledger
     plan, space = folder.plan, run.space
@@ -214,5 +222,6 @@ def _promotion(
         is_exponential=measure.is_exponential,
         plan=json.loads(json.dumps(dataclasses.asdict(plan))),
         told=list(told),
+        bred=bred,
         candidates=[promoted(mark) for mark in by_length],
     )

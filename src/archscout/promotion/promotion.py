@@ -85,6 +85,7 @@ class Promotion(BaseModel):
         is_exponential: whether that is e to the power of the loss.
         plan: what the trainings have in common: text, recipe, sizes.
         told: how far scores and size agreed with the trainings of the first rung.
+        bred: candidates that were proposed after the first trainings, near those that did best.
         candidates: all that were trained, the winner first, then by how long and how well.
     """
 
@@ -97,6 +98,7 @@ class Promotion(BaseModel):
     is_exponential: bool
     plan: dict[str, Any]
     told: list[Told] = Field(default_factory=list)
+    bred: int = 0
     candidates: list[Promoted]
 
     @property

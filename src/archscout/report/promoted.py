@@ -19,6 +19,7 @@ def summarise(promotion: Promotion) -> ProofSummary:
         _cost(promotion),
         f"Named architectures: {'; '.join(named)}." if named else "",
         _told(promotion),
+        _bred(promotion),
         _failures(promotion),
     ]
     return ProofSummary(_verdict(promotion), [s for s in sentences if s], _table(promotion))
@@ -111,6 +112,15 @@ def _told(promotion: Promotion) -> str:
     return (
         f"Kendall's τ-b with the validation loss at {_percent(first)} of a training, over {n} that "
         f"were trained so far (which scores chose, so their spread is small): {', '.join(shown)}."
+    )
+
+
+def _bred(promotion: Promotion) -> str:
+    if not promotion.bred:
+        return ""
+    return (
+        f"{count(promotion.bred, 'candidate')} were bred from those that trained best at first, by "
+        "drawing some of their genes anew."
     )
 
 

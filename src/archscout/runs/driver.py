@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -199,6 +199,40 @@ def search_from(
         _claim(folder, settings, evaluator.scorer, None)
         trials = settings.trials
         return _search(folder, trials, evaluator, workers, None, on_progress, on_warning)
+
+
+def propose(
+    run: Run,
+    genes: Sequence[Mapping[str, Any]],
+    workers: int = 1,
+    on_warning: Callable[[str], None] | None = None,
+) -> None:
+    """Score architectures of given genes, and store them as proposals of a run.
+
+    Args:
+        run: the run, which then has them.
+        genes: of each architecture; what a space asks for beside them is drawn by the run's seed.
+        workers: as of `search`.
+        on_warning: as of `search`.
+
+    Raises:
+        InputError: the run's text is another now, or a file or database cannot be written.
+    """
+    settings = run.settings
+    evaluator = Evaluator.of(settings, run.space, settings.text)
+    _check_same(run.folder, settings, evaluator.scorer, None)
+    with run.folder.lock():
+        address = address_of(run.folder, run.information)
+        study = open_study(address, run, True, on_warning)
+        count = 1 if evaluator.measures_latency else workers
+        files = partial(load_metrics, settings.metric_files)
+        with one_thread(), Workers(evaluator, count, len(genes), files) as pool:
+            evaluations = Evaluations(pool, evaluator, study.trials)
+            try:
+                study.add(genes, run.space.suggest, evaluations.of)
+            finally:
+                run.refresh(study.trials)
+                run.save()
 
 
 def _usual_folder(scorer: Scorer) -> Path:

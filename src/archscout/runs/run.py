@@ -106,6 +106,12 @@ class Run:
         """One row an architecture, best first; what scores.parquet holds."""
         return ranking(self.trials, self.objectives)
 
+    def refresh(self, trials: Sequence[FrozenTrial]) -> None:
+        """Take notice of more proposals."""
+        self.trials = list(trials)
+        for name in ("table", "front"):
+            self.__dict__.pop(name, None)
+
     @cached_property
     def front(self) -> list[Candidate]:
         """The architectures that no other beats in all objectives, best in the first one first."""

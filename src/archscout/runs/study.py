@@ -136,6 +136,35 @@ class Study:
                 for (trial, _), frozen in zip(batch, self.trials[start:], strict=False):
                     self._tell(trial, frozen)
 
+    def add(
+        self,
+        genes: Sequence[Mapping[str, Any]],
+        suggest: Callable[[optuna.Trial], Any],
+        evaluate: Callable[[Sequence[Any]], Iterable[Evaluation]],
+    ) -> None:
+        """Evaluate and store proposals of given genes; missing ones are drawn by the study's seed.
+
+        Args:
+            genes: of each proposal, by name.
+            suggest: as of `run`.
+            evaluate: as of `run`.
+
+        Raises:
+            InputError: a trial cannot be stored; those before it are.
+        """
+        memory = self._in_memory()
+        memory.sampler = optuna.samplers.RandomSampler(seed=self._seed)
+        for each in genes:
+            memory.enqueue_trial(dict(each))
+        trials = [memory.ask() for _ in genes]
+        architectures = [suggest(trial) for trial in trials]
+        for trial, evaluation in zip(trials, evaluate(architectures), strict=True):
+            frozen = _finished(trial, evaluation)
+            with storage_errors(self._address):
+                self._stored.add_trial(frozen)
+            frozen.number = len(self.trials)
+            self._append(frozen)
+
     def _propose(
         self, number: int, suggest: Callable[[optuna.Trial], Any]
     ) -> list[tuple[optuna.Trial, Any]]:
