@@ -100,6 +100,18 @@ def test_what_short_trainings_tell_decides_who_else_enters() -> None:
     assert entered[9::2] == ["c4", "c5", "c6", "c7"]
 
 
+def test_children_enter_in_turn_with_what_was_learned_and_the_order() -> None:
+    order = [ORDER[i // 2] if i % 2 == 0 else ORDER[29 - i // 2] for i in range(26)]
+    known = features("other")[["other", "score"]]  # of all thirty, of which four are children
+    assert set(ORDER) - set(order) == {"c13", "c14", "c15", "c16"}
+    entered = enter(
+        order, known, Rung(1 / 9, 17), lambda names, _: {n: -float(n[1:]) for n in names}
+    )
+    assert entered[:9] == order[:9]
+    assert entered[9::3] == ["c25", "c24", "c23"]
+    assert entered[10::3] == ["c16", "c15", "c14"] and entered[11::3] == ["c5", "c6"]
+
+
 def test_nothing_is_learned_of_so_few_that_it_would_be_noise() -> None:
     def train(names: Sequence[str], until: float) -> dict[str, float]:
         raise AssertionError("nothing is to be trained yet")

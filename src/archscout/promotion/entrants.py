@@ -56,12 +56,13 @@ def enter(
 ) -> list[str]:
     """Those that enter the first rung, of which the first half is trained for it by now.
 
-    The other half are in turn the best by what was learned of the first, and the next in the order.
+    The other half are in turn the best by what was learned of the first, the best child by it, and
+    the next in the order.
 
     Args:
         order: candidates, those that are to enter first by what is known before any training.
-        features: (n, F) of these, and of others that only what is learned can bring in, by name,
-            more being better by what is known; the first is the search's score.
+        features: (n, F) of these, and of children, see `breeding`, by name, more being better by
+            what is known; the first is the search's score.
         rung: the first one.
         train: see `halving.halve`.
     """
@@ -72,7 +73,9 @@ def enter(
     everyone = list(dict.fromkeys([*order, *features.index]))
     place = {name: i for i, name in enumerate(everyone)}
     learned = sorted(everyone, key=lambda name: (-predicted[name], place[name]))
-    rest = [iter(each) for each in (learned, order)]
+    others = set(order)
+    children = [name for name in learned if name not in others]
+    rest = [iter(each) for each in (learned, children, order)]
     seen = dict.fromkeys(half)
     for name in _in_turn(rest, seen):
         if len(seen) == rung.size:
