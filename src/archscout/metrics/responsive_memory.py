@@ -8,15 +8,12 @@ import math
 
 from archscout.metrics.linear_memory import memory
 from archscout.metrics.registry import metric
-from archscout.metrics.token_sensitivity import token_sensitivity
+from archscout.metrics.token_sensitivity import counted, token_sensitivity
 from archscout.tracing.quantities import Trace
 
 # Sensitivities spread over many orders of magnitude and memories over one: the root brings both to
 # a like spread.
 SENSITIVITY_EXPONENT = 1 / 4
-# What is left of a gradient that vanishes is rounding; networks below rank by their memory. Above,
-# gradients explode, and an output that moves more than it varies answers to no token the better.
-_LEAST_SENSITIVITY, _MOST_SENSITIVITY = 1e-30, 1.0
 
 
 @metric(
@@ -46,5 +43,4 @@ def responsive_memory(trace: Trace) -> float:
     sensitivity = token_sensitivity(trace)
     if not math.isfinite(sensitivity):
         return math.nan
-    counted = min(max(sensitivity, _LEAST_SENSITIVITY), _MOST_SENSITIVITY)
-    return memory(trace, 1, -1) * math.pow(counted, SENSITIVITY_EXPONENT)
+    return memory(trace, 1, -1) * math.pow(counted(sensitivity), SENSITIVITY_EXPONENT)

@@ -14,6 +14,9 @@ from archscout.rounding import rounding
 from archscout.tracing.quantities import Trace
 
 LAGS = (1, 2)
+# What is left of a gradient that vanishes is rounding; networks below rank by their memory. Above,
+# gradients explode, and an output that moves more than it varies answers to no token the better.
+_LEAST, _MOST = 1e-30, 1.0
 
 
 def _spread(values: Tensor) -> float:
@@ -59,6 +62,11 @@ def sensitivity(trace: Trace, lag: int) -> float:
     if len(gradient) <= lag:
         return math.nan
     return math.sqrt(float(gradient[-1 - lag].double().square().mean())) * scale
+
+
+def counted(found: float) -> float:
+    """As much of a finite sensitivity as counts beside a memory."""
+    return min(max(found, _LEAST), _MOST)
 
 
 def _relative_scale(trace: Trace) -> float:
