@@ -55,7 +55,7 @@ def schedule(budget: float, pool: int, parts: Sequence[float] = PARTS) -> list[R
 
     Examples:
         >>> [(rung.size, round(rung.until, 3)) for rung in schedule(2, 100)]
-        [(6, 0.111), (2, 0.333), (1, 1.0)]
+        [(7, 0.111), (2, 0.333), (1, 1.0)]
     """
     check_budget(budget)
     if pool < 1:
