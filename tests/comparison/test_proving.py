@@ -81,6 +81,11 @@ def test_called_again_it_trains_nothing(proven: tuple[Run, Proof]) -> None:
     told: list[Progress] = []
     assert prove(run, 2, 2, RECIPE, on_progress=told.append) == proof
     assert rungs.read_bytes() == before
+    promotion = load_promotion(run.folder.path)
+    assert promotion is not None
+    assert promotion.spent == pytest.approx(proof.of("search")[0].cost)
+    assert promotion.spent <= promotion.budget + 0.3  # not what the others spent beside it
+    assert len(promotion.candidates) == proof.of("search")[0].trained
     assert [each.done for each in told] == sorted(each.done for each in told)
     assert told[-1].total == 2 * len(proof.strategies) and told[-1].doing == "seed 1: lstm"
 

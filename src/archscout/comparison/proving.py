@@ -17,7 +17,7 @@ from pydantic import BaseModel
 from archscout.comparison.proof import PROOF, Found, Proof
 from archscout.errors import InputError
 from archscout.files import write_json
-from archscout.promotion import FORMAT, Promotion, Trainings, promote, trainings_of
+from archscout.promotion import FORMAT, Asked, Promotion, Trainings, promote, trainings_of
 from archscout.promotion.features import features_of, order_of, place_in_draw, ranked
 from archscout.promotion.halving import Rung
 from archscout.promotion.promoting import fronts_by
@@ -161,18 +161,16 @@ def _found(
 
 def _spent(run: Run, way: Strategy, trainings: Trainings, named: Mapping[str, str]) -> Found:
     """What a strategy finds, what it costs by itself, and what it had found on its way."""
-    until: dict[str, float] = {}
-    whole: list[str] = []
+    took, whole = Asked(trainings), list[str]()
 
     def train(marks: Sequence[str], part: float) -> Mapping[str, float]:
-        losses = trainings.train(marks, part)
-        until.update(dict.fromkeys(marks, part))
+        losses = took.train(marks, part)
         if part == 1:
             whole.extend(marks)
         return losses
 
     winner = way.spend(train, fronts_by(run) if way.name == "search" else None)
-    ledger, outcomes = trainings.ledger, trainings.folder.outcomes()
+    outcomes = trainings.folder.outcomes()
     trainer, plan = find_trainer(run.space.name), trainings.folder.plan
 
     def losses(mark: str) -> dict[str, float]:
@@ -180,10 +178,7 @@ def _spent(run: Run, way: Strategy, trainings: Trainings, named: Mapping[str, st
         parts = result.get("losses", {})
         return {part: trainer.loss(at, plan.settings) for part, at in parts.items()}
 
-    costs = {
-        mark: sum(line.spent for line in ledger.of(mark) if line.until <= part)
-        for mark, part in until.items()
-    }
+    costs = {mark: took.cost(mark) for mark in took.until}
     cost = sum(costs[mark] for mark in costs if mark not in whole)
     steps, best = [], None
     for mark in whole:
@@ -201,7 +196,7 @@ def _spent(run: Run, way: Strategy, trainings: Trainings, named: Mapping[str, st
         fingerprint=winner,
         title=title,
         cost=cost,
-        trained=len(until),
+        trained=len(took.until),
         losses={} if winner is None else losses(winner),
         steps=steps,
     )

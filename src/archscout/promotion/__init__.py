@@ -11,11 +11,12 @@ from archscout.promotion.promotion import (
     load_promotion,
     read_document,
 )
-from archscout.promotion.trainings import Trainings, trainings_of
+from archscout.promotion.trainings import Asked, Trainings, trainings_of
 
 __all__ = [
     "FORMAT",
     "LEAST",
+    "Asked",
     "Budget",
     "Progress",
     "Promoted",

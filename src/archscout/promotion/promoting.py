@@ -28,7 +28,7 @@ from archscout.promotion.ledger import Ledger, loss_of
 from archscout.promotion.promotion import FORMAT, PROMOTED, Promoted, Promotion, Told
 from archscout.promotion.strategies import Strategy
 from archscout.promotion.telling import what_scores_told
-from archscout.promotion.trainings import Trainings, trainings_of
+from archscout.promotion.trainings import Asked, Trainings, trainings_of
 from archscout.runs import Run
 from archscout.runs.table import fronts_of
 from archscout.spaces import names
@@ -103,11 +103,13 @@ def promote(
     with trainings_of(run, list(features.index), recipe, workers, on_warning) as trainings:
         trainings.told = partial(_tell, on_progress, paid)
         search = Strategy("search", order, rungs, features)
-        winner = search.spend(trainings.train, fronts_by(run))
+        took = Asked(trainings)
+        winner = search.spend(took.train, fronts_by(run))
         if winner is None:
             raise InputError(_all_failed(trainings.ledger, run, search.rungs))
         said = what_scores_told(features, trainings.ledger, search.rungs[0].until)
-        promotion = _promotion(run, paid, trainings, winner, said, len(features) - len(order))
+        bred = len(features) - len(order)
+        promotion = _promotion(run, paid, trainings, took, winner, said, bred)
         write_json(run.folder.path / PROMOTED, {"format": FORMAT, **promotion.model_dump()})
     return promotion
 
@@ -174,19 +176,21 @@ def _promotion(
     run: Run,
     budget: float,
     trainings: Trainings,
+    took: Asked,
     winner: str,
     told: Sequence[Told],
     bred: int,
 ) -> Promotion:
-    folder, ledger = trainings.folder, trainings.ledger
+    folder = trainings.folder
     plan, space = folder.plan, run.space
     rows = {row["fingerprint"]: row for _, row in run.table.iterrows()}
     trainer = find_trainer(space.name)
     named, outcomes = names(space), folder.outcomes()
 
     def promoted(mark: str) -> Promoted:
-        lines, row = ledger.of(mark), rows[mark]
-        result: Mapping[str, Any] = outcomes[mark].result if mark in outcomes else {}
+        lines, row = took.lines(mark), rows[mark]
+        # Others may have trained it further.
+        result: Mapping[str, Any] = outcomes[mark].result if lines[-1].is_over else {}
         return Promoted(
             fingerprint=mark,
             name=named.get(mark),
@@ -203,21 +207,15 @@ def _promotion(
             },
         )
 
-    trained = {line.fingerprint for line in ledger.lines} & set(rows)
+    last = {mark: took.lines(mark)[-1] for mark in took.until}
     by_length = sorted(
-        trained,
-        key=lambda mark: (
-            mark != winner,
-            -ledger.of(mark)[-1].until,
-            loss_of(ledger.of(mark)[-1]),
-            mark,
-        ),
+        last, key=lambda mark: (mark != winner, -last[mark].until, loss_of(last[mark]), mark)
     )
     measure = trainer.measure(plan.settings)
     return Promotion(
         budget=budget,
-        spent=sum(line.spent for line in ledger.lines),
-        seconds=sum(line.seconds for line in ledger.lines),
+        spent=sum(map(took.cost, last)),
+        seconds=sum(line.seconds for mark in last for line in took.lines(mark)),
         measure=measure.name,
         is_exponential=measure.is_exponential,
         plan=json.loads(json.dumps(dataclasses.asdict(plan))),

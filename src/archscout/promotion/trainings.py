@@ -210,6 +210,32 @@ class Trainings:
         return None if until == 1 else until
 
 
+class Asked:
+    """What one way of spending a budget asks of trainings that others may share.
+
+    Attributes:
+        until: by candidate, the part of a full training that was asked for.
+    """
+
+    def __init__(self, trainings: Trainings) -> None:
+        self._trainings = trainings
+        self.until: dict[str, float] = {}
+
+    def train(self, marks: Sequence[str], until: float) -> dict[str, float]:
+        """As of `Trainings`."""
+        losses = self._trainings.train(marks, until)
+        self.until |= dict.fromkeys(marks, until)
+        return losses
+
+    def lines(self, mark: str) -> list[Reached]:
+        """What a candidate came to, as far as it was asked for."""
+        return [line for line in self._trainings.ledger.of(mark) if line.until <= self.until[mark]]
+
+    def cost(self, mark: str) -> float:
+        """In full trainings, as if no one else had asked."""
+        return sum(line.spent for line in self.lines(mark))
+
+
 def _check_step(segment: Segment, until: float) -> None:
     """Make sure that a rung is not less than a step, so that it ends where it is to.
 
