@@ -66,8 +66,18 @@ def test_halving_pays_where_curves_tell_early_and_scores_say_nothing() -> None:
 def test_what_a_score_gets_wrong_short_trainings_put_right() -> None:
     scores, curves, results = pool()
     misled = pd.DataFrame({"empty": -scores["perfect"], "perfect": scores["perfect"]})
-    table = found(misled, curves, results, budgets=(5,))["percentile"]
+    table = found(misled, curves, results, budgets=(5,), voice="perfect")["percentile"]
     assert table["search", 5] == 0 and table["best by score", 5] > 80
+
+
+def test_only_the_named_metric_is_the_other_voice() -> None:
+    """A budget of 1.5 begins with four, of whom the third is the other voice's best."""
+    scores, curves, results = pool()
+    misled = pd.DataFrame({"empty": -scores["perfect"], "perfect": scores["perfect"]})
+    with_voice = found(misled, curves, results, budgets=(1.5,), voice="perfect")
+    assert with_voice.loc[("search", 1.5), "percentile"] == 0
+    alone = found(misled, curves, results, budgets=(1.5,))
+    assert alone.loc[("search", 1.5), "percentile"] > 60  # chance among what is scored best
 
 
 def test_failures_leave_and_where_all_fail_nothing_is_found() -> None:

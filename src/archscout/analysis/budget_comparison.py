@@ -29,6 +29,7 @@ def compare_budgets(
     *,
     larger_is_better: Mapping[str, bool],
     result_larger_is_better: bool,
+    voice: str | None = None,
     budgets: Sequence[int] = BUDGETS,
     orders: int = ORDERS,
     seed: int = 0,
@@ -39,14 +40,15 @@ def compare_budgets(
     equal scores. Rungs end where the curves have a point, at the first one that is not before.
 
     Args:
-        scores: (n, M) of metrics, by architecture: the first column is that of the search, the
-            second its other voice, see `promotion.entrants`, and a search learns from all; what
-            is NaN or infinite ranks last.
+        scores: (n, M) of metrics, by architecture: the first column is that of the search, and a
+            search learns from all; what is NaN or infinite ranks last.
         curves: (n, points) validation losses by part of a full training, see
             `Benchmark.learning_curves`.
         results: (n,) of the same architectures; NaN where training failed.
         larger_is_better: by metric.
         result_larger_is_better: False for losses.
+        voice: the metric that is a search's other voice, see `promotion.entrants`; chance among the
+            best third without one.
         budgets: in full trainings, at least 1 each.
         orders: how many random orders.
         seed: of the orders.
@@ -73,7 +75,7 @@ def compare_budgets(
     points, losses = _points(curves, reached)
     features = _features(scores, larger_is_better)
     values = features.iloc[:, 0].to_numpy()
-    other = features.iloc[:, 1] if features.shape[1] > 1 else None
+    other = None if voice is None else features[voice]
 
     def train(names: Sequence[str], until: float) -> Mapping[str, float]:
         column = losses[:, int(np.searchsorted(points, until - _SLACK))]

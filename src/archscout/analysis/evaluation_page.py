@@ -150,6 +150,7 @@ def _budgets(evaluation: Evaluation) -> list[Section]:
     wanted = (space.default_metric, *getattr(space, "other_metrics", ()))
     found = [column_of(name, space.kind, scores) for name in wanted]
     chosen = [name for name in found if name is not None]
+    voice = next((name for name in found[1:] if name is not None), None)
     chosen = [*(chosen or evaluation.metrics[:1]), PARAMETERS]
     chosen = list(dict.fromkeys(chosen))
     table = compare_budgets(
@@ -158,6 +159,7 @@ def _budgets(evaluation: Evaluation) -> list[Section]:
         reached,
         larger_is_better=evaluation.directions,
         result_larger_is_better=benchmark.larger_is_better,
+        voice=None if voice in chosen[:1] else voice,
     )
     percentiles = table.pivot(index="budget", columns="strategy", values="percentile")
     percentiles = percentiles[list(STRATEGIES)]

@@ -146,7 +146,10 @@ def _found(
     if not pool:
         raise InputError(f"{run.folder} has no random proposals within the limits to compare with")
     features = features_of(run, workers)
-    order, best = order_of(run, features), ranked(run)["fingerprint"].tolist()
+    order = order_of(run, features)
+    # Children came of trainings, which the other ways know nothing of.
+    proposed = set(order)
+    best = [mark for mark in ranked(run)["fingerprint"] if mark in proposed]
     named = {mark: name for mark, name in names(run.space).items() if mark in set(best)}
     ways = strategies(order, features, best, pool, budget)
     classics = [Strategy(name, [mark], [Rung(1.0, 1)]) for mark, name in named.items()]

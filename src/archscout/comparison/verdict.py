@@ -22,7 +22,6 @@ class Standing:
         strategy: its name.
         mean: loss of what it found, nats, over the seeds from which it found something; None where
             it never did.
-        deviation: of these, with n - 1; None of fewer than two.
         cost: mean, in full trainings.
         trained: mean number of architectures that were trained, whole or in part.
         won: seeds from which the search found a lower loss than it; None of the search itself.
@@ -33,7 +32,6 @@ class Standing:
 
     strategy: str
     mean: float | None
-    deviation: float | None
     cost: float
     trained: float
     won: int | None
@@ -52,16 +50,11 @@ def _standing(proof: Proof, name: str, ours: dict[int, float | None]) -> Standin
     losses = {seed: proof.loss(each) for seed, each in found.items()}
     there = [loss for loss in losses.values() if loss is not None]
     mean = math.fsum(there) / len(there) if there else None
-    deviation = None
-    if mean is not None and len(there) > 1:
-        squares = math.fsum((loss - mean) ** 2 for loss in there)
-        deviation = math.sqrt(squares / (len(there) - 1))
     pairs = [(_known(ours[seed]), _known(loss)) for seed, loss in losses.items()]
     is_other = name != SEARCH
     return Standing(
         strategy=name,
         mean=mean,
-        deviation=deviation,
         cost=math.fsum(each.cost for each in found.values()) / len(found),
         trained=sum(each.trained for each in found.values()) / len(found),
         won=sum(a < b for a, b in pairs) if is_other else None,

@@ -48,7 +48,7 @@ def features_of(run: Run, workers: int) -> pd.DataFrame:
     """Of every candidate that may be trained, by fingerprint, more of each being better.
 
     The first column is the run's ranking; then come the space's other metrics, scored here and kept
-    beside the trainings, and the number of parameters (of which more need not be better).
+    in the run folder, and the number of parameters (of which more need not be better).
     """
     rows = ranked(run)
     found = pd.DataFrame({"rank": -rows["rank"].to_numpy(dtype=float)}, index=rows["fingerprint"])
