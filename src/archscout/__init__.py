@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from archscout.metrics import metric
     from archscout.report import write_report
     from archscout.runs import Run, search
-    from archscout.scoring import Score, Scorer, score, score_module
+    from archscout.scoring import Score, Scorer, minibatch, score, score_module
     from archscout.training import train
 
 __version__ = "0.1.0"
@@ -29,6 +29,7 @@ __all__ = [
     "export_candidate",
     "metric",
     "metrics",
+    "minibatch",
     "score",
     "score_module",
     "search",
@@ -46,6 +47,7 @@ _HOMES = {
     "export": "exports",
     "export_candidate": "exports",
     "metric": "metrics",
+    "minibatch": "scoring",
     "score": "scoring",
     "score_module": "scoring",
     "search": "runs",

@@ -1,6 +1,7 @@
 """Counting what a network computes."""
 
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -13,7 +14,42 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from archscout.errors import InputError
 
-_LINEAR_MAPS = (nn.Linear, nn.RNNBase, nn.RNNCellBase, nn.MultiheadAttention)
+_LINEAR_MAPS = (nn.Linear, nn.Bilinear, nn.RNNBase, nn.RNNCellBase, nn.MultiheadAttention)
+
+Shape = Sequence[int]
+
+
+def _product_with_vector(matrix: Shape, *_: Any, **__: Any) -> int:
+    return 2 * math.prod(matrix)
+
+
+def _added_product_with_vector(_added: Shape, matrix: Shape, *_: Any, **__: Any) -> int:
+    return 2 * math.prod(matrix)
+
+
+def _added_products(_added: Shape, batch: Shape, other: Shape, *_: Any, **__: Any) -> int:
+    return 2 * math.prod(batch) * other[-1]
+
+
+def _grouped_product(rows: Shape, matrices: Shape, *_: Any, **__: Any) -> int:
+    return 2 * math.prod(rows) * matrices[-1]
+
+
+def _trilinear(first: Shape, weight: Shape, *_: Any, **__: Any) -> int:
+    """A bilinear form x A y of each row: all x A, and their products with y."""
+    outputs, inputs, others = weight
+    return 2 * math.prod(first[:-1]) * outputs * (inputs + 1) * others
+
+
+# Products of matrices that torch's counter has no formula for.
+_MORE = {
+    torch.ops.aten.mv: _product_with_vector,
+    torch.ops.aten.addmv: _added_product_with_vector,
+    torch.ops.aten.dot: _product_with_vector,
+    torch.ops.aten.addbmm: _added_products,
+    torch.ops.aten._grouped_mm: _grouped_product,
+    torch.ops.aten._trilinear: _trilinear,
+}
 
 
 def flops(run: Callable[[], object]) -> int:
@@ -28,8 +64,8 @@ def flops(run: Callable[[], object]) -> int:
         InputError: linear maps ran, and none of what they computed could be counted.
     """
     ran: list[str] = []
-    counter = FlopCounterMode(display=False)
-    with _noting_linear_maps(ran), torch.no_grad(), _unfused(), counter:
+    counter = FlopCounterMode(display=False, custom_mapping=_MORE)
+    with _noting_linear_maps(ran), torch.no_grad(), unfused(), counter:
         run()
     total = int(counter.get_total_flops())
     if ran and not total:
@@ -60,7 +96,7 @@ def _noting_linear_maps(ran: list[str]) -> Iterator[None]:
 
 
 @contextmanager
-def _unfused() -> Iterator[None]:
+def unfused() -> Iterator[None]:
     """Without the fused kernels of attention and recurrent modules.
 
     Torch's counter does not know them all, and what it does not know counts nothing.

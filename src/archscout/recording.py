@@ -4,11 +4,12 @@ Shapes: T time steps (or positions), B inputs in the minibatch, E the embedding'
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Literal
 
+import torch
 from torch import Tensor, nn
 
 from archscout.linearising import linearised
@@ -40,6 +41,9 @@ class Linear:
         columns: which columns of `outputs` belong to this map.
         first_input: whether this weight reads the first-listed input of its node.
         role: of a transformer's map, what it does, one of `ROLES`; of others empty, or `DECODER`.
+        stored: the parameter that the weight is a part of, where it is one; autograd is asked for
+            the parameter's gradient.
+        part: of a tensor that is laid out as this parameter, what belongs to the weight.
     """
 
     weight: Tensor
@@ -48,6 +52,8 @@ class Linear:
     columns: slice = field(default_factory=lambda: slice(None))
     first_input: bool = False
     role: str = ""
+    stored: Tensor | None = None
+    part: Callable[[Tensor], Tensor] | None = None
 
 
 @dataclass
@@ -119,6 +125,11 @@ class Recorder(ABC):
     def parameters(self) -> int:
         """Number of trainable parameters, tied ones once."""
         return sum(p.numel() for p in self._network.parameters())
+
+    @property
+    def is_half(self) -> bool:
+        """Whether any of them is of half precision."""
+        return any(p.dtype in (torch.float16, torch.bfloat16) for p in self._network.parameters())
 
     @property
     @abstractmethod

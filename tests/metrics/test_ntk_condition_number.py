@@ -123,10 +123,9 @@ class Hidden(nn.Module):
 @pytest.mark.parametrize(
     ("module", "reason"),
     [
-        (Flattens(), r"a tensor of shape \(24, 6\), in which inputs have no axis"),
-        (Hidden(), "one of its linear maps takes no part as a module in its forward"),
+        (Hidden(), "what a linear map inside its Hidden multiplies cannot be seen by input"),
         (nn.LSTM(6, 3, bidirectional=True), "states of bidirectional recurrent modules are not"),
-        (nn.Tanh(), "it has no torch.nn.Linear and no recurrent module"),
+        (nn.Tanh(), "no linear map took part in its forward"),
     ],
 )
 def test_where_inputs_cannot_be_told_apart_it_is_refused(module: nn.Module, reason: str) -> None:
@@ -135,6 +134,15 @@ def test_where_inputs_cannot_be_told_apart_it_is_refused(module: nn.Module, reas
     # Of every metric, this one is left out.
     found = score_module(module, VECTORS.float(), batch_first=False)
     assert "ntk_condition_number" in found.inapplicable
+
+
+def test_inputs_are_told_apart_where_positions_are_flattened() -> None:
+    module = Flattens()
+    found = score_module(module, VECTORS.float(), ["ntk_condition_number"], batch_first=False)
+    expected = score_module(
+        module.linear, VECTORS.float(), ["ntk_condition_number"], batch_first=False
+    )
+    assert found.scores == pytest.approx(expected.scores)
 
 
 def test_a_module_that_sees_one_vector_an_input() -> None:

@@ -323,8 +323,8 @@ def test_activation_distance_says_why_it_does_not_apply() -> None:
 
 
 def test_saliency_says_why_it_does_not_apply() -> None:
-    module = nn.Sequential(nn.Conv1d(T, 3, 1), nn.ReLU())
-    with pytest.raises(InputError, match=r"no torch\.nn\.Linear and no recurrent module"):
+    module = nn.Sequential(nn.LayerNorm(F), nn.ReLU())
+    with pytest.raises(InputError, match="no linear map took part"):
         score_module(module, torch.randn(B, T, F), ["synaptic_saliency"])
 
 
@@ -383,8 +383,9 @@ def test_a_transformer_encoder_has_saliency_jacobian_and_activations() -> None:
     for layer in module.encoder.layers:
         layer.activation.register_forward_hook(lambda _m, _i, output: seen.append(output))
     inputs = batch.clone().requires_grad_()
-    weights = [m.weight for m in module.modules() if isinstance(m, nn.Linear)]
-    assert len(weights) == 7
+    # The packed projections of torch's own attention are among them.
+    weights = [p for p in module.parameters() if p.dim() == 2]
+    assert len(weights) == 9
     gradients = torch.autograd.grad(module(inputs).sum(), [inputs, *weights])
     pairs = zip(weights, gradients[1:], strict=True)
     expected = {
@@ -467,7 +468,8 @@ def test_gradients_are_followed_only_where_a_metric_needs_them(
             return self.inner(inputs)
 
     score_module(Watches(), torch.randn(B, T, F), names)
-    assert set(seen) == expected
+    # What is found out first takes no gradients.
+    assert set(seen) == expected | {False}
 
 
 # Embeddings
@@ -527,7 +529,7 @@ def test_a_tied_matrix_counts_with_the_whole_of_its_gradient() -> None:
     assert score_module(module, tokens, [name])[name] == pytest.approx(expected, rel=1e-5)
 
 
-def test_an_embedding_that_takes_no_part_is_refused() -> None:
+def test_an_embedding_that_takes_no_part_changes_nothing() -> None:
     class Unused(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -536,8 +538,9 @@ def test_an_embedding_that_takes_no_part_is_refused() -> None:
         def forward(self, inputs: Tensor) -> Tensor:
             return self.linear(inputs)
 
-    with pytest.raises(InputError, match=r"first torch\.nn\.Embedding took no part"):
-        score_module(Unused(), torch.randn(B, T, F), ["jacobian_cosine"])
+    module, batch = Unused(), torch.randn(B, T, F)
+    expected = score_module(module.linear, batch, ["jacobian_cosine"]).scores
+    assert score_module(module, batch, ["jacobian_cosine"]).scores == expected
 
 
 # Batches
@@ -703,10 +706,10 @@ def test_a_refused_metric_leaves_the_module_as_it_was_found() -> None:
 def test_hooks_of_the_users_own_stay() -> None:
     module = nn.Sequential(nn.Linear(F, H), nn.ReLU())
     calls: list[Tensor] = []
-    module[1].register_forward_hook(lambda _m, _i, output: calls.append(output))
+    own = lambda _m, _i, output: calls.append(output)  # noqa: E731
+    module[1].register_forward_hook(own)
     score_module(module, torch.randn(B, T, F), ["activation_distance"])
-    assert len(calls) == 1
-    assert len(module[1]._forward_hooks) == 1
+    assert calls and list(module[1]._forward_hooks.values()) == [own]
 
 
 def test_a_forward_of_the_instances_own_is_put_back() -> None:
@@ -785,11 +788,12 @@ def test_one_metrics_failure_costs_no_other() -> None:
     plain.load_state_dict(module.state_dict())
     batch = torch.randn(B, T, F)
     found, expected = score_module(module, batch), score_module(plain, batch)
-    failed = dict.fromkeys(("synflow", "synflow_logarithmic"), "RuntimeError: no double")
+    reason = "it does not run in double precision with the absolute values of its weights"
+    failed = dict.fromkeys(("synflow", "synflow_logarithmic"), reason)
     assert found.scores.keys() == expected.scores.keys() - failed.keys()
     assert all(found[name] == pytest.approx(expected[name], nan_ok=True) for name in found.scores)
     assert found.inapplicable == expected.inapplicable | failed
-    with pytest.raises(InputError, match=r"metric synflow .*: RuntimeError: no double") as raised:
+    with pytest.raises(InputError, match=r"metric synflow .*: it does not run in double") as raised:
         score_module(module, batch, ["parameters", "synflow", "snip"])
     assert isinstance(raised.value.__cause__, RuntimeError)
 
@@ -887,7 +891,7 @@ def test_passes_with_gradients_do_without_cudnn_where_it_is_recurrent() -> None:
             return super().forward(*arguments)
 
     score_module(Watching(F, H), torch.randn(T, B, F), ["jacobian_covariance", "synflow"])
-    assert seen == {(True, False)}
+    assert (True, False) in seen and (True, True) not in seen
     assert torch.backends.cudnn.enabled
 
 

@@ -371,15 +371,24 @@ def test_reasons_say_what_is_missing() -> None:
     assert reasons(build("GPT2LMHeadModel"), batch) == {}
 
 
-def test_activations_that_are_functions_are_said_so() -> None:
+def with_activation(make: Callable[[], Any]) -> nn.Module:
     model = build("Bert")
     for layer in model.encoder.layer:
         del layer.intermediate.intermediate_act_fn
-        layer.intermediate.intermediate_act_fn = torch.tanh
-    why = reasons(model, tokens())["activations"]
-    assert why == (
-        "its feed-forward blocks have no activation modules (functions cannot be recorded)"
-    )
+        layer.intermediate.intermediate_act_fn = make()
+    return model
+
+
+def test_activations_that_are_functions_score_as_modules_do() -> None:
+    names = ["activation_distance", "fisher", "meco", "vanilla_pca", "w_pca", "naswot"]
+    modules, functions = (with_activation(make) for make in (nn.Tanh, lambda: torch.tanh))
+    expected = score_module(modules, tokens(), names).scores
+    assert score_module(functions, tokens(), names).scores == expected
+
+
+def test_blocks_without_activations_are_said_so() -> None:
+    why = reasons(with_activation(nn.Identity), tokens())["activations"]
+    assert why == "its feed-forward blocks have no activations that take part"
 
 
 def test_batches_that_are_not_batch_first_are_refused() -> None:
@@ -627,11 +636,19 @@ def test_layers_may_be_called_by_keyword() -> None:
 
 
 def test_published_forms_do_not_depend_on_what_else_is_asked_for() -> None:
+    class Weighted(Own):
+        """The sum of whose outputs is no constant, whose gradients would be rounding errors."""
+
+        def forward(self, ids: Tensor) -> Tensor:
+            outputs = super().forward(ids)
+            return outputs * torch.arange(outputs.numel()).reshape(outputs.shape).sin()
+
     names = ["zen_score", "small_noise_jacobian", "grasp", "snip", "synaptic_saliency", "zico"]
     published = [f"{name}_published" for name in names]
-    together = score_module(Own(), tokens(), published)
+    together = score_module(Weighted(), tokens(), published)
     for name in published:
-        assert score_module(Own(), tokens(), [name])[name] == together[name]
+        alone = score_module(Weighted(), tokens(), [name])[name]
+        assert alone == pytest.approx(together[name], rel=1e-6)
 
 
 def test_dropout_is_alike_at_both_gaussian_inputs() -> None:

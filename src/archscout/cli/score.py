@@ -5,8 +5,9 @@ from __future__ import annotations
 import csv
 import json
 import sys
+import textwrap
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Column
@@ -15,7 +16,7 @@ from archscout.cli import options, output
 from archscout.errors import InputError
 
 if TYPE_CHECKING:
-    from archscout.scoring import Score
+    from archscout.scoring import Score, Scorer
 
 
 def score(
@@ -30,6 +31,9 @@ def score(
     device: options.Device = "cpu",
     as_json: options.Json = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV, for spreadsheets.")] = False,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Say what was found in each network.")
+    ] = False,
 ) -> None:
     """Score architectures without training them.
 
@@ -39,6 +43,8 @@ def score(
         archscout score rnn cells.jsonl --text my.txt --json > scores.jsonl
 
         archscout score rnn lstm --text wikitext-2 --size paper --size num_layers=1
+
+        archscout score rnn lstm --explain
 
         archscout sample flexibert -n 5 | archscout score flexibert - --metrics head_importance
     """
@@ -70,7 +76,15 @@ def score(
     if as_csv:
         _print_csv(scores)
     elif not as_json:
-        _print_table(scores, reader.titles(found, (score.fingerprint for score in scores)))
+        titles = reader.titles(found, (score.fingerprint for score in scores))
+        _print_table(scores, titles)
+        if explain:
+            _explain(scorer, genotypes, titles)
+
+
+def _explain(scorer: Scorer, genotypes: Sequence[Any], titles: Sequence[str]) -> None:
+    for genotype, title in zip(genotypes, titles, strict=True):
+        typer.echo(f"{title}\n{textwrap.indent(str(scorer.explain(genotype)), '  ')}")
 
 
 def _columns(scores: Sequence[Score]) -> list[str]:

@@ -1,8 +1,9 @@
 """Any PyTorch module as the trace sees it: recorded by hooks, and left as it was found."""
 
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
-from functools import partial
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from functools import cached_property, partial
+from itertools import count
 from typing import Any, Self
 
 import torch
@@ -11,19 +12,34 @@ from torch import Tensor, nn
 from archscout import counting
 from archscout.errors import InputError
 from archscout.recorders import batch as batches
-from archscout.recorders.batch import Batch, Given, doubled, first_tensor
-from archscout.recorders.parts import (
-    entering_state,
-    hook_all,
-    is_activation,
-    stored_weights,
-    used_weights,
-)
-from archscout.recorders.reasons import Reasons, why_no_axis, why_no_weights, why_not_by_step
+from archscout.recorders.axes import RESULT, Axes, Layout
+from archscout.recorders.batch import Batch, Given, doubled, with_tensors
+from archscout.recorders.functions import CalledActivations
+from archscout.recorders.observation import Observation, WeightView, observe
+from archscout.recorders.parts import entering_state, hook_all, in_order, is_activation
+from archscout.recorders.reasons import Reasons, why_no_axis, why_not_by_step
+from archscout.recorders.returned import loss_of, main_tensor, tensors_of
 from archscout.recorders.stepwise import Keeper, stepwise
-from archscout.recorders.untouched import keeping_buffers, untouched
+from archscout.recorders.structure import configured, descends, is_linear
+from archscout.recorders.untouched import evaluating, keeping_buffers, untouched
 from archscout.recording import Linear, Recorder, Recording
 from archscout.tracing.steps import stacked
+
+# A tensor of a module that is recorded: what it reads (`in`) or returns (`out`).
+Place = tuple[nn.Module, str]
+# So many are enough to find axes by; they are seldom the number of anything else.
+_FEW_INPUTS, _FEW_STEPS = 3, 7
+# With its number, the place of what a function returned that is called as an activation.
+CALLED = "called"
+
+
+class _Seen(BaseException):
+    """Ends a run that has shown what it was for; no `except Exception` of a module holds it."""
+
+
+def declared_batch_first(module: nn.Module) -> bool:
+    """Whether a module's minibatches are (B, T), as its recurrent modules say; True without any."""
+    return all(m.batch_first for m in module.modules() if isinstance(m, nn.RNNBase))
 
 
 class ModuleRecorder(Recorder):
@@ -31,30 +47,21 @@ class ModuleRecorder(Recorder):
 
     Args:
         module: any module.
-        batch_first: whether its minibatches are (B, T, ...) and not (T, B, ...); by default as its
-            recurrent modules say, and True where it has none.
-
-    Attributes:
-        batch_first: the same.
-        minibatch: that of the batch, (T, B, ...).
+        batch_first: whether its minibatches are (B, T, ...) and not (T, B, ...); by default it is
+            found out by changing inputs and steps of the batch, and where nothing shows it, as the
+            module's recurrent modules say, or batch first.
     """
 
     recordable: Mapping[str, str | None] = {}
-    _input_name = ""
 
     def __init__(self, module: nn.Module, batch_first: bool | None = None) -> None:
         super().__init__(module)
-        self._recurrent = [m for m in module.modules() if isinstance(m, nn.RNNBase)]
-        if batch_first is None:
-            batch_first = all(m.batch_first for m in self._recurrent)
-        self.batch_first = batch_first
+        self._batch_first = batch_first
         self._batch = batches.NONE
-        self.minibatch = self._batch.input
-        self._embeddings = [m for m in module.modules() if isinstance(m, nn.Embedding)][:1]
-        self._activations = [m for m in module.modules() if is_activation(m)]
-        self._cells = [m for m in module.modules() if isinstance(m, nn.RNNCellBase)]
         self._in_double = False
         self._training = ExitStack()
+        # Of each activation that is called as a function, the module that calls it.
+        self._called: list[nn.Module] = []
 
     @contextmanager
     def given(self, batch: Given) -> Iterator[Self]:
@@ -64,80 +71,342 @@ class ModuleRecorder(Recorder):
         afterwards both are as before.
 
         Args:
-            batch: a tensor, a mapping of keyword arguments, or a sequence of arguments; the first
-                tensor among them is the minibatch.
+            batch: a tensor, a mapping of keyword arguments, or a sequence of arguments; the
+                minibatch is what is named `input_ids` or `inputs_embeds`, or else the first tensor.
 
         Raises:
             InputError: the batch holds no tensor, or one of fewer than two dimensions.
         """
-        self._batch = Batch.of(batch, self._input_name)
-        self.minibatch = self._time_first(self._batch.input)
-        with untouched(self._network), self._prepared():
-            self.recordable = self._reasons()
+        self._batch = Batch.of(batch)
+        for name in _OF_A_BATCH:
+            vars(self).pop(name, None)
+        with untouched(self._network), configured(self._network):
+            self.recordable = Reasons(self._reasons())
             yield self
 
-    def _prepared(self) -> AbstractContextManager[None]:
-        """What else a module needs while it is recorded."""
-        return nullcontext()
+    # What a run shows
+
+    @cached_property
+    def seen(self) -> Observation:
+        """What takes part in a run, and what it multiplies with."""
+
+        def call(module: nn.Module, device: torch.device | None) -> Any:
+            # Copies, since a module may change its inputs in place.
+            def copied(tensor: Tensor) -> Tensor:
+                return tensor.clone() if device is None else tensor.to(device, copy=True)
+
+            return self._batch.call(module, lambda value: with_tensors(value, copied))
+
+        with self._at_rest():
+            return observe(self._network, call)
+
+    @cached_property
+    def axes(self) -> Axes:
+        """Which axes count inputs and steps.
+
+        Raises:
+            InputError: the batch is a packed sequence.
+        """
+        if self._batch.is_packed:
+            raise InputError("its batch is a packed sequence, in which inputs have no axis")
+        known = None if self._batch_first is None else int(not self._batch_first)
+        known = 0 if self._order_is_certain else known
+        declared = int(not declared_batch_first(self._network))
+        whole = (self._batch.input.shape[0], self._batch.input.shape[1])
+        # What a few inputs and steps show is true of all, where the module takes so few.
+        small = self._batch.cut(slice(_FEW_INPUTS), slice(_FEW_STEPS))
+        for batch in (small, self._batch) if small is not None else (self._batch,):
+            run = partial(self._captured, batch)
+            try:
+                axes = Axes(run, batch.input, whole, known, declared, self._order_is_certain)
+                axes.captured()
+                return axes
+            except Exception:
+                if batch is self._batch:
+                    raise
+        raise AssertionError  # the whole batch was tried
+
+    @property
+    def _order_is_certain(self) -> bool:
+        return descends(self._network, "modeling_utils", "PreTrainedModel")
+
+    def _captured(self, batch: Batch, changed: Tensor | None) -> dict[Hashable, list[Tensor]]:
+        """One run of this batch, and the tensors at all places, call by call."""
+        found: dict[Hashable, list[Tensor]] = {}
+
+        def keep(module: nn.Module, inputs: Any, output: Any) -> None:
+            for side, value in (("in", inputs), ("out", output)):
+                tensor = next(tensors_of(value), None)
+                if (module, side) in places and tensor is not None:
+                    found.setdefault((module, side), []).append(tensor.detach().clone())
+
+        places = set(self._places())
+
+        def keep_called(index: int, owner: nn.Module, _read: Tensor, output: Tensor) -> None:
+            found[CALLED, index] = [output.detach().clone()]
+            if changed is None:
+                self._called.append(owner)
+
+        if changed is None:
+            self._called = []
+        with torch.no_grad(), self._at_rest(), counting.unfused(), ExitStack() as stack:
+            for module in {module for module, _ in places}:
+                hook_all(stack, [module], keep, module)
+            stack.enter_context(CalledActivations(self._network, keep_called))
+            result = self._called_with(batch, changed)
+        found[RESULT] = [main_tensor(result).detach()]
+        return found
+
+    @contextmanager
+    def _at_rest(self) -> Iterator[None]:
+        """Evaluation mode, for runs that find something out; random numbers are always the same."""
+        with evaluating(self._network), torch.random.fork_rng():
+            torch.manual_seed(0)
+            yield
+
+    def _places(self) -> Iterator[Place]:
+        """Where tensors are recorded."""
+        for module in self._network.modules():
+            if isinstance(module, nn.Embedding):
+                yield module, "in"
+                yield module, "out"
+            elif is_activation(module):
+                yield module, "out"
+            elif is_linear(module):
+                yield module, "in"
+                yield module, "out"
+
+    def _layout(self, place: Hashable, call: int | None = None) -> Layout:
+        layout = self.axes.layout(place, call)
+        if layout is None:
+            raise InputError(why_no_axis("a tensor", self._shape_at(place)))
+        return layout
+
+    def _look_ahead(self, wanted: frozenset[str], embeddings: Tensor | None) -> None:
+        """Make the runs that find out what a recording needs to know, before there are hooks."""
+        with torch.random.fork_rng():
+            for name in sorted(wanted):
+                _ = self.recordable[name]
+            if embeddings is not None and self._embedding is not None:
+                _ = self._embedding_layout
+            if "output" in wanted and not self._batch.is_packed:
+                self.axes.layout(RESULT)
+
+    @property
+    def batch_first(self) -> bool:
+        """Whether its minibatches are (B, T, ...) and not (T, B, ...)."""
+        return self.axes.inputs == 0 if self._batch_first is None else self._batch_first
+
+    @property
+    def minibatch(self) -> Tensor:
+        """That of the batch, (T, B, ...)."""
+        return self._batch.input if self._batch.is_packed else self._time_first(self._batch.input)
+
+    @property
+    def given_input(self) -> Tensor:
+        """The minibatch as the module takes it."""
+        return self._batch.input
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether parameters, or the batch, hold no numbers."""
+        tensors = (*self._network.parameters(), self._batch.input)
+        return any(tensor.is_meta for tensor in tensors)
+
+    @property
+    def problems(self) -> list[str]:
+        """What of the batch, as far as it was looked at, makes scores less certain."""
+        found = []
+        if "axes" in vars(self) and self.axes.doubt:
+            found.append(self.axes.doubt)
+        masked, positions = self._batch.padding
+        if masked:
+            found.append(
+                f"the batch holds padding, {masked} of {positions} positions, which scores take "
+                "for text; give texts of one length"
+            )
+        return found
+
+    @property
+    def known(self) -> dict[str, Any]:
+        """What runs have shown so far: `batch_first`, `embedding`, the name of its module."""
+        found: dict[str, Any] = {}
+        if "axes" in vars(self) or self._batch_first is not None:
+            found["batch_first"] = self.batch_first
+        if vars(self).get("_embedding"):
+            (module, _) = vars(self)["_embedding"]
+            names = (name for name, m in self._network.named_modules() if m is module)
+            found["embedding"] = next(names)
+        return found
+
+    @cached_property
+    def _embedding(self) -> tuple[nn.Embedding, int] | None:
+        """The module that embeds the tokens of the batch, and at which of its calls.
+
+        It is the first that runs on the tokens themselves, or else on what they change.
+        """
+        if self._batch.input.is_floating_point():
+            return None
+        tokens = self.axes.minibatch
+        forms = [tokens.flatten(), tokens.transpose(0, 1).flatten()]
+        embeddings = [m for m in self._network.modules() if isinstance(m, nn.Embedding)]
+        calls = [
+            (module, call, index.flatten())
+            for module in embeddings
+            for call, index in enumerate(self.axes.captured().get((module, "in"), ()))
+        ]
+        for module, call, index in calls:
+            if any(index.shape == form.shape and torch.equal(index, form) for form in forms):
+                return module, call
+        changed = (at for at in calls if self.axes.layout((at[0], "out"), at[1]) is not None)
+        return next(((module, call) for module, call, _ in changed), None)
+
+    @property
+    def _embedding_layout(self) -> Layout:
+        assert self._embedding is not None
+        module, call = self._embedding
+        return self._layout((module, "out"), call)
+
+    @cached_property
+    def _activations(self) -> list[nn.Module]:
+        return [m for m in self._network.modules() if is_activation(m) and self.seen.ran(m)]
+
+    @cached_property
+    def _recurrent(self) -> list[nn.RNNBase]:
+        return [
+            m for m in self._network.modules() if isinstance(m, nn.RNNBase) and self.seen.ran(m)
+        ]
+
+    @cached_property
+    def _cells(self) -> list[nn.RNNCellBase]:
+        return [
+            m for m in self._network.modules() if isinstance(m, nn.RNNCellBase) and self.seen.ran(m)
+        ]
+
+    @property
+    def _weights(self) -> list[WeightView]:
+        """Those of the linear maps."""
+        return self.seen.weights
 
     @property
     def depth(self) -> int:
         """Number of linear maps."""
-        return len(stored_weights(self._network))
+        return len(self._weights)
 
     @property
     def width(self) -> float:
         """Mean number of outputs of the linear maps."""
-        outputs = [len(weight) for weight in stored_weights(self._network)]
-        return sum(outputs) / max(1, len(outputs))
+        return sum(view.shape[0] for view in self._weights) / max(1, len(self._weights))
 
     def flops(self, minibatch: Tensor) -> int:
         """Floating-point operations per token (or vector) of the batch."""
-        total = counting.flops(self._run)
+        total = counting.flops(self.run)
         shape = self._batch.input.shape
         vectors = shape[:-1] if self._batch.input.is_floating_point() else shape
         return total // max(1, vectors.numel())
 
-    def _reasons(self) -> Reasons:
-        """Which fields can be recorded of this batch, and why the others cannot."""
-        reasons: dict[str, str | None] = {
-            **dict.fromkeys(("output", "embedding", "hidden_states", "activations", "linears")),
-            **dict.fromkeys(
-                ("projections", "softmaxes"), "it has no repeated blocks with attention"
-            ),
-            **dict.fromkeys(("preactivations", "position_embedding"), "it is not a transformer"),
-            "loss": "what it is trained for is not known",
+    # What can be had
+
+    def _reasons(self) -> dict[str, Callable[[], str | None]]:
+        """For each field, what tells whether it can be recorded of this batch, and why not."""
+        return {
+            "output": lambda: None,
+            "embedding": self._why_no_embedding,
+            "hidden_states": self._why_no_states,
+            "activations": self._why_no_activations,
+            "linears": self._why_no_weights,
+            "linear_uses": self._why_no_linear_uses,
+            "taps": lambda: None,
+            "output_by_step": partial(self._why_not_by_step, "output"),
+            "embedding_by_step": partial(self._why_not_by_step, "hidden_states"),
+            "layer_input": partial(self._why_not_by_step, "hidden_states"),
+            "projections": lambda: "it has no repeated blocks with attention",
+            "softmaxes": lambda: "it has no repeated blocks with attention",
+            "preactivations": lambda: "it is not a transformer",
+            "position_embedding": lambda: "it is not a transformer",
+            "loss": self._why_no_loss,
         }
+
+    def _why_no_embedding(self) -> str | None:
+        if self._batch.is_packed:
+            return "its batch is a packed sequence, in which inputs have no axis"
+        if self._batch.input.is_floating_point():
+            return None
+        if not any(isinstance(m, nn.Embedding) for m in self._network.modules()):
+            return "it has no torch.nn.Embedding, and its input is of integers"
+        if self._embedding is None:
+            return "no torch.nn.Embedding of it reads the tokens"
+        module, call = self._embedding
+        return self._why_no_layout("the output of its embedding", (module, "out"), call)
+
+    def _why_no_states(self) -> str | None:
         if not self._recurrent and not self._cells:
-            reasons["hidden_states"] = "it has no torch.nn.RNN, GRU or LSTM, nor their cells"
+            return "it has no torch.nn.RNN, GRU or LSTM, nor their cells, that take part"
         for recurrent in self._recurrent:
             if recurrent.bidirectional or recurrent.proj_size:
                 kind = "bidirectional" if recurrent.bidirectional else "projected"
-                reasons["hidden_states"] = f"states of {kind} recurrent modules are not supported"
-        if not self._activations:
-            reasons["activations"] = "it has no activation modules"
-        if not self._embeddings and not self._batch.input.is_floating_point():
-            reasons["embedding"] = "it has no torch.nn.Embedding, and its input is of integers"
-        if not stored_weights(self._network):
-            reasons["linears"] = "it has no torch.nn.Linear and no recurrent module"
-        reasons["linears"] = reasons["linears"] or why_no_weights(used_weights(self._network))
-        of_steps = partial(self._why_not_by_step, reasons)
-        return Reasons(
-            reasons,
-            {
-                "linear_uses": lambda: self._why_no_linear_uses(reasons),
-                "output_by_step": partial(of_steps, "output"),
-                "embedding_by_step": partial(of_steps, "hidden_states"),
-                "layer_input": partial(of_steps, "hidden_states"),
-            },
-        )
+                return f"states of {kind} recurrent modules are not supported"
+        return None
+
+    def _why_no_activations(self) -> str | None:
+        places = self._activation_places
+        if not places and any(is_activation(m) for m in self._network.modules()):
+            return "its activation modules took no part in its forward"
+        if not places:
+            return "it has no activation modules, and calls no activation functions of torch"
+        return self._first_reason("the output of an activation", places)
+
+    @property
+    def _activation_places(self) -> list[Hashable]:
+        """Those of modules, and of functions."""
+        called = [(CALLED, i) for i in self._called_activations]
+        return [*((module, "out") for module in self._activations), *called]
+
+    @property
+    def _called_activations(self) -> list[int]:
+        """The numbers of those functions that count."""
+        _ = self.axes.layout(RESULT)
+        return list(range(len(self._called)))
+
+    def _why_no_weights(self) -> str | None:
+        if self.seen.problem:
+            return self.seen.problem
+        return None if self._weights else "no linear map took part in its forward"
+
+    def _why_no_loss(self) -> str | None:
+        return None if self._loss_is_returned else "its output holds no loss"
+
+    @cached_property
+    def _loss_is_returned(self) -> bool:
+        with torch.no_grad(), self._at_rest():
+            return loss_of(self.run()) is not None
+
+    def _first_reason(self, what: str, places: Iterable[Hashable]) -> str | None:
+        reasons = (self._why_no_layout(what, place) for place in places)
+        return next((reason for reason in reasons if reason), None)
+
+    def _why_no_layout(self, what: str, place: Hashable, call: int | None = None) -> str | None:
+        """Why a tensor's inputs and steps cannot be told apart."""
+        if self._batch.is_packed:
+            return "its batch is a packed sequence, in which inputs have no axis"
+        if self.axes.layout(place, call) is not None:
+            return None
+        return why_no_axis(what, self._shape_at(place))
+
+    def _shape_at(self, place: Hashable) -> tuple[int, ...]:
+        """That of a tensor; empty where it is not known."""
+        if isinstance(place, tuple) and place[1] == "out":
+            return next(iter(self.seen.shapes.get(id(place[0]), ())), ())
+        return ()
 
     @property
     def tied_embedding(self) -> Tensor | None:
         """The embedding's weight (V, E) if a linear map shares it."""
-        if self._embeddings:
-            weight = self._embeddings[0].weight
-            if any(m.weight is weight for m in self._network.modules() if isinstance(m, nn.Linear)):
+        if self._embedding is not None:
+            weight = self._embedding[0].weight
+            decoders = (m.weight for m in self._network.modules() if isinstance(m, nn.Linear))
+            # A decoder may be there that the loss alone runs.
+            if any(w is weight for w in (*decoders, *(view.parameter for view in self._weights))):
                 return weight
         return None
 
@@ -150,19 +419,25 @@ class ModuleRecorder(Recorder):
 
     def embed(self, minibatch: Tensor) -> Tensor:
         """The embeddings of the batch, (T, B, E), or the batch itself where it is of numbers."""
-        if not self._embeddings:
-            return self.minibatch
+        if self._embedding is None:
+            return self._time_first(self._batch_of(minibatch).input)
+        module, call = self._embedding
+        layout, batch = self._embedding_layout, self._batch_of(minibatch)
         seen: list[Tensor] = []
-        with torch.no_grad(), ExitStack() as stack:
-            hook_all(stack, self._embeddings, lambda _inputs, output: seen.append(output))
-            self._run()
-        if not seen:
-            raise InputError("the module's first torch.nn.Embedding took no part in its forward")
-        return self._time_first(seen[0])
+
+        def keep(_inputs: Any, output: Tensor) -> None:
+            seen.append(output.clone())
+            if len(seen) > call:
+                raise _Seen
+
+        with torch.no_grad(), ExitStack() as stack, suppress(_Seen):
+            hook_all(stack, [module], keep)
+            self.run(batch=batch)
+        return layout.time_first(seen[call])
 
     def linear_parameters(self) -> list[Tensor]:
-        """The weights of linear maps and recurrent modules."""
-        return stored_weights(self._network)
+        """The parameters that hold the weights of linear maps."""
+        return list({id(view.parameter): view.parameter for view in self._weights}.values())
 
     @contextmanager
     def linearised(self) -> Iterator[None]:
@@ -189,38 +464,47 @@ class ModuleRecorder(Recorder):
         since: int = 0,
     ) -> Recording:
         """Run the module once and keep what is wanted; see `Recorder`. Depth is not used."""
+        self._look_ahead(wanted, embeddings)
         recording = Recording()
+        if "linears" in wanted:
+            recording.linears = [linear_of(view) for view in self._weights]
+        if wanted <= {"linears"}:  # for which nothing has to be run
+            return recording
         with ExitStack() as stack:
             given = self._replace_embeddings(stack, embeddings)
-            if "activations" in wanted:
-                hook_all(stack, self._activations, self._activated, recording)
+            self._record_activations(recording, stack, wanted)
             self._record_recurrent(recording, stack, wanted)
             if "linear_uses" in wanted:
-                self._record_uses(recording, stack, self._linear_modules())
-            result = self._run(given)
+                self._record_uses(recording, stack)
+            result = self.run(given, self._batch_of(minibatch))
         if "output" in wanted:
             recording.output = self._output(result)
         if "layer_input" in wanted:
             recording.layer_input = embeddings
-        if "linears" in wanted:
-            recording.linears = [Linear(w) for w in stored_weights(self._network)]
+        if "loss" in wanted:
+            recording.loss = loss_of(result)
         return recording
 
     def _replace_embeddings(self, stack: ExitStack, embeddings: Tensor | None) -> Tensor | None:
         """Put these (T, B, E) in place of the batch's own; returned where they are the input."""
-        if embeddings is None or not self._embeddings:
+        if embeddings is None or self._embedding is None:
             return embeddings
-        hook_all(stack, self._embeddings, lambda *_: self._replacement(embeddings))
-        return None
+        module, wanted = self._embedding
+        layout, calls = self._embedding_layout, count()
 
-    def _replacement(self, embeddings: Tensor) -> Tensor:
-        """As the module takes them: a copy, since it may change its inputs in place."""
-        return self._time_first(embeddings.clone())
+        def put(_inputs: Any, _output: Tensor) -> Tensor | None:
+            return handed_out(layout.back(embeddings)) if next(calls) == wanted else None
+
+        hook_all(stack, [module], put)
+        return None
 
     def _output(self, result: Any) -> Tensor:
         """What gradients are taken of, (T, B, ...)."""
-        output = first_tensor(result)
-        return self._time_first(output) if output.dim() > 1 else output
+        output = main_tensor(result)
+        if self._batch.is_packed or output.dim() < 2:
+            return output
+        layout = self.axes.layout(RESULT)
+        return self._time_first(output) if layout is None else layout.time_first(output)
 
     def _record_recurrent(
         self, recording: Recording, stack: ExitStack, wanted: frozenset[str]
@@ -246,10 +530,8 @@ class ModuleRecorder(Recorder):
                 )
             )
 
-    def _record_uses(
-        self, recording: Recording, stack: ExitStack, modules: Iterable[nn.Module]
-    ) -> None:
-        """Every application of these linear maps, their outputs made to depend on one leaf."""
+    def _record_uses(self, recording: Recording, stack: ExitStack) -> None:
+        """Every application of linear modules, their outputs made to depend on one leaf."""
         tap = torch.zeros(
             (), device=self._batch.input.device, requires_grad=torch.is_grad_enabled()
         )
@@ -258,49 +540,46 @@ class ModuleRecorder(Recorder):
         def keep(module: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> Tensor:
             weight = module.weight
             assert isinstance(weight, Tensor)
-            axis = self._axis_of_inputs(output)
-            assert axis is not None
-            tapped = (output + tap.to(output))[None].movedim(axis + 1, -2)  # (..., B, columns)
+            layouts = [self._layout((module, side)) for side in ("in", "out")]
+            tapped = layouts[1].by_rows(output + tap.to(output))  # (..., B, columns)
             outputs = tapped.flatten(0, -3)
-            given = inputs[0][None].movedim(axis + 1, -2).flatten(0, -3)
+            given = layouts[0].by_rows(inputs[0]).flatten(0, -3)
             recording.linear_uses.append(Linear(weight, given, outputs))
-            return outputs.view(tapped.shape).movedim(-2, axis + 1)[0]
+            return handed_out(layouts[1].from_rows(outputs.view(tapped.shape)))
 
-        for module in modules:
+        for module in self._linear_modules:
             hook_all(stack, [module], keep, module)
 
-    def _linear_modules(self) -> Iterable[nn.Module]:
-        return [module for module in self._network.modules() if isinstance(module, nn.Linear)]
+    @cached_property
+    def _linear_modules(self) -> list[nn.Module]:
+        """Modules that are linear maps, and took part as such."""
+        return [m for m in self._network.modules() if is_linear(m) and self.seen.ran(m)]
 
-    @property
-    def _inputs(self) -> tuple[int, int]:
-        """The axis of the inputs of the batch, and their number."""
-        axis = 0 if self.batch_first else 1
-        return axis, self._batch.input.shape[axis]
-
-    def _axis_of_inputs(self, tensor: Tensor) -> int | None:
-        """Which axis of what a linear map reads or returns counts the inputs of the batch."""
-        axis, size = self._inputs
-        axis = 0 if tensor.dim() == 2 else axis  # nothing but inputs and features
-        return axis if tensor.dim() > 1 and tensor.shape[axis] == size else None
-
-    def _why_no_linear_uses(self, reasons: Mapping[str, str | None]) -> str | None:
+    def _why_no_linear_uses(self) -> str | None:
         """Why applications of linear maps cannot be recorded, as one run shows it."""
         if self._cells:
             return "its recurrent cells hide what their weights multiply"
-        if self._recurrent and reasons["hidden_states"]:
-            return reasons["hidden_states"]
-        if reasons["linears"]:
-            return reasons["linears"]
-        return self._try_uses()
+        for field in ("hidden_states", "linears") if self._recurrent else ("linears",):
+            if self.recordable[field]:
+                return self.recordable[field]
+        modules = [*self._linear_modules, *self._recurrent]
+        shown = {id(p) for module in modules for p in module.parameters(recurse=False)}
+        for view in self._weights:
+            if id(view.parameter) not in shown:
+                return (
+                    f"what a linear map inside its {type(view.owner).__name__} multiplies cannot "
+                    "be seen by input: it is no torch.nn.Linear that runs as a module"
+                )
+        places = ((module, side) for module in self._linear_modules for side in ("in", "out"))
+        return self._first_reason("what a linear map reads or returns", places)
 
-    def _why_not_by_step(self, reasons: Mapping[str, str | None], field: str) -> str | None:
+    def _why_not_by_step(self, field: str) -> str | None:
         """Why the steps and inputs of a field are not those of the embeddings, as a run shows.
 
         None of a field that cannot be had anyway.
         """
-        if reasons["embedding"] or reasons[field]:
-            return reasons["embedding"]
+        if self.recordable["embedding"] or self.recordable[field]:
+            return self.recordable["embedding"]
         with torch.no_grad():
             embedded = self.embed(self.minibatch)
             recording = self.record(self.minibatch, frozenset({field}))
@@ -312,53 +591,96 @@ class ModuleRecorder(Recorder):
         )
         return next((reason for reason in seen if reason), None)
 
-    def _try_uses(self) -> str | None:
-        tensors: list[list[Tensor]] = []  # that each map reads and returns
-        with torch.no_grad(), ExitStack() as stack:
-            for module in self._linear_modules():
-                tensors.append([])
-                hook_all(stack, [module], _read_and_returned, tensors[-1])
-            self._run()
-        for seen in tensors:
-            if not seen:
-                return "one of its linear maps takes no part as a module in its forward"
-            for tensor in seen:
-                if self._axis_of_inputs(tensor) is None:
-                    return why_no_axis(tuple(tensor.shape))
-        return None
+    def _record_activations(
+        self, recording: Recording, stack: ExitStack, wanted: frozenset[str]
+    ) -> None:
+        """What activations read and return, modules and functions, in the order they run in."""
+        if wanted.isdisjoint(("activations", "preactivations")):
+            return
+        counted = set(self._called_activations)
 
-    def _activated(self, recording: Recording, _inputs: Any, output: Tensor) -> Tensor:
+        def enter(module: nn.Module, inputs: tuple[Any, ...], keywords: dict[str, Any]) -> None:
+            (read, *_) = in_order(module, inputs, keywords)
+            keep_read((module, "out"), read)
+
+        def keep_read(place: Hashable, read: Tensor) -> None:
+            if "preactivations" in wanted:  # a copy: an activation may work in place
+                recording.preactivations.append(self._layout(place).time_first(read.clone()))
+
+        def see(index: int, _owner: nn.Module, read: Tensor, output: Tensor) -> Tensor | None:
+            place = (CALLED, index)
+            if index not in counted:
+                return None
+            keep_read(place, read)
+            if "activations" not in wanted:
+                return None
+            return self._activated(recording, place, read, output)
+
+        for module in self._activations:
+            stack.enter_context(module.register_forward_pre_hook(enter, with_kwargs=True))
+            if "activations" in wanted:
+                hook_all(stack, [module], self._activated, recording, (module, "out"))
+        stack.enter_context(CalledActivations(self._network, see))
+
+    def _activated(
+        self, recording: Recording, place: Hashable, _inputs: Any, output: Tensor
+    ) -> Tensor:
         # What is kept must be part of the graph, or it would have no gradient.
-        kept = self._activation(output)
+        layout = self._layout(place)
+        kept = layout.time_first(output)
         recording.activations.append(kept)
-        return self._time_first(kept) if output.dim() > 1 else kept[0]
+        return handed_out(layout.back(kept))
 
-    def _run(self, replacement: Tensor | None = None) -> Any:
-        def place(value: Any) -> Any:
-            if value is self._batch.input and (
-                replacement is not None or value.is_floating_point()
-            ):
-                value = self._replacement(self.minibatch if replacement is None else replacement)
+    def run(self, replacement: Tensor | None = None, batch: Batch | None = None) -> Any:
+        """Run the module, with (T, B, ...) in its input's place."""
+        given = None if replacement is None else self._time_first(replacement)
+        return self._called_with(self._batch if batch is None else batch, given)
+
+    def _called_with(self, batch: Batch, given: Tensor | None) -> Any:
+        """What the module returns of a batch, with this, as the module takes it, as its input."""
+
+        def put(value: Tensor) -> Tensor:
+            if value is batch.input and given is not None:
+                value = given
+            # A copy, since a module may change its inputs in place.
+            value = value.clone() if value.is_floating_point() else value
             return doubled(value) if self._in_double else value
 
         # cuDNN's recurrent kernels have no gradient in evaluation mode.
-        fused = not (self._recurrent and torch.is_grad_enabled())
+        recurrent = any(isinstance(m, nn.RNNBase) for m in self._network.modules())
+        fused = not (recurrent and torch.is_grad_enabled())
         with nullcontext() if fused else torch.backends.cudnn.flags(enabled=False):
-            return self._batch.call(self._network, place)
+            return batch.call(self._network, lambda value: with_tensors(value, put))
+
+    def _batch_of(self, minibatch: Tensor) -> Batch:
+        """The part of the batch that holds as many inputs, from the first; all if it has none."""
+        count = minibatch.shape[1] if minibatch.dim() > 1 else 0
+        if self._batch.is_packed or count == self._batch.input.shape[self.axes.inputs]:
+            return self._batch
+        parts = [slice(None), slice(None)]
+        parts[self.axes.inputs] = slice(count)
+        return self._batch.cut(*parts) or self._batch
 
     def _time_first(self, tensor: Tensor) -> Tensor:
         """(B, T, ...) to (T, B, ...) and back where the batch comes first."""
         return tensor.transpose(0, 1) if self.batch_first else tensor
 
-    def _activation(self, output: Tensor) -> Tensor:
-        axis, size = self._inputs
-        if output.dim() <= axis or output.shape[axis] != size:
-            raise InputError(
-                f"an activation module's output has shape {tuple(output.shape)}; activations are "
-                f"compared between the {size} inputs of the batch, which must be axis {axis}"
-            )
-        return self._time_first(output) if output.dim() > 1 else output[None]
+
+# What a recorder knows of one batch alone.
+_OF_A_BATCH = (
+    *("seen", "axes", "_embedding", "_activations", "_recurrent", "_cells"),
+    *("_linear_modules", "_loss_is_returned", "_layers", "_survey", "_cores"),
+    *("_weights", "_embedded_shape", "_positions"),
+)
 
 
-def _read_and_returned(seen: list[Tensor], inputs: Any, output: Tensor) -> None:
-    seen += [inputs[0], output]
+def linear_of(view: WeightView, role: str = "") -> Linear:
+    """A weight for the trace, whose gradient is a part of its parameter's."""
+    if view.is_whole:
+        return Linear(view.parameter, role=role)
+    return Linear(view.of(view.parameter), role=role, stored=view.parameter, part=view.of)
+
+
+def handed_out(tensor: Tensor) -> Tensor:
+    """What a module gets in place of a recorded tensor: a copy, which it may change in place."""
+    return tensor.clone(memory_format=torch.contiguous_format)

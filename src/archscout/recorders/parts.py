@@ -1,6 +1,7 @@
 """What a module is made of, as far as torch's own classes tell, and hooks on its parts."""
 
-from collections.abc import Callable, Iterable, Iterator
+import inspect
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from typing import Any
 
@@ -25,26 +26,10 @@ def entering_state(cell: nn.RNNCellBase, input: Tensor, hx: Any = None) -> Tenso
     return state
 
 
-def used_weights(module: nn.Module) -> Iterator[object]:
-    """What linear maps and recurrent modules multiply with, stored or computed."""
-    for part in module.modules():
-        if isinstance(part, nn.Linear):
-            yield part.weight
-        elif isinstance(part, nn.RNNBase):
-            yield from (weight for layer in part.all_weights for weight in layer)
-        elif isinstance(part, nn.RNNCellBase):
-            yield from (part.weight_ih, part.weight_hh)
-
-
-def stored_weights(module: nn.Module) -> list[Tensor]:
-    """The parameters of linear maps and recurrent modules that are weights, each once."""
-    weights: list[Tensor] = []
-    for part in module.modules():
-        if isinstance(part, nn.Linear):
-            weights.append(part.weight)
-        elif isinstance(part, nn.RNNBase | nn.RNNCellBase):
-            weights += [p for name, p in part.named_parameters() if name.startswith("weight")]
-    return list({id(weight): weight for weight in weights}.values())
+def in_order(module: nn.Module, inputs: tuple[Any, ...], keywords: Mapping[str, Any]) -> list[Any]:
+    """What a module is called with, in the order of its parameters: masks behind what it reads."""
+    names = dict.fromkeys((*inspect.signature(module.forward).parameters, *keywords))
+    return [*inputs, *(keywords[name] for name in names if name in keywords)]
 
 
 def hook_all(
@@ -52,12 +37,13 @@ def hook_all(
 ) -> None:
     """Call a function with these arguments, a module's inputs and its output.
 
-    Inputs given by keyword stand behind the others, in the order in which they were given.
+    Inputs given by keyword stand behind the others, in the order of the module's parameters.
     A result that is not None takes the place of the output.
     """
 
-    def hook(_module: Any, inputs: tuple[Any, ...], keywords: dict[str, Any], output: Any) -> Any:
-        return function(*leading, (*inputs, *keywords.values()), output)
+    def hook(module: Any, inputs: tuple[Any, ...], keywords: dict[str, Any], output: Any) -> Any:
+        given = tuple(in_order(module, inputs, keywords)) if keywords else inputs
+        return function(*leading, given, output)
 
     for module in modules:
         stack.enter_context(module.register_forward_hook(hook, with_kwargs=True))

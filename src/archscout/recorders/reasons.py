@@ -1,39 +1,36 @@
 """Why something of a network cannot be recorded."""
 
-from collections.abc import Callable, Iterable, Mapping
-
-from torch import nn
+from collections.abc import Callable, Iterator, Mapping
 
 
-class Reasons(dict[str, str | None]):
+class Reasons(Mapping[str, str | None]):
     """For each field of a recording None, or why it cannot be had.
 
-    Some take a run, so they are there only after they were asked for.
+    Most take a run, so each is there only after it was asked for.
     """
 
-    def __init__(
-        self, reasons: Mapping[str, str | None], of_runs: Mapping[str, Callable[[], str | None]]
-    ) -> None:
-        super().__init__(reasons)
-        self._of_runs = of_runs
+    def __init__(self, of_fields: Mapping[str, Callable[[], str | None]]) -> None:
+        self._of_fields = of_fields
+        self._known: dict[str, str | None] = {}
 
-    def __missing__(self, name: str) -> str | None:
-        reason = self[name] = self._of_runs[name]()
-        return reason
+    def __getitem__(self, name: str) -> str | None:
+        if name not in self._known:
+            self._known[name] = self._of_fields[name]()
+        return self._known[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._of_fields)
+
+    def __len__(self) -> int:
+        return len(self._of_fields)
 
 
-def why_no_axis(shape: tuple[int, ...]) -> str:
-    """Why the gradients of inputs cannot be told apart in a linear map's tensor."""
-    return f"a linear map reads or returns a tensor of shape {shape}, in which inputs have no axis"
-
-
-def why_no_weights(weights: Iterable[object]) -> str | None:
-    """Why the weights of linear maps, as the maps use them, have no gradients of their own."""
-    if all(isinstance(weight, nn.Parameter) for weight in weights):
-        return None
+def why_no_axis(what: str, shape: tuple[int, ...]) -> str:
+    """Why the inputs of a batch cannot be told apart in a tensor."""
+    shown = f" of shape {shape}" if shape else ""
     return (
-        "the weight of one of its linear maps is computed from other parameters (as by weight "
-        "normalisation), and is none itself"
+        f"{what}{shown} does not show which of its axes counts inputs and which their positions, "
+        "when these are changed"
     )
 
 

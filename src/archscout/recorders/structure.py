@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
 from archscout.recorders.parts import is_activation
 
@@ -24,7 +24,7 @@ class Attention:
 
 @dataclass(frozen=True)
 class Layer:
-    """One of the repeated blocks. Of one without attention nothing but its output is known."""
+    """One of the repeated blocks: its attention, and the linear maps and activations beside it."""
 
     module: nn.Module
     attentions: Sequence[Attention]
@@ -33,33 +33,70 @@ class Layer:
 
 
 def attention_layers(module: nn.Module) -> list[Layer]:
-    """The elements of the outermost lists of modules in which there is attention."""
+    """The repeated blocks that hold attention, and what stands between them.
+
+    They are the elements of lists and sequences of modules, not of those that hold such lists in
+    turn, as stages do; or else modules of one class side by side.
+    """
     layers: list[Layer] = []
     inside: set[int] = set()
     for blocks in module.modules():
-        if isinstance(blocks, nn.ModuleList) and id(blocks) not in inside:
-            found = [_layer(block) for block in blocks.children()]
-            if any(layer.attentions for layer in found):
-                layers += found
-                inside |= {id(m) for m in blocks.modules()}
-    return layers
+        if not isinstance(blocks, _LISTS) or id(blocks) in inside:
+            continue
+        children = list(blocks.children())
+        holding = [child for child in children if _attentions(child)]
+        if holding and not any(map(_holds_blocks, holding)):
+            layers += [_layer(c) for c in children if c in holding or _is_composite(c)]
+            inside |= {id(m) for m in blocks.modules()}
+    return layers or _siblings(module)
 
 
-def _layer(block: nn.Module) -> Layer:
+_LISTS = (nn.ModuleList, nn.Sequential, nn.ModuleDict)
+
+
+def _siblings(module: nn.Module) -> list[Layer]:
+    """Blocks with attention that stand side by side under names of their own."""
+    for parent in module.modules():
+        holding = [child for child in parent.children() if _attentions(child)]
+        if len(holding) > 1 and len({type(child) for child in holding}) == 1:
+            return [_layer(child) for child in holding]
+    return []
+
+
+def _holds_blocks(block: nn.Module) -> bool:
+    """Whether there are blocks inside: a list of modules of one class that all hold attention."""
+    attention = {id(m) for found in _attentions(block) for m in found.inner}
+    for inner in block.modules():
+        children = list(inner.children()) if isinstance(inner, _LISTS) else []
+        is_one_class = len({type(child) for child in children}) == 1
+        if is_one_class and id(inner) not in attention and all(map(_attentions, children)):
+            return True
+    return False
+
+
+def _is_composite(block: nn.Module) -> bool:
+    return next(block.children(), None) is not None and any(map(is_linear, block.modules()))
+
+
+def _attentions(block: nn.Module) -> list[Attention]:
     attentions = []
     inside: set[int] = set()
     for name, module in block.named_modules():
         if name and id(module) not in inside and _is_attention(name, module):
             inner = list(module.modules())
-            attentions.append(Attention(module, inner, [m for m in inner if _is_linear(m)]))
+            attentions.append(Attention(module, inner, [m for m in inner if is_linear(m)]))
             inside |= {id(m) for m in inner}
-    if not attentions:
-        return Layer(block, [])
+    return attentions
+
+
+def _layer(block: nn.Module) -> Layer:
+    attentions = _attentions(block)
+    inside = {id(m) for attention in attentions for m in attention.inner}
     outside = [m for m in block.modules() if id(m) not in inside]
     return Layer(
         block,
         attentions,
-        [m for m in outside if _is_linear(m)],
+        [m for m in outside if is_linear(m)],
         [m for m in outside if is_activation(m)],
     )
 
@@ -72,10 +109,11 @@ def _is_attention(name: str, module: nn.Module) -> bool:
     # Torch's own attention calls no linear map: nothing of it can be hooked.
     if any(isinstance(m, nn.MultiheadAttention) for m in module.modules()):
         return False
-    return any(_is_linear(m) for m in module.modules() if m is not module)
+    return any(is_linear(m) for m in module.modules() if m is not module)
 
 
-def _is_linear(module: nn.Module) -> bool:
+def is_linear(module: nn.Module) -> bool:
+    """Whether it is a linear map, of torch or stored the other way round."""
     return isinstance(module, nn.Linear) or is_transposed(module)
 
 
@@ -88,31 +126,6 @@ def descends(module: nn.Module, file: str, name: str) -> bool:
     """Whether the module's class is one of the transformers library's, without importing it."""
     home = f"transformers.{file}"
     return any(c.__module__ == home and c.__name__ == name for c in type(module).__mro__)
-
-
-def weight_of(linear: nn.Module) -> Tensor:
-    """(outputs, inputs)."""
-    weight = linear.weight
-    assert isinstance(weight, Tensor)
-    return weight.t() if is_transposed(linear) else weight
-
-
-def input_embeddings(module: nn.Module) -> list[nn.Embedding]:
-    """The modules that may embed the input: all that hold the weight of the input embedding.
-
-    An encoder and a decoder may each have a module of their own for one shared weight.
-    """
-    embeddings = [m for m in module.modules() if isinstance(m, nn.Embedding)]
-    for model in module.modules():
-        getter: Any = getattr(model, "get_input_embeddings", None)
-        if callable(getter):
-            try:
-                found = getter()
-            except NotImplementedError:
-                continue
-            if isinstance(found, nn.Embedding):
-                return [m for m in embeddings if m.weight is found.weight]
-    return embeddings[:1]
 
 
 def position_embedding(
@@ -147,8 +160,13 @@ def _configurations(module: nn.Module) -> list[Any]:
 
 @contextmanager
 def configured(module: nn.Module) -> Iterator[None]:
-    """Eager attention, no cache, and outputs with names, for a while."""
-    changes = {"_attn_implementation": "eager", "use_cache": False, "return_dict": True}
+    """Eager attention and experts, no cache, and outputs with names, for a while."""
+    changes = {
+        "_attn_implementation": "eager",
+        "_experts_implementation": "eager",
+        "use_cache": False,
+        "return_dict": True,
+    }
     # Only the transformers library's configurations are known to mean this.
     configs = [c for c in _configurations(module) if hasattr(c, "_attn_implementation")]
     before = [

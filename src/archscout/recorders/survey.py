@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from archscout.recorders.batch import first_tensor
+from archscout.recorders.observation import Observation
 from archscout.recorders.parts import hook_all
+from archscout.recorders.returned import tensors_of
 from archscout.recorders.structure import Attention, Layer, is_transposed
+from archscout.recording import Linear
 
 ATTENTION_ROLES = ("query", "key", "value")
 _NAMES = {
     role: re.compile(rf"(^|_|w){role[0]}({role[1:]})?(_|$)", re.I) for role in ATTENTION_ROLES
 }
+
+
+# Of what a linear map returned (T, B, columns); None where its axes are not known.
+TimeFirst = Callable[[nn.Module, Tensor], Tensor | None]
 
 
 @dataclass(frozen=True)
@@ -37,10 +44,20 @@ class RoleMap:
         """Whether it has a query, a key or a value."""
         return not self.columns.keys().isdisjoint(ATTENTION_ROLES)
 
-    @property
-    def is_whole(self) -> bool:
-        """Whether its gradient is that of one weight as autograd knows it."""
-        return len(self.columns) == 1 and not is_transposed(self.module)
+    def weights(self) -> list[Linear]:
+        """For the trace, each role's by itself."""
+        weight = self.module.weight
+        assert isinstance(weight, Tensor)
+        if len(self.columns) == 1 and not is_transposed(self.module):
+            return [Linear(weight, role=role) for role in self.columns]
+        return [
+            Linear(part(weight), role=role, stored=weight, part=part)
+            for role, part in ((r, partial(self._part, c)) for r, c in self.columns.items())
+        ]
+
+    def _part(self, columns: slice, stored: Tensor) -> Tensor:
+        weight = stored.t() if is_transposed(self.module) else stored
+        return (weight if self.order is None else weight[self.order])[columns]
 
 
 @dataclass
@@ -62,14 +79,16 @@ class _Call:
 class Look:
     """What one attention does during a run with gradients."""
 
-    def __init__(self, attention: Attention) -> None:
+    def __init__(self, attention: Attention, seen: Observation) -> None:
         self.attention = attention
+        self._named = _named_parts(attention, seen)
         # The innermost module that returned the probabilities and where, if any did.
         self.core: tuple[nn.Module, int] | None = None
+        self.heads: int | None = None
         self.calls: list[_Call] = []  # of its linear maps, in order
         self._generator = torch.Generator().manual_seed(0)
 
-    def watch(self, stack: ExitStack, time_first: Callable[[Tensor], Tensor]) -> None:
+    def watch(self, stack: ExitStack, time_first: TimeFirst) -> None:
         """Look until the stack is closed."""
         for linear in self.attention.linears:
             hook_all(stack, [linear], self._see_linear, linear)
@@ -87,12 +106,13 @@ class Look:
         return output
 
     def _see_core(
-        self, module: nn.Module, time_first: Callable[[Tensor], Tensor], _inputs: Any, output: Any
+        self, module: nn.Module, time_first: TimeFirst, _inputs: Any, output: Any
     ) -> None:
         index = None if self.core else _probabilities(output)
         if index is None:
             return
         self.core = module, index
+        self.heads = output[index].shape[1]
         if not self.calls:
             return
         probabilities = output[index]
@@ -106,13 +126,20 @@ class Look:
         if not any(bool(gradient.any()) for gradient in gradients):
             return
         for call, gradient in zip(self.calls, gradients, strict=True):
-            outputs = call.output
             # Only where the axes are known can positions be told apart.
-            if outputs.dim() == 3 and time_first(outputs).shape[1] == len(probabilities):
-                call.roles = _roles(time_first(gradient))
+            by_step = time_first(call.linear, gradient)
+            if by_step is not None and by_step.shape[1] == len(probabilities):
+                call.roles = _roles(by_step)
+
+    @property
+    def is_named(self) -> bool:
+        """Whether its four maps are named for what they do; then no run has to show it."""
+        return bool(self._named)
 
     def maps(self) -> list[RoleMap]:
         """The linear maps that took part, with their roles."""
+        if self._named:
+            return self._named
         if not self.calls:
             return []
         first, last = self.calls[0], self.calls[-1]
@@ -139,6 +166,26 @@ class Look:
             if _NAMES[role].search(path.rpartition(".")[2]):
                 return torch.full((columns,), index)
         return None
+
+
+def _named_parts(attention: Attention, seen: Observation) -> list[RoleMap]:
+    """A map for each of query, key and value by name, and one that runs after them; or nothing."""
+    ran = [m for m in dict.fromkeys(attention.linears) if seen.ran(m)]
+    if len(ran) != len(ATTENTION_ROLES) + 1:
+        return []
+    ran.sort(key=lambda module: seen.order[id(module)])
+    paths = {m: name.rpartition(".")[2] for name, m in attention.module.named_modules()}
+    found = []
+    for module in ran[:-1]:
+        roles = [role for role in ATTENTION_ROLES if _NAMES[role].search(paths[module])]
+        if len(roles) != 1 or seen.calls[id(module)] != seen.calls[id(ran[-1])]:
+            return []
+        columns = slice(0, seen.shapes[id(module)][0][-1])
+        found.append(RoleMap(module, {roles[0]: columns}))
+    names = {role for part in found for role in part.columns}
+    if len(names) != len(ATTENTION_ROLES):
+        return []
+    return [*found, RoleMap(ran[-1], {"output": slice(None)})]
 
 
 def _roles(effect: Tensor) -> Tensor:
@@ -172,93 +219,81 @@ def _probabilities(output: Any) -> int | None:
     return None
 
 
+class MixLook:
+    """Whether a part of a layer without attention lets positions act on each other."""
+
+    def __init__(self, module: nn.Module) -> None:
+        self.module = module
+        self.mixes = False
+        self._entering: Tensor | None = None
+
+    def watch(self, stack: ExitStack, steps: Callable[[nn.Module, str], int | None]) -> None:
+        """Look until the stack is closed."""
+        hook_all(stack, [self.module], self._see, steps)
+
+    def _see(self, steps: Callable[[nn.Module, str], int | None], inputs: Any, output: Any) -> None:
+        entering = next(tensors_of(inputs), None)
+        returned = next(tensors_of(output), None)
+        read, given = steps(self.module, "in"), steps(self.module, "out")
+        if entering is None or returned is None or read is None or given is None:
+            return
+        if not (entering.requires_grad and returned.requires_grad) or self.mixes:
+            return
+        for here, others in ((-1, slice(None, -1)), (0, slice(1, None))):
+            end = returned.select(given, here)
+            noise = torch.randn(end.shape, generator=torch.Generator().manual_seed(0)).to(end)
+            (gradient,) = torch.autograd.grad(
+                (end * noise).sum(), entering, retain_graph=True, materialize_grads=True
+            )
+            self.mixes |= bool(gradient.movedim(read, 0)[others].any())
+
+
 @dataclass
 class Survey:
     """What one run of a transformer showed of its parts."""
 
-    # The module that embedded the input, if one did, and what it returned.
-    embeddings: list[nn.Embedding] = field(default_factory=list)
-    embedded: Tensor | None = None
-    # Of each layer that ran, of each activation of one, and of queries, keys and values: the shape.
-    states: list[tuple[nn.Module, tuple[int, ...]]] = field(default_factory=list)
-    activations: list[tuple[nn.Module, tuple[int, ...]]] = field(default_factory=list)
-    projections: list[tuple[int, ...]] = field(default_factory=list)
     maps: list[RoleMap] = field(default_factory=list)
-    # Modules that return the probabilities of attention, one a layer, and where; layers without.
-    cores: list[tuple[nn.Module, int]] = field(default_factory=list)
-    missing: int = 0
-    has_loss: bool = False
+    # Modules of layers without attention, by identity, inside which positions act on each other.
+    mixing: set[int] = field(default_factory=set)
 
-    def see_embedding(self, embedding: nn.Embedding, _inputs: Any, output: Tensor) -> None:
-        """The first call is that of the minibatch, a later one that of a decoder."""
-        if not self.embeddings:
-            self.embeddings, self.embedded = [embedding], output.detach()
-
-    def see_state(self, layer: Layer, _inputs: Any, output: Any) -> None:
-        """A layer has run."""
-        usable = isinstance(output, Tensor | tuple | list)
-        shape = tuple(first_tensor(output).shape) if usable else ()
-        self.states.append((layer.module, shape))
-
-    def see_activation(self, layer: Layer, _inputs: Any, output: Tensor) -> None:
-        """A feed-forward activation has run."""
-        self.activations.append((layer.module, tuple(output.shape)))
-
-    def add(self, layer: Layer, looks: Sequence[Look]) -> None:
+    def add(self, layer: Layer, looks: Sequence[Look], mixing: Collection[nn.Module]) -> None:
         """What was seen of the attention of a layer, after the run."""
         for look in looks:
-            maps = look.maps()
-            outputs = {id(call.linear): call.output for call in look.calls}
-            self.projections += [tuple(outputs[id(m.module)].shape) for m in maps if m.projects]
-            self._add_maps(maps)
-        self._add_maps(RoleMap(m, {"feed_forward": slice(None)}) for m in layer.feed_forward)
-        cores = [look.core for look in looks if look.core is not None]
-        self.cores += [core for core in cores[:1] if core not in self.cores]
-        self.missing += bool(looks) and not cores
+            self._add_maps(look.maps())
+        self.mixing |= {id(m) for module in mixing for m in module.modules()}
+        roles = ["" if id(m) in self.mixing else "feed_forward" for m in layer.feed_forward]
+        self._add_maps(
+            RoleMap(m, {role: slice(None)})
+            for m, role in zip(layer.feed_forward, roles, strict=True)
+        )
 
     def _add_maps(self, maps: Iterable[RoleMap]) -> None:
         # Layers may share modules, which must not be hooked twice.
         known = {id(part.module) for part in self.maps}
         self.maps += [part for part in maps if id(part.module) not in known]
 
-    def why_no_states(self, axis: int, size: int) -> str | None:
-        """Why hidden states cannot be recorded; `size` inputs must be on this axis."""
-        for _, shape in self.states:
-            if len(shape) != 3 or shape[axis] != size:
-                return f"its blocks return {_described(shape)}, not hidden states by input"
-        return None if self.states else "its blocks took no part in its forward"
 
-    def why_no_activations(self) -> str | None:
-        """Why feed-forward activations cannot be recorded."""
-        by_layer = dict(self.states)
-        for layer, shape in self.activations:
-            if len(shape) != 3 or shape[:2] != by_layer.get(layer, ())[:2]:
-                return (
-                    f"an activation of its feed-forward blocks returns {_described(shape)}, not "
-                    "one vector for each position of each input"
-                )
-        if self.activations:
-            return None
-        return "its feed-forward blocks have no activation modules (functions cannot be recorded)"
+@dataclass
+class Cores:
+    """Modules that return the probabilities of attention, and where."""
 
-    def why_no_projections(self, axis: int, size: int) -> str | None:
-        """Why queries, keys and values cannot be recorded; see `why_no_states`."""
-        for shape in self.projections:
-            if len(shape) != 3 or shape[axis] != size:
-                return f"a projection of its attention returns {_described(shape)}"
-        if self.projections:
-            return None
-        return "nothing shows which linear maps of its attention are query, key and value"
+    found: list[tuple[nn.Module, int]] = field(default_factory=list)
+    heads: int | None = None
+    # Layers whose attention returns none.
+    missing: int = 0
 
-    def why_no_softmaxes(self) -> str | None:
+    def add(self, looks: Sequence[Look]) -> None:
+        """Those of a layer: one."""
+        cores = [look.core for look in looks if look.core is not None]
+        self.found += [core for core in cores[:1] if core not in self.found]
+        self.heads = next((look.heads for look in looks if look.heads), self.heads)
+        self.missing += bool(looks) and not cores
+
+    def why_none(self) -> str | None:
         """Why the probabilities of attention cannot be recorded."""
         if not self.missing:
-            return None if self.cores else "its attention took no part in its forward"
-        if not self.cores:
+            return None if self.found else "its attention took no part in its forward"
+        if not self.found:
             return "its attention returns no probabilities"
-        layers = self.missing + len(self.cores)
+        layers = self.missing + len(self.found)
         return f"the attention of {self.missing} of its {layers} layers returns no probabilities"
-
-
-def _described(shape: tuple[int, ...]) -> str:
-    return f"a tensor of shape {shape}" if shape else "no tensor"

@@ -8,19 +8,27 @@ from torch import nn
 
 
 @contextmanager
-def untouched(module: nn.Module) -> Iterator[None]:
-    """Evaluation mode, gradients for every parameter and buffers that stay, for a while."""
+def evaluating(module: nn.Module) -> Iterator[None]:
+    """Evaluation mode for a while."""
     training = {m: m.training for m in module.modules()}
-    required = {p: p.requires_grad for p in module.parameters()}
     module.eval()
     try:
-        for parameter in required:
-            parameter.requires_grad_(True)
-        with keeping_buffers(module):
-            yield
+        yield
     finally:
         for m, mode in training.items():
             m.training = mode
+
+
+@contextmanager
+def untouched(module: nn.Module) -> Iterator[None]:
+    """Evaluation mode, gradients for every parameter and buffers that stay, for a while."""
+    required = {p: p.requires_grad for p in module.parameters()}
+    try:
+        for parameter in required:
+            parameter.requires_grad_(True)
+        with evaluating(module), keeping_buffers(module):
+            yield
+    finally:
         for parameter, before in required.items():
             parameter.requires_grad_(before)
 

@@ -13,8 +13,12 @@ from archscout import tracing
 from archscout.metrics.registry import MissingLayer, Request
 from archscout.recording import Recorder
 from archscout.rounding import rounding
+from archscout.scoring.found import Found
 from archscout.tracing.amplification import amplified
 from archscout.tracing.quantities import OF_OBJECTIVE, OF_SQUARE, QUANTITIES, Objective, Trace
+
+# Scores that are shown of one that is printed.
+_SHOWN = 8
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,7 @@ class Score:
         seconds: time for building and scoring it.
         problem: why a score is not finite, or means nothing; or None.
         inapplicable: of a module scored by every metric, those that do not apply to it, and why.
+        found: of a module, what it was taken for.
     """
 
     fingerprint: str | None
@@ -35,6 +40,19 @@ class Score:
     seconds: float
     problem: str | None = None
     inapplicable: Mapping[str, str] = field(default_factory=dict)
+    found: Found | None = None
+
+    def __str__(self) -> str:
+        """What was found, and what of it can be trusted, in a few lines."""
+        lines = [] if self.found is None else str(self.found).splitlines()
+        lines.append(f"scores: {len(self.scores)}")
+        if self.inapplicable:
+            lines[-1] += f", and {len(self.inapplicable)} that do not apply"
+        if self.problem:
+            lines.append(f"problem: {self.problem}")
+        shown = [f"{name}: {value:.6g}" for name, value in list(self.scores.items())[:_SHOWN]]
+        rest = ["..."] if len(self.scores) > _SHOWN else []
+        return "\n".join([*lines, *shown, *rest])
 
     def __getitem__(self, name: str) -> float:
         return self.scores[name]
@@ -67,10 +85,12 @@ def measure(
     seed: int,
     objective: Objective,
     lenient: bool,
+    failed: dict[str, Exception] | None = None,
 ) -> tuple[dict[str, float], list[str]]:
     """Scores by name, and why some are not finite, or mean nothing.
 
-    Where lenient, the score of a layer that the network does not have is NaN.
+    Where lenient, the score of a layer that the network does not have is NaN. With a place for
+    them, what metrics raise is put there, by the names that they were asked for by.
     """
     traces: dict[tuple[bool, bool], Trace] = {}
     for form in dict.fromkeys(map(_form, requests)):
@@ -89,10 +109,18 @@ def measure(
         try:
             values = asked.values(traced)
         except MissingLayer as error:
+            if failed is not None:
+                failed[asked.column] = error
+                continue
             if not lenient:
                 raise
             scores[asked.column] = math.nan
             problems.append(str(error))
+            continue
+        except Exception as error:
+            if failed is None:
+                raise
+            failed[asked.column] = error
             continue
         scores |= values
         if bad := [name for name, value in values.items() if not math.isfinite(value)]:

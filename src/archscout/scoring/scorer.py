@@ -16,6 +16,7 @@ from archscout import spaces
 from archscout.errors import InputError
 from archscout.metrics import load_file
 from archscout.metrics.registry import LAST_LAYER, Request
+from archscout.recorders.modules import declared_batch_first
 from archscout.recorders.transformers import module_recorder
 from archscout.recording import Recorder, kind_of
 from archscout.scoring.arguments import (
@@ -26,6 +27,7 @@ from archscout.scoring.arguments import (
     resolve_objective,
     resolve_scale,
 )
+from archscout.scoring.found import Found, found_in
 from archscout.scoring.measuring import Score, measure, why_not
 from archscout.scoring.settings import ScoringSettings
 from archscout.spaces.base import RecordingSpace, Scale, Space
@@ -175,13 +177,14 @@ class Scorer:
             )
             return
         network = self.space.build(architecture, size, self.scale, self.seed).to(self.device)
-        plain = module_recorder(network)
+        batch_first = declared_batch_first(network)
+        plain = module_recorder(network, batch_first)
         if kind_of(plain) != self.space.kind:
             raise InputError(
                 f"space {self.space.name} is of kind {self.space.kind!r}, and what it builds is "
                 f"recorded as {kind_of(plain)!r}; say so, or give the space a recorder"
             )
-        batch = self.minibatch.t() if plain.batch_first else self.minibatch
+        batch = self.minibatch.t() if batch_first else self.minibatch
         with plain.given(batch) as recorder:
             yield recorder
 
@@ -203,6 +206,11 @@ class Scorer:
             )
         mark = self.space.fingerprint(architecture)
         return Score(mark, scores, time.perf_counter() - start, "; ".join(problems) or None)
+
+    def explain(self, architecture: Any) -> Found:
+        """What metrics take an architecture's network for."""
+        with self.recorder(architecture) as recorder:
+            return found_in(recorder, self.objective)
 
     def score_all(self, architectures: Iterable[Any]) -> Iterator[Score]:
         """Scores of many architectures, in their order, as they come."""

@@ -12,6 +12,7 @@ from archscout.errors import InputError
 from archscout.spaces.base import RecordingSpace, Scale, Space
 from archscout.spaces.flexibert import EncoderGenotype, EncoderScale, FlexibertSpace
 from archscout.spaces.identity import classics, live, names, network_fingerprint
+from archscout.spaces.module_space import ModuleSpace
 from archscout.spaces.recurrent import Recipe, RecurrentScale, RecurrentSpace
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "EncoderGenotype",
     "EncoderScale",
     "FlexibertSpace",
+    "ModuleSpace",
     "Recipe",
     "RecordingSpace",
     "RecurrentScale",
@@ -32,6 +34,7 @@ __all__ = [
     "names",
     "network_fingerprint",
     "recognise",
+    "register",
 ]
 
 DEFAULT = RecurrentSpace.name
@@ -60,6 +63,18 @@ def get(name: str) -> Space[Any]:
         hint = f" (did you mean {near[0]}?)" if near else ""
         raise InputError(f"unknown space {name!r}{hint}; known: {', '.join(sorted(known))}")
     return known[name]()
+
+
+def register(space: Space[Any]) -> None:
+    """Make a space known by its name in this process, so that its runs can be opened.
+
+    Raises:
+        InputError: the name is that of another space.
+    """
+    known = available()
+    if space.name in known and known[space.name]() is not space:
+        raise InputError(f"{space.name!r} is the name of another space; choose another")
+    known[space.name] = lambda: space
 
 
 def recognise(text: str) -> str:

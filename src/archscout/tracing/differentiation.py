@@ -31,7 +31,7 @@ class Collector:
         sharing: dict[int, list[int]] = {}
         for i, linear in enumerate(linears):
             if linear.outputs is None:
-                self.targets.append(linear.weight)
+                self.targets.append(linear.weight if linear.stored is None else linear.stored)
                 continue
             if id(linear.outputs) not in sharing:
                 sharing[id(linear.outputs)] = []

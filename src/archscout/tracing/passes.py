@@ -13,8 +13,10 @@ from torch import Tensor
 from archscout.recording import DECODER, Recorder, Recording
 from archscout.tracing.curvature import hessian_gradient_products
 from archscout.tracing.differentiation import gradients_of
+from archscout.tracing.failures import failing
 from archscout.tracing.input_gradients import InputGradients
 from archscout.tracing.objectives import Differentiated
+from archscout.tracing.precision import in_single
 from archscout.tracing.probes import (
     gaussian_outputs,
     last_step_gradient,
@@ -137,26 +139,33 @@ def _trace(
     elif fields:
         with torch.inference_mode():
             _keep(found, recorder.record(minibatch, fields, depth))
-    return found
+    return in_single(found) if recorder.is_half else found
 
 
 def _pass_alone(
     found: Trace, recorder: Recorder, needs: frozenset[str], wanted: Differentiated
 ) -> None:
     minibatch = found.minibatch
+    elsewhere = "it does not run from other embeddings than its own"
     for amplitude, name in _NOISED.items():
         if name in needs:
-            gradient = noised_gradient(recorder, minibatch, amplitude, wanted.seed, wanted)
+            with failing({*_NOISED.values()}, elsewhere):
+                gradient = noised_gradient(recorder, minibatch, amplitude, wanted.seed, wanted)
             found.noised_embedding_gradients[amplitude] = gradient
     if "gaussian_outputs" in needs:
-        found.gaussian_outputs = gaussian_outputs(recorder, minibatch, wanted.seed)
+        with failing({"gaussian_outputs"}, elsewhere):
+            found.gaussian_outputs = gaussian_outputs(recorder, minibatch, wanted.seed)
     if "embeddings" in needs:
         with torch.no_grad():
             found.embeddings = recorder.embed(minibatch).detach()
     if "synaptic_flow" in needs:
-        found.synaptic_flow = synaptic_flow(recorder, minibatch)
+        reason = "it does not run in double precision with the absolute values of its weights"
+        with failing({"synaptic_flow"}, reason):
+            found.synaptic_flow = synaptic_flow(recorder, minibatch)
     if "hessian_gradient_products" in needs:
-        found.hessian_gradient_products = hessian_gradient_products(recorder, minibatch, wanted)
+        reason = "its objective cannot be differentiated twice"
+        with failing({"hessian_gradient_products"}, reason):
+            found.hessian_gradient_products = hessian_gradient_products(recorder, minibatch, wanted)
 
 
 def _differentiate(

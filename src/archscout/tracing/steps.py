@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import overload
+from collections.abc import Callable, Sequence
+from typing import Any, overload
 
 import torch
 from torch import Tensor
@@ -15,6 +15,10 @@ class StackedSteps(Sequence[Tensor]):
     def __init__(self, *parts: Sequence[Tensor | Sequence[Tensor]]) -> None:
         # Of each part of the inputs the tensors, as (T, part of B, H) or as T of these.
         self._parts = parts
+
+    def changed(self, change: Callable[[Any], Any]) -> StackedSteps:
+        """The same after a change of each list of tensors."""
+        return StackedSteps(*(change(list(part)) for part in self._parts))
 
     def __len__(self) -> int:
         return len(self._parts[0]) if self._parts else 0

@@ -29,7 +29,9 @@ class WeightGradients(Collector):
     def of_targets(self, gradients: dict[int, Tensor]) -> None:
         """Take over the gradients of weights that autograd was asked for."""
         for i, linear in enumerate(self._linears):
-            if linear.inputs is None:
+            if linear.inputs is None and linear.stored is not None and linear.part is not None:
+                self._found[i] = linear.part(gradients[id(linear.stored)])
+            elif linear.inputs is None:
                 self._found[i] = gradients[id(linear.weight)]
 
     def take(self) -> list[WeightGradient]:

@@ -1,0 +1,192 @@
+"""A search space of one's own: any function that builds a module from a configuration."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from safetensors.torch import save_model
+from torch import Tensor, nn
+
+from archscout.errors import InputError
+from archscout.recording import Kind
+from archscout.spaces.base import Scale, Trial, unwrapped
+
+Configuration = Mapping[str, Any]
+
+# In a row, draws that were there before: then hardly any are left.
+_ENOUGH = 1000
+
+
+class ModuleSpace:
+    """Modules that a function builds from configurations, which another function suggests.
+
+    It is scored and searched like any space: each module is recorded as `archscout.score_module`
+    records it, on batches of token ids (B, T). `archscout.search` takes it in a name's place; a run
+    of it is opened again where it was registered before, see `spaces.register`.
+
+    Args:
+        name: of the space, as it stands in runs and tables.
+        suggest: draws a configuration, a mapping of plain JSON values, from a trial, as of Optuna.
+        build: makes a module from a configuration and a number of words; it reads token ids
+            (B, T), or (T, B) where it holds recurrent modules that are not `batch_first`.
+        kind: `transformer` where the modules are made of blocks with attention, else `other`.
+        default_metric: of a search.
+        batch_size: texts in a minibatch.
+        sequence_length: tokens of each.
+        named: configurations that have a name; they are among the first proposals of a search.
+        tokenization: how text becomes token ids, `words` or `wordpiece`.
+
+    Examples:
+        >>> import torch
+        >>> from archscout.spaces import ModuleSpace
+        >>> def suggest(trial):
+        ...     return {"width": 8 * trial.suggest_int("width", 1, 8)}
+        >>> def build(configuration, words):
+        ...     width = configuration["width"]
+        ...     return torch.nn.Sequential(torch.nn.Embedding(words, width), torch.nn.GELU())
+        >>> space = ModuleSpace("mine", suggest, build, kind="other", default_metric="naswot")
+        >>> space.describe(space.sample(0))
+        'width=56'
+    """
+
+    auto_class = "AutoModel"
+    default_scale = "default"
+    published_sample: Sequence[Configuration] = ()
+
+    def __init__(
+        self,
+        name: str,
+        suggest: Callable[[Trial], Configuration],
+        build: Callable[[Configuration, int], nn.Module],
+        *,
+        kind: Kind,
+        default_metric: str,
+        batch_size: int = 16,
+        sequence_length: int = 64,
+        named: Mapping[str, Configuration] | None = None,
+        tokenization: Literal["words", "wordpiece"] = "words",
+    ) -> None:
+        self.name = name
+        self.kind = kind
+        self.tokenization = tokenization
+        self.default_metric = default_metric
+        self.scales = {self.default_scale: _ModuleScale(batch_size, sequence_length)}
+        self._suggest, self._build = suggest, build
+        self.named = {known: self.parse(each) for known, each in (named or {}).items()}
+
+    def samples(self, seed: int) -> Iterator[Configuration]:
+        """Different configurations drawn at random, until hardly any are left."""
+        generator, known, missed = random.Random(seed), set[str](), 0
+        while missed < _ENOUGH:
+            drawn = self.suggest(_Random(generator))
+            mark = self.fingerprint(drawn)
+            missed = missed + 1 if mark in known else 0
+            if mark not in known:
+                known.add(mark)
+                yield drawn
+
+    def sample(self, seed: int) -> Configuration:
+        """The first of `samples`."""
+        return next(islice(self.samples(seed), 1))
+
+    def suggest(self, trial: Trial) -> Configuration:
+        """A configuration from genes that a search suggests."""
+        return self.parse(self._suggest(trial))
+
+    def parse(self, document: Any) -> Configuration:
+        """A configuration from JSON (text or parsed), its name, or itself.
+
+        Raises:
+            InputError: it is none.
+        """
+        if isinstance(document, str) and document in getattr(self, "named", {}):
+            return self.named[document]
+        found = unwrapped(document, self.name)
+        try:
+            found = json.loads(found) if isinstance(found, str) else json.loads(json.dumps(found))
+        except (TypeError, ValueError, RecursionError) as error:
+            raise InputError(f"{document!r} is no configuration of {self.name}: {error}") from error
+        if not isinstance(found, dict):
+            raise InputError(
+                f"{document!r} is no configuration of {self.name}; a mapping of plain JSON values "
+                "is accepted"
+            )
+        return found
+
+    def to_dict(self, architecture: Configuration) -> dict[str, Any]:
+        """The configuration itself."""
+        return dict(architecture)
+
+    def canonical(self, architecture: Configuration) -> Configuration:
+        """The configuration itself."""
+        return architecture
+
+    def fingerprint(self, architecture: Configuration) -> str:
+        """Sixteen hexadecimal digits, the same in whatever order a configuration is written."""
+        written = json.dumps(architecture, sort_keys=True)
+        return hashlib.blake2b(written.encode(), digest_size=8).hexdigest()
+
+    def describe(self, architecture: Configuration) -> str:
+        """The configuration in a line."""
+        return ", ".join(f"{name}={value}" for name, value in architecture.items())
+
+    def build(
+        self, architecture: Configuration, vocabulary_size: int, scale: Any, seed: int
+    ) -> nn.Module:
+        """The module with random weights, drawn by the seed."""
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            return self._build(architecture, vocabulary_size)
+
+    def skeleton(self, architecture: Configuration, vocabulary_size: int, scale: Any) -> nn.Module:
+        """The module on the meta device."""
+        with torch.device("meta"):
+            return self._build(architecture, vocabulary_size)
+
+    def save_pretrained(self, network: Any, architecture: Configuration, folder: Path) -> None:
+        """Write the configuration and the weights; `build` and these make the module again."""
+        written = {"space": self.name, "architecture": self.to_dict(architecture)}
+        (folder / "config.json").write_text(json.dumps(written, indent=2) + "\n", "utf-8")
+        save_model(network, str(folder / "model.safetensors"))
+
+    def step(self, network: Any, scale: Scale, batch_size: int) -> Tensor:
+        """Run the module on whole sequences."""
+        device = next(network.parameters()).device
+        shape = (batch_size, scale.sequence_length)
+        result = network(torch.zeros(shape, dtype=torch.long, device=device))
+        return result if isinstance(result, Tensor) else next(iter(result))
+
+
+class _ModuleScale(Scale):
+    """Minibatches of texts that a module reads whole."""
+
+    @property
+    def step_tokens(self) -> int:
+        """All of a text."""
+        return self.sequence_length
+
+
+class _Random:
+    """A trial that draws evenly."""
+
+    def __init__(self, generator: random.Random) -> None:
+        self._generator = generator
+
+    def suggest_int(self, name: str, low: int, high: int) -> int:
+        """From low to high."""
+        return self._generator.randint(low, high)
+
+    def suggest_float(self, name: str, low: float, high: float) -> float:
+        """From low to high."""
+        return self._generator.uniform(low, high)
+
+    def suggest_categorical(self, name: str, choices: tuple[str, ...]) -> str:
+        """One of the choices."""
+        return self._generator.choice(choices)
