@@ -12,13 +12,13 @@ import pytest
 import torch
 import torch.nn.functional as F
 from safetensors import SafetensorError
-from torch import nn
 
 import archscout
 from archscout import InputError
 from archscout.exports import drawn_text, export, export_candidate
 from archscout.runs import search
 from archscout.spaces import Recipe, RecurrentScale, RecurrentSpace
+from archscout.spaces.recurrent.language_model import RecurrentLanguageModel
 from archscout.text import EOS, UNK, Vocabulary
 
 SPACE = RecurrentSpace()
@@ -81,7 +81,7 @@ for folder in sys.argv[2:]:
         partly = model(ids, labels=some)
         generated = model.generate(ids[:, :3], max_new_tokens=5, do_sample=False,
                                    eos_token_id=None, pad_token_id=0)
-    known = "the  cat\\nflew dog, Dog" if size > 3 else "c  a\\nb"
+    known = "the  cat\\nflew dog, Dog" if size > 4 else "c  a\\nb dog"
     tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
     automatic = AutoTokenizer.from_pretrained(folder, trust_remote_code=True)
     found[folder] = {
@@ -132,9 +132,15 @@ def loaded(
     return {name: found[str(folder)] for name, folder in folders.items()}
 
 
-def build(name: str, seed: int = 7) -> nn.Module:
+def build(name: str, seed: int = 7) -> RecurrentLanguageModel:
     recipe, scale, vocabulary = CASES[name]
     return SPACE.build(recipe, len(vocabulary), scale, seed).eval()
+
+
+def written(name: str) -> RecurrentLanguageModel:
+    """The network of an export, which has a row for `<unk>`."""
+    network = build(name)
+    return network if UNK in CASES[name][2] else SPACE.with_unknown(network)
 
 
 every_case = pytest.mark.parametrize("name", CASES)
@@ -148,8 +154,8 @@ def test_logits_are_those_of_the_built_network_to_the_last_digit(
     name: str, loaded: dict[str, Any]
 ) -> None:
     with torch.no_grad():
-        expected = build(name)(loaded[name]["ids"].t())[0].transpose(0, 1)
-    assert expected.shape == (2, 6, len(CASES[name][2]))
+        expected = written(name)(loaded[name]["ids"].t())[0].transpose(0, 1)
+    assert expected.shape == (2, 6, len({*CASES[name][2].tokens, UNK}))
     assert torch.equal(loaded[name]["logits"], expected)
     assert torch.equal(loaded[name]["other"], expected)
     assert not torch.equal(expected[0, 0], expected[0, 1])
@@ -157,7 +163,7 @@ def test_logits_are_those_of_the_built_network_to_the_last_digit(
 
 @every_case
 def test_weights_survive_bit_for_bit(name: str, loaded: dict[str, Any]) -> None:
-    network = build(name)
+    network = written(name)
     expected = network.state_dict()
     assert loaded[name]["states"].keys() == expected.keys()
     assert all(torch.equal(loaded[name]["states"][k], v) for k, v in expected.items())
@@ -187,7 +193,7 @@ def test_the_loss_compares_each_token_with_the_prediction_before_it(
 def test_generating_is_taking_the_likeliest_token_step_by_step(
     name: str, loaded: dict[str, Any]
 ) -> None:
-    network = build(name)
+    network = written(name)
     tokens = loaded[name]["ids"][:, :3]
     with torch.no_grad():
         for _ in range(5):
@@ -204,11 +210,27 @@ def test_the_tokenizer_has_the_vocabularys_ids(loaded: dict[str, Any]) -> None:
     assert (found["eos"], found["unk"]) == (2, 6)
 
 
-def test_a_vocabulary_without_special_tokens_gets_none(loaded: dict[str, Any]) -> None:
+def test_a_vocabulary_without_special_tokens_gets_one_for_other_words(
+    loaded: dict[str, Any],
+) -> None:
     found = loaded["sampled"]
-    assert found["vocabulary"] == {"b": 0, "a": 1, "c": 2}
-    assert found["encoded"] == found["automatic"] == [2, 1, 0]
-    assert (found["eos"], found["unk"]) == (None, None)
+    assert found["vocabulary"] == {"b": 0, "a": 1, "c": 2, UNK: 3}
+    assert found["encoded"] == found["automatic"] == [2, 1, 0, 3]
+    assert (found["eos"], found["unk"]) == (None, 3)
+
+
+def test_a_row_for_other_words_leaves_the_others_as_they_are() -> None:
+    network = build("sampled")
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    with torch.no_grad():
+        network.decoder_bias.copy_(torch.tensor([1.0, 2.0, 6.0]))
+        grown = SPACE.with_unknown(network).eval()
+        tokens = torch.arange(12).reshape(6, 2) % 3
+        torch.testing.assert_close(grown(tokens)[0][..., :3], network(tokens)[0])
+    assert torch.equal(grown.embedding[:3], network.embedding)
+    torch.testing.assert_close(grown.embedding[3], network.embedding.mean(0))
+    assert grown.decoder_bias.tolist() == [1.0, 2.0, 6.0, 3.0]
+    assert torch.equal(network.state_dict()["embedding"], before["embedding"])
 
 
 # The folder
@@ -221,7 +243,8 @@ def test_the_folder_holds_what_is_promised(name: str, folders: dict[str, Path]) 
     genotype = json.loads((folder / "genotype.json").read_text())
     assert SPACE.parse(genotype) == recipe
     assert SPACE.fingerprint(SPACE.parse(genotype)) == SPACE.fingerprint(recipe)
-    assert Vocabulary.load(folder / "vocabulary.json") == vocabulary
+    tokens = Vocabulary.load(folder / "vocabulary.json").tokens
+    assert tokens == (vocabulary.tokens if UNK in vocabulary else (*vocabulary.tokens, UNK))
 
 
 def test_no_file_is_a_pickle(folders: dict[str, Path]) -> None:
@@ -241,12 +264,9 @@ def test_the_readme_tells_how_to_load_it(folders: dict[str, Path]) -> None:
 
 
 def test_the_readme_tells_which_words_the_tokenizer_takes(folders: dict[str, Path]) -> None:
-    with_unknown, without = (
-        " ".join((folders[name] / "README.md").read_text().split()) for name in ("lstm", "sampled")
-    )
-    assert "knows 11 tokens; every other word becomes `<unk>`." in with_unknown
-    assert "knows 3 tokens; there is no `<unk>` among them, so it raises an" in without
-    assert "`--vocabulary-size N`" in without and "--vocabulary-size" not in with_unknown
+    for name, count in (("lstm", 11), ("sampled", 4)):
+        readme = " ".join((folders[name] / "README.md").read_text().split())
+        assert f"knows {count} tokens; every other word becomes `<unk>`." in readme
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no such permissions")
@@ -387,7 +407,8 @@ def test_a_candidate_is_exported_with_its_runs_text_and_sizes(tmp_path: Path) ->
     run = search("rnn", text, "parameters", trials=2, seed=3, scale=scale, out=tmp_path / "run")
     best = run.best
     folder = export_candidate(best, tmp_path / "model")
-    assert Vocabulary.load(folder / "vocabulary.json") == run.vocabulary
+    exported = Vocabulary.load(folder / "vocabulary.json")
+    assert UNK not in run.vocabulary and exported.tokens == (*run.vocabulary.tokens, UNK)
     assert SPACE.parse(json.loads((folder / "genotype.json").read_text())) == best.architecture
     assert "weights drawn from seed 3" in (folder / "README.md").read_text()
     other = export_candidate(best, tmp_path / "other", seed=4)

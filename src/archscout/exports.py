@@ -18,7 +18,7 @@ from torch import nn
 from archscout.files import new_folder
 from archscout.folders import check_new
 from archscout.spaces.base import Space
-from archscout.text import Tokenizer
+from archscout.text import UNK, Tokenizer, Vocabulary
 
 if TYPE_CHECKING:
     # What it is, not the room itself: training exports, too, and stands below the search.
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 GENOTYPE = "genotype.json"
 VOCABULARY = "vocabulary.json"
+_CONFIG = "config.json"
 
 _README = """\
 # {title}
@@ -99,6 +100,9 @@ def export(
 ) -> Path:
     """Write a network as a folder that transformers loads, whole or not at all.
 
+    Where the vocabulary has no `<unk>`, the folder's has one more token, and the network there a
+    row for it, if the space can give it one: so its tokenizer takes any word.
+
     Args:
         space: the architecture's space.
         architecture: the genotype.
@@ -118,10 +122,14 @@ def export(
     path = Path(folder)
     if not replace:
         check_new(path, "name a folder that is not, or is empty")
+    with_unknown = getattr(space, "with_unknown", None)
+    if with_unknown is not None and UNK not in vocabulary.tokens:
+        network, vocabulary = with_unknown(network), Vocabulary((*vocabulary.tokens, UNK))
     with new_folder(path) as part:
         with quiet():
             space.save_pretrained(network, architecture, part)
             vocabulary.save_pretrained(part)
+        _agree(part, vocabulary.pad_token)
         vocabulary.save(part / VOCABULARY)
         document = {
             "space": space.name,
@@ -146,6 +154,19 @@ def export(
         for file in part.iterdir():
             file.chmod(0o644)  # files of safetensors are closed to others
     return path
+
+
+def _agree(folder: Path, pad_token: int | None) -> None:
+    """Let the network's files name the tokenizer's padding, and its the network's longest input."""
+    changes = {name: {"pad_token_id": pad_token} for name in (_CONFIG, "generation_config.json")}
+    longest = json.loads((folder / _CONFIG).read_text("utf-8")).get("max_position_embeddings")
+    if longest is not None:
+        changes["tokenizer_config.json"] = {"model_max_length": longest}
+    for name, change in changes.items():
+        if (folder / name).exists():
+            document = json.loads((folder / name).read_text("utf-8")) | change
+            text = json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+            (folder / name).write_text(text, encoding="utf-8")
 
 
 def export_candidate(

@@ -125,6 +125,11 @@ class Vocabulary:
     def mask_token(self) -> None:
         """None: words are not masked."""
 
+    @property
+    def pad_token(self) -> int | None:
+        """The id of `<unk>`, which stands for no word: a vocabulary has no other padding."""
+        return self._ids.get(UNK)
+
     def encode(self, tokens: Iterable[str]) -> torch.Tensor:
         """Turn tokens into ids.
 
@@ -191,18 +196,27 @@ class Vocabulary:
     def save_pretrained(self, folder: str | os.PathLike[str]) -> None:
         """Write a transformers tokenizer that splits on whitespace, as the vocabulary was made.
 
+        Shorter texts of a batch are filled up on the left, by `<unk>`. A decoded text begins with a
+        space, so that it can follow another.
+
         Raises:
             InputError: The folder cannot be written.
         """
         # Only exports need transformers, which takes seconds to import.
-        from tokenizers import Tokenizer, models, pre_tokenizers
+        from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
         from transformers import PreTrainedTokenizerFast
 
         unknown = UNK if UNK in self else None
         tokenizer = Tokenizer(models.WordLevel(self._ids, unk_token=unknown or ""))
         tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+        tokenizer.decoder = decoders.Replace(Regex("^"), " ")
         fast = PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
-            tokenizer_object=tokenizer, unk_token=unknown, eos_token=EOS if EOS in self else None
+            tokenizer_object=tokenizer,
+            unk_token=unknown,
+            pad_token=unknown,
+            eos_token=EOS if EOS in self else None,
+            padding_side="left",
+            model_input_names=["input_ids", "attention_mask"],
         )
         write_pretrained(fast, folder)
 

@@ -24,6 +24,7 @@ from transformers import (
 )
 from transformers.modeling_outputs import BaseModelOutput, MaskedLMOutput, SequenceClassifierOutput
 from transformers.models.electra.modeling_electra import ElectraForPreTrainingOutput
+from transformers.utils.generic import can_return_tuple
 
 # Relative, for in an exported folder this file lies beside the other without a package.
 from .network import LAYER_NORM_EPSILON, FlexibertNetwork, MaskedTokenHead, SeparableConvolution
@@ -42,6 +43,8 @@ class FlexibertConfig(PretrainedConfig):  # type: ignore[no-untyped-call]
         hidden_dropout_prob: rate of every dropout.
         initializer_range: standard deviation of the weights of heads that are new.
         layer_norm_eps: of layer norms in heads.
+        pad_token_id: of the piece that fills up shorter texts.
+        tie_word_embeddings: true, for the decoder of masked tokens has the embedding's weight.
         **kwargs: those of `PretrainedConfig`.
     """
 
@@ -59,6 +62,7 @@ class FlexibertConfig(PretrainedConfig):  # type: ignore[no-untyped-call]
         initializer_range: float = 0.02,
         layer_norm_eps: float = LAYER_NORM_EPSILON,
         pad_token_id: int | None = 0,
+        tie_word_embeddings: bool = True,
         **kwargs: Any,
     ) -> None:
         self.layers = layers or []
@@ -72,6 +76,7 @@ class FlexibertConfig(PretrainedConfig):  # type: ignore[no-untyped-call]
         self.layer_norm_eps = layer_norm_eps
         self.num_hidden_layers = len(self.layers)
         self.pad_token_id = pad_token_id
+        self.tie_word_embeddings = tie_word_embeddings
         super().__init__(**kwargs)
 
 
@@ -81,6 +86,7 @@ class FlexibertPreTrainedModel(PreTrainedModel):  # type: ignore[no-untyped-call
     config_class = FlexibertConfig
     base_model_prefix = "flexibert"
     main_input_name = "input_ids"
+    accepts_loss_kwargs = False  # each loss is the mean of its batch
     _no_split_modules = ["Layer"]  # noqa: RUF012  (as transformers declares it)
 
     def _init_weights(self, module: nn.Module) -> None:
@@ -111,7 +117,7 @@ class FlexibertModel(FlexibertPreTrainedModel):
         )
         self.post_init()  # type: ignore[no-untyped-call]
 
-    def get_input_embeddings(self) -> nn.Module:
+    def get_input_embeddings(self) -> nn.Embedding:
         """The word embedding."""
         return self.network.embeddings.word_embeddings
 
@@ -119,6 +125,7 @@ class FlexibertModel(FlexibertPreTrainedModel):
         """Replace the word embedding."""
         self.network.embeddings.word_embeddings = value  # type: ignore[assignment]
 
+    @can_return_tuple  # type: ignore[untyped-decorator]
     def forward(
         self,
         input_ids: Tensor | None = None,
@@ -141,6 +148,10 @@ class FlexibertModel(FlexibertPreTrainedModel):
         """
         if (input_ids is None) == (inputs_embeds is None):
             raise ValueError("give either input_ids or inputs_embeds")
+        if output_hidden_states is None:
+            output_hidden_states = self.config.output_hidden_states
+        if output_attentions is None:
+            output_attentions = self.config.output_attentions
         outputs = self.network(
             input_ids, attention_mask, token_type_ids, inputs_embeds, bool(output_attentions)
         )
@@ -163,14 +174,51 @@ def _answer(
 
 
 class FlexibertForMaskedLM(FlexibertPreTrainedModel):
-    """Predicts masked tokens; the decoder is tied to the word embedding."""
+    """Predicts masked tokens; the decoder is tied to the word embedding.
+
+    transformers wants the decoder as a module: here it is, with the embedding's weight, and
+    without the head's bias.
+
+    Raises:
+        ValueError: the configuration's `tie_word_embeddings` is false.
+    """
+
+    _tied_weights_keys = {  # noqa: RUF012  (as transformers declares it)
+        "decoder.weight": "flexibert.network.embeddings.word_embeddings.weight"
+    }
 
     def __init__(self, config: FlexibertConfig) -> None:
+        if not config.tie_word_embeddings:
+            raise ValueError("tie_word_embeddings is false; the decoder has the embedding's weight")
         super().__init__(config)
         self.flexibert = FlexibertModel(config)
         self.head = MaskedTokenHead(config.hidden_size, config.embedding_size, config.vocab_size)
+        with torch.device("meta"):  # tied below, or once the weights are loaded
+            self.decoder = nn.Linear(config.embedding_size, config.vocab_size, bias=False)
         self.post_init()  # type: ignore[no-untyped-call]
 
+    def set_input_embeddings(self, value: nn.Module) -> None:
+        """Replace the word embedding, and with it the decoder's weight."""
+        self.flexibert.set_input_embeddings(value)
+        self.decoder.weight = self.flexibert.get_input_embeddings().weight
+
+    def get_output_embeddings(self) -> nn.Module:
+        """The decoder."""
+        return self.decoder
+
+    def set_output_embeddings(self, new_embeddings: nn.Module) -> None:
+        """Replace the decoder, and with its weight the word embedding's."""
+        self.decoder = new_embeddings  # type: ignore[assignment]
+        self.flexibert.get_input_embeddings().weight = self.decoder.weight
+
+    def resize_token_embeddings(self, *arguments: Any, **named: Any) -> nn.Embedding:
+        """As in transformers; the bias of new pieces is zero."""
+        resized: nn.Embedding = super().resize_token_embeddings(*arguments, **named)
+        bias = self.head.bias.detach()
+        self.head.bias = nn.Parameter(F.pad(bias, (0, resized.num_embeddings - len(bias))))
+        return resized
+
+    @can_return_tuple  # type: ignore[untyped-decorator]
     def forward(
         self, input_ids: Tensor | None = None, labels: Tensor | None = None, **inputs: Any
     ) -> MaskedLMOutput:
@@ -181,11 +229,11 @@ class FlexibertForMaskedLM(FlexibertPreTrainedModel):
             labels: token ids (B, T); -100 is left out.
             **inputs: those of `FlexibertModel`.
         """
-        outputs = self.flexibert(input_ids, **inputs)
-        logits = self.head(outputs.last_hidden_state, self.flexibert.get_input_embeddings().weight)
+        outputs = self.flexibert(input_ids, return_dict=True, **inputs)
+        logits = self.head(outputs.last_hidden_state, self.decoder.weight)
         loss = None
         if labels is not None:
-            loss = F.cross_entropy(logits.flatten(0, -2), labels.flatten())
+            loss = self.loss_function(logits, labels, vocab_size=self.config.vocab_size)
         return _answer(MaskedLMOutput, outputs, logits, loss)
 
 
@@ -200,6 +248,7 @@ class FlexibertForPreTraining(FlexibertPreTrainedModel):
         self.prediction = nn.Linear(config.hidden_size, 1)
         self.post_init()  # type: ignore[no-untyped-call]
 
+    @can_return_tuple  # type: ignore[untyped-decorator]
     def forward(
         self,
         input_ids: Tensor | None = None,
@@ -215,7 +264,7 @@ class FlexibertForPreTraining(FlexibertPreTrainedModel):
             labels: (B, T), 1 where a token was replaced, 0 elsewhere.
             **inputs: those of `FlexibertModel`.
         """
-        outputs = self.flexibert(input_ids, attention_mask, **inputs)
+        outputs = self.flexibert(input_ids, attention_mask, return_dict=True, **inputs)
         hidden = self.activation(self.dense(outputs.last_hidden_state))
         logits = self.prediction(hidden).squeeze(-1)
         loss = None
@@ -226,7 +275,11 @@ class FlexibertForPreTraining(FlexibertPreTrainedModel):
 
 
 class FlexibertForSequenceClassification(FlexibertPreTrainedModel):
-    """ELECTRA's classifier on the first position; regression where there is one label."""
+    """ELECTRA's classifier on the first position; regression where there is one label.
+
+    Labels of floating point are of several classes at once; the configuration's `problem_type`
+    decides where it is given.
+    """
 
     def __init__(self, config: FlexibertConfig) -> None:
         super().__init__(config)
@@ -237,25 +290,26 @@ class FlexibertForSequenceClassification(FlexibertPreTrainedModel):
         self.out_proj = nn.Linear(config.hidden_size, config.num_labels or 1)
         self.post_init()  # type: ignore[no-untyped-call]
 
+    @can_return_tuple  # type: ignore[untyped-decorator]
     def forward(
         self, input_ids: Tensor | None = None, labels: Tensor | None = None, **inputs: Any
     ) -> SequenceClassifierOutput:
-        """Logits (B, labels), and with labels (B,) the mean loss.
+        """Logits (B, labels), and with labels the mean loss.
 
         Args:
             input_ids: token ids (B, T).
-            labels: classes, or numbers where the configuration has one label.
+            labels: classes (B,), numbers (B,) where the configuration has one label, or (B, labels)
+                where several classes may hold at once.
             **inputs: those of `FlexibertModel`.
         """
-        outputs = self.flexibert(input_ids, **inputs)
+        outputs = self.flexibert(input_ids, return_dict=True, **inputs)
         first = self.dropout(outputs.last_hidden_state[:, 0])
         hidden = self.dropout(self.activation(self.dense(first)))
         logits = self.out_proj(hidden)
         loss = None
-        if labels is not None and self.config.num_labels == 1:
-            loss = F.mse_loss(logits.squeeze(-1), labels.to(logits))
-        elif labels is not None:
-            loss = F.cross_entropy(logits, labels)
+        if labels is not None:
+            labels = labels.to(logits) if self.config.num_labels == 1 else labels
+            loss = self.loss_function(labels, logits, self.config)
         return _answer(SequenceClassifierOutput, outputs, logits, loss)
 
 
@@ -286,6 +340,9 @@ def wrap(network: FlexibertNetwork) -> FlexibertModel:
     return model
 
 
+# What is saved has this file and network.py beside it.
+for auto_class, kind in AUTO_CLASSES.items():
+    kind.register_for_auto_class(auto_class)  # type: ignore[attr-defined]
 AutoConfig.register(FlexibertConfig.model_type, FlexibertConfig, exist_ok=True)
 AutoModel.register(FlexibertConfig, FlexibertModel, exist_ok=True)
 AutoModelForMaskedLM.register(FlexibertConfig, FlexibertForMaskedLM, exist_ok=True)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import inspect
 import random
-import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -211,7 +209,6 @@ class FlexibertSpace:
     ) -> None:
         """Write configuration, weights and code, for transformers to load."""
         # Importing transformers takes seconds, and only exports need it.
-        from archscout.spaces.flexibert import network as network_file
         from archscout.spaces.flexibert import pretrained
 
         model = pretrained.wrap(network)
@@ -220,8 +217,6 @@ class FlexibertSpace:
             auto: f"{name}.{kind.__name__}" for auto, kind in pretrained.AUTO_CLASSES.items()
         }
         model.save_pretrained(folder)
-        for module in (network_file, pretrained):
-            shutil.copy(inspect.getfile(module), folder)
 
     def step(self, network: FlexibertNetwork, scale: EncoderScale, batch_size: int) -> Tensor:
         """Hidden states (B, T, H) of one sequence for each of B."""

@@ -14,9 +14,7 @@ from threading import Lock
 import torch
 from torch import Tensor
 
-from archscout.spaces.recurrent.language_model import RecurrentLanguageModel
-
-EMBEDDING_BOUND = 0.1
+from archscout.spaces.recurrent.language_model import EMBEDDING_BOUND, RecurrentLanguageModel
 
 
 def initialise_published(

@@ -23,6 +23,8 @@ from torch import Tensor, nn
 Cell = Mapping[str, Mapping[str, Any]]
 # Every layer's hidden states, L of k of (B, H).
 States = list[tuple[Tensor, ...]]
+# Untrained, an embedding is uniform within it, and a layer of width H within 1/sqrt(H).
+EMBEDDING_BOUND = 0.1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -172,6 +174,7 @@ class RecurrentLayer(nn.Module):
         keep: Iterable[str] = (),
         weight_drop: float = 0.0,
         weights: Mapping[str, Tensor] | None = None,
+        present: Tensor | None = None,
     ) -> Unrolled:
         """Run the cell over T steps.
 
@@ -181,12 +184,14 @@ class RecurrentLayer(nn.Module):
             keep: names of nodes whose outputs are to be returned.
             weight_drop: dropout rate of the weights that read a previous state.
             weights: what `recurrent_weights` gave, in place of the layer's own.
+            present: where there is a token, (T, B); elsewhere the states stay as they are. All by
+                default.
         """
         weights = self.recurrent_weights(weight_drop) if weights is None else weights
         turned = {source: weight.t() for source, weight in weights.items()}
         unrolled = Unrolled([states], {name: [] for name in keep})
         groups = self._column_groups()
-        for step in affine:
+        for t, step in enumerate(affine):
             values = dict(zip(self.states, states, strict=True))
             sums = self._start(step.split(groups, -1), states[0], turned)
             for source in self.states[1:]:
@@ -196,7 +201,12 @@ class RecurrentLayer(nn.Module):
                 values[name] = value
                 if readers:
                     self._feed(sums, readers, value, turned[name])
-            states = tuple(values[name] for name in self.new_states)
+            after = tuple(values[name] for name in self.new_states)
+            if present is not None:
+                there = present[t, :, None]
+                pairs = zip(after, states, strict=True)
+                after = tuple(torch.where(there, new, old) for new, old in pairs)
+            states = after
             unrolled.states.append(states)
             for name, kept in unrolled.values.items():
                 kept.append(values[name])
@@ -235,11 +245,15 @@ class RecurrentLayer(nn.Module):
             sums[name] = sums[name] + part
 
     def forward(
-        self, inputs: Tensor, states: tuple[Tensor, ...], weight_drop: float = 0.0
+        self,
+        inputs: Tensor,
+        states: tuple[Tensor, ...],
+        weight_drop: float = 0.0,
+        present: Tensor | None = None,
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Outputs (T, B, H) of inputs (T, B, I), and states after the last step, k of (B, H)."""
         affine = self.affine(inputs).unbind(0)
-        unrolled = self.unroll(affine, states, weight_drop=weight_drop)
+        unrolled = self.unroll(affine, states, weight_drop=weight_drop, present=present)
         return torch.stack(unrolled.outputs), unrolled.states[-1]
 
 
@@ -284,25 +298,48 @@ class RecurrentLanguageModel(nn.Module):
         """The layers, for type checkers: `nn.ModuleList` is one of modules of any kind."""
         return [layer for layer in self.layers if isinstance(layer, RecurrentLayer)]
 
+    @property
+    def rates(self) -> Dropout:
+        """The dropout rates that act: none outside training mode."""
+        return self.dropout if self.training else Dropout(0, 0, 0, 0, 0)
+
     def encode(self, tokens: Tensor, states: States | None = None) -> tuple[Tensor, States]:
         """The last layer's raw outputs (T, B, E) of ids (T, B), and the states after the last step.
 
         States are zero before the first step by default.
         """
-        drop = self.dropout if self.training else Dropout(0, 0, 0, 0, 0)
-        states = states or self.initial_state(tokens.shape[1])
-        outputs = F.embedding(tokens, word_dropout(self.embedding, drop.embedding))
-        after = []
+        embedding = word_dropout(self.embedding, self.rates.embedding)
+        outputs, states = self.run(F.embedding(tokens, embedding), states)
+        return outputs[-1], states
+
+    def run(
+        self, embedded: Tensor, states: States | None = None, present: Tensor | None = None
+    ) -> tuple[list[Tensor], States]:
+        """What the layers make of embedded tokens.
+
+        Args:
+            embedded: (T, B, E).
+            states: before the first step, zero by default.
+            present: where there is a token, (T, B); elsewhere the states stay as they are. All by
+                default.
+
+        Returns:
+            Every layer's raw outputs, L of (T, B, width), and the states after the last step.
+        """
+        rates = self.rates
+        states = states or self.initial_state(embedded.shape[1])
+        inputs, outputs, after = embedded, [], []
         for i, (layer, state) in enumerate(zip(self.recurrent_layers, states, strict=True)):
-            outputs = locked_dropout(outputs, drop.between if i else drop.input)
-            outputs, state = layer(outputs, state, drop.weight)
+            inputs = locked_dropout(inputs, rates.between if i else rates.input)
+            inputs, state = layer(inputs, state, rates.weight, present)
+            outputs.append(inputs)
             after.append(state)
         return outputs, after
 
     def forward(self, tokens: Tensor, states: States | None = None) -> tuple[Tensor, States]:
         """Logits (T, B, V) of the next token, and the states after the last step; see `encode`."""
         outputs, states = self.encode(tokens, states)
-        outputs = locked_dropout(outputs, self.dropout.output if self.training else 0.0)
+        outputs = locked_dropout(outputs, self.rates.output)
         return F.linear(outputs, self.embedding, self.decoder_bias), states
 
 

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import difflib
-import inspect
 import random
 import re
-import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from archscout.errors import InputError
 from archscout.recording import Kind
@@ -240,12 +239,20 @@ class RecurrentSpace:
             initialise_canonical(model, seed, depth)
         return model
 
+    def with_unknown(self, network: RecurrentLanguageModel) -> RecurrentLanguageModel:
+        """The network with one more token, the last, which is the mean of the others."""
+        grown = copy.deepcopy(network)
+        for name in ("embedding", "decoder_bias"):
+            rows = getattr(network, name).detach()
+            setattr(grown, name, nn.Parameter(torch.cat([rows, rows.mean(0, keepdim=True)])))
+        return grown
+
     def save_pretrained(
         self, network: RecurrentLanguageModel, architecture: Recipe, folder: Path
     ) -> None:
         """Write configuration, weights and code, for transformers to load."""
         # Importing transformers takes seconds, and only exports need it.
-        from archscout.spaces.recurrent import language_model, pretrained
+        from archscout.spaces.recurrent import pretrained
 
         config = pretrained.RecurrentConfig(
             cell=[{"name": name, **node} for name, node in network.cell.items()],
@@ -264,9 +271,8 @@ class RecurrentSpace:
         with torch.device("meta"):
             model = pretrained.RecurrentForCausalLM(config)
         model.model = network
+        model.tie_weights()
         model.save_pretrained(folder)
-        for module in (language_model, pretrained):
-            shutil.copy(inspect.getfile(module), folder)
 
     def step(
         self, network: RecurrentLanguageModel, scale: RecurrentScale, batch_size: int
