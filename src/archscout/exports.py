@@ -129,7 +129,7 @@ def export(
         with quiet():
             space.save_pretrained(network, architecture, part)
             vocabulary.save_pretrained(part)
-        _agree(part, vocabulary.pad_token)
+            _agree(part)
         vocabulary.save(part / VOCABULARY)
         document = {
             "space": space.name,
@@ -156,9 +156,15 @@ def export(
     return path
 
 
-def _agree(folder: Path, pad_token: int | None) -> None:
-    """Let the network's files name the tokenizer's padding, and its the network's longest input."""
-    changes = {name: {"pad_token_id": pad_token} for name in (_CONFIG, "generation_config.json")}
+def _agree(folder: Path) -> None:
+    """Tell the network's files of the tokenizer's special tokens, and it of the longest input."""
+    from transformers import PreTrainedTokenizerFast
+
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
+    # Not of `<eos>`: it ends a line, and texts go on.
+    ids = {"bos_token_id": tokenizer.bos_token_id, "pad_token_id": tokenizer.pad_token_id}
+    known = {name: token for name, token in ids.items() if token is not None}
+    changes: dict[str, dict[str, Any]] = {_CONFIG: known, "generation_config.json": known}
     longest = json.loads((folder / _CONFIG).read_text("utf-8")).get("max_position_embeddings")
     if longest is not None:
         changes["tokenizer_config.json"] = {"model_max_length": longest}

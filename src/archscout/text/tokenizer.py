@@ -28,10 +28,6 @@ class Tokenizer(Protocol):
     def mask_token(self) -> int | None:
         """The id of the token that hides others, None where there is none."""
 
-    @property
-    def pad_token(self) -> int | None:
-        """The id of the token that fills up shorter texts, None where there is none."""
-
     def __len__(self) -> int:
         """The number of tokens, V."""
 

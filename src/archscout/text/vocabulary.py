@@ -125,11 +125,6 @@ class Vocabulary:
     def mask_token(self) -> None:
         """None: words are not masked."""
 
-    @property
-    def pad_token(self) -> int | None:
-        """The id of `<unk>`, which stands for no word: a vocabulary has no other padding."""
-        return self._ids.get(UNK)
-
     def encode(self, tokens: Iterable[str]) -> torch.Tensor:
         """Turn tokens into ids.
 
@@ -196,8 +191,8 @@ class Vocabulary:
     def save_pretrained(self, folder: str | os.PathLike[str]) -> None:
         """Write a transformers tokenizer that splits on whitespace, as the vocabulary was made.
 
-        Shorter texts of a batch are filled up on the left, by `<unk>`. A decoded text begins with a
-        space, so that it can follow another.
+        Shorter texts of a batch are filled up on the left, by `<unk>`, and a text without words
+        begins after a line's end. A decoded text begins with a space, so that it can follow another.
 
         Raises:
             InputError: The folder cannot be written.
@@ -206,7 +201,7 @@ class Vocabulary:
         from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
         from transformers import PreTrainedTokenizerFast
 
-        unknown = UNK if UNK in self else None
+        unknown, line_end = (token if token in self else None for token in (UNK, EOS))
         tokenizer = Tokenizer(models.WordLevel(self._ids, unk_token=unknown or ""))
         tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
         tokenizer.decoder = decoders.Replace(Regex("^"), " ")
@@ -214,7 +209,8 @@ class Vocabulary:
             tokenizer_object=tokenizer,
             unk_token=unknown,
             pad_token=unknown,
-            eos_token=EOS if EOS in self else None,
+            bos_token=line_end,
+            eos_token=line_end,
             padding_side="left",
             model_input_names=["input_ids", "attention_mask"],
         )

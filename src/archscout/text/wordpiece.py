@@ -200,11 +200,6 @@ class WordPiece:
         """The id of `[MASK]`."""
         return self.id_of(MASK)
 
-    @property
-    def pad_token(self) -> int:
-        """The id of `[PAD]`."""
-        return self.id_of(PAD)
-
     def id_of(self, piece: str) -> int:
         """The id of one piece, such as `[PAD]`.
 

@@ -220,17 +220,17 @@ class RecurrentForCausalLM(PreTrainedModel, GenerationMixin):  # type: ignore[no
         states: States | None = None,
         inputs_embeds: Tensor | None = None,
         past_key_values: States | None = None,
+        output_hidden_states: bool | None = None,
         **_: Any,
     ) -> dict[str, Any]:
         """All that was given at first, then the newest token and the states before it."""
+        inputs: dict[str, Any] = {"output_hidden_states": output_hidden_states}
         if past_key_values is not None:
-            return {"input_ids": input_ids[:, -1:], "states": past_key_values}
-        given = "input_ids" if inputs_embeds is None else "inputs_embeds"
-        return {
-            given: input_ids if inputs_embeds is None else inputs_embeds,
-            "attention_mask": attention_mask,
-            "states": states,
-        }
+            return inputs | {"input_ids": input_ids[:, -1:], "states": past_key_values}
+        inputs |= {"attention_mask": attention_mask, "states": states}
+        if inputs_embeds is not None:
+            return inputs | {"inputs_embeds": inputs_embeds}
+        return inputs | {"input_ids": input_ids}
 
     def _update_model_kwargs_for_generation(
         self, outputs: ModelOutput, model_kwargs: dict[str, Any], *_: Any, **__: Any
