@@ -191,8 +191,8 @@ class Vocabulary:
     def save_pretrained(self, folder: str | os.PathLike[str]) -> None:
         """Write a transformers tokenizer that splits on whitespace, as the vocabulary was made.
 
-        Shorter texts of a batch are filled up on the left, by `<unk>`, and a text without words
-        begins after a line's end. A decoded text begins with a space, so that it can follow another.
+        Shorter texts of a batch are filled up on the left, by `<unk>`, and what is drawn without a
+        prompt begins after a line's end. A decoded text begins with a space, to follow another.
 
         Raises:
             InputError: The folder cannot be written.

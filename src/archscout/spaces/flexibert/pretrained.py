@@ -193,14 +193,14 @@ class FlexibertForMaskedLM(FlexibertPreTrainedModel):
         super().__init__(config)
         self.flexibert = FlexibertModel(config)
         self.head = MaskedTokenHead(config.hidden_size, config.embedding_size, config.vocab_size)
-        with torch.device("meta"):  # tied below, or once the weights are loaded
+        with torch.device("meta"):  # tied when the weights are there
             self.decoder = nn.Linear(config.embedding_size, config.vocab_size, bias=False)
         self.post_init()  # type: ignore[no-untyped-call]
 
     def set_input_embeddings(self, value: nn.Module) -> None:
         """Replace the word embedding, and with it the decoder's weight."""
         self.flexibert.set_input_embeddings(value)
-        self.decoder.weight = self.flexibert.get_input_embeddings().weight
+        self.tie_weights()
 
     def get_output_embeddings(self) -> nn.Module:
         """The decoder."""
@@ -210,6 +210,18 @@ class FlexibertForMaskedLM(FlexibertPreTrainedModel):
         """Replace the decoder, and with its weight the word embedding's."""
         self.decoder = new_embeddings  # type: ignore[assignment]
         self.flexibert.get_input_embeddings().weight = self.decoder.weight
+
+    def tie_weights(self, missing_keys: set[str] | None = None, *_: Any, **__: Any) -> None:
+        """Give the decoder the word embedding's weight.
+
+        transformers 5.3 itself unties those of models that it does not have.
+
+        Args:
+            missing_keys: names that a checkpoint lacks, out of which the tied one is taken.
+        """
+        self.decoder.weight = self.flexibert.get_input_embeddings().weight
+        if missing_keys is not None:
+            missing_keys.difference_update(self._tied_weights_keys)
 
     def resize_token_embeddings(self, *arguments: Any, **named: Any) -> nn.Embedding:
         """As in transformers; the bias of new pieces is zero."""

@@ -120,7 +120,7 @@ class RecurrentForCausalLM(PreTrainedModel, GenerationMixin):  # type: ignore[no
             config.num_hidden_layers,
             Dropout(**config.dropout),
         )
-        with torch.device("meta"):  # tied below, or once the weights are loaded
+        with torch.device("meta"):  # tied when the weights are there
             self.embeddings = nn.Embedding(config.vocab_size, config.embedding_size)
             self.lm_head = nn.Linear(config.embedding_size, config.vocab_size)
         self.post_init()  # type: ignore[no-untyped-call]
@@ -144,20 +144,35 @@ class RecurrentForCausalLM(PreTrainedModel, GenerationMixin):  # type: ignore[no
     def set_input_embeddings(self, value: nn.Module) -> None:
         """Replace the embedding, and with it the decoder's weight."""
         self.embeddings = value  # type: ignore[assignment]
-        self.model.embedding = self.lm_head.weight = self.embeddings.weight
+        self.model.embedding = self.embeddings.weight
+        self.tie_weights()
 
     def set_output_embeddings(self, new_embeddings: nn.Module) -> None:
         """Replace the decoder, and with its weight the embedding's."""
         self.lm_head = new_embeddings
-        self.model.embedding = self.embeddings.weight = self.lm_head.weight
-        self.model.decoder_bias = self.lm_head.bias
+        self.model.embedding, self.model.decoder_bias = self.lm_head.weight, self.lm_head.bias
+        self.tie_weights()
+
+    def tie_weights(self, missing_keys: set[str] | None = None, *_: Any, **__: Any) -> None:
+        """Give the embedding and the decoder the language model's weights.
+
+        transformers 5.3 itself unties those of models that it does not have.
+
+        Args:
+            missing_keys: names that a checkpoint lacks, out of which tied ones are taken.
+        """
+        self.embeddings.weight = self.lm_head.weight = self.model.embedding
+        self.lm_head.bias = self.model.decoder_bias
+        if missing_keys is not None:
+            missing_keys.difference_update(self._tied_weights_keys)
 
     def resize_token_embeddings(self, *arguments: Any, **named: Any) -> nn.Embedding:
         """As in transformers; the decoder's bias of new tokens is the mean of the others'."""
-        before = self.model.decoder_bias.detach()
         resized: nn.Embedding = super().resize_token_embeddings(*arguments, **named)
-        with torch.no_grad():
-            self.model.decoder_bias[len(before) :] = before.mean()
+        bias, size = self.model.decoder_bias.detach(), resized.num_embeddings
+        new = bias.mean().expand(max(0, size - len(bias)))
+        self.model.decoder_bias = nn.Parameter(torch.cat([bias[:size], new]))
+        self.tie_weights()
         return resized
 
     @can_return_tuple  # type: ignore[untyped-decorator]
