@@ -267,6 +267,7 @@ def test_the_readme_tells_which_words_the_tokenizer_takes(folders: dict[str, Pat
     for name, count in (("lstm", 11), ("sampled", 4)):
         readme = " ".join((folders[name] / "README.md").read_text().split())
         assert f"knows {count} tokens; every other word becomes `<unk>`." in readme
+        assert ("untrained, with a row for `<unk>`." in readme) == (name == "sampled")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no such permissions")

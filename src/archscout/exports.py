@@ -125,6 +125,7 @@ def export(
     with_unknown = getattr(space, "with_unknown", None)
     if with_unknown is not None and UNK not in vocabulary.tokens:
         network, vocabulary = with_unknown(network), Vocabulary((*vocabulary.tokens, UNK))
+        origin += f", with a row for `{UNK}`"
     with new_folder(path) as part:
         with quiet():
             space.save_pretrained(network, architecture, part)

@@ -410,7 +410,7 @@ def test_an_architecture_is_exported_at_the_size_asked_for(
     assert result.code == 0
     config = json.loads((tmp_path / "model" / "config.json").read_text())
     assert (config["embedding_size"], config["hidden_size"]) == (6, 7)
-    assert (config["num_hidden_layers"], config["vocab_size"]) == (2, 41)
+    assert (config["num_hidden_layers"], config["vocab_size"]) == (2, 42)  # 41 and `<unk>`
 
 
 def test_a_folder_hides_a_named_architecture_only_if_it_holds_a_run(
