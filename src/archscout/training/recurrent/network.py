@@ -18,7 +18,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from archscout.spaces.recurrent.language_model import (
-    Dropout,
     RecurrentLanguageModel,
     RecurrentLayer,
     locked_dropout,
@@ -38,7 +37,7 @@ def encode(model: RecurrentLanguageModel, tokens: Tensor, states: States) -> tup
         tokens: ids (T, B).
         states: L of k of (B, H).
     """
-    drop = model.dropout if model.training else Dropout(0, 0, 0, 0, 0)
+    drop = model.rates
     outputs = F.embedding(tokens, model.embedding)
     if drop.embedding:
         keep = 1 - drop.embedding
@@ -231,7 +230,7 @@ def training_loss(
         after the last step, detached.
     """
     raw, after = encode(model, tokens, states)
-    dropped = locked_dropout(raw, model.dropout.output if model.training else 0.0)
+    dropped = locked_dropout(raw, model.rates.output)
     loss = decoder_loss(dropped, model.embedding, model.decoder_bias, targets)
     entropy = loss.detach()
     if alpha or beta:
