@@ -425,6 +425,27 @@ def test_the_classifiers_losses(encoder_folder: Path) -> None:
         torch.testing.assert_close(output.loss, loss(output.logits, labels))
 
 
+def test_the_discriminator_leaves_out_what_has_no_label(encoder_folder: Path) -> None:
+    model, ids = (
+        class_of("ForPreTraining").from_pretrained(encoder_folder),
+        torch.arange(6).view(1, 6),
+    )
+    labels, mask = torch.tensor([[1, 0, -100, 1, 0, -100]]), torch.tensor([[1, 1, 1, 1, 0, 0]])
+    with torch.no_grad():
+        for given, there in ((mask, [0, 1, 3]), (None, [0, 1, 3, 4])):
+            output = model(ids, given, labels=labels)
+            expected = F.binary_cross_entropy_with_logits(
+                output.logits[0, there], labels[0, there].float()
+            )
+            torch.testing.assert_close(output.loss, expected)
+
+
+def test_what_is_frozen_stays_so(model: Any, encoder_folder: Path) -> None:
+    for each in (model, class_of("ForMaskedLM").from_pretrained(encoder_folder)):
+        each.requires_grad_(False).resize_token_embeddings(60)
+        assert not any(parameter.requires_grad for parameter in each.parameters())
+
+
 # In other processes
 
 

@@ -226,8 +226,9 @@ class FlexibertForMaskedLM(FlexibertPreTrainedModel):
     def resize_token_embeddings(self, *arguments: Any, **named: Any) -> nn.Embedding:
         """As in transformers; the bias of new pieces is zero."""
         resized: nn.Embedding = super().resize_token_embeddings(*arguments, **named)
-        bias = self.head.bias.detach()
-        self.head.bias = nn.Parameter(F.pad(bias, (0, resized.num_embeddings - len(bias))))
+        bias = self.head.bias
+        values = F.pad(bias.detach(), (0, resized.num_embeddings - len(bias)))
+        self.head.bias = nn.Parameter(values, bias.requires_grad)
         return resized
 
     @can_return_tuple  # type: ignore[untyped-decorator]
@@ -273,7 +274,7 @@ class FlexibertForPreTraining(FlexibertPreTrainedModel):
         Args:
             input_ids: token ids (B, T).
             attention_mask: (B, T), 0 for padding, which the loss leaves out.
-            labels: (B, T), 1 where a token was replaced, 0 elsewhere.
+            labels: (B, T), 1 where a token was replaced, 0 where not; -100 is left out.
             **inputs: those of `FlexibertModel`.
         """
         outputs = self.flexibert(input_ids, attention_mask, return_dict=True, **inputs)
@@ -281,7 +282,9 @@ class FlexibertForPreTraining(FlexibertPreTrainedModel):
         logits = self.prediction(hidden).squeeze(-1)
         loss = None
         if labels is not None:
-            there = slice(None) if attention_mask is None else attention_mask.bool()
+            there = labels != -100
+            if attention_mask is not None:
+                there &= attention_mask.bool()
             loss = F.binary_cross_entropy_with_logits(logits[there], labels[there].to(logits))
         return _answer(ElectraForPreTrainingOutput, outputs, logits, loss)
 

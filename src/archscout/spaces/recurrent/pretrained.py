@@ -169,9 +169,10 @@ class RecurrentForCausalLM(PreTrainedModel, GenerationMixin):  # type: ignore[no
     def resize_token_embeddings(self, *arguments: Any, **named: Any) -> nn.Embedding:
         """As in transformers; the decoder's bias of new tokens is the mean of the others'."""
         resized: nn.Embedding = super().resize_token_embeddings(*arguments, **named)
-        bias, size = self.model.decoder_bias.detach(), resized.num_embeddings
-        new = bias.mean().expand(max(0, size - len(bias)))
-        self.model.decoder_bias = nn.Parameter(torch.cat([bias[:size], new]))
+        bias, size = self.model.decoder_bias, resized.num_embeddings
+        with torch.no_grad():
+            values = torch.cat([bias[:size], bias.mean().expand(max(0, size - len(bias)))])
+        self.model.decoder_bias = nn.Parameter(values, bias.requires_grad)
         self.tie_weights()
         return resized
 
