@@ -159,3 +159,12 @@ def test_a_missing_file_is_refused_by_name(tmp_path: Path) -> None:
 def test_a_place_that_cannot_be_written_is_refused_by_name(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"cannot write .*absent.*v\.json'"):
         Vocabulary(("a",)).save(tmp_path / "absent" / "v.json")
+
+
+def test_a_description_says_what_becomes_of_other_words() -> None:
+    one, other = (
+        " ".join(Vocabulary(tokens).describe().split()) for tokens in (("a", UNK), ("a",))
+    )
+    assert one.endswith("knows 2 tokens; every other word becomes `<unk>`")
+    assert "there is no `<unk>` among them, so it raises an error at every other word" in other
+    assert "`--vocabulary-size N`" in other
