@@ -1,66 +1,59 @@
 """A page of results: text, tables and figures, as Markdown and as one HTML file.
 
-Every figure is written as PNG and PDF, every table as CSV; the Markdown page refers to them, the
-HTML page holds them.
+Every figure is written as PNG and PDF, every table as CSV. The Markdown page refers to them; the
+HTML page holds them, with figures that answer to the pointer where they are given as such.
 """
 
 from __future__ import annotations
 
 import base64
-import html
 import io
+import itertools
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import matplotlib
 import pandas as pd
 from markdown_it import MarkdownIt
+from markupsafe import Markup
 
 from archscout.analysis.statistics import with_ends
 from archscout.files import write_whole
+from archscout.report import figures, templates
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _DPI = 200
-_STYLE = """
-:root { color-scheme: light; }
-body { font: 16px/1.55 system-ui, sans-serif; color: #1c1c1c; background: #fff;
-       max-width: 64rem; margin: 2rem auto; padding: 0 1.2rem; }
-h1 { font-size: 1.8rem; line-height: 1.2; } h2 { margin-top: 2.6rem; border-top: 1px solid #ddd;
-     padding-top: 1.2rem; font-size: 1.35rem; } h3 { font-size: 1.05rem; }
-img { max-width: 100%; height: auto; }
-.wide { overflow-x: auto; }
-table { border-collapse: collapse; font-size: .86rem; font-variant-numeric: tabular-nums; }
-th, td { padding: .25rem .6rem; border-bottom: 1px solid #e4e4e4; text-align: left;
-         white-space: nowrap; }
-td.number, th.number { text-align: right; }
-blockquote { margin: 1rem 0; padding: .5rem 1rem; background: #fff6e0;
-             border-left: 4px solid #d99a00; }
-code { background: #f2f2f2; padding: .1em .3em; border-radius: 3px; font-size: .9em; }
-pre code { display: block; padding: .8rem; overflow-x: auto; }
-figcaption { font-size: .88rem; color: #444; }
-"""
+_MOST_LINKS = 6  # that contents show unfolded
+_SHOWN = 6  # panels of a figure before the others are folded
+_MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table")
 
 
 @dataclass(frozen=True)
 class Plot:
     """A figure with what it shows.
 
+    Both drawings are made when the page is written. One that fails ends nothing: the page says that
+    it is missing, and why.
+
     Attributes:
         name: of its files, without suffix.
-        figure: a figure of matplotlib.
+        draw: draws it by matplotlib, for the files.
         caption: one or two sentences; Markdown.
         numbers: what it was drawn from or says, written as `<name>.csv`; None if a table says it.
+        panels: draws it by plotly, for the HTML page, in one figure or several; the page shows the
+            files' picture if None.
     """
 
     name: str
-    figure: Figure = field(repr=False)
+    draw: Callable[[], Figure] = field(repr=False)
     caption: str
     numbers: pd.DataFrame | None = field(default=None, repr=False)
+    panels: Callable[[], Sequence[figures.Figure]] | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)
@@ -88,6 +81,7 @@ class Section:
 
     Attributes:
         title: its heading.
+        group: what several sections on end are about, before the title in headings.
         text: Markdown, before everything else.
         content: plots and tables in their order.
         remarks: what a reader must know to judge the numbers; shown set apart.
@@ -102,6 +96,12 @@ class Section:
     remarks: Sequence[str] = ()
     conclusion: str = ""
     modified: Sequence[str] | None = None
+    group: str = ""
+
+    @property
+    def heading(self) -> str:
+        """The title, after the group's."""
+        return f"{self.group}: {self.title}" if self.group else self.title
 
 
 @dataclass(frozen=True)
@@ -123,50 +123,129 @@ class Document:
 
     def write(self, folder: Path) -> Path:
         """Write `index.html` (its path is returned), `report.md`, and figures and tables."""
-        for section in self.sections:
-            for item in section.content:
-                _write_item(folder, item)
-        write_whole(folder / "report.md", self._markdown().encode())
+        drawn = {}
+        for item in itertools.chain.from_iterable(section.content for section in self.sections):
+            if isinstance(item, Plot):
+                drawn[item.name] = _drawn(folder, item)
+            _write_numbers(folder, item)
+        write_whole(folder / "report.md", self._markdown(drawn).encode())
         page = folder / "index.html"
-        write_whole(page, self._html(folder).encode())
+        write_whole(page, self._html(drawn).encode())
         return page
 
-    def _markdown(self) -> str:
+    @property
+    def _modified(self) -> str:
+        return (
+            f"**Modified data.** {', '.join(self.modified)} differ from the published "
+            "files, so these figures need not equal the published ones."
+            if self.modified
+            else ""
+        )
+
+    def _caption(self, section: Section, item: Plot | Table) -> str:
+        modified = self.modified if section.modified is None else section.modified
+        return f"{item.caption} *(modified data)*" if modified else item.caption
+
+    def _markdown(self, drawn: Mapping[str, _Drawn]) -> str:
         parts = [f"# {self.title}", self.introduction]
         if self.modified:
-            parts.append(
-                f"> **Modified data.** {', '.join(self.modified)} differ from the published "
-                "files, so these figures need not equal the published ones."
-            )
+            parts.append(f"> {self._modified}")
         if len(self.sections) > 1:
-            titles = (section.title for section in self.sections)
+            titles = (section.heading for section in self.sections)
             parts.append("\n".join(f"- [{title}](#{_anchor(title)})" for title in titles))
         for section in self.sections:
-            parts += [f"## {section.title}", section.text]
+            parts += [f"## {section.heading}", section.text]
             parts += [f"> {remark}" for remark in section.remarks]
-            modified = self.modified if section.modified is None else section.modified
-            parts += [_item(item, bool(modified)) for item in section.content]
+            for item in section.content:
+                caption = self._caption(section, item)
+                if isinstance(item, Table):
+                    parts += [caption, _markdown_table(item)]
+                else:
+                    plot = drawn[item.name]
+                    parts += [f"![{item.name}]({item.name}.png)" if plot.picture else "", caption]
+                    parts.append(plot.problem)
             parts.append(section.conclusion)
         return "\n\n".join(part.strip() for part in parts if part.strip()) + "\n"
 
-    def _html(self, folder: Path) -> str:
-        body = MarkdownIt("commonmark").enable("table").render(self._markdown())
-        body = re.sub(r'src="([^"]+)"', lambda m: f'src="{_inline(folder / m[1])}"', body)
-        body = re.sub(
-            r"<h2>(.*?)</h2>",
-            lambda m: f'<h2 id="{_anchor(html.unescape(m[1]))}">{m[1]}</h2>',
-            body,
+    def _html(self, drawn: Mapping[str, _Drawn]) -> str:
+        groups = [
+            {"name": name, "sections": [self._section(section, drawn) for section in sections]}
+            for name, sections in itertools.groupby(self.sections, lambda section: section.group)
+        ]
+        links = sum(1 if group["name"] else len(group["sections"]) for group in groups)
+        plots = [(_place(name, i), panel) for name, d in drawn.items() for i, panel in d.panels]
+        return templates.render_page(
+            "document.html.jinja",
+            {place: panel.to_json() for place, panel in plots},
+            title=self.title,
+            introduction=_as_html(self.introduction),
+            modified=_as_html(self._modified),
+            groups=groups,
+            folded=links > _MOST_LINKS,
         )
-        body = body.replace("<table>", '<div class="wide"><table>').replace(
-            "</table>", "</table></div>"
-        )
-        body = re.sub(r'<(t[hd]) style="text-align:right">', r'<\1 class="number">', body)
-        return (
-            '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-            '<meta name="viewport" content="width=device-width, initial-scale=1">'
-            f"<title>{html.escape(self.title)}</title><style>{_STYLE}</style></head>"
-            f"<body>\n{body}</body></html>\n"
-        )
+
+    def _section(self, section: Section, drawn: Mapping[str, _Drawn]) -> dict[str, Any]:
+        """What the template has of a section."""
+        content = []
+        for item in section.content:
+            caption = self._caption(section, item)
+            if isinstance(item, Table):
+                table = _html_table(item, caption)
+                content.append({"kind": "table", "id": f"{item.name}-table", "table": table})
+                continue
+            plot = drawn[item.name]
+            places = {
+                _place(item.name, i): replace(panel, caption=_as_inline_html(panel.caption))
+                for i, panel in plot.panels
+            }
+            shown = len(places) if len(places) <= 2 * _SHOWN else _SHOWN
+            content.append(
+                {
+                    "kind": "plot",
+                    "id": item.name,
+                    "caption": _as_html(f"{caption}\n\n{plot.problem}"),
+                    "shown": dict(list(places.items())[:shown]),
+                    "folded": dict(list(places.items())[shown:]),
+                    "picture": _inline(plot.picture),
+                }
+            )
+        return {
+            "id": _anchor(section.heading),
+            "title": section.title,
+            "text": _as_html(section.text),
+            "remarks": [_as_html(remark) for remark in section.remarks],
+            "content": content,
+            "conclusion": _as_html(section.conclusion),
+        }
+
+
+class _Drawn(NamedTuple):
+    """What became of a plot: its picture as PNG, its panels by number, and what went wrong."""
+
+    picture: bytes
+    panels: list[tuple[int, figures.Figure]]
+    problem: str
+
+
+def _drawn(folder: Path, plot: Plot) -> _Drawn:
+    """Draw a plot, and write its files."""
+    files: dict[str, bytes] = {}
+    panels: list[tuple[int, figures.Figure]] = []
+    problem = ""
+    try:
+        figure = plot.draw()
+        files = {form: _rendered(figure, form) for form in ("png", "pdf")}
+        panels = list(enumerate(plot.panels() if plot.panels else ()))
+    except Exception as error:  # whatever the libraries that draw raise
+        said = re.sub(r"[\s`]+", " ", f"{type(error).__name__}: {error}")
+        problem = f"**This figure is missing**, for drawing it failed: `{said}`"
+    for form in ("png", "pdf"):
+        path = folder / f"{plot.name}.{form}"
+        if form in files:
+            write_whole(path, files[form])
+        else:
+            path.unlink(missing_ok=True)
+    return _Drawn(files.get("png", b""), panels, problem)
 
 
 def settings_section(settings: Mapping[str, object], caption: str) -> Section:
@@ -176,7 +255,7 @@ def settings_section(settings: Mapping[str, object], caption: str) -> Section:
         if isinstance(value, dict):
             value = [f"{key} {entry}" for key, entry in value.items()]
         shown = ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
-        rows.append((name, shown))
+        rows.append((name, "none" if value is None or not shown else shown))
     table = pd.DataFrame(rows, columns=["setting", "value"])
     return Section("Settings", content=[Table("settings", table, caption)])
 
@@ -188,22 +267,13 @@ def intervals(table: pd.DataFrame, name: str) -> list[str]:
 
 def with_interval(value: float, low: float, high: float) -> str:
     """A statistic and its 95 % interval; a dash where there is none."""
-    return "–" if pd.isna(value) else f"{value:.3f} [{low:.3f}, {high:.3f}]"
-
-
-def _item(item: Plot | Table, modified: bool) -> str:
-    mark = " *(modified data)*" if modified else ""
-    if isinstance(item, Plot):
-        return f"![{item.name}]({item.name}.png)\n\n{item.caption}{mark}"
-    return f"{item.caption}{mark}\n\n{_markdown_table(item)}"
+    # The interval stays in one line.
+    return "–" if pd.isna(value) else f"{value:.3f} [{low:.3f},\u00a0{high:.3f}]"
 
 
 def _markdown_table(table: Table) -> str:
     """The table as Markdown, numbers to the right."""
-    frame = table.frame if table.shown is None else table.shown
-    if _is_named(frame.index):
-        frame = frame.reset_index()
-    numeric = [pd.api.types.is_numeric_dtype(frame[column]) for column in frame]
+    frame, numeric = _shown(table)
     rows = [
         "| " + " | ".join(str(column) for column in frame) + " |",
         "| " + " | ".join("---:" if right else "---" for right in numeric) + " |",
@@ -211,6 +281,28 @@ def _markdown_table(table: Table) -> str:
     for row in frame.itertuples(index=False):
         rows.append("| " + " | ".join(_cell(value, table.decimals) for value in row) + " |")
     return "\n".join(rows)
+
+
+def _html_table(table: Table, caption: str) -> templates.Table:
+    """The table as a page shows it; cells may be Markdown, such as links."""
+    frame, numeric = _shown(table)
+    columns = [
+        templates.Column(str(name), "number" if right else "text")
+        for name, right in zip(frame, numeric, strict=True)
+    ]
+    rows: list[list[str]] = [
+        [_as_inline_html(_cell(value, table.decimals)) for value in row]
+        for row in frame.itertuples(index=False)
+    ]
+    return templates.Table(_as_inline_html(caption), columns, rows)
+
+
+def _shown(table: Table) -> tuple[pd.DataFrame, list[bool]]:
+    """What is shown of a table, and which of its columns are numbers."""
+    frame = table.frame if table.shown is None else table.shown
+    if _is_named(frame.index):
+        frame = frame.reset_index()
+    return frame, [pd.api.types.is_numeric_dtype(frame[column]) for column in frame]
 
 
 def _cell(value: object, decimals: int) -> str:
@@ -227,10 +319,7 @@ def _cell(value: object, decimals: int) -> str:
     return str(value).replace("|", "\\|").replace("\n", " ")
 
 
-def _write_item(folder: Path, item: Plot | Table) -> None:
-    if isinstance(item, Plot):
-        for form in ("png", "pdf"):
-            write_whole(folder / f"{item.name}.{form}", _rendered(item.figure, form))
+def _write_numbers(folder: Path, item: Plot | Table) -> None:
     frame = item.frame if isinstance(item, Table) else item.numbers
     if frame is not None:
         content = frame.to_csv(index=_is_named(frame.index))
@@ -251,8 +340,22 @@ def _rendered(figure: Figure, form: str) -> bytes:
     return content.getvalue()
 
 
-def _inline(picture: Path) -> str:
-    return "data:image/png;base64," + base64.b64encode(picture.read_bytes()).decode()
+def _as_html(text: str) -> Markup:
+    """Markdown as HTML."""
+    return Markup(_MARKDOWN.render(text))
+
+
+def _as_inline_html(text: str) -> Markup:
+    return Markup(_MARKDOWN.renderInline(text))
+
+
+def _inline(picture: bytes) -> str:
+    return f"data:image/png;base64,{base64.b64encode(picture).decode()}" if picture else ""
+
+
+def _place(name: str, panel: int) -> str:
+    """The identifier of a panel's place on the page."""
+    return f"{_anchor(name)}-panel-{panel}"
 
 
 def _anchor(title: str) -> str:

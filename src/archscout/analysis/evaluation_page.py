@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from archscout.analysis import figures, panels
 from archscout.analysis.budget_comparison import ORDERS, compare_budgets, parts
 from archscout.analysis.document import Document, Plot, Section, Table, intervals, settings_section
 from archscout.analysis.evaluation import FALLBACK_TEXT
 from archscout.analysis.evaluation_results import PARAMETERS, Evaluation, column_of
-from archscout.analysis.figures import bars, box_plots, metric_grid, spending
 from archscout.analysis.statistics import Comparison
+from archscout.metrics import request
+from archscout.metrics.formula import PREFIX
 from archscout.promotion.strategies import STRATEGIES
 
 _SHOWN = ("kendall", "pairs", "spearman", "pearson", "partial", "overlap", "regret")
@@ -22,13 +25,17 @@ _ABLATED = 10
 
 def write_evaluation(evaluation: Evaluation, comparison: Comparison) -> Path:
     """Write an evaluation's page, tables and figures into its folder."""
-    sections = [_statistics(evaluation, comparison), _scatter(evaluation)]
+    sections = [_statistics(evaluation, comparison), _scatter(evaluation, comparison)]
     sections += _budgets(evaluation)
     if len(evaluation.settings.draws) > 1:
         sections.append(_reliability(evaluation))
     sections.append(
         settings_section(
-            evaluation.settings.model_dump(),
+            evaluation.settings.model_dump()
+            | {
+                name: _counted(getattr(evaluation.settings, name))
+                for name in ("seeds", "minibatches")
+            },
             "Everything that decides the scores; `scores.jsonl` has every one of them.",
         )
     )
@@ -39,6 +46,39 @@ def write_evaluation(evaluation: Evaluation, comparison: Comparison) -> Path:
         sections,
         benchmark.modified,
     ).write(evaluation.folder)
+
+
+def _counted(numbers: Sequence[int]) -> str:
+    """How many, as the option says it, and which."""
+    which = f"numbers {numbers[0]} to {numbers[-1]}" if len(numbers) > 1 else f"number {numbers[0]}"
+    return f"{len(numbers)} ({which})"
+
+
+def measured(evaluations: Mapping[str, Evaluation]) -> Table:
+    """What metrics measure: by name, an evaluation that has scores of each."""
+    rows = [
+        (name, "larger" if evaluation.directions[name] else "smaller", measures(evaluation, name))
+        for name, evaluation in evaluations.items()
+    ]
+    table = pd.DataFrame(rows, columns=["metric", "better", "measures"])
+    return Table("measures", table, "What each metric measures, and which way is better.")
+
+
+def measures(evaluation: Evaluation, name: str) -> str:
+    """What a metric or combination of an evaluation measures, in a sentence."""
+    for combination in evaluation.combinations:
+        if combination.name == name:
+            made = {"mean": "their mean", "median": "their median", "log": "the mean logarithm"}
+            return f"Ranks by {' and '.join(combination.members)}, {made[combination.method]}."
+    if name.startswith(PREFIX):
+        return "The formula that is its name."
+    found = request(name, evaluation.benchmark.space.kind)
+    return f"{found.metric.summary} Layer {found.layer}." if found.layer else found.metric.summary
+
+
+def better(larger: bool) -> str:
+    """Which way is better."""
+    return f"{'larger' if larger else 'smaller'} is better"
 
 
 def summary(comparison: Comparison) -> pd.DataFrame:
@@ -74,7 +114,6 @@ def readable(table: pd.DataFrame) -> pd.DataFrame:
 def _introduction(evaluation: Evaluation) -> str:
     benchmark, settings = evaluation.benchmark, evaluation.settings
     trained = int(benchmark.reached(evaluation.scores.index).notna().sum())
-    way = "larger" if benchmark.larger_is_better else "smaller"
     draws = len(settings.draws)
     taken = (
         "one initialisation and minibatch"
@@ -84,16 +123,34 @@ def _introduction(evaluation: Evaluation) -> str:
     )
     return (
         f"{len(evaluation.metrics)} metrics of {len(evaluation.scores)} untrained networks against "
-        f"`{benchmark.target}` ({way} is better) of the {trained} that were trained to the end. "
+        f"`{benchmark.target}` ({better(benchmark.larger_is_better)}) of the {trained} that were "
+        "trained to the end. "
         f"Scored with {taken}, on {', '.join(settings.text)}; {evaluation.milliseconds:.0f} ms a "
-        "network, all metrics together (median)."
+        f"network, all metrics together (median). {default_said(evaluation)}"
     )
+
+
+def default_said(evaluation: Evaluation) -> str:
+    """What the default metric of the space measures, where it was scored; else nothing."""
+    space = evaluation.benchmark.space
+    name = column_of(space.default_metric, space.kind, evaluation.scores)
+    if name is None:
+        return ""
+    return f"The default metric of `{space.name}` is `{name}`: {measures(evaluation, name)}"
 
 
 def _statistics(evaluation: Evaluation, comparison: Comparison) -> Section:
     table = summary(comparison)
     title = "Kendall's τ-b with the trained result"
-    figure = bars(table, "kendall", title, modified=bool(evaluation.benchmark.modified))
+    draw = partial(
+        figures.bars, table, "kendall", title, modified=bool(evaluation.benchmark.modified)
+    )
+    plot = Plot(
+        "kendall",
+        draw,
+        "Kendall's τ-b with 95 % intervals.",
+        panels=partial(panels.bars, table, "kendall", title),
+    )
     return Section(
         "Statistics",
         "Every statistic is positive where a metric predicts as it claims, with a bootstrap 95 % "
@@ -103,8 +160,9 @@ def _statistics(evaluation: Evaluation, comparison: Comparison) -> Section:
         "best-scored. *regret*: what the best of the ten best-scored lacks to the best of all. "
         "*p_best*: paired bootstrap test against the first row.",
         [
-            Plot("kendall", figure, "Kendall's τ-b with 95 % intervals."),
+            plot,
             Table("statistics", table, "All statistics.", shown=readable(table)),
+            measured({str(name): evaluation for name in table.index}),
         ],
         list(_remarks(evaluation)),
     )
@@ -130,13 +188,40 @@ def _remarks(evaluation: Evaluation) -> Iterator[str]:
         yield f"The networks were trained on {trained_on}; scores are taken on {FALLBACK_TEXT}."
 
 
-def _scatter(evaluation: Evaluation) -> Section:
+def _scatter(evaluation: Evaluation, comparison: Comparison) -> Section:
     benchmark, scores = evaluation.benchmark, evaluation.scores
-    results, modified = benchmark.reached(scores.index), bool(benchmark.modified)
-    figure = metric_grid(scores, results, benchmark.target, modified=modified)
-    what = "its score" if len(evaluation.settings.draws) == 1 else "its mean rank over draws"
-    caption = f"Each metric ({what}) against `{benchmark.target}`, one point an architecture."
-    plot = Plot("scores_against_results", figure, caption, scores.join(results))
+    results, turned = benchmark.reached(scores.index), comparison.table
+    what = "score" if len(evaluation.settings.draws) == 1 else "mean rank over draws"
+    way = better(benchmark.larger_is_better)
+    caption = (
+        f"Each metric ({what}) against `{benchmark.target}` ({way}), one point an architecture; "
+        "the line, where there is one, is the median of equal parts by score. τ (Kendall's τ-b) "
+        "and ρ (Spearman's) are those of the table: positive where the metric predicts as it "
+        "claims, whichever way the points lean."
+    )
+    names = list(map(str, scores))
+    plot = Plot(
+        "scores_against_results",
+        partial(
+            figures.metric_grid,
+            scores,
+            results,
+            f"{benchmark.target} ({way})",
+            turned=turned,
+            modified=bool(benchmark.modified),
+        ),
+        caption,
+        scores.join(results),
+        partial(
+            panels.scatter,
+            scores,
+            results,
+            turned=turned,
+            axes={name: f"{what} ({better(evaluation.directions[name])})" for name in names},
+            result_axis=f"{benchmark.target} ({way})",
+            captions={name: measures(evaluation, name) for name in names},
+        ),
+    )
     return Section("Scores against results", content=[plot])
 
 
@@ -168,7 +253,6 @@ def _budgets(evaluation: Evaluation) -> list[Section]:
         text = f"{row['percentile']:.1f} ± {row['error']:.1f}"
         shown.loc[row["budget"], row["strategy"]] = text
     points = ", ".join(f"{part:.0%}" for part in parts(curves.columns.to_numpy(dtype=float)))
-    figure = spending(percentiles, modified=bool(benchmark.modified))
     text = (
         f"How many of the pool are better than what is found, in per cent, with its standard error "
         f"over {ORDERS} random orders; no training was run, the learning curves of the benchmark "
@@ -179,7 +263,12 @@ def _budgets(evaluation: Evaluation) -> list[Section]:
         "that even a training of all need not find the best."
     )
     content: list[Plot | Table] = [
-        Plot("budgets", figure, "What a budget finds, by the strategy that spends it."),
+        Plot(
+            "budgets",
+            partial(figures.spending, percentiles, modified=bool(benchmark.modified)),
+            "What a budget finds, by the strategy that spends it.",
+            panels=partial(panels.spending, percentiles),
+        ),
         Table("budgets", table, "All budgets.", shown=shown.reset_index()),
     ]
     return [Section("What a budget of training finds", text, content)]
@@ -192,7 +281,7 @@ def _reliability(evaluation: Evaluation) -> Section:
     spread = results.sort_values().index[:: max(1, len(results) // _ABLATED)][:_ABLATED]
     drawn = {i: evaluation.draw(draw).loc[spread] for i, draw in enumerate(settings.draws)}
     frame = pd.concat(drawn, names=["draw"]).swaplevel()
-    figure = box_plots(frame, results.loc[spread], modified=bool(benchmark.modified))
+    shown = results.loc[spread]
     caption = f"Scores of {len(spread)} architectures, spread over the results, in all draws."
     return Section(
         "How reliable is one draw?",
@@ -203,6 +292,11 @@ def _reliability(evaluation: Evaluation) -> Section:
         "*kendall*: τ-b with the results of one draw, mean and standard deviation.",
         [
             Table("reliability", table, "Agreement between draws, by metric."),
-            Plot("draws", figure, caption),
+            Plot(
+                "draws",
+                partial(figures.box_plots, frame, shown, modified=bool(benchmark.modified)),
+                caption,
+                panels=partial(panels.boxes, frame, shown),
+            ),
         ],
     )

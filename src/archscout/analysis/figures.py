@@ -52,15 +52,22 @@ _STYLE: dict[Any, Any] = {
 
 
 def metric_grid(
-    scores: pd.DataFrame, results: pd.Series, result_label: str, *, modified: bool = False
+    scores: pd.DataFrame,
+    results: pd.Series,
+    result_label: str,
+    *,
+    turned: pd.DataFrame | None = None,
+    modified: bool = False,
 ) -> Figure:
     """Each metric against the trained result, one point an architecture.
 
-    A panel has Kendall's τ-b and Spearman's ρ of the raw numbers (negative where larger scores
-    go with smaller results) and the number of architectures with a finite score and a result.
-    Darker points lie closer together; the line is the median result of equal parts by
-    score. An axis is logarithmic where a metric spans magnitudes, to both sides of zero where it
-    has both signs. Values far beyond the others stand at the edge, as triangles.
+    A panel has Kendall's τ-b, Spearman's ρ and the number of architectures: those of `turned`, by
+    metric, in which both are positive where a metric predicts as it claims; without it those of
+    the raw numbers (negative where larger scores go with smaller results), over the architectures
+    with a finite score and a result. Darker points lie closer together; the line is the median
+    result of equal parts by score. An axis is logarithmic where a metric spans magnitudes, to both
+    sides of zero where it has both signs. Values far beyond the others stand at the edge, as
+    triangles.
     """
     results = results.reindex(scores.index)
     with new_figure(len(scores.columns), row_height=1.75, modified=modified) as (figure, panels):
@@ -70,7 +77,8 @@ def metric_grid(
             pair = pd.DataFrame({"score": scores[name], "result": results}).astype(float)
             pair = pair.loc[np.isfinite(pair.to_numpy()).all(axis=1)]
             _scatter(axes, pair["score"].to_numpy(), pair["result"].to_numpy(), vertical)
-            axes.set_title(f"{_title(name)}\n{_correlations(pair)}", linespacing=1.35)
+            found = _raw(pair) if turned is None else turned.loc[[name]].iloc[0]
+            axes.set_title(f"{_title(name)}\n{correlations(found)}", linespacing=1.35)
         _label_left(figure, panels, result_label)
         _legend(figure, panels)
     return figure
@@ -102,14 +110,20 @@ def box_plots(scores: pd.DataFrame, results: pd.Series, *, modified: bool = Fals
 
 def lines(curves: pd.DataFrame, x_label: str, y_label: str, *, modified: bool = False) -> Figure:
     """Curves of some architectures (columns) over a number (rows), labelled by where they end."""
+    curves = curves.where(np.isfinite(curves.astype(float))).dropna(axis=1, how="all")
     with new_figure(1, row_height=3.0, modified=modified, width=WIDE * 0.75) as (figure, (axes,)):
+        if curves.empty:
+            say(axes, "no curve has a finite value")
+            return figure
         ends = curves.ffill().iloc[-1].sort_values()
         spread = float(ends.max() - ends.min()) or 1.0
         colours = matplotlib.colormaps["viridis"]
         values = curves.to_numpy(dtype=float)
         low, high = np.nanmin(values), np.nanmax(values)
-        axes.set_ylim(low - 0.04 * (high - low), high + 0.04 * (high - low))
-        axes.set_xlim(curves.index.min(), curves.index.max())
+        margin = 0.04 * (high - low) or 0.5
+        axes.set_ylim(low - margin, high + margin)
+        if len(curves) > 1:
+            axes.set_xlim(curves.index.min(), curves.index.max())
         bottom, top = axes.get_ylim()
         places = _apart(ends.to_numpy(dtype=float), 0.047 * (top - bottom), bottom, top)
         for place, (name, end) in zip(places, ends.items(), strict=True):
@@ -150,7 +164,7 @@ def bars(table: pd.DataFrame, statistic: str, title: str, *, modified: bool = Fa
 
     The table has it, `<statistic>_low` and `<statistic>_high`; metrics without it are named below.
     """
-    known = table[table[statistic].notna()].sort_values(statistic, kind="stable")
+    known = table[np.isfinite(table[statistic])].sort_values(statistic, kind="stable")
     missing = [str(name) for name in table.index.difference(known.index, sort=False)]
     height = 0.19 * max(len(known), 2) + (0.15 * len(missing) if missing else 0)
     size = {"row_height": height + 0.25, "width": WIDE * 0.8}
@@ -168,7 +182,7 @@ def bars(table: pd.DataFrame, statistic: str, title: str, *, modified: bool = Fa
             axes.text(
                 1.02, position, text, transform=axes.get_yaxis_transform(), va="center", size=TEXT
             )
-        axes.set_yticks(positions, [_shortened(name) for name in known.index])
+        axes.set_yticks(positions, [shortened(name) for name in known.index])
         axes.set_ylim(-0.6, max(len(known), 1) - 0.4)
         axes.axvline(0, color="black", linewidth=0.6)
         axes.spines["left"].set_visible(False)
@@ -202,6 +216,12 @@ def new_figure(
         figure.set_layout_engine("none")
 
 
+def say(axes: Axes, text: str) -> None:
+    """Write in a panel why it shows nothing."""
+    axes.set_axis_off()
+    axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", wrap=True)
+
+
 def draw_grid(axes: Axes, axis: Literal["x", "y", "both"], colour: str = "#E4E4E4") -> None:
     """Lines at the ticks of an axis, behind all else."""
     axes.grid(axis=axis, color=colour, linewidth=0.5)
@@ -218,7 +238,7 @@ def _plain(value: float, digits: int) -> str:
 
 def _title(name: object) -> str:
     """A metric's name, on two lines where one is too short."""
-    text = _shortened(name)
+    text = shortened(name)
     if len(text) <= 30:
         return text
     middle = len(text) // 2
@@ -227,20 +247,30 @@ def _title(name: object) -> str:
     return f"{text[:cut]}\n{text[cut:]}"
 
 
-def _shortened(name: object) -> str:
-    """A metric's name, without its middle where it is a formula too long for a figure."""
+def shortened(name: object, longest: int = _LONGEST_NAME) -> str:
+    """A metric's name, without its middle where it is too long for a figure."""
     text = str(name)
-    return text if len(text) <= _LONGEST_NAME else f"{text[:28]}…{text[-13:]}"
+    end = 3 * longest // 10
+    return text if len(text) <= longest else f"{text[: longest - end - 1]}…{text[-end:]}"
 
 
-def _correlations(pair: pd.DataFrame) -> str:
+def _raw(pair: pd.DataFrame) -> pd.Series[float]:
+    """Kendall's τ-b and Spearman's ρ of numbers as they are; NaN where one is constant."""
     score, result = pair["score"], pair["result"]
-    count = f"n {len(pair):,}"
-    if len(pair) < 3 or score.nunique() < 2 or result.nunique() < 2:
-        return f"constant, {count}" if len(pair) >= 3 else count
-    tau = stats.kendalltau(score, result).statistic
-    rho = stats.spearmanr(score, result).statistic
-    return f"τ {tau:.3f}   ρ {rho:.3f}   {count}".replace("-", "−")
+    tau = rho = math.nan
+    if len(pair) >= 3 and score.nunique() > 1 and result.nunique() > 1:
+        tau = stats.kendalltau(score, result).statistic
+        rho = stats.spearmanr(score, result).statistic
+    return pd.Series({"n": len(pair), "kendall": tau, "spearman": rho})
+
+
+def correlations(found: pd.Series[float]) -> str:
+    """What a panel says of `n`, `kendall` and `spearman`."""
+    count = f"n {found['n']:,.0f}"
+    if pd.isna(found["kendall"]):
+        return f"constant, {count}" if found["n"] >= 3 else count
+    rho = f"   ρ {found['spearman']:.3f}" if pd.notna(found["spearman"]) else ""
+    return f"τ {found['kendall']:.3f}{rho}   {count}".replace("-", "−")
 
 
 def _scatter(axes: Axes, scores: Floats, results: Floats, vertical: Axis) -> None:
@@ -264,13 +294,19 @@ def _scatter(axes: Axes, scores: Floats, results: Floats, vertical: Axis) -> Non
             x[chosen], y[chosen], marker=marker, s=9, facecolors="white", edgecolors="black",
             linewidths=0.5, clip_on=False, zorder=4, rasterized=bool(chosen.sum() > 200),
         )  # fmt: skip
-    if (count := min(len(scores) // _PART, _PARTS)) > 2:
-        parts = np.array_split(np.argsort(scores, kind="stable"), count)
-        middles = [(np.median(x[part]), np.median(y[part])) for part in parts]
-        axes.plot(*zip(*middles, strict=True), color="white", linewidth=2.2, zorder=5)
-        axes.plot(*zip(*middles, strict=True), color=ORANGE, linewidth=1.2, zorder=6)
+    if len(line := medians(x, y)):
+        axes.plot(*line.T, color="white", linewidth=2.2, zorder=5)
+        axes.plot(*line.T, color=ORANGE, linewidth=1.2, zorder=6)
     horizontal.set_on(axes, "x")
     vertical.set_on(axes, "y")
+
+
+def medians(x: Floats, y: Floats) -> Floats:
+    """(k, 2) median places of equal parts of points by x; none where points are few."""
+    if (count := min(len(x) // _PART, _PARTS)) <= 2:
+        return np.empty((0, 2))
+    parts = np.array_split(np.argsort(x, kind="stable"), count)
+    return np.array([(np.median(x[part]), np.median(y[part])) for part in parts])
 
 
 def _density(x: Floats, y: Floats) -> tuple[NDArray[np.intp], Floats]:
@@ -290,6 +326,9 @@ def _boxes(axes: Axes, groups: Sequence[Floats]) -> None:
     """One box a group, by their order."""
     every = np.concatenate(groups) if groups else np.array([])
     axis = Axis.of(every, cut=False)
+    if not len(every):
+        say(axes, "no finite score")
+        return
     places = [axis.places(group) for group in groups]
     line = {"color": "black", "linewidth": 0.6}
     axes.boxplot(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from archscout.analysis import figures, panels
 from archscout.analysis.document import (
     Document,
     Plot,
@@ -19,7 +21,7 @@ from archscout.analysis.document import (
     settings_section,
     with_interval,
 )
-from archscout.analysis.figures import BLUE, GREY, ORANGE, SKY, TEXT, WIDE, bars
+from archscout.analysis.figures import BLUE, GREY, ORANGE, SKY, TEXT, WIDE
 from archscout.analysis.statistics import with_ends
 from archscout.metric_search.discovery import PARTS, Discovery
 
@@ -83,12 +85,8 @@ def judgement(discovery: Discovery) -> pd.DataFrame:
 def _judgement(discovery: Discovery) -> Section:
     table = judgement(discovery)
     judging = discovery.comparisons["judging"].table
-    figure = bars(
-        judging.rename(index={discovery.metric: "the formula"}),
-        "kendall",
-        "Kendall's τ-b on the third part",
-        modified=bool(discovery.benchmark.modified),
-    )
+    named = judging.rename(index={discovery.metric: "the formula"})
+    drawn = (named, "kendall", "Kendall's τ-b on the third part")
     shown = pd.DataFrame(
         {
             "part": table["part"],
@@ -107,7 +105,12 @@ def _judgement(discovery: Discovery) -> Section:
         "the formula is flattered, for they made and chose it; the third part is what counts.",
         [
             Table("judgement", table, "The three parts.", shown=shown),
-            Plot("judging", figure, "On the third part, with 95 % intervals."),
+            Plot(
+                "judging",
+                partial(figures.bars, *drawn, modified=bool(discovery.benchmark.modified)),
+                "On the third part, with 95 % intervals.",
+                panels=partial(panels.bars, *drawn),
+            ),
         ],
         conclusion=verdict(discovery),
     )
@@ -159,7 +162,6 @@ def _generations(discovery: Discovery) -> Section:
             for entry in generation
         ]
     )
-    figure = _generations_figure(frame, modified=bool(discovery.benchmark.modified))
     tried = frame["formula"].nunique()
     return Section(
         "Generations",
@@ -168,7 +170,7 @@ def _generations(discovery: Discovery) -> Section:
         [
             Plot(
                 "generations",
-                figure,
+                partial(_generations_figure, frame, modified=bool(discovery.benchmark.modified)),
                 "τ-b on the first part by generation: the best candidate, the median one, and the "
                 "middle half of them.",
                 frame,

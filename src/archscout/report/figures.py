@@ -1,4 +1,4 @@
-"""What the report's plots have in common: their looks, points, and what is shown beside these."""
+"""What the plots of pages have in common: their looks, points, and what is shown beside these."""
 
 from __future__ import annotations
 
@@ -24,16 +24,27 @@ FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, s
 
 @dataclass(frozen=True)
 class Figure:
-    """A plot of the report, what it shows for those who do not see it, and how to read it."""
+    """A plot of a page, what it shows for those who do not see it, and how to read it.
+
+    Attributes:
+        figure: of plotly. What its layout's `meta` has under `narrow` replaces, by axis or other
+            part, options of the layout where the plot is narrow.
+        label: what it shows, in words.
+        caption: how to read it.
+        height: in pixels; the pages' usual one if None.
+        small: whether three stand beside each other where there is room.
+    """
 
     figure: go.Figure
     label: str
     caption: str
+    height: int | None = None
+    small: bool = False
 
     @classmethod
-    def of(cls, figure: go.Figure, label: str, caption: str) -> Figure:
-        """A plot, where parts of the caption may be empty."""
-        return cls(figure, label, " ".join(caption.split()))
+    def of(cls, figure: go.Figure, label: str, caption: str, **looks: Any) -> Figure:
+        """A plot, where parts of the caption may be empty; looks are `height` and `small`."""
+        return cls(figure, label, " ".join(caption.split()), **looks)
 
     def to_json(self) -> str:
         """Data and layout as JSON that may stand inside a script element."""

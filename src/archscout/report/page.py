@@ -7,12 +7,8 @@ import json
 import os
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
-
-from markupsafe import Markup
-from plotly.offline import get_plotlyjs
 
 from archscout.comparison import Proof, load_proof
 from archscout.errors import InputError
@@ -24,7 +20,7 @@ from archscout.report.figures import Figure, Quantity
 from archscout.report.findings import Findings
 from archscout.report.numbers import COSTS, count, unit_of
 from archscout.report.plots import plot_histories, plot_scoring_time, plot_trade_offs
-from archscout.report.templates import Column, Table, render
+from archscout.report.templates import Column, Table, render_page
 from archscout.runs import Run
 
 REPORT = "report.html"
@@ -70,11 +66,11 @@ def build_page(run: Run) -> str:
     findings = Findings(run)
     proven, promotion = load_proof(run.folder.path), load_promotion(run.folder.path)
     plots = _plots(findings, proven, promotion)
-    return render(
+    return render_page(
         "page.html.jinja",
+        {i: figure.to_json() for group in plots.values() for i, figure in group.items()},
         title=f"{run.settings.space} on {run.information['text']['name']}",
         run=run,
-        version=version("archscout"),
         started=_date(run.information.get("started")),
         best=findings.best,
         description=run.space.describe(findings.best.architecture) if findings.best else "",
@@ -89,12 +85,6 @@ def build_page(run: Run) -> str:
         genotype=_genotype(findings),
         settings=summary.setting_groups(run.information),
         commands=summary.commands(run, len(findings.scored)),
-        plotly=Markup(get_plotlyjs()),
-        figures=Markup(
-            ",\n".join(
-                f'"{i}": {f.to_json()}' for group in plots.values() for i, f in group.items()
-            )
-        ),
     )
 
 

@@ -1,11 +1,15 @@
-"""The templates of the report, and the tables that they write as HTML."""
+"""The templates of pages, and the tables that they write as HTML."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.metadata import version
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+from plotly.offline import get_plotlyjs
 
 _ENVIRONMENT = Environment(
     loader=PackageLoader("archscout", "report"),
@@ -35,5 +39,23 @@ class Table:
 
 
 def render(name: str, **values: Any) -> str:
-    """A template of the report filled with values, all of them escaped."""
+    """A template filled with values, all of them escaped."""
     return _ENVIRONMENT.get_template(name).render(**values)
+
+
+def render_page(name: str, drawn: Mapping[str, str], **values: Any) -> str:
+    """A page that needs no other file: a template that extends `base.html.jinja`.
+
+    Args:
+        name: of the template.
+        drawn: plotly's figures as JSON, by the identifiers of their places; plotly itself stands on
+            the page once, and not at all where there are none.
+        **values: of the template, all of them escaped.
+    """
+    return render(
+        name,
+        version=version("archscout"),
+        plotly=Markup(get_plotlyjs()) if drawn else "",
+        figures=Markup(",\n".join(f'"{place}": {figure}' for place, figure in drawn.items())),
+        **values,
+    )

@@ -30,6 +30,7 @@ from archscout.analysis.figures import (
     WIDE,
     draw_grid,
     new_figure,
+    say,
 )
 from archscout.analysis.search_comparison import ROUND_BUDGETS
 from archscout.analysis.statistics import error_bars
@@ -68,9 +69,9 @@ def cost_plot(
     Metrics than which no cheaper one is better are joined by a line. Labels stand beside their
     points as long as there is room: those of the front and the baselines first, then the best.
     """
-    known = table[(table["milliseconds"] > 0) & table["kendall"].notna()]
+    known = table[(table["milliseconds"] > 0) & np.isfinite(table["kendall"])]
     known = known.sort_values("kendall", ascending=False, kind="stable")
-    front = _front(known["milliseconds"], known["kendall"])
+    front = front_of(known["milliseconds"], known["kendall"])
     colours = {
         str(name): ORANGE if name in baselines else BLUE if name in front else GREY
         for name in known.index
@@ -155,16 +156,18 @@ def search_curves(
     """What searches find against the number of architectures scored, a panel for each `trained`.
 
     A line is the mean over random orders, a bar their middle half at round numbers of
-    architectures from 10 on. The axis of results holds the means; bars may go on.
+    architectures from 10 on. The axis of results holds the means; bars may go on. A panel says so
+    where fewer architectures were scored than are to be trained.
     """
     names = list(found["search"].unique())
-    counts = sorted(set(found["trained"].astype(int)))
-    ends = found[["mean", "low", "high"]].to_numpy(dtype=float)
-    best = float(ends.max() if larger_is_better else ends.min())
-    with new_figure(len(counts), row_height=2.9, modified=modified, width=WIDE) as (figure, panels):
-        for axes, trained in zip(panels, counts, strict=True):
-            # With fewer, all are trained, and no search differs from another.
-            part = found[(found["trained"] == trained) & (found["scored"] >= trained)]
+    best = best_of(found, larger_is_better)
+    parts = apart(found)
+    with new_figure(len(parts), row_height=2.9, modified=modified, width=WIDE) as (figure, panels):
+        for axes, (trained, part) in zip(panels, parts.items(), strict=True):
+            axes.set_title(trained_title(trained))
+            if part.empty:
+                say(axes, f"fewer than {trained} architectures were scored")
+                continue
             for i, (name, line) in enumerate(zip(names, itertools.cycle(_LINES), strict=False)):
                 aside = 1.03 ** (i - (len(names) - 1) / 2)
                 _search_curve(axes, part[part["search"] == name], name, aside, *line)
@@ -174,15 +177,38 @@ def search_curves(
             axes.axhline(best, color="black", linewidth=0.6, linestyle=":", zorder=0)
             axes.set_xlim(trained / 1.04, max(trained + 1, int(part["scored"].max())) * 1.04)
             _mark_magnitudes(axes)
-            axes.set_title(f"the best {trained if trained > 1 else 'one'} by score trained")
             axes.set_xlabel("architectures scored", size=TITLE)
+            axes.set_ylabel(f"best {result_label} found", size=TITLE)
             draw_grid(axes, "y")
-        panels[0].set_ylabel(f"best {result_label} found", size=TITLE)
-        figure.legend(
-            *panels[0].get_legend_handles_labels(), loc="outside lower center", frameon=False,
-            ncols=min(3, len(names)), fontsize=TEXT,
-        )  # fmt: skip
+        drawn = (axes.get_legend_handles_labels()[0] for axes in panels)
+        if handles := next(filter(None, drawn), None):
+            figure.legend(
+                handles=handles, loc="outside lower center", frameon=False,
+                ncols=min(3, len(names)), fontsize=TEXT,
+            )  # fmt: skip
     return figure
+
+
+def apart(found: pd.DataFrame) -> dict[int, pd.DataFrame]:
+    """What searches find by how many they train, as far as searches can differ.
+
+    With fewer architectures scored than are trained, all are trained, and no search differs from
+    another.
+    """
+    finite = found[np.isfinite(found["mean"]) & (found["scored"] >= found["trained"])]
+    return {k: finite[finite["trained"] == k] for k in sorted(set(found["trained"].astype(int)))}
+
+
+def best_of(found: pd.DataFrame, larger_is_better: bool) -> float:
+    """The best result that any search finds in any order; NaN where there is none."""
+    ends = found[["low", "high"]].to_numpy(dtype=float)
+    ends = ends[np.isfinite(ends)]
+    return float((ends.max() if larger_is_better else ends.min()) if len(ends) else np.nan)
+
+
+def trained_title(trained: int) -> str:
+    """What searches that train so many do."""
+    return f"the best {trained if trained > 1 else 'one'} by score trained"
 
 
 def _search_curve(
@@ -205,7 +231,7 @@ def _mark_magnitudes(axes: Axes) -> None:
     axes.xaxis.set_minor_locator(NullLocator())
 
 
-def _front(cost: pd.Series, quality: pd.Series) -> list[str]:
+def front_of(cost: pd.Series, quality: pd.Series) -> list[str]:
     """Of what no other is both at most as dear and better, the names."""
     order = pd.DataFrame({"cost": cost, "quality": quality}).sort_values(
         ["cost", "quality"], ascending=[True, False], kind="stable"

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
 
 from archscout.analysis.document import Document, Plot, Section, Table, intervals, with_interval
-from archscout.analysis.evaluation_page import write_evaluation
-from archscout.analysis.leaderboard import Leaderboard, Round, label
-from archscout.analysis.leaderboard.figures import cost_plot, heat_map, search_curves
+from archscout.analysis.evaluation_page import better, default_said, measured, write_evaluation
+from archscout.analysis.leaderboard import Leaderboard, Round, figures, label, panels
 from archscout.analysis.leaderboard.standings import BASELINES, LEVEL, verdicts
 from archscout.analysis.leaderboard.timing import REFERENCE
 from archscout.analysis.redundancy import THRESHOLD
@@ -49,6 +49,10 @@ def _overall(leaderboard: Leaderboard) -> Section:
             "–" if pd.isna(tau) else f"{tau:.3f} ({share:.3f})"
             for tau, share in zip(kendall[name], pairs[name].reindex(kendall.index), strict=True)
         ]
+    scored = {
+        str(name): next(d.evaluation for d in leaderboard.rounds if name in d.standings.index)
+        for name in kendall.index
+    }
     return Section(
         "All metrics, all benchmarks",
         "Kendall's τ-b, and in brackets the share of pairs ordered right, a tie counting half. "
@@ -67,6 +71,7 @@ def _overall(leaderboard: Leaderboard) -> Section:
                 "What was scored. `records.csv` holds every number of every benchmark.",
                 shown=_covered(leaderboard),
             ),
+            measured(scored),
         ],
     )
 
@@ -95,13 +100,18 @@ def _covered(leaderboard: Leaderboard) -> pd.DataFrame:
 def _standings(done: Round) -> Section:
     name, target = label(done.benchmark), done.benchmark.target
     reference = REFERENCE[done.benchmark.space.kind]
-    figure = cost_plot(
+    labels = {
+        "x_label": "milliseconds an architecture, one thread",
+        "y_label": f"Kendall's τ-b with {target}",
+    }
+    draw = partial(
+        figures.cost_plot,
         done.standings,
-        x_label="milliseconds an architecture, one thread",
-        y_label=f"Kendall's τ-b with {target}",
+        **labels,
         baselines=BASELINES,
         modified=bool(done.benchmark.modified),
     )
+    drawn = partial(panels.cost_plot, done.standings, **labels, baselines=BASELINES)
     caption = (
         "How well metrics predict against what they cost, with 95 % intervals. Points without a "
         "name are in the table."
@@ -109,19 +119,21 @@ def _standings(done: Round) -> Section:
     table = done.standings
     known = ", ".join(f"`{b}`" for b in BASELINES if b in done.standings.index)
     return Section(
-        f"{name}: metrics",
+        "metrics",
         f"*gain*: τ-b less that of `parameters`, with the p-value of a paired bootstrap. "
         f"*partial*: τ given the number of parameters. *regret*: what the best of the ten "
         f"best-scored lacks to the best of all, in `{target}`. *ms*: to build and "
         f"score one network with this metric alone, on one thread; *cost*, the same over that of "
         f"`{reference}`, about one forward pass. *beats*: which baselines of size ({known}) it "
-        f"exceeds in τ-b with p below {LEVEL:g}. Brackets are 95 % intervals.",
+        f"exceeds in τ-b with p below {LEVEL:g}. Brackets are 95 % intervals. "
+        f"{default_said(done.evaluation)}",
         [
-            Plot(f"{name}-cost", figure, caption),
+            Plot(f"{name}-cost", draw, caption, panels=drawn),
             Table(f"{name}-standings", table, "All metrics.", shown=_readable(table)),
         ],
         list(_remarks(done)),
         modified=done.benchmark.modified,
+        group=name,
     )
 
 
@@ -155,22 +167,23 @@ def _remarks(done: Round) -> Iterator[str]:
 def _redundancy(done: Round) -> Section:
     name, found = label(done.benchmark), done.redundancy
     if found.correlations.empty:
-        return Section(f"{name}: which metrics say the same", "No metric ranks anything.")
+        return Section("which metrics say the same", "No metric ranks anything.", group=name)
     modified = done.benchmark.modified
     table = found.table(done.standings["kendall"], done.standings["milliseconds"])
     correlations = found.correlations
-    figure = heat_map(correlations, found.clusters, "Kendall's τ-b", modified=bool(modified))
+    drawn = (correlations, found.clusters, "Kendall's τ-b")
     return Section(
-        f"{name}: which metrics say the same",
+        "which metrics say the same",
         f"Kendall's τ-b between metrics, over the untrained networks alone. Every two metrics of a "
         f"cluster have |τ| of at least {THRESHOLD:g}: it is enough to compute one.",
         [
             Plot(
                 f"{name}-redundancy",
-                figure,
+                partial(figures.heat_map, *drawn, modified=bool(modified)),
                 "Columns are in the order of the rows; a frame is a cluster. White stands where no "
                 "architectures that both metrics have are told apart by both.",
                 correlations.rename_axis("metric"),
+                partial(panels.heat_map, *drawn),
             ),
             Table(
                 f"{name}-clusters",
@@ -181,26 +194,34 @@ def _redundancy(done: Round) -> Section:
         ],
         [f"Left out, as they rank nothing: {', '.join(found.constant)}."] if found.constant else [],
         modified=modified,
+        group=name,
     )
 
 
 def _searches(leaderboard: Leaderboard, done: Round) -> Section:
     name, benchmark = label(done.benchmark), done.benchmark
     target, larger_is_better = benchmark.target, benchmark.larger_is_better
-    modified = bool(benchmark.modified)
-    figure = search_curves(done.searches, target, larger_is_better, modified=modified)
+    drawn = (done.searches, target, larger_is_better)
+    few = [str(k) for k, part in figures.apart(done.searches).items() if part.empty]
+    missing = (
+        f" There is no picture of searches that train {' or '.join(few)}: fewer architectures were "
+        "scored, so that no search differs from another."
+        if few
+        else ""
+    )
     return Section(
-        f"{name}: searches compared",
+        "searches compared",
         "A search meets the architectures of the benchmark in random order, scores them, and "
         "trains the best by score; `random` scores nothing, and trains the first that it meets. "
         f"Mean over {leaderboard.rules.orders:,} orders.",
         [
             Plot(
                 f"{name}-searches",
-                figure,
-                f"The best `{target}` found against the number of architectures scored: "
-                "lines are means, bars the middle half of the orders, and the dotted line is the "
-                "best of the benchmark.",
+                partial(figures.search_curves, *drawn, modified=bool(benchmark.modified)),
+                f"The best `{target}` ({better(larger_is_better)}) found against the number of "
+                "architectures scored: lines are means, bars the middle half of the orders, and "
+                f"the dotted line is the best of all.{missing}",
+                panels=partial(panels.search_curves, *drawn),
             ),
             Table(
                 f"{name}-searches",
@@ -213,6 +234,7 @@ def _searches(leaderboard: Leaderboard, done: Round) -> Section:
         ],
         [f"No search by `{left}`: these networks have no scores of it." for left in done.left_out],
         modified=benchmark.modified,
+        group=name,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -101,7 +102,7 @@ def check(material: Material) -> Point:
         content=[
             Plot(
                 "ceilings",
-                _figure(table),
+                partial(_figure, table),
                 "Kendall's τ-b with the trained loss, with 95 % intervals.",
                 table,
             ),
@@ -191,7 +192,7 @@ def _forest(material: Material) -> tuple[list[Ceiling], Difference, list[Plot | 
         ),
         Plot(
             "forest_predictions",
-            _predictions(mean["prediction"], losses),
+            partial(_predictions, mean["prediction"], losses),
             "Out-of-fold prediction (mean rank, the least loss 0) against the trained loss.",
             predictions,
         ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -47,7 +48,7 @@ def check(material: Material) -> Point:
         content=[
             Plot(
                 "jacobian_covariance",
-                _figure(found),
+                partial(_figure, found),
                 "Distribution of the Jacobian covariance, sign turned, on a logarithmic scale: the "
                 "column of the results, what the product column implies for the same networks, and "
                 "the ablations. Shares of each group.",

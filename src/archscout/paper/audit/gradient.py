@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -67,7 +68,7 @@ def check(material: Material, build: Build = as_trained) -> Point:
         content=[
             Plot(
                 "gradient_norms",
-                _figure(norms),
+                partial(_figure, norms),
                 f"Gradient norms of {_ENCODERS} encoders as trained, one point each; the scale is "
                 "logarithmic, and norms of exactly zero are drawn at the left edge.",
                 norms,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -86,7 +87,7 @@ def check(material: Material) -> Point:
         content=[
             Plot(
                 "operation_effects",
-                _figure(effects),
+                partial(_figure, effects),
                 "What replacing every `SA-SDP` by another operation changes, in standard "
                 "deviations of the response, with 95 % intervals. The rightmost panel is the "
                 "control.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from operator import attrgetter
 from typing import Any
 
@@ -59,7 +60,7 @@ def check(material: Material) -> Point:
         content=[
             Plot(
                 "parameter_column",
-                _figure(counts),
+                partial(_figure, counts),
                 "Published number of parameters against the number counted in each reading; on the "
                 "line they are equal.",
                 counts.rename_axis("id"),

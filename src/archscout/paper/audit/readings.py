@@ -116,7 +116,7 @@ def check(material: Material) -> Point:
         content=[
             Plot(
                 "readings",
-                _figure(table),
+                partial(_figure, table),
                 "Kendall's τ-b with GLUE, with 95 % intervals: published figures against the same "
                 "encoders recomputed.",
                 table,

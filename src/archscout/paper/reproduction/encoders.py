@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import combinations, pairwise
 
 import pandas as pd
@@ -35,7 +36,7 @@ def metrics(folder: DataFolder, resamples: int) -> Part:
     plots = [
         Plot(
             name,
-            metric_grid(table.frame[columns], glue, "GLUE", modified=modified),
+            partial(metric_grid, table.frame[columns], glue, "GLUE", modified=modified),
             f"{what} against GLUE (larger is better), one point an encoder. {FIGURE}",
             table.frame[["glue", *columns]],
         )
@@ -96,7 +97,7 @@ def pretraining(folder: DataFolder) -> Part:
         [
             Plot(
                 "encoder_pretraining",
-                lines(curves, "pretraining steps", "GLUE", modified=table.source.modified),
+                partial(lines, curves, "pretraining steps", "GLUE", modified=table.source.modified),
                 "One line an encoder, coloured by its last score; *id* is the ablation's own.",
                 curves,
             ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Literal, NamedTuple
 
 import pandas as pd
@@ -73,7 +74,7 @@ def draws_section(
         [
             Plot(
                 name,
-                box_plots(scores, shown, modified=table.source.modified),
+                partial(box_plots, scores, shown, modified=table.source.modified),
                 f"Scores over the {drawn}: a point each, a box for the quartiles, whiskers to the "
                 f"extremes. {networks.capitalize()} are ordered by their trained result.",
                 scores.join(table.frame[result]),
@@ -143,7 +144,8 @@ def raw_statistics(
 
 def kendall_bars(networks: str, statistics: pd.DataFrame, result: str, modified: bool) -> Plot:
     """Bars of the τ-b of raw columns."""
-    figure = bars(
+    figure = partial(
+        bars,
         statistics.set_index("metric"),
         "kendall",
         f"Kendall's τ-b with {result}, 95 % interval",

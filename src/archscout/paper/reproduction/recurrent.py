@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pandas as pd
 
 from archscout.analysis.document import Plot, Section
@@ -41,7 +43,7 @@ def metrics(folder: DataFolder, resamples: int) -> Part:
         [
             Plot(
                 "recurrent_metrics",
-                metric_grid(scores, loss, "loss", modified=modified),
+                partial(metric_grid, scores, loss, "loss", modified=modified),
                 f"Each metric against the loss (smaller is better), one point a network. {FIGURE}",
                 table.frame,
             ),
@@ -61,7 +63,7 @@ def parameters(folder: DataFolder, resamples: int) -> Part:
     statistics = raw_statistics("recurrent", counts, loss, resamples)
     without = len(table.frame) - len(joined)
     modified = modified_files(table, sizes)
-    figure = metric_grid(counts, loss, "loss", modified=bool(modified))
+    figure = partial(metric_grid, counts, loss, "loss", modified=bool(modified))
     section = Section(
         "Recurrent networks: parameters against loss",
         f"The number of trainable parameters of {len(joined):,} networks: those of "
