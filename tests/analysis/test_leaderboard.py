@@ -395,7 +395,12 @@ def test_a_layer_that_some_encoders_lack(two, text, tmp_path):
 def test_the_page(held):
     page = write_leaderboard(held).read_text()
     assert "All metrics, all benchmarks" in page
-    assert "nas-bench-bert-glue: which metrics say the same" in page
+    assert '<span class="group">nas-bench-bert-glue</span> Which metrics say the same' in page
+    assert "This figure is missing" not in page
+    assert page.count("plotly.js v") == 1
+    report = (held.folder / "report.md").read_text()
+    assert "## nas-bench-bert-glue: Which metrics say the same" in report
+    assert "Frobenius norm" in report
     assert 'href="nas-bench-nlp-wikitext-2/index.html"' in page
     assert "1 network(s) failed in training" in page
     assert "Not at hand" not in page

@@ -61,6 +61,25 @@ def test_labels_of_a_symmetric_axis_are_the_values_that_stand_there(values: list
     assert max(options["tickvals"]) >= axis.place([axis.limit])[0] / 2
 
 
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_few_far_smaller_values_stand_at_the_edge(sign: int) -> None:
+    values = [1e-24, 1e-23, *np.linspace(0.001, 0.4, 25).tolist()]
+    axis = Axis.of("score", [sign * value for value in values])
+    assert axis.kind == ("log" if sign > 0 else "negative log")
+    places = axis.place([sign * value for value in values])
+    assert places[:2] == [1e-4, 1e-4]
+    assert places[2:] == values[2:]
+    where = "below 0.0001" if sign > 0 else "nearer to zero than −0.0001"
+    assert f"Values {where} stand at its edge." in axis.note
+
+
+def test_few_values_all_stand_where_they_belong() -> None:
+    values = [1e-24, *[0.1 * i for i in range(1, 9)]]
+    axis = Axis.of("score", values)
+    assert axis.place(values) == values
+    assert "edge" not in axis.note
+
+
 def test_one_value_gets_room_around_it() -> None:
     low, high = Axis.of("score", [-50.0, -50.0]).options()["range"]
     assert low < -50 < high

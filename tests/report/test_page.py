@@ -145,6 +145,19 @@ def test_the_ranking_is_the_table(plain: Run) -> None:
     assert f"The first 20 of {len(ranked)} scored architectures" in found.sections["ranking"]
 
 
+def test_a_network_that_ranks_twice_is_marked(encoders: Run) -> None:
+    run = Run(encoders.folder.path)
+    first = json.loads(run.table.loc[0, "architecture"])
+    # In the reading in which these are built, all layers have one kind of attention.
+    for layer in first["nas_config"]["encoder_layers"]:
+        other = "WMA" if layer["operation_parameter"] == "SDP" else "SDP"
+        layer |= {"operation_type": "SA", "operation_parameter": other}
+    run.table.loc[1, "architecture"] = json.dumps(first)
+    rows = Page(build_page(run)).rows["ranking"]
+    marked = [" (the same network as rank 1)" in row[-1] for row in rows[1:]]
+    assert marked == [False, True, False]
+
+
 def test_named_cells_stand_below_the_best_and_in_the_plots(plain: Run) -> None:
     page = build_page(plain)
     found = Page(page)

@@ -294,6 +294,8 @@ def _html_table(table: Table, caption: str) -> templates.Table:
         [_as_inline_html(_cell(value, table.decimals)) for value in row]
         for row in frame.itertuples(index=False)
     ]
+    for row in rows:  # a name goes on in the next line after an underscore, where it must
+        row[0] = Markup(re.sub(r"_(?![^<]*>)", "_<wbr>", row[0]))
     return templates.Table(_as_inline_html(caption), columns, rows)
 
 

@@ -111,17 +111,21 @@ def scatter(
         caption, label = captions[name], f"{name} against the trained result: {said}."
         if pair.empty:
             caption = f"{name}: no trained architecture has a finite score. {caption}"
-        figure = _against(pair, axes[name], result_axis)
+        across, up = (Axis.of(of, pair[of]) for of in ("score", "result"))
+        figure = _against(pair, across, up)
+        figure.update_layout(
+            xaxis={"title": {"text": axes[name]}}, yaxis={"title": {"text": result_axis}}
+        )
         entitle(figure, shortened(name, 38), said)
         figure.update_layout(showlegend=False, font={"size": 11})
+        caption += across.edge
         panels.append(Figure.of(figure, label, caption, height=_SMALL, small=True))
     return panels
 
 
-def _against(pair: pd.DataFrame, x_title: str, y_title: str) -> Any:
+def _against(pair: pd.DataFrame, across: Axis, up: Axis) -> Any:
     """Points of an architecture each, and the median result of equal parts by score."""
-    across, up = Axis.of("score", pair["score"]), Axis.of("result", pair["result"])
-    figure = blank(x={"title": x_title, **across.options()}, y={"title": y_title, **up.options()})
+    figure = blank(x=across.options(), y=up.options())
     few = pair.iloc[_spread(len(pair))]
     figure.add_scatter(
         x=short(across.place(few["score"])),

@@ -33,7 +33,8 @@ class Axis:
     kind: Kind  # negative log is of magnitudes, as symmetric log is, with a linear middle
     threshold: float = 1.0  # where that middle ends
     limit: float = 1.0  # the largest magnitude
-    smallest: float = 1.0  # the smallest one but zero
+    smallest: float = 1.0  # the smallest one but zero, of those that are drawn where they belong
+    is_cut: bool = False  # whether smaller ones stand at the edge of a logarithmic axis
     single: float | None = None  # the value, if there is but one
 
     @classmethod
@@ -49,6 +50,11 @@ class Axis:
         if (found > 0).all() or (found < 0).all():
             wide = limit / smallest >= _DECADES
             one_sided: Kind = "log" if found[0] > 0 else "negative log"
+            # A few that are smaller by far would squash all others.
+            tenth = float(np.quantile(sizes, 0.1, method="lower"))
+            edge = 10.0 ** math.floor(math.log10(tenth) - 1)
+            if wide and smallest < edge / 10:
+                return cls(name, one_sided, limit=limit, smallest=edge, is_cut=True)
             return cls(name, one_sided if wide else "linear", limit=limit, smallest=smallest)
         if limit < _DECADES * np.median(np.abs(found)):
             return cls(name, "linear", limit=limit)
@@ -65,7 +71,9 @@ class Axis:
         """Values as plotly is to have them."""
         numbers = np.array(list(values), dtype=float)
         if self.kind == "negative log":
-            placed = -numbers
+            placed = np.maximum(-numbers, self.smallest)
+        elif self.kind == "log":
+            placed = np.maximum(numbers, self.smallest) / self.unit.divisor
         elif self.kind == "symmetric log":
             placed = self._symmetric(numbers)
         else:
@@ -120,8 +128,18 @@ class Axis:
             return (
                 f"The values of {self.name} are negative and span decades, so its axis is "
                 "logarithmic in their magnitude: each step away from zero multiplies by ten."
+                f"{self.edge}"
             )
-        return f"The axis of {self.name} is logarithmic: each step multiplies by ten."
+        return f"The axis of {self.name} is logarithmic: each step multiplies by ten.{self.edge}"
+
+    @property
+    def edge(self) -> str:
+        """What stands at the axis's edge, a sentence after others; empty if nothing does."""
+        if not self.is_cut:
+            return ""
+        edge = f"{self.smallest / self.unit.divisor:g}".replace("-", "−")
+        where = f"nearer to zero than −{edge}" if self.kind == "negative log" else f"below {edge}"
+        return f" Values {where} stand at its edge."
 
     def _symmetric(self, numbers: np.ndarray) -> np.ndarray:
         inside = np.abs(numbers) <= self.threshold

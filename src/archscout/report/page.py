@@ -5,10 +5,12 @@ from __future__ import annotations
 import errno
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+import pandas as pd
 
 from archscout.comparison import Proof, load_proof
 from archscout.errors import InputError
@@ -22,6 +24,7 @@ from archscout.report.numbers import COSTS, count, unit_of
 from archscout.report.plots import plot_histories, plot_scoring_time, plot_trade_offs
 from archscout.report.templates import Column, Table, render_page
 from archscout.runs import Run
+from archscout.spaces import network_fingerprint
 
 REPORT = "report.html"
 # By space: what draws an architecture as it is built at a scale.
@@ -131,9 +134,14 @@ def _ranking(findings: Findings) -> Table:
             *(unit_of(name).write(row[name]) for name in [*goals, *costs]),
             f"{1e3 * row['seconds']:.1f}",
             findings.title(row["fingerprint"]),
-            row["description"],
+            f"{row['description']}{again}",
         ]
-        for row, on_front in zip(rows.to_dict("records"), findings.front[rows.index], strict=True)
+        for row, on_front, again in zip(
+            rows.to_dict("records"),
+            findings.front[rows.index],
+            _repeats(findings, rows),
+            strict=True,
+        )
     ]
     caption = _ranking_caption(findings)
     if "latency" in [*goals, *costs]:
@@ -141,6 +149,16 @@ def _ranking(findings: Findings) -> Table:
         whole = f"whole sequence of {steps:,} tokens"
         caption += f" Latency is that of one {'token of one sequence' if steps == 1 else whole}."
     return Table(caption, columns, cells)
+
+
+def _repeats(findings: Findings, rows: pd.DataFrame) -> Iterator[str]:
+    """For each architecture, which one before it is the same network as it is built, if any."""
+    run = findings.run
+    seen: dict[str, int] = {}
+    for rank, text in zip(rows["rank"], rows["architecture"], strict=True):
+        mark = network_fingerprint(run.space, run.space.parse(text), run.model_scale)
+        first = seen.setdefault(mark, rank)
+        yield "" if first == rank else f" (the same network as rank {first})"
 
 
 def _ranking_caption(findings: Findings) -> str:

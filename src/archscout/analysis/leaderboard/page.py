@@ -119,7 +119,7 @@ def _standings(done: Round) -> Section:
     table = done.standings
     known = ", ".join(f"`{b}`" for b in BASELINES if b in done.standings.index)
     return Section(
-        "metrics",
+        "Metrics",
         f"*gain*: τ-b less that of `parameters`, with the p-value of a paired bootstrap. "
         f"*partial*: τ given the number of parameters. *regret*: what the best of the ten "
         f"best-scored lacks to the best of all, in `{target}`. *ms*: to build and "
@@ -167,13 +167,13 @@ def _remarks(done: Round) -> Iterator[str]:
 def _redundancy(done: Round) -> Section:
     name, found = label(done.benchmark), done.redundancy
     if found.correlations.empty:
-        return Section("which metrics say the same", "No metric ranks anything.", group=name)
+        return Section("Which metrics say the same", "No metric ranks anything.", group=name)
     modified = done.benchmark.modified
     table = found.table(done.standings["kendall"], done.standings["milliseconds"])
     correlations = found.correlations
     drawn = (correlations, found.clusters, "Kendall's τ-b")
     return Section(
-        "which metrics say the same",
+        "Which metrics say the same",
         f"Kendall's τ-b between metrics, over the untrained networks alone. Every two metrics of a "
         f"cluster have |τ| of at least {THRESHOLD:g}: it is enough to compute one.",
         [
@@ -210,7 +210,7 @@ def _searches(leaderboard: Leaderboard, done: Round) -> Section:
         else ""
     )
     return Section(
-        "searches compared",
+        "Searches compared",
         "A search meets the architectures of the benchmark in random order, scores them, and "
         "trains the best by score; `random` scores nothing, and trains the first that it meets. "
         f"Mean over {leaderboard.rules.orders:,} orders.",

@@ -25,7 +25,7 @@ def cost_plot(
     """How well metrics predict against what they cost.
 
     Metrics than which no cheaper one is better are joined by a line, and have their names beside
-    them.
+    them, but for the baselines; every point says its name where it is pointed at.
     """
     known = table[(table["milliseconds"] > 0) & np.isfinite(table["kendall"])]
     if known.empty:
@@ -46,10 +46,10 @@ def cost_plot(
     )
     sized = known.index.isin(baselines)
     ahead = known.index.isin(front) & ~sized
-    for name, chosen, colour, symbol in (
-        ("metric", ~sized & ~ahead, MUTED, "circle"),
-        ("of the line", ahead, BLUE, "circle"),
-        ("baseline of size", sized, VERMILLION, "square"),
+    for name, chosen, colour, symbol, mode in (
+        ("metric", ~sized & ~ahead, MUTED, "circle", "markers"),
+        ("metric on the line", ahead, BLUE, "circle", "markers+text"),
+        ("baseline of size", sized, VERMILLION, "square", "markers"),
     ):
         rows = known[chosen]
         low, high = (rows[f"kendall_{end}"].to_numpy(float) for end in ("low", "high"))
@@ -58,10 +58,10 @@ def cost_plot(
         figure.add_scatter(
             x=short(rows["milliseconds"]),
             y=short(values),
-            mode="markers" if name == "metric" else "markers+text",
+            mode=mode,
             name=name,
             text=[escape(shortened(metric, 26)) for metric in rows.index],
-            textposition="top center",
+            textposition=["top center", "bottom center"] * (len(rows) // 2) + ["top center"],
             textfont={"size": 11},
             cliponaxis=False,
             marker={"color": colour, "symbol": symbol, "size": 7},
