@@ -68,7 +68,6 @@ def bars(table: pd.DataFrame, statistic: str, title: str) -> list[Figure]:
     figure.update_layout(
         showlegend=False,
         bargap=0.3,
-        margin={"t": 10},
         yaxis2={
             **rows,
             **{"ticktext": written, "overlaying": "y", "side": "right", "automargin": True},
