@@ -97,6 +97,15 @@ def test_tables_scroll_in_their_own_box_with_row_headers(tmp_path):
     assert re.search(r"th:first-child \{ position: sticky; left: 0;", html)
 
 
+def test_a_table_may_be_folded_and_long_names_have_places_to_break(tmp_path):
+    frame = pd.DataFrame({"metric": ["a_b+c"], "link": ["[d_e](f_g.html)"]})
+    tables = [Table("t", frame, "All.", folded=True), Table("u", frame[["link"]], "Links.")]
+    html, _ = written(tmp_path, Section("One", content=tables))
+    assert html.count("<details>") == 1 and "<summary>All.</summary>" in html
+    assert '>a_<wbr class="narrow">b+<wbr>c</th>' in html
+    assert '<a href="f_g.html">d_<wbr class="narrow">e</a></th>' in html
+
+
 def test_what_users_name_is_escaped(tmp_path):
     evil = "<img src=x onerror=alert(1)>"
     frame = pd.DataFrame({evil: [evil]})

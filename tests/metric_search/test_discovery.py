@@ -231,7 +231,7 @@ def test_a_long_formula_fits_a_figure():
     row = {"kendall": 0.4, "kendall_low": 0.3, "kendall_high": 0.5}
     figure = bars(pd.DataFrame([row], index=[name]), "kendall", "τ-b")
     (label,) = figure.axes[0].get_yticklabels()
-    assert label.get_text() == "formula:mean(nuclear_norm(by… / parameters"
+    assert label.get_text() == "formula:mean(nuclear_norm(by_i… / parameters"
 
 
 def test_known_metrics_to_judge_beside(run, tmp_path):

@@ -66,6 +66,7 @@ class Table:
         caption: one or two sentences; Markdown.
         decimals: of numbers that are not whole, as shown; the file has them all.
         shown: what the page shows in place of it, such as rounded numbers with their intervals.
+        folded: whether the HTML page shows it when asked only.
     """
 
     name: str
@@ -73,6 +74,7 @@ class Table:
     caption: str
     decimals: int = 3
     shown: pd.DataFrame | None = field(default=None, repr=False)
+    folded: bool = False
 
 
 @dataclass(frozen=True)
@@ -191,7 +193,8 @@ class Document:
             caption = self._caption(section, item)
             if isinstance(item, Table):
                 table = _html_table(item, caption)
-                content.append({"kind": "table", "id": f"{item.name}-table", "table": table})
+                place = {"id": f"{item.name}-table", "folded": item.folded}
+                content.append({"kind": "table", "table": table, **place})
                 continue
             plot = drawn[item.name]
             places = {
@@ -294,9 +297,17 @@ def _html_table(table: Table, caption: str) -> templates.Table:
         [_as_inline_html(_cell(value, table.decimals)) for value in row]
         for row in frame.itertuples(index=False)
     ]
-    for row in rows:  # a name goes on in the next line after an underscore, where it must
-        row[0] = Markup(re.sub(r"_(?![^<]*>)", "_<wbr>", row[0]))
+    for row in rows:
+        row[0] = Markup(re.sub(r"([_+])(?![^<]*>)", _breakable, row[0]))
     return templates.Table(_as_inline_html(caption), columns, rows)
+
+
+def _breakable(mark: re.Match[str]) -> str:
+    """A mark in a name, after which it may go on in the next line; after an underscore if it must.
+
+    The page's style says where it must.
+    """
+    return f"{mark[0]}<wbr>" if mark[0] == "+" else f'{mark[0]}<wbr class="narrow">'
 
 
 def _shown(table: Table) -> tuple[pd.DataFrame, list[bool]]:

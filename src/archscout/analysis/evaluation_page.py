@@ -61,7 +61,8 @@ def measured(evaluations: Mapping[str, Evaluation]) -> Table:
         for name, evaluation in evaluations.items()
     ]
     table = pd.DataFrame(rows, columns=["metric", "better", "measures"])
-    return Table("measures", table, "What each metric measures, and which way is better.")
+    caption = "What each metric measures, and which way is better."
+    return Table("measures", table, caption, folded=True)
 
 
 def measures(evaluation: Evaluation, name: str) -> str:
