@@ -303,6 +303,16 @@ def test_the_page_holds_tables_and_figures(cells, tmp_path):
     assert "logs.zip differ from the published files" in page
     assert "1 network(s) failed in training" in page
     assert "How reliable is one draw?" in page
+    assert "This figure is missing" not in page
+    assert page.count("plotly.js v") == 1
+    assert "mean rank over draws (larger is better)" in page
+    assert "test_loss (smaller is better)" in page
+    settings = pd.read_csv(tmp_path / "settings.csv").set_index("setting")["value"]
+    assert settings["seeds"] == "1 (number 0)"
+    assert settings["minibatches"] == "3 (numbers 0 to 2)"
+    measured = pd.read_csv(tmp_path / "measures.csv").set_index("metric")
+    assert measured.loc["parameters", "better"] == "larger"
+    assert measured.loc["hidden_covariance[2]", "measures"].endswith(" Layer 2.")
     names = {path.name for path in tmp_path.iterdir()}
     assert {"report.md", "statistics.csv", "reliability.csv", "kendall.pdf", "draws.png"} <= names
 

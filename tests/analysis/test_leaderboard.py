@@ -391,6 +391,18 @@ def test_a_layer_that_some_encoders_lack(two, text, tmp_path):
     )
 
 
+@pytest.mark.parametrize("limit", [3, 4])
+def test_hardly_any_architectures_have_a_page(two, text, tmp_path, limit):
+    done = make_leaderboard(
+        out=tmp_path / "out", benchmarks=two[1:], text=text, metrics="l2_norm", rules=RULES,
+        limit=limit,
+    )  # fmt: skip
+    page = write_leaderboard(done).read_text()
+    assert "This figure is missing" not in page
+    assert "There is no picture of searches that train 5: fewer architectures were scored" in page
+    assert (tmp_path / "out" / "nas-bench-bert-glue-searches.png").exists()
+
+
 @pytest.mark.slow
 def test_the_page(held):
     page = write_leaderboard(held).read_text()
