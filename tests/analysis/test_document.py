@@ -106,6 +106,13 @@ def test_a_table_may_be_folded_and_long_names_have_places_to_break(tmp_path):
     assert '<a href="f_g.html">d_<wbr class="narrow">e</a></th>' in html
 
 
+def test_columns_of_words_have_room(tmp_path):
+    frame = pd.DataFrame({"n": [1], "short": ["word"], "long": ["word " * 10]})
+    tables = [Table("t", frame, "All."), Table("u", frame.head(0), "None.")]
+    html, _ = written(tmp_path, Section("One", content=tables))
+    assert re.findall(r'<td class="([^"]+)"', html) == ["text", "text long"]
+
+
 def test_what_users_name_is_escaped(tmp_path):
     evil = "<img src=x onerror=alert(1)>"
     frame = pd.DataFrame({evil: [evil]})

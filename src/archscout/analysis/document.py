@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _DPI = 200
+_LONG = 40  # characters, above which a cell is a text rather than a number or a name
 _MOST_LINKS = 6  # that contents show unfolded
 _SHOWN = 6  # panels of a figure before the others are folded
 _MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table")
@@ -290,7 +291,7 @@ def _html_table(table: Table, caption: str) -> templates.Table:
     """The table as a page shows it; cells may be Markdown, such as links."""
     frame, numeric = _shown(table)
     columns = [
-        templates.Column(str(name), "number" if right else "text")
+        templates.Column(str(name), "number" if right else _kind_of_text(frame[name]))
         for name, right in zip(frame, numeric, strict=True)
     ]
     rows: list[list[str]] = [
@@ -300,6 +301,11 @@ def _html_table(table: Table, caption: str) -> templates.Table:
     for row in rows:
         row[0] = Markup(re.sub(r"([_+])(?![^<]*>)", _breakable, row[0]))
     return templates.Table(_as_inline_html(caption), columns, rows)
+
+
+def _kind_of_text(column: pd.Series) -> str:
+    """Whether a column holds words that need room."""
+    return "text long" if column.astype(str).str.len().max() > _LONG else "text"
 
 
 def _breakable(mark: re.Match[str]) -> str:

@@ -25,7 +25,7 @@ class Column:
     """A column of a table."""
 
     name: str
-    kind: str = "text"  # or `number`, `mark`, `code` or `codes`; decides its looks
+    kind: str = "text"  # or `text long`, `number`, `mark`, `code`, `codes`: its looks
     note: str = ""  # below the heading
 
 

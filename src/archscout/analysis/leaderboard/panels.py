@@ -32,7 +32,7 @@ def cost_plot(
         return []
     front = front_of(known["milliseconds"], known["kendall"])
     figure = blank(
-        x={"title": x_label, "type": "log", "tickformat": "~s", "nticks": 6},
+        x={"title": x_label, "type": "log", "tickformat": "~g", "nticks": 6},
         y={"title": y_label, "zeroline": True, "zerolinecolor": INK},
     )
     line = known.loc[front]
@@ -128,7 +128,7 @@ def search_curves(found: pd.DataFrame, result_label: str, larger_is_better: bool
         if part.empty:
             continue
         figure = blank(
-            x={"title": "architectures scored", "type": "log", "tickformat": "~s", "nticks": 6},
+            x={"title": "architectures scored", "type": "log", "tickformat": "~g", "nticks": 6},
             y={"title": f"best {result_label} found ({way} is better)"},
         )
         ends = short([part["scored"].min(), part["scored"].max()])
