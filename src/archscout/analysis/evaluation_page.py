@@ -251,7 +251,7 @@ def _budgets(evaluation: Evaluation) -> list[Section]:
     percentiles = percentiles[list(STRATEGIES)]
     shown = percentiles.copy().astype(str)
     for _, row in table.iterrows():
-        text = f"{row['percentile']:.1f} ± {row['error']:.1f}"
+        text = f"{row['percentile']:.1f}\u00a0±\u00a0{row['error']:.1f}"
         shown.loc[row["budget"], row["strategy"]] = text
     points = ", ".join(f"{part:.0%}" for part in parts(curves.columns.to_numpy(dtype=float)))
     text = (
