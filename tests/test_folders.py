@@ -13,7 +13,7 @@ def test_a_folder_is_held_by_one_at_a_time(tmp_path: Path) -> None:
     with (
         claimed(path, "mark", "evaluation", False),
         pytest.raises(InputError, match="another process writes to"),
-        claimed(path, "mark", "evaluation", True),
+        claimed(path, "mark", "evaluation", False),
     ):
         pass
     with claimed(path, "mark", "evaluation", False):  # a lock that was left is none
@@ -31,6 +31,11 @@ def test_other_files_are_left_alone(tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("")
     with (
         pytest.raises(InputError, match=r"is not empty \(thesis.txt\) and holds no leaderboard"),
+        claimed(tmp_path, "mark", "leaderboard", False),
+    ):
+        pass
+    with (
+        pytest.raises(InputError, match="holds no leaderboard to go on with; without --resume one"),
         claimed(tmp_path, "mark", "leaderboard", True),
     ):
         pass

@@ -80,16 +80,22 @@ class ResultsFolder(Generic[Settings]):
         self.lines = self.path / lines
         self._kind, self._mark, self._libraries = kind, mark, libraries
 
+    @property
+    def exists(self) -> bool:
+        """Whether results were begun there."""
+        return (self.path / self._mark).exists()
+
     @contextmanager
     def opened(self, settings: Settings, resume: bool) -> Iterator[None]:
         """Begin, or go on, while no other process does.
 
         Raises:
-            InputError: the folder holds results and `resume` is false, or some of other settings;
-                it holds other files; another process writes to it; it cannot be written.
+            InputError: the folder holds results and `resume` is false, or none and it is true, or
+                some of other settings; it holds other files; another process writes to it; it
+                cannot be written.
         """
         with claimed(self.path, self._mark, settings.WHAT, resume):
-            if (self.path / self._mark).exists():
+            if self.exists:
                 settings.check_continues(self.settings())
             content = {
                 "settings": settings.model_dump(),
@@ -137,8 +143,8 @@ def claimed(path: Path, mark: str, what: str, resume: bool) -> Iterator[None]:
         resume: go on with those that are there.
 
     Raises:
-        InputError: the folder holds such results and `resume` is false; it holds other files;
-            another process writes to it; it cannot be written.
+        InputError: the folder holds such results and `resume` is false, or none and it is true; it
+            holds other files; another process writes to it; it cannot be written.
     """
     check_free(path, mark, what, resume)
     with locked(path, f"another process writes to {path}"):
@@ -176,21 +182,23 @@ def check_free(
         path: the folder, which need not be there.
         mark: name of the file that tells that it holds such results.
         what: these are, such as `evaluation`.
-        resume: whether results may be there.
+        resume: whether results must be there, or else must not.
         besides: names of files that a beginning which was stopped may have left.
 
     Raises:
-        InputError: it holds results or other files, is a file, or cannot be read.
+        InputError: it holds results or other files, or is to be gone on with and holds none; it is
+            a file, or cannot be read.
     """
+    if resume:
+        check_there(path, mark, what)
+        return
     article = "an" if what[0] in "aeiou" else "a"
     try:
         if (path / mark).exists():
-            if not resume:
-                raise InputError(
-                    f"{path} already holds {article} {what}; go on with it by --resume, or name "
-                    "another folder with --out"
-                )
-            return
+            raise InputError(
+                f"{path} already holds {article} {what}; go on with it by --resume, or name "
+                "another folder with --out"
+            )
         names = {entry.name for entry in path.iterdir() if not entry.name.startswith(".")}
     except FileNotFoundError:
         return
@@ -203,6 +211,26 @@ def check_free(
             f"{path} is not empty ({', '.join(others[:3])}) and holds no {what}; name another "
             "folder with --out"
         )
+
+
+def check_there(path: Path, mark: str, what: str) -> None:
+    """Make sure that a folder holds what is to be gone on with.
+
+    Args:
+        path: the folder.
+        mark: name of the file that tells that it holds such results.
+        what: these are, such as `evaluation`.
+
+    Raises:
+        InputError: it holds none, or cannot be read.
+    """
+    try:
+        there, begun = path.exists(), (path / mark).exists()
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}") from error
+    if not begun:
+        problem = f"{path} holds no {what}" if there else f"there is no {path}"
+        raise InputError(f"{problem} to go on with; without --resume one is begun")
 
 
 def check_new(path: Path, advice: str) -> None:

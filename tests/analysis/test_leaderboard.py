@@ -300,7 +300,7 @@ def test_bad_rules(rules, message):
 def test_a_folder_of_other_files_is_left_alone(two, tmp_path):
     (tmp_path / "thesis.txt").write_text("")
     with pytest.raises(InputError, match=r"not empty \(thesis.txt\) and holds no leaderboard"):
-        make_leaderboard(out=tmp_path, benchmarks=two, resume=True)
+        make_leaderboard(out=tmp_path, benchmarks=two)
 
 
 def made_up_comparison():

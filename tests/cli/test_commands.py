@@ -1,6 +1,7 @@
 """What holds for every command: how many options there are, and how their help reads."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -107,6 +108,29 @@ def test_a_wrong_name_or_value_is_named(
     assert result.code == 2
     assert complaint in result.err
     assert "Traceback" not in result.err
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("search", "rnn", "--trials", "3", "--out", "gone"),
+        ("train", "lstm", "--out", "gone"),
+        ("evaluate", "archscout-mini-rnn", "--metrics", "l2_norm", "--out", "gone"),
+        ("discover", "archscout-mini-rnn", "--out", "gone"),
+        ("leaderboard", "--limit", "9", "--metrics", "l2_norm", "--out", "gone"),
+        ("benchmark", "build", "rnn", "gone", "-n", "2"),
+        ("ranker", "fit", "archscout-mini-rnn", "--out", "r", "--evaluations", "gone"),
+        ("ranker", "judge", *2 * ("archscout-mini-rnn",), "--evaluations", "gone"),
+    ],
+)
+def test_what_is_not_there_cannot_be_gone_on_with(
+    archscout: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = archscout(*command, "--resume")
+    assert result.code == 2
+    assert "there is no gone to go on with; without --resume" in result.err
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_spaces_lists_sizes_and_recipes(archscout: Any) -> None:

@@ -72,7 +72,7 @@ def test_ctrl_c_says_how_to_go_on(archscout, whole, tiny, tmp_path, monkeypatch)
     monkeypatch.setattr(breeding, "rate", interrupt)
     stopped = run(archscout, tiny, tmp_path, "--json")
     assert stopped.code == 130
-    assert "Stopped; the generations that ended are in" in stopped.err
+    assert "Stopped; what was bred is in" in stopped.err
     assert "--resume" in stopped.err
     monkeypatch.undo()
     again = run(archscout, tiny, tmp_path, "--json", "--resume")

@@ -61,6 +61,7 @@ def test_all_eight_make_the_benchmarks_score(
 ) -> None:
     arguments = ("finetune", encoder, "--data", glue_data, "--out", tmp_path / "t", *SMALL)
     short = ("--set", "limit=8", "--json")
+    assert "to go on with; without --resume" in archscout(*arguments, *short, "--resume").err
     first = archscout(*arguments, *short)
     assert first.code == 0, first.err
     result = json.loads(first.out)

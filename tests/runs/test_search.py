@@ -205,8 +205,10 @@ def test_a_finished_run_with_nothing_left_to_do_stays_as_it_is(
     assert Run(tmp_path / "run").settings.trials == 14
 
 
-def test_to_go_on_with_no_run_is_to_start_one(hunt: Hunt, tmp_path: Path, assert_same: Any) -> None:
-    assert_same(hunt(tmp_path / "a", trials=4, resume=True), hunt(tmp_path / "b", trials=4))
+def test_to_go_on_with_no_run_is_refused(hunt: Hunt, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"there is no .*mistyped to go on with; without --resume"):
+        hunt(tmp_path / "mistyped", trials=4, resume=True)
+    assert list(tmp_path.iterdir()) == []
 
 
 # Limits
@@ -464,7 +466,7 @@ def test_progress_counts_what_the_table_holds(hunt: Hunt, patchy: str, tmp_path:
         max_parameters=MIDDLE,
         on_progress=lambda p: states.append(copy.copy(p)),
     )
-    assert [s.done for s in states] == list(range(1, 31))
+    assert [s.done for s in states] == list(range(31))
     last, found = states[-1], run.table
     assert last.total == 30 and last.distinct == len(found)
     assert last.outside == (~found["within_limits"]).sum()
@@ -481,7 +483,7 @@ def test_the_number_of_proposals_made_before_counts_as_progress(hunt: Hunt, tmp_
     hunt(tmp_path / "run", trials=5)
     seen: list[int] = []
     hunt(tmp_path / "run", trials=8, resume=True, on_progress=lambda p: seen.append(p.done))
-    assert seen == [6, 7, 8]
+    assert seen == [5, 6, 7, 8]
 
 
 def test_the_folder_is_named_after_space_text_and_seed(

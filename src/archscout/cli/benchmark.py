@@ -12,7 +12,7 @@ import typer
 from rich.table import Table
 
 from archscout.cli import options
-from archscout.cli.output import console, progress, stopped, warn
+from archscout.cli.output import console, progress, stoppable, warn
 from archscout.errors import InputError
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def build(
     """
     from archscout import spaces
     from archscout.benchmarks.build import plan_jobs
-    from archscout.folders import check_new
+    from archscout.folders import check_new, check_there
     from archscout.scoring import check_device, check_seed
     from archscout.text import load_corpus
     from archscout.training import comparison_preset, find_trainer
@@ -117,11 +117,15 @@ def build(
     settings = chosen.settings.resized(**options.pairs("--set", changes))
     sizes = options.scale_of(found, size, chosen.scale, minibatch=False)
     check_device(device)
+    if retry_failed and not resume:
+        raise InputError("--retry-failed is of a benchmark that was begun; it needs --resume")
     if threads < 1:
         raise InputError(f"--threads {threads}; accepted is a whole number of at least 1")
     chosen_ones = _architectures(found, n, architectures, seed)
     jobs = plan_jobs(found, chosen_ones, check_seed(seed), *_repeats(repeat))
-    if not resume:
+    if resume:
+        check_there(folder, PLAN, "benchmark")
+    else:
         check_new(folder, "go on with it by --resume, or name another")
     plan = Plan.of(
         found,
@@ -135,7 +139,7 @@ def build(
         keep_weights=keep_weights,
     )
 
-    if retry_failed and resume and (folder / PLAN).exists():
+    if retry_failed:
         JobFolder(folder).retry_failed()
 
     done = _train(folder, name or folder.resolve().name, plan, jobs, workers, resume)
@@ -150,11 +154,8 @@ def _train(
     def on_progress(now: Standing) -> None:
         bar.advance_to(now.done, f"{now.failed} failed" if now.failed else "")
 
-    try:
-        with progress("training", len(jobs)) as bar:
-            return run(folder, name, plan, jobs, workers, on_progress, warn)
-    except KeyboardInterrupt:
-        raise stopped(f"Stopped; what was trained is in {folder}", resume) from None
+    with stoppable("what was trained", folder, resume), progress("training", len(jobs)) as bar:
+        return run(folder, name, plan, jobs, workers, on_progress, warn)
 
 
 @app.command("status")

@@ -94,8 +94,10 @@ def discover(
 
     found = benchmarks.load(benchmark, benchmarks.DataFolder(data_dir), dataset)
     out = out or Path("discoveries") / f"{found.name}-{found.dataset}"
-    stopped = f"Stopped; the generations that ended are in {out}"
-    with output.stoppable(stopped, resume), output.progress("networks", 1) as bar:
+    with (
+        output.stoppable("what was bred", out, resume),
+        output.progress("networks", 1) as bar,
+    ):
         done = breed(
             found,
             out=out,

@@ -11,7 +11,7 @@ import typer
 from rich.table import Table
 
 from archscout.cli import options
-from archscout.cli.output import console, errors, print_abreast, progress, stopped, warn
+from archscout.cli.output import console, errors, print_abreast, progress, stoppable, warn
 from archscout.errors import InputError
 
 if TYPE_CHECKING:
@@ -110,19 +110,17 @@ def finetune(
     how: dict[str, Any] = {"seed": seed, "device": device, "resume": resume}
     curve: Curve | None = None
     finetuned: Finetuned | None = None
-    try:
-        with progress("fine-tuning, examples", 1) as bar:
-            callbacks = glue.Callbacks(bar.set, on_progress, _print_epoch, _print_result, warn)
-            if every_checkpoint:
-                curve = glue.finetune_milestones(
-                    *what, on_milestone=_print_milestone, callbacks=callbacks, **how
-                )
-            else:
-                finetuned = glue.finetune(
-                    *what, keep_models=keep_models, callbacks=callbacks, **how
-                )
-    except KeyboardInterrupt:
-        raise stopped(f"Stopped; the fine-tuning so far is in {folder}", resume) from None
+    with (
+        stoppable("the fine-tuning so far", Path(folder), resume),
+        progress("fine-tuning, examples", 1) as bar,
+    ):
+        callbacks = glue.Callbacks(bar.set, on_progress, _print_epoch, _print_result, warn)
+        if every_checkpoint:
+            curve = glue.finetune_milestones(
+                *what, on_milestone=_print_milestone, callbacks=callbacks, **how
+            )
+        else:
+            finetuned = glue.finetune(*what, keep_models=keep_models, callbacks=callbacks, **how)
     if curve is not None:
         _show_curve(curve, as_json)
     if finetuned is not None:

@@ -69,7 +69,7 @@ def leaderboard(
 
     named = options.listed(searches) or ()
     rules = Rules(searches=named, timed=timed, orders=orders, resamples=resamples, seed=seed)
-    with output.stoppable(f"Stopped; what was scored and timed is in {out}", resume):
+    with output.stoppable("what was scored and timed", out, resume):
         done = make_leaderboard(
             out=out,
             rules=rules,

@@ -9,6 +9,7 @@ import signal
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -45,12 +46,14 @@ def stopped(what: str, resume: bool) -> Stopped:
 
 
 @contextmanager
-def stoppable(what: str, resume: bool) -> Iterator[None]:
-    """Say at Ctrl-C what was stopped, and how to go on."""
+def stoppable(what: str, place: Path, resume: bool) -> Iterator[None]:
+    """Say at Ctrl-C what is in a folder, and how to go on, if it is begun."""
     try:
         yield
     except KeyboardInterrupt:
-        raise stopped(what, resume) from None
+        if not place.exists():
+            raise
+        raise stopped(f"Stopped; {what} is in {place}", resume) from None
 
 
 class Interrupts:

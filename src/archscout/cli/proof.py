@@ -85,9 +85,7 @@ class Training:
             bar.set(now.spent, now.budget)
             bar.advance_to(now.spent, f"{now.size} to {now.until:.0%} of a training")
 
-        with output.stoppable(
-            f"Stopped; what was scored and trained is in {run.folder.path}", resume
-        ):
+        with output.stoppable("what was scored and trained", run.folder.path, resume):
             with output.progress("training", 1) as bar:
                 promotion = promote(
                     run, self.budget, self.settings, self.workers, on_progress, output.warn

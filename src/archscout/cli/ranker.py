@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -70,7 +70,7 @@ def fit(
     loaded = [asked.load(name, dataset) for name in benchmarks]
     checks.check_one_space(loaded)
     checks.check_different(loaded)
-    with _stoppable(asked):
+    with _stoppable(asked.evaluations, asked.resume):
         evaluated = [asked.evaluate(each) for each in loaded]
         with output.progress("fitting", 1) as bar:
             ranker = predictors.fit(
@@ -130,7 +130,7 @@ def judge(
 
     check_bootstrap(asked.seed, resamples)  # said before minutes of scoring
     target = asked.load(benchmark, dataset)
-    with _stoppable(asked):
+    with _stoppable(asked.evaluations, asked.resume):
         if _is_training(learned):
             number = _FOLDS if folds is None else folds
             found, judged = _judge_training(asked.load(learned), asked, target, number, resamples)
@@ -179,28 +179,24 @@ def score(
         raise InputError("--resume goes on with a folder of scores; name it with --evaluations")
     space = spaces.get(loaded.information.scoring.space)
     genotypes = reader.read(space, architectures)
-    try:
-        with own_option(), output.progress("scoring", 1) as bar:
-            ranked = loaded.score(
-                genotypes,
-                out=evaluations,
-                text=text,
-                data_dir=data_dir,
-                metric_files=metric_file or (),
-                device=device,
-                workers=workers,
-                resume=resume,
-                progress=bar.set,
-            )
-    except KeyboardInterrupt:
-        if evaluations is None:
-            raise
-        raise output.stopped(f"Stopped; what was scored is in {evaluations}", resume) from None
+    ending = nullcontext() if evaluations is None else _stoppable(evaluations, resume)
+    with ending, own_option(), output.progress("scoring", 1) as bar:
+        ranked = loaded.score(
+            genotypes,
+            out=evaluations,
+            text=text,
+            data_dir=data_dir,
+            metric_files=metric_file or (),
+            device=device,
+            workers=workers,
+            resume=resume,
+            progress=bar.set,
+        )
     _report_ranks(ranked, space, as_json)
 
 
-def _stoppable(asked: Scoring) -> AbstractContextManager[None]:
-    return output.stoppable(f"Stopped; what was scored is in {asked.evaluations}", asked.resume)
+def _stoppable(evaluations: Path, resume: bool) -> AbstractContextManager[None]:
+    return output.stoppable("what was scored", evaluations, resume)
 
 
 def _is_training(learned: str) -> bool:

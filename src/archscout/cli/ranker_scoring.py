@@ -52,6 +52,11 @@ class Scoring:
     resume: options.Resume = False
 
     def __post_init__(self) -> None:
+        if self.resume and not self.evaluations.is_dir():
+            raise InputError(
+                f"there is no {self.evaluations} to go on with; without --resume it is begun, and "
+                "--evaluations names another"
+            )
         options.load_metrics(self.metric_file)  # what it defines is among the default features
         options.scoring(self.scoring, draws=True)  # complains of what cannot be used
 
@@ -101,6 +106,7 @@ class Scoring:
 
     def _evaluate(self, found: Benchmark, arguments: dict[str, Any]) -> Evaluation:
         from archscout.analysis.evaluation import evaluate
+        from archscout.analysis.evaluation_folder import EvaluationFolder
         from archscout.predictors.scores import is_finished, scores_folder
 
         arguments = arguments | {
@@ -114,7 +120,9 @@ class Scoring:
                 found,
                 out=folder,
                 data_dir=self.data_dir,
-                resume=self.resume or is_finished(folder, found, arguments),
+                # Of several benchmarks those after the one that was stopped are not begun.
+                resume=(self.resume and EvaluationFolder(folder).exists)
+                or is_finished(folder, found, arguments),
                 progress=bar.set,
                 **arguments,
             )

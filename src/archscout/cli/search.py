@@ -177,10 +177,10 @@ def _search(trials: int, resume: bool, **arguments: Any) -> tuple[Run, int, floa
     from archscout import search as run_search
 
     start = time.perf_counter()
-    made: list[int] = []
+    counts: list[int] = []
 
     def on_progress(state: Progress) -> None:
-        made.append(state.done)
+        counts.append(state.done)
         best = "" if state.best is None else f"best {output.number(state.best)}"
         bar.advance_to(state.done, best)
 
@@ -189,8 +189,10 @@ def _search(trials: int, resume: bool, **arguments: Any) -> tuple[Run, int, floa
         with output.progress("searching", trials) as bar:
             run = run_search(trials=trials, **arguments)
     except KeyboardInterrupt:
-        done = f" after {made[-1]} of {trials} proposals" if made else ""
-        raise output.stopped(f"Stopped{done}; everything scored is kept", resume) from None
+        if not counts:
+            raise
+        done = f"Stopped after {counts[-1]} of {trials} proposals; everything scored is kept"
+        raise output.stopped(done, resume) from None
     try:
         _hand_over(run)
     except KeyboardInterrupt:
@@ -198,7 +200,7 @@ def _search(trials: int, resume: bool, **arguments: Any) -> tuple[Run, int, floa
             "Stopped; the run is complete. Make its report with:\n"
             f"  archscout report {shlex.quote(str(run.folder))}"
         ) from None
-    return run, len(made), time.perf_counter() - start
+    return run, counts[-1] - counts[0], time.perf_counter() - start
 
 
 def _sampler(text: str) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import typer
 from rich.table import Table
 
 from archscout.cli import options
-from archscout.cli.output import console, errors, progress, stopped, warn
+from archscout.cli.output import console, errors, progress, stoppable, warn
 from archscout.errors import InputError
 
 if TYPE_CHECKING:
@@ -140,12 +140,12 @@ def train(
         "resume": resume,
         "log_with": log_with or None,
     }
-    try:
-        with progress("training, tokens", 1) as bar:
-            told = _told(trainer, bar)
-            trained = training.train(found, genotype, read, settings, out, **how, **told)
-    except KeyboardInterrupt:
-        raise stopped(f"Stopped; the training so far is in {out}", resume) from None
+    with (
+        stoppable("the training so far", Path(out), resume),
+        progress("training, tokens", 1) as bar,
+    ):
+        told = _told(trainer, bar)
+        trained = training.train(found, genotype, read, settings, out, **how, **told)
     result = {"training": str(trained.folder), **trained.to_dict()}
     if sample is not None:
         heat = 1.0 if temperature is None else temperature

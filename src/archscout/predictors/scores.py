@@ -11,7 +11,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from archscout.analysis.evaluation_folder import SETTINGS, EvaluationFolder
+from archscout.analysis.evaluation_folder import EvaluationFolder
 from archscout.benchmarks import Benchmark
 from archscout.scoring import parse_requests, resolve_objective
 
@@ -52,7 +52,8 @@ def scores_folder(root: Path, benchmark: Benchmark, arguments: Mapping[str, Any]
 
 def is_finished(folder: Path, benchmark: Benchmark, arguments: Mapping[str, Any]) -> bool:
     """Whether a folder holds every score that is asked for."""
-    if not (folder / SETTINGS).exists():
+    store = EvaluationFolder(folder)
+    if not store.exists:
         return False
     seed = arguments["seed"]
     asked = product(
@@ -60,7 +61,7 @@ def is_finished(folder: Path, benchmark: Benchmark, arguments: Mapping[str, Any]
         range(seed, seed + arguments["seeds"]),
         range(arguments["minibatches"]),
     )
-    rows = EvaluationFolder(folder).rows()
+    rows = store.rows()
     return {(row["architecture"], row["seed"], row["minibatch"]) for row in rows}.issuperset(asked)
 
 

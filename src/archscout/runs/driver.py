@@ -131,7 +131,7 @@ def search(
         resume: go on with the run that lies in the folder; `trials` may have grown.
         workers: processes that score, once the work is worth their start; the result does not
             depend on their number. Latency is measured in one.
-        on_progress: called after every proposal.
+        on_progress: called once the run is begun, and after every proposal.
         on_warning: called with what the user should know.
 
     Raises:
@@ -194,7 +194,7 @@ def search_from(
     settings = run.settings.model_copy(update={"seed": seed})
     evaluator = Evaluator.of(settings, run.space, settings.text)
     folder = RunFolder(out)
-    _prepare(folder, settings, evaluator, None, resume=True)
+    _prepare(folder, settings, evaluator, None, resume=folder.exists)
     with folder.lock():
         _claim(folder, settings, evaluator.scorer, None)
         trials = settings.trials
@@ -247,10 +247,10 @@ def _prepare(
     resume: bool,
 ) -> None:
     """Make sure that the run can begin, or go on, in the folder."""
-    if resume and folder.exists:
+    folder.check_free(resume)
+    if resume:
         _check_same(folder, settings, evaluator.scorer, storage)
         return
-    folder.check_free()
     if storage is not None:
         check_storage(storage)
     evaluator.check_limits(settings.seed)
@@ -311,6 +311,8 @@ def _search(
     progress = Progress(run.objectives[0], trials)
     for trial in study.trials:
         progress.add(trial)
+    if on_progress:
+        on_progress(progress)
     # Beside others on the same machine a network would seem slower.
     count = 1 if evaluator.measures_latency else workers
     try:

@@ -65,13 +65,14 @@ class RunFolder:
         """Whether the folder holds a study."""
         return any((self.path / name).exists() for name in (STUDY, OLD_STUDY))
 
-    def check_free(self) -> None:
-        """Make sure that a run can be started here.
+    def check_free(self, resume: bool) -> None:
+        """Make sure that a run can be started here, or gone on with.
 
         Raises:
-            InputError: the folder holds a run or other files.
+            InputError: the folder holds a run or other files, or is to be gone on with and holds
+                none.
         """
-        check_free(self.path, RUN, "run", besides=(VOCABULARY,))
+        check_free(self.path, RUN, "run", resume, besides=(VOCABULARY,))
 
     def create(
         self,

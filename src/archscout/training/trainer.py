@@ -182,7 +182,7 @@ class Trainer(ABC, Generic[S]):
             tokenizer: a ready one, see `WordPiece.load`, where the space's networks read pieces of
                 words; by default one is trained on the text.
             device: where it is trained, such as `cpu` or `cuda`.
-            resume: go on with the training that lies in the folder, if there is one.
+            resume: go on with the training that lies in the folder.
             keep_model: write the model as transformers loads it, to `model/`.
             until: part of the training's tokens, in (0, 1], after which to stop, with a checkpoint
                 and the validation loss there. Gone on with by `resume`, it gives the same numbers,

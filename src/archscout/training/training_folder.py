@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from archscout.errors import InputError
 from archscout.files import write_json
-from archscout.folders import check_free, versions
+from archscout.folders import check_free, check_there, versions
 from archscout.text import Tokenizer
 from archscout.training.checkpoints import Checkpoint, Checkpoints
 
@@ -87,7 +87,8 @@ class ResumableFolder:
         write_json(self.path / self.description, document)
 
     def check(self, identity: dict[str, Any]) -> None:
-        """Make sure that what lies here is of the same."""
+        """Make sure that what is to be gone on with lies here, and is of the same."""
+        check_there(self.path, self.description, self.noun)
         path = self.path / self.description
         try:
             there = json.loads(path.read_text(encoding="utf-8"))
@@ -128,7 +129,7 @@ class TrainingFolder(ResumableFolder):
         Args:
             identity: what is trained.
             tokenizer: of the text, which the folder keeps.
-            resume: go on with what lies in the folder, if there is a training.
+            resume: go on with the training that lies in the folder.
             warn: called with what the user should know.
             accelerator: of a training that may have several processes; the main one writes.
 
@@ -136,13 +137,11 @@ class TrainingFolder(ResumableFolder):
             The last whole checkpoint; None where the training begins at its beginning.
 
         Raises:
-            InputError: the folder or its checkpoint is of another training, or cannot be written.
+            InputError: the folder or its checkpoint is of another training, there is none to go on
+                with, or it cannot be written.
         """
         is_main = accelerator is None or accelerator.is_main_process
-        starts = not (resume and self.exists)
-        if accelerator is not None:
-            accelerator.wait_for_everyone()  # until all processes have looked
-        if starts:
+        if not resume:
             if is_main:
                 self.start(identity)
                 tokenizer.save(self.path / VOCABULARY)

@@ -14,6 +14,7 @@ import pandas as pd
 from archscout import metrics as metrics_room
 from archscout.analysis.combination import COMBINATIONS, Combination
 from archscout.analysis.evaluation import Preparation, prepare
+from archscout.analysis.evaluation_folder import EvaluationFolder
 from archscout.analysis.leaderboard.at_hand import at_hand, label, scale_of
 from archscout.analysis.leaderboard.judging import Round, Rules, judge
 from archscout.analysis.leaderboard.standings import BASELINES
@@ -134,16 +135,17 @@ def make_leaderboard(
     with claimed(path, mark, "leaderboard", resume):
         labels = [label(benchmark) for benchmark in benchmarks]
         write_json(path / mark, {"benchmarks": labels, "absent": dict(absent)})
-        rounds = [_round(each, path, folder, rules, resume, stage) for each in prepared]
+        rounds = [_round(each, path, folder, rules, stage) for each in prepared]
     return Leaderboard(rounds, absent, rules, path)
 
 
 def _round(
-    prepared: Preparation, path: Path, folder: DataFolder, rules: Rules, resume: bool, stage: Stage
+    prepared: Preparation, path: Path, folder: DataFolder, rules: Rules, stage: Stage
 ) -> Round:
     name = label(prepared.benchmark)
     with stage(f"scoring {name}") as progress:
-        evaluation = prepared.run(path / name, resume, progress)
+        begun = EvaluationFolder(path / name).exists
+        evaluation = prepared.run(path / name, begun, progress)
     with stage(f"timing {name}") as progress:
         cost = milliseconds(evaluation, folder, rules.timed, progress)
     with stage(f"judging {name}") as progress:

@@ -11,7 +11,7 @@ import pandas as pd
 
 from archscout.analysis.document import Plot, Table, intervals, with_interval
 from archscout.analysis.evaluation import evaluate
-from archscout.analysis.evaluation_folder import SETTINGS
+from archscout.analysis.evaluation_folder import EvaluationFolder
 from archscout.analysis.evaluation_results import compare_on
 from archscout.analysis.statistics import MINIMUM, Comparison, with_ends
 from archscout.benchmarks import Benchmark, nas_bench_bert
@@ -154,7 +154,7 @@ def recompute(
         seed=material.seed,
         objective=setting.objective,
         limit=material.encoders,
-        resume=(folder / SETTINGS).exists(),
+        resume=EvaluationFolder(folder).exists,
         progress=lambda done, total: material.progress(f"encoders, {setting.title}", done, total),
     )
     scores = evaluation.scores

@@ -136,15 +136,16 @@ def finetune_milestones(
     encoder: Encoder | None = None
     for i, (steps, path) in enumerate(paths.items()):
         encoder = load_encoder(path)
+        place = FinetuningFolder(folder.path / milestone_name(steps))
         points[steps] = finetune(
             encoder,
             examples,
             [task.name for task in chosen],
             settings,
-            folder.path / milestone_name(steps),
+            place.path,
             seed=seed,
             device=device,
-            resume=resume,
+            resume=place.exists,
             callbacks=tell.shifted(i * each, len(paths) * each),
         )
         if on_milestone is not None:

@@ -58,7 +58,7 @@ class FinetuningFolder(ResumableFolder):
 
     def begin(self, identity: dict[str, Any], resume: bool) -> None:
         """Make the folder, or make sure that it holds the same fine-tuning."""
-        if resume and self.exists:
+        if resume:
             self.check(identity)
         else:
             self.start(identity)
@@ -139,8 +139,8 @@ def finetune(
         out: the folder for results.
         seed: of the heads' weights and of all that is random in training.
         device: where it is trained, such as `cpu` or `cuda`.
-        resume: go on with the fine-tuning that lies in the folder, if there is one; tasks that are
-            over are not repeated.
+        resume: go on with the fine-tuning that lies in the folder; tasks that are over are not
+            repeated.
         keep_models: write the classifier of each task to `TASK/model/`, as transformers loads it.
         callbacks: who is told of the progress.
 

@@ -127,7 +127,7 @@ def train_segment(
                 vocabulary_size=plan.vocabulary_limit,
                 tokenizer=plan.tokenizer,
                 device=plan.device,
-                resume=True,
+                resume=folder.exists,
                 keep_model=plan.keep_weights,
                 until=part.until,
                 log_with=(),
