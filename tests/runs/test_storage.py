@@ -1,15 +1,21 @@
 """The address of a study's database, and its password."""
 
 import json
+import sqlite3
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 
+import optuna
 import pandas as pd
 import pytest
+from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
 
 from archscout import InputError
-from archscout.runs import Run
-from archscout.runs.storage import shown
+from archscout.runs import Run, storage
+from archscout.runs.storage import check_storage, shown, storage_errors
 
 Hunt = Any  # a search with some usual arguments; see conftest.py
 
@@ -24,6 +30,7 @@ Hunt = Any  # a search with some usual arguments; see conftest.py
         ("postgresql:///a?user=me&password=secret", "postgresql:///a?password=***&user=me"),
         ("postgresql://me:***@host/a", "postgresql://me:***@host/a"),
         ("nonsense:secret", "at the given address"),
+        ("postgresql://me:1@host:secret/a", "at the given address"),
     ],
 )
 def test_passwords_are_not_shown(address: str, expected: str) -> None:
@@ -91,3 +98,102 @@ def test_a_database_in_memory_is_refused(address: str, hunt: Hunt, tmp_path: Pat
     with pytest.raises(InputError, match=r"study database sqlite.*: it would be in memory"):
         hunt(tmp_path / "run", storage=address)
     assert list(tmp_path.iterdir()) == []
+
+
+# What is said of a database that cannot be used
+
+ADDRESS = "postgresql://me:secret@127.0.0.1:1/studies"
+
+
+def of_driver(kind: Any, said: str) -> Exception:
+    """What SQLAlchemy raises for a driver's complaint."""
+    return kind("select 1", {}, sqlite3.Error(said))
+
+
+@pytest.mark.parametrize(
+    ("error", "advice"),
+    [
+        (of_driver(OperationalError, "database is locked"), "wait for the process that holds it"),
+        (of_driver(OperationalError, "database or disk is full"), "room on its disk is needed"),
+        (of_driver(OperationalError, "unable to open database file"), "a folder that is there"),
+        (of_driver(OperationalError, "no such place\nIs it there?"), "no such place"),
+        (of_driver(OperationalError, "connection failed: refused"), "a server that runs there"),
+        (of_driver(OperationalError, "failed to resolve host 'h'"), "a server that runs there"),
+        (of_driver(OperationalError, "file is not a database"), "the file is another, or damaged"),
+        (of_driver(IntegrityError, "duplicate key value"), "try again"),
+        (of_driver(ProgrammingError, "permission denied for schema"), "may make tables there is"),
+        (RuntimeError("Please execute `optuna storage upgrade`"), "`optuna storage upgrade`"),
+        (of_driver(OperationalError, "user me, password secret"), "user me, password ***"),
+    ],
+)
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_advice_is_of_the_cause(error: Exception, advice: str, wrapped: bool) -> None:
+    with pytest.raises(InputError) as caught, storage_errors(ADDRESS):
+        if wrapped:
+            raise optuna.exceptions.StorageInternalError("commit") from error
+        raise error
+    message = str(caught.value)
+    assert message.startswith("study database postgresql://me:***@127.0.0.1:1/studies: ")
+    assert message.endswith(advice) or advice in message.rpartition("; ")[2]
+    assert message.count("; ") <= 1 and "secret" not in message
+
+
+@pytest.mark.parametrize("kind", ["postgres", "postgresql", "postgresql+psycopg"])
+def test_a_missing_driver_names_the_extra(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    with pytest.raises(InputError) as caught:
+        check_storage(ADDRESS.replace("postgresql", kind))
+    assert "pip install 'archscout[distributed]'" in str(caught.value)
+    assert "psycopg" in str(caught.value) and "lock" not in str(caught.value)
+
+
+@pytest.mark.parametrize("address", ["postgresql://me:1@host:secret/a", "nonsense:secret", "x"])
+def test_an_address_that_is_none_says_what_is(address: str) -> None:
+    with pytest.raises(InputError, match=r"it cannot be read; .* postgresql://") as caught:
+        check_storage(address)
+    assert "secret" not in str(caught.value)
+
+
+# Two searches that are the first in a database
+
+
+def test_tables_that_are_made_meanwhile_are_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original, lost = storage.RDBStorage, [IntegrityError, ProgrammingError, OperationalError]
+
+    def opened(*arguments: Any, **options: Any) -> Any:
+        if lost:
+            raise of_driver(lost.pop(), "table studies already exists")
+        return original(*arguments, **options)
+
+    monkeypatch.setattr(storage, "RDBStorage", opened)
+    monkeypatch.setattr(storage, "_PAUSE", 0)
+    check_storage(f"sqlite:///{tmp_path / 'my.db'}")
+    assert not lost
+
+
+def test_tables_that_may_not_be_made_are_tried_so_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    tries: list[str] = []
+
+    def opened(address: str, **_: Any) -> None:
+        tries.append(address)
+        raise of_driver(ProgrammingError, "permission denied for schema public")
+
+    monkeypatch.setattr(storage, "RDBStorage", opened)
+    monkeypatch.setattr(storage, "_PAUSE", 0)
+    with pytest.raises(InputError, match="permission denied"):
+        check_storage("postgres://me:secret@host/studies")
+    # Whole, and by the driver that is installed with archscout.
+    assert set(tries) == {"postgresql+psycopg://me:secret@host/studies"} and len(tries) == 10
+
+
+def test_an_empty_database_may_be_opened_by_several_at_once(tmp_path: Path) -> None:
+    together = Barrier(4)
+
+    def opened(number: int) -> None:
+        together.wait()
+        check_storage(f"sqlite:///{tmp_path / 'my.db'}?timeout=30")
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(opened, range(4)))

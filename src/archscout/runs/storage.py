@@ -6,7 +6,9 @@ storage address such as a PostgreSQL database's.
 
 from __future__ import annotations
 
+import errno
 import json
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +17,13 @@ import optuna
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from sqlalchemy import make_url
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import (
+    ArgumentError,
+    DBAPIError,
+    IntegrityError,
+    ProgrammingError,
+    SQLAlchemyError,
+)
 
 from archscout.errors import InputError
 from archscout.folders import drop_torn_line, torn_end
@@ -26,6 +34,28 @@ JOURNAL = "journal:"
 
 # Optuna tries five times, with up to 2 s between: SQLite's own 5 s would make that half a minute.
 _LOCKED_SECONDS = 0.5
+
+# How often the tables of a database are made, and the seconds between, where others make them, too.
+_TRIES, _PAUSE = 10, 0.2
+
+_ACCEPTED = "accepted is an address such as postgresql://USER@HOST/NAME or sqlite:////FOLDER/FILE"
+
+# What helps, by words of SQLite and PostgreSQL; what stands first holds.
+_ADVICE = {
+    "locked": "wait for the process that holds it, or end that",
+    "is full": "room on its disk is needed",
+    "No space left": "room on its disk is needed",
+    "unable to open": "a folder that is there, and a file that may be written, are needed",
+    "readonly": "a file that may be written is needed",
+    "malformed": "the file is damaged",
+    "not a database": "the file is another, or damaged",
+    "does not exist": "it is to be made first",
+    "permission denied": "a user who may make tables there is needed",
+    "already exists": "another process makes its tables right now, so try again",
+    "duplicate key": "another process makes its tables right now, so try again",
+    "connect": "a server that runs there and lets you in is needed",
+    "resolve": "a server that runs there and lets you in is needed",
+}
 
 
 def open_storage(
@@ -51,11 +81,30 @@ def open_storage(
                     warn(f"{path}: the last line had no end, as after a kill, and was taken away")
             # Optuna's own lock stays after a kill, and the run's folder has one.
             return JournalStorage(JournalFileBackend(str(path), _HeldByTheRun(str(path))))
-        url = make_url(address)
-        options = {}
-        if url.get_backend_name() == "sqlite" and "timeout" not in url.query:
-            options = {"connect_args": {"timeout": _LOCKED_SECONDS}}
-        return RDBStorage(address, engine_kwargs=options)
+        return _opened(address)
+
+
+def _opened(address: str) -> RDBStorage:
+    """A database, its tables made unless they are there."""
+    url, options = make_url(address), {}
+    if url.get_backend_name() == "sqlite" and "timeout" not in url.query:
+        options = {"connect_args": {"timeout": _LOCKED_SECONDS}}
+    if url.drivername in ("postgres", "postgresql"):  # the driver that our extra brings
+        url = url.set(drivername="postgresql+psycopg")
+        address = url.render_as_string(hide_password=False)
+    for _ in range(_TRIES - 1):
+        try:
+            return RDBStorage(address, engine_kwargs=options)
+        except DBAPIError as error:
+            if not _is_lost_race(error):
+                raise
+            time.sleep(_PAUSE)
+    return RDBStorage(address, engine_kwargs=options)
+
+
+def _is_lost_race(error: DBAPIError) -> bool:
+    """Whether a table could not be made because another process made it meanwhile."""
+    return isinstance(error, IntegrityError | ProgrammingError) or "already exists" in str(error)
 
 
 class _HeldByTheRun(JournalFileOpenLock):
@@ -79,6 +128,8 @@ def storage_errors(address: str) -> Iterator[None]:
         ) from error
     except optuna.exceptions.StorageInternalError as error:
         raise InputError(_broken(address, error.__cause__ or error)) from error
+    except InputError:
+        raise
     except (SQLAlchemyError, RuntimeError, ImportError, ValueError, OSError) as error:
         if address.startswith(JOURNAL):
             raise InputError(_broken_journal(address, error)) from error
@@ -94,7 +145,7 @@ def check_storage(address: str) -> None:
     with storage_errors(address):
         url = make_url(address)
         if url.get_backend_name() == "sqlite" and url.database in (None, "", ":memory:"):
-            raise ValueError("it would be in memory, and lost at the end")
+            raise ValueError(f"it would be in memory, and lost at the end; {_ACCEPTED}")
         open_storage(address, write=True)
 
 
@@ -104,7 +155,7 @@ def shown(address: str) -> str:
         return address.removeprefix(JOURNAL)
     try:
         url = make_url(address)
-    except SQLAlchemyError:
+    except (SQLAlchemyError, ValueError):
         return "at the given address"
     inside = [name for name in url.query if "pass" in name.lower()]
     if url.password is None and not inside:
@@ -114,18 +165,37 @@ def shown(address: str) -> str:
 
 
 def _broken(address: str, error: BaseException) -> str:
+    """What is wrong with a database, and what helps against that."""
+    place = f"study database {shown(address)}"
+    try:
+        url = make_url(address)
+    except (SQLAlchemyError, ValueError):  # a message could show a part of a password
+        return f"{place}: it cannot be read; {_ACCEPTED}"
+    if isinstance(error, ArgumentError):
+        return f"{place}: there is no {url.get_backend_name()!r} to speak to; {_ACCEPTED}"
+    if isinstance(error, ImportError):
+        return f"{place}: {_missing(url.get_backend_name(), error.__cause__ or error)}"
     reason = str(getattr(error, "orig", None) or error).partition("\n")[0]
-    return (
-        f"study database {shown(address)}: {reason}; "
-        "a database that no other process has locked, with room to write, is needed"
-    )
+    if url.password:
+        reason = reason.replace(str(url.password), HIDDEN)
+    advice = next((advice for words, advice in _ADVICE.items() if words in reason), "")
+    return f"{place}: {reason}" + (f"; {advice}" if advice else "")
+
+
+def _missing(kind: str, error: BaseException) -> str:
+    """Which driver is missing, and where it comes from."""
+    name = getattr(error, "name", None) or error
+    if kind in ("postgres", "postgresql"):
+        return f"its driver is missing ({name}); pip install 'archscout[distributed]' brings it"
+    return f"its driver is missing ({name}); install it"
 
 
 def _broken_journal(address: str, error: Exception) -> str:
     """Which line is damaged, if one is, and how many proposals stand before it."""
     path = Path(address.removeprefix(JOURNAL))
     if isinstance(error, OSError):
-        return f"study {path}: {error.strerror or error}; a file with room to write is needed"
+        needed = "room on its disk" if error.errno == errno.ENOSPC else "a file that may be written"
+        return f"study {path}: {error.strerror or error}; {needed} is needed"
     before = 0
     for number, line in enumerate(path.read_bytes().splitlines(), start=1):
         try:
