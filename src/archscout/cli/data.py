@@ -19,7 +19,7 @@ from rich.progress import (
 from rich.table import Table
 
 from archscout.cli import options
-from archscout.cli.output import console, errors, interrupts, print_json, say
+from archscout.cli.output import console, interrupts, live, print_json, say
 
 if TYPE_CHECKING:
     from archscout.benchmarks.store import Change, DataFolder, Status, StoredFile, Verified
@@ -283,7 +283,7 @@ class _Bar:
 
 @contextmanager
 def _bars() -> Iterator[Any]:
-    """Makes progress bars; silent where the error stream is no terminal."""
+    """Makes progress bars, one a file."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -291,5 +291,5 @@ def _bars() -> Iterator[Any]:
         TransferSpeedColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=errors, disable=not errors.is_terminal) as bars:
+    with live(*columns) as bars:
         yield lambda file: _Bar(bars, file.name)

@@ -96,7 +96,7 @@ def discover(
     out = out or Path("discoveries") / f"{found.name}-{found.dataset}"
     with (
         output.stoppable("what was bred", out, resume),
-        output.progress("networks", 1) as bar,
+        output.progress("networks") as bar,
     ):
         done = breed(
             found,

@@ -98,7 +98,7 @@ def evaluate(
         **options.scoring(scoring, draws=True),
     )
     prepared.check_comparable()
-    with output.stoppable("what was scored", out, resume), output.progress("scoring", 1) as bar:
+    with output.stoppable("what was scored", out, resume), output.progress("scoring") as bar:
         done = prepared.run(out, resume, bar.set)
     comparison = done.compare(resamples=resamples, seed=seed)
     page, table = write_evaluation(done, comparison), summary(comparison)

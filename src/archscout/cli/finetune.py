@@ -112,7 +112,7 @@ def finetune(
     finetuned: Finetuned | None = None
     with (
         stoppable("the fine-tuning so far", Path(folder), resume),
-        progress("fine-tuning, examples", 1) as bar,
+        progress("fine-tuning, examples") as bar,
     ):
         callbacks = glue.Callbacks(bar.set, on_progress, _print_epoch, _print_result, warn)
         if every_checkpoint:

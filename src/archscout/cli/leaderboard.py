@@ -102,7 +102,7 @@ def leaderboard(
 
 @contextmanager
 def _stage(what: str) -> Iterator[Callable[[int, int], None]]:
-    with output.progress(what, 1) as bar:
+    with output.progress(what) as bar:
         yield bar.set
 
 

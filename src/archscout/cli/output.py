@@ -9,7 +9,9 @@ import signal
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
+from threading import Event, Thread
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -30,6 +32,9 @@ from rich.text import Text
 
 if TYPE_CHECKING:
     import pandas as pd
+
+# Between two lines of progress where there is no terminal, and over which speed is averaged.
+_LINE_SECONDS, _SPEED_SECONDS = 30.0, 300.0
 
 console = Console()
 errors = Console(stderr=True)
@@ -109,8 +114,13 @@ class _Rate(ProgressColumn):
 
 
 @contextmanager
-def progress(what: str, total: int) -> Iterator[Bar]:
-    """A progress bar with rate and remaining time; silent where the error stream is no terminal."""
+def progress(what: str, total: float | None = None) -> Iterator[Bar]:
+    """A progress bar with rate and remaining time; lines where the error stream is no terminal.
+
+    Args:
+        what: is done.
+        total: items that there are; None where that is told later.
+    """
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -120,8 +130,55 @@ def progress(what: str, total: int) -> Iterator[Bar]:
         TimeRemainingColumn(),
         TextColumn("{task.fields[note]}"),
     )
-    with Progress(*columns, console=errors, disable=not errors.is_terminal) as bars:
+    with live(*columns) as bars:
         yield Bar(bars, bars.add_task(what, total=total, note=""))
+
+
+@contextmanager
+def live(*columns: ProgressColumn) -> Iterator[Progress]:
+    """Progress bars; where the error stream is no terminal, lines on the one added last."""
+    watched = errors.is_terminal
+    with Progress(
+        *columns, console=errors, disable=not watched, speed_estimate_period=_SPEED_SECONDS
+    ) as bars:
+        if watched:
+            yield bars
+            return
+        with _lines(bars):
+            yield bars
+
+
+@contextmanager
+def _lines(bars: Progress) -> Iterator[None]:
+    """Tell every half minute where the last task is."""
+    ended = Event()
+
+    def tell_often() -> None:
+        while not ended.wait(_LINE_SECONDS):
+            for task in bars.tasks[-1:]:
+                tell(_line(task))
+
+    teller = Thread(target=tell_often, daemon=True)
+    teller.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        teller.join()
+
+
+def _line(task: Task) -> str:
+    """Where a task is: `searching: 120 of 500 in 0:02:00, 0:06:20 left, best 0.44`."""
+    begun = timedelta(seconds=int(task.elapsed or 0))
+    if task.total is None:
+        return f"{task.description}: preparing for {begun}"
+    left = task.time_remaining
+    parts = [
+        f"{number(round(task.completed, 2))} of {number(round(task.total, 2))} in {begun}",
+        "" if left is None else f"{timedelta(seconds=int(left))} left",
+        task.fields.get("note", ""),
+    ]
+    return f"{task.description}: {', '.join(filter(None, parts))}"
 
 
 class Bar:

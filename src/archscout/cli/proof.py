@@ -86,7 +86,7 @@ class Training:
             bar.advance_to(now.spent, f"{now.size} to {now.until:.0%} of a training")
 
         with output.stoppable("what was scored and trained", run.folder.path, resume):
-            with output.progress("training", 1) as bar:
+            with output.progress("training") as bar:
                 promotion = promote(
                     run, self.budget, self.settings, self.workers, on_progress, output.warn
                 )
@@ -104,7 +104,7 @@ class Training:
             bar.set(now.done, now.total)
             bar.advance_to(now.done, now.doing)
 
-        with output.progress("proving", 1) as bar:
+        with output.progress("proving") as bar:
             return prove(run, budget, seeds, self.settings, self.workers, on_progress, output.warn)
 
 

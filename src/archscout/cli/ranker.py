@@ -72,7 +72,7 @@ def fit(
     checks.check_different(loaded)
     with _stoppable(asked.evaluations, asked.resume):
         evaluated = [asked.evaluate(each) for each in loaded]
-        with output.progress("fitting", 1) as bar:
+        with output.progress("fitting") as bar:
             ranker = predictors.fit(
                 evaluated,
                 metrics=asked.metrics,
@@ -180,7 +180,7 @@ def score(
     space = spaces.get(loaded.information.scoring.space)
     genotypes = reader.read(space, architectures)
     ending = nullcontext() if evaluations is None else _stoppable(evaluations, resume)
-    with ending, own_option(), output.progress("scoring", 1) as bar:
+    with ending, own_option(), output.progress("scoring") as bar:
         ranked = loaded.score(
             genotypes,
             out=evaluations,
@@ -220,7 +220,7 @@ def _judge_training(
     training = judged = asked.evaluate(source)
     if not same_benchmark(source, target):
         judged = asked.evaluate(target)
-    with output.progress("fitting", 1) as bar:
+    with output.progress("fitting") as bar:
         found = judge_by_folds(
             training,
             judged,

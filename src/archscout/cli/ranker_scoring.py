@@ -115,7 +115,7 @@ class Scoring:
             "workers": self.workers,
         }
         folder = scores_folder(self.evaluations, found, arguments)
-        with own_option(), progress(f"scoring {found.name}", 1) as bar:
+        with own_option(), progress(f"scoring {found.name}") as bar:
             return evaluate(
                 found,
                 out=folder,

@@ -43,7 +43,7 @@ def reproduce(
 
     if out.exists() and not out.is_dir():
         raise InputError(f"--out {out} is no folder; a folder, new or not, is accepted")
-    with output.progress("parts", 1) as bar:
+    with output.progress("parts") as bar:
         done = reproduction.compute(DataFolder(data_dir), which, resamples, bar.set)
     page = done.document.write(out)
     if as_json:

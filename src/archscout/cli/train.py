@@ -142,7 +142,7 @@ def train(
     }
     with (
         stoppable("the training so far", Path(out), resume),
-        progress("training, tokens", 1) as bar,
+        progress("training, tokens") as bar,
     ):
         told = _told(trainer, bar)
         trained = training.train(found, genotype, read, settings, out, **how, **told)
