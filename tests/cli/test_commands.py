@@ -9,7 +9,7 @@ import typer
 
 from archscout.cli.main import app
 
-MOST = 20
+MOST = 21
 
 
 def commands(command: Any, path: str = "archscout") -> Iterator[tuple[str, Any]]:

@@ -89,6 +89,19 @@ def test_folds_of_one_benchmark(run):
     assert (document["folds"], document["shared"]) == (3, 32)
 
 
+def test_a_limit_leaves_so_many_architectures(run, tmp_path):
+    command = ("fit", "nas-bench-nlp", *FAST, "--out", "b.ranker", "--json", "--limit")
+    for limit in (24, 24):  # what is finished is not scored again
+        done = run(*command, limit)
+        assert done.code == 0, done.err
+        assert json.loads(done.out)["labels"] == 23  # one of them has no result
+        (scores,) = tmp_path.glob("evaluations/ranker/*/scores.jsonl")
+        assert len(scores.read_bytes().splitlines()) == 24
+    done = run(*command, 26, "--resume")
+    assert json.loads(done.out)["labels"] == 25
+    assert len(scores.read_bytes().splitlines()) == 26
+
+
 def test_scores_are_kept_and_gone_on_with(run, fitted, tmp_path):
     command = ("fit", "nas-bench-nlp", *FAST, "--out", "b.ranker")
     assert run(*command).code == 0  # what is finished is not scored again

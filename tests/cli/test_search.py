@@ -169,6 +169,18 @@ def test_control_c_stops_cleanly_and_says_how_to_go_on(
     assert (stopped / "best.json").read_bytes() == (whole / "best.json").read_bytes()
 
 
+def test_a_search_whose_time_is_up_says_so(
+    archscout: Program, words: Path, tiny: tuple[str, ...], tmp_path: Path
+) -> None:
+    command = [*arguments(words, tiny, tmp_path / "run"), "--minutes", "1e-9"]
+    refused = archscout(*command, "--budget", 2)
+    assert refused.code == 2 and "--minutes 1e-09 may end the search early" in refused.err
+    first, second = archscout(*command), archscout(*command, "--resume", "--json")
+    said = "The time was up after {} of 8 proposals; --resume makes the others."
+    assert said.format(1) in first.err and said.format(2) in second.err
+    assert (json.loads(second.out)["proposals"], json.loads(second.out)["new"]) == (2, 1)
+
+
 def test_a_control_c_that_got_lost_stops_the_search_after_the_next_proposal(
     archscout: Program, monkeypatch: pytest.MonkeyPatch
 ) -> None:

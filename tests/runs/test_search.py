@@ -123,6 +123,21 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_been(
     assert_same(Run(tmp_path / "stopped"), whole)
 
 
+def test_a_run_whose_time_is_up_goes_on_as_if_it_had_not_been(
+    hunt: Hunt, tmp_path: Path, assert_same: Any
+) -> None:
+    for number in (1, 2, 3):
+        run = hunt(tmp_path / "short", minutes=1e-9, resume=number > 1)
+        assert len(run.trials) == number and len(run.table) >= 1
+    assert_same(hunt(tmp_path / "short", minutes=60, resume=True), hunt(tmp_path / "whole"))
+
+
+@pytest.mark.parametrize("minutes", [0, -1, float("nan"), float("inf")])
+def test_a_time_that_is_none_is_refused(minutes: float, hunt: Hunt, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=f"minutes is {minutes:g}; a positive number is accepted"):
+        hunt(tmp_path / "run", minutes=minutes)
+
+
 def test_what_a_stopped_run_found_can_be_read(hunt: Hunt, tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         hunt(tmp_path / "run", on_progress=Stop(5))

@@ -194,7 +194,7 @@ def prepare(
     scorer = Scorer.of(settings, corpus)
     for draw in settings.draws:
         scorer.drawn(*draw)  # a text that is too short is said here
-    chosen = _chosen(found, limit, seed)
+    chosen = chosen_names(found, limit, seed)
     count = check_count("workers", workers)
     prepared = Preparation(found, settings, scorer, chosen, count, combinations)
     for combination in combinations:
@@ -273,7 +273,8 @@ def _is_at_hand(source: str, folder: DataFolder) -> bool:
     return source == FALLBACK_TEXT or any(place.is_dir() for place in places)
 
 
-def _chosen(benchmark: Benchmark, limit: int | None, seed: int) -> list[str]:
+def chosen_names(benchmark: Benchmark, limit: int | None, seed: int) -> list[str]:
+    """The architectures that a limit leaves: the same ones for the same seed, all for None."""
     names = list(benchmark.architectures)
     if limit is None or limit >= len(names):
         return names

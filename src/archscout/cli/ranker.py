@@ -46,6 +46,12 @@ def fit(
     out: Annotated[Path, typer.Option(metavar="FILE", help="File of the ranker.")],
     asked: Scoring,
     dataset: Annotated[str | None, typer.Option(help="What the networks were trained on.")] = None,
+    limit: Annotated[
+        int | None,
+        typer.Option(
+            help="So many architectures of each benchmark, drawn at random; all by default."
+        ),
+    ] = None,
     resamples: options.Resamples = 1000,
     as_json: options.Json = False,
 ) -> None:
@@ -59,6 +65,8 @@ def fit(
 
         archscout ranker fit nas-bench-nlp --dataset ptb --text wikitext-2 --out ptb.ranker
 
+        archscout ranker fit nas-bench-bert --limit 200 --out encoders.ranker
+
         archscout ranker fit nas-bench-nlp:ptb archscout-mini-rnn --seeds 3 --out both.ranker
     """
     from archscout import predictors
@@ -71,7 +79,7 @@ def fit(
     checks.check_one_space(loaded)
     checks.check_different(loaded)
     with _stoppable(asked.evaluations, asked.resume):
-        evaluated = [asked.evaluate(each) for each in loaded]
+        evaluated = [asked.evaluate(each, limit) for each in loaded]
         with output.progress("fitting") as bar:
             ranker = predictors.fit(
                 evaluated,

@@ -84,8 +84,11 @@ class Scoring:
         named, own = parts_of(name)
         return load(named, folder, own or dataset)
 
-    def evaluate(self, found: Benchmark) -> Evaluation:
-        """Scores by the options; every benchmark of a ranker is scored on one text."""
+    def evaluate(self, found: Benchmark, limit: int | None = None) -> Evaluation:
+        """Scores by the options; every benchmark of a ranker is scored on one text.
+
+        A limit leaves so many of the architectures, drawn by the seed.
+        """
         from archscout.predictors import forward_metrics
 
         arguments = {
@@ -95,6 +98,7 @@ class Scoring:
             "seed": self.seed,
             "seeds": 1 if self.seeds is None else self.seeds,
             "minibatches": 1 if self.minibatches is None else self.minibatches,
+            "limit": limit,
         }
         return self._evaluate(found, arguments | options.scoring(self.scoring, draws=True))
 

@@ -43,6 +43,13 @@ Limits = Annotated[
     ),
 ]
 Trials = Annotated[int, typer.Option(help="Number of proposals.")]
+Minutes = Annotated[
+    float | None,
+    typer.Option(
+        help="Propose for so long at most; the same command with --resume makes the other "
+        "proposals."
+    ),
+]
 Sampler = Annotated[
     str,
     typer.Option(
@@ -101,6 +108,7 @@ def search(
     metric_file: options.MetricFiles = None,
     limits: Limits = None,
     trials: Trials = 500,
+    minutes: Minutes = None,
     sampler: Sampler = "nsga2",
     text: options.Texts = None,
     size: options.Sizes = None,
@@ -126,6 +134,8 @@ def search(
     Examples:
         archscout search rnn --text my.txt --max parameters=10M
 
+        archscout search rnn --text my.txt --trials 5000 --minutes 30
+
         archscout search rnn -m hidden_covariance -m latency --trials 1000
 
         archscout search rnn --text my.txt --max parameters=10M --resume
@@ -139,12 +149,18 @@ def search(
 
     found = spaces.get(space)
     scale = options.scale_of(found, size)
+    if minutes is not None and budget is not None:
+        raise InputError(
+            f"--minutes {minutes:g} may end the search early, and --budget {budget} trains the "
+            "best of a whole one; end it by --trials, or train later, by --budget with --resume"
+        )
     training = proof.Training.of(found, budget, prove, preset, changes, workers)
     built = options.scale_of(found, model_size, scale, "--model-size") if model_size else None
     bounds = options.checked("--max", limits, COSTS).items()
     run, new, seconds = _search(
         trials,
         resume,
+        minutes=minutes,
         space=found,
         text=text or "python-docs",
         metrics=metrics or None,
@@ -159,6 +175,10 @@ def search(
         **options.scoring(scoring, device=True),
         **_sampler(sampler),
     )
+    if (done := len(run.trials)) < trials:
+        output.tell(
+            f"The time was up after {done} of {trials} proposals; --resume makes the others."
+        )
     if not as_json:
         _print(run, new, seconds)
     promotion, proven = training.do(run, run.folder.path / _MODEL, resume)

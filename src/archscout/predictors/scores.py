@@ -11,6 +11,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+from archscout.analysis.evaluation import chosen_names
 from archscout.analysis.evaluation_folder import EvaluationFolder
 from archscout.benchmarks import Benchmark
 from archscout.scoring import parse_requests, resolve_objective
@@ -32,8 +33,8 @@ def same_benchmark(first: Benchmark, second: Benchmark) -> bool:
 def scores_folder(root: Path, benchmark: Benchmark, arguments: Mapping[str, Any]) -> Path:
     """Where the scores of a benchmark lie.
 
-    Its name tells apart everything that decides a score, but for draws: of these a folder may hold
-    more than are asked for.
+    Its name tells apart everything that decides a score, but for draws and a limit: of draws and
+    architectures a folder may hold more than are asked for.
     """
     kind = benchmark.space.kind
     document = {
@@ -57,7 +58,7 @@ def is_finished(folder: Path, benchmark: Benchmark, arguments: Mapping[str, Any]
         return False
     seed = arguments["seed"]
     asked = product(
-        benchmark.architectures,
+        chosen_names(benchmark, arguments.get("limit"), seed),
         range(seed, seed + arguments["seeds"]),
         range(arguments["minibatches"]),
     )

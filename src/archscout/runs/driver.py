@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import os
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -92,13 +94,15 @@ def search(
     out: str | os.PathLike[str] | None = None,
     storage: str | None = None,
     resume: bool = False,
+    minutes: float | None = None,
     workers: int = 1,
     on_progress: Callable[[Progress], None] | None = None,
     on_warning: Callable[[str], None] | None = None,
 ) -> Run:
     """Search a space for the architectures with the best scores under limits on their costs.
 
-    The same arguments give the same result, whether or not the run was stopped on its way.
+    The same arguments give the same result, whether or not the run was stopped on its way, by
+    `minutes` too: what is left to propose then is proposed on resuming.
 
     Args:
         space: a space or its name.
@@ -129,6 +133,7 @@ def search(
         storage: an Optuna storage address in place of the folder's own journal; one with a
             password is to be given again on resuming, or by `ARCHSCOUT_STORAGE`.
         resume: go on with the run that lies in the folder; `trials` may have grown.
+        minutes: for which it proposes, this time; by default until all proposals are made.
         workers: processes that score, once the work is worth their start; the result does not
             depend on their number. Latency is measured in one.
         on_progress: called once the run is begun, and after every proposal.
@@ -140,6 +145,8 @@ def search(
     """
     if metric is not None and metrics is not None:
         raise InputError("both metric and metrics are given; name all in metrics")
+    if minutes is not None and not 0 < minutes < math.inf:
+        raise InputError(f"minutes is {minutes:g}; a positive number is accepted")
     space = spaces.get(space) if isinstance(space, str) else space
     check_workers(workers)
     limits = dict(zip(COSTS, (max_parameters, max_flops, max_latency, max_memory), strict=True))
@@ -167,7 +174,8 @@ def search(
     _prepare(folder, settings, evaluator, storage, resume)
     with folder.lock():
         _claim(folder, settings, evaluator.scorer, storage)
-        return _search(folder, trials, evaluator, workers, storage, on_progress, on_warning)
+        told = (on_progress, on_warning)
+        return _search(folder, trials, minutes, evaluator, workers, storage, *told)
 
 
 def search_from(
@@ -197,8 +205,8 @@ def search_from(
     _prepare(folder, settings, evaluator, None, resume=folder.exists)
     with folder.lock():
         _claim(folder, settings, evaluator.scorer, None)
-        trials = settings.trials
-        return _search(folder, trials, evaluator, workers, None, on_progress, on_warning)
+        told = (on_progress, on_warning)
+        return _search(folder, settings.trials, None, evaluator, workers, None, *told)
 
 
 def propose(
@@ -298,12 +306,14 @@ def _check_same(
 def _search(
     folder: RunFolder,
     trials: int,
+    minutes: float | None,
     evaluator: Evaluator,
     workers: int,
     storage: str | None,
     on_progress: Callable[[Progress], None] | None,
     on_warning: Callable[[str], None] | None,
 ) -> Run:
+    end = math.inf if minutes is None else time.monotonic() + 60 * minutes
     run = Run(folder.path)
     address, space = storage or address_of(folder, run.information), evaluator.scorer.space
     study = open_study(address, run, True, on_warning, spaces.classics(space))
@@ -324,6 +334,8 @@ def _search(
                 progress.add(trial)
                 if on_progress:
                     on_progress(progress)
+                if time.monotonic() >= end:
+                    break
     finally:
         if run.trials:
             run.save()
