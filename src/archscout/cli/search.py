@@ -145,6 +145,7 @@ def search(
         archscout search rnn --text my.txt --budget 4 --set epochs=8 --workers 2
     """
     from archscout import spaces
+    from archscout.runs import remarks
     from archscout.runs.costs import COSTS
 
     found = spaces.get(space)
@@ -179,6 +180,8 @@ def search(
         output.tell(
             f"The time was up after {done} of {trials} proposals; --resume makes the others."
         )
+    for remark in remarks(run):
+        output.warn(remark)
     if not as_json:
         _print(run, new, seconds)
     promotion, proven = training.do(run, run.folder.path / _MODEL, resume)
