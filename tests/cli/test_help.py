@@ -79,7 +79,26 @@ def test_metrics_are_listed(archscout: Any) -> None:
         "transformers",
     }
     assert all(entry["summary"] for entry in entries)
-    assert archscout("metrics").code == 0
+
+
+def test_a_metric_is_a_line_at_any_width(archscout: Any, width: int) -> None:
+    lines = archscout("metrics").lines
+    names = {*available("transformer"), *available("other")}
+    assert len(lines) == len(names) + 2 and all(len(line) <= width for line in lines)
+    # Whole names, of those with layers so, and which way is better.
+    found = dict(line.split()[:2] for line in lines[1:-1])
+    assert {name.removesuffix("[layer]") for name in found} == names
+    assert found["hidden_covariance[layer]"] == "larger" and found["flops"] == "larger"
+
+
+def test_of_one_metric_all_is_shown(archscout: Any) -> None:
+    shown = archscout("metrics", "activation_distance").out
+    assert "of transformers\n" in shown and "of networks other than transformers\n" in shown
+    assert shown.count("Mellor et al. 2021, equation 2") == 2 and "needs   activations" in shown
+    assert "name alone stands for layer 1" in archscout("metrics", "hidden_covariance").out
+    assert "name alone stands for the last one" in archscout("metrics", "linear_memory").out
+    wrong = archscout("metrics", "linear_memry")
+    assert wrong.code == 2 and "did you mean linear_memory?" in wrong.err
 
 
 @pytest.mark.parametrize(

@@ -448,6 +448,25 @@ def test_a_sample_says_its_space_and_another_space_refuses_it(
     assert SPACE.parse(bare) == SPACE.sample(2)
 
 
+def test_a_table_keeps_the_names_given_and_marks_what_is_equal(
+    score: Program, tmp_path: Path
+) -> None:
+    lstm = json.dumps(SPACE.to_dict(SPACE.named["lstm"]))
+    (tmp_path / "mine.json").write_text(lstm)
+    (tmp_path / "two.jsonl").write_text(f"{json.dumps(SPACE.to_dict(SPACE.named['gru']))}\n{lstm}")
+    out = score("gru", tmp_path / "mine.json", tmp_path / "two.jsonl", *FAST).out
+    gru, lstm = (SPACE.fingerprint(SPACE.named[name]) for name in ("gru", "lstm"))
+    titles = [" ".join(line.split("│")[1].split()) for line in out.splitlines() if "│" in line]
+    assert titles == [
+        f"{gru} gru",
+        f"{lstm} mine.json (lstm)",
+        f"{gru} two.jsonl:1 (gru)",
+        "equal to gru",
+        f"{lstm} two.jsonl:2 (lstm)",
+        "equal to mine.json",
+    ]
+
+
 def test_a_table_has_the_name_beside_the_fingerprint(score: Program) -> None:
     result = score("lstm", *FAST)
     assert f"{SPACE.fingerprint(SPACE.named['lstm'])} lstm" in result.out

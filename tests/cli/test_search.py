@@ -296,6 +296,11 @@ def test_no_number_of_the_ranking_is_cut(
         assert row["fingerprint"] in printed
         for column in ("hidden_covariance[1]", "jacobian_cosine", *COSTS):
             assert number(float(row[column])) in printed
+    for heading in ("flops per token", "latency ms", "memory bytes", "architecture"):
+        assert heading in result.out
+    # At any width what each is made of is said, too.
+    kinds = {word.rstrip(":") for word in printed} & {"state", "states"}
+    assert sum(printed.count(f"{kind}:") for kind in kinds) == len(ranked)
 
 
 def test_a_table_on_its_side_has_every_cell_at_any_width(

@@ -6,14 +6,14 @@ import difflib
 import io
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from archscout import spaces
 from archscout.cli.output import errors
 from archscout.errors import InputError
-from archscout.spaces.base import Space, unwrapped
+from archscout.spaces.base import Scale, Space, unwrapped
 
 
 def read(space: Space[Any], sources: Iterable[str]) -> list[Any]:
@@ -22,7 +22,12 @@ def read(space: Space[Any], sources: Iterable[str]) -> list[Any]:
     A JSON document is one architecture, a list of them, or what archscout writes around one
     (an object with `architecture` and perhaps its `space`, or a `front` of such objects).
     """
-    found = [a for source in sources for a in _read_one(space, source)]
+    return [architecture for _, architecture in read_named(space, sources)]
+
+
+def read_named(space: Space[Any], sources: Iterable[str]) -> list[tuple[str, Any]]:
+    """As `read`, each with what the user calls it: a name, or a file and the place in it."""
+    found = [pair for source in sources for pair in _read_one(space, source)]
     if not found:
         raise InputError(f"no architecture in {', '.join(sources)}; JSON or JSON Lines is accepted")
     return found
@@ -51,12 +56,37 @@ def space_of(source: str, given: str | None) -> Space[Any]:
     return spaces.get(_said(text) or spaces.recognise(text))
 
 
-def titles(space: Space[Any], fingerprints: Iterable[str | None]) -> list[str]:
-    """Fingerprints as tables show them, each with the name of the architecture that has one."""
-    from archscout.spaces import names
+def titles(
+    space: Space[Any],
+    architectures: Sequence[Any],
+    scale: Scale,
+    given: Sequence[str] | None = None,
+) -> list[str]:
+    """Fingerprints as tables show them, with names, and which one before is the same network.
 
-    named = names(space)
-    return [f"{each or ''} {named.get(each or '', '')}".strip() for each in fingerprints]
+    Args:
+        space: of the architectures.
+        architectures: in the order of the table.
+        scale: at which they are networks.
+        given: what the user calls each.
+    """
+    from archscout.spaces import names, network_fingerprint
+
+    known = names(space)
+    first: dict[str, str] = {}
+    found = []
+    for architecture, called in zip(architectures, given or [""] * len(architectures), strict=True):
+        fingerprint = space.fingerprint(architecture)
+        name = known.get(fingerprint, "")
+        if called and called != name:
+            name = f"{called} ({name})" if name else called
+        title = f"{fingerprint} {name}".strip()
+        mark = network_fingerprint(space, architecture, scale)
+        if mark in first:
+            title += f"\nequal to {first[mark]}"
+        first.setdefault(mark, called or name or fingerprint)
+        found.append(title)
+    return found
 
 
 def _parse(text: str) -> Any:
@@ -85,19 +115,21 @@ def _said(text: str) -> str | None:
     return found if isinstance(found, str) else None
 
 
-def _read_one(space: Space[Any], source: str) -> Iterator[Any]:
+def _read_one(space: Space[Any], source: str) -> Iterator[tuple[str, Any]]:
     if source in space.named:
-        yield space.named[source]
+        yield source, space.named[source]
         return
     if source == "-":
-        name, text = "standard input", sys.stdin.read()
+        name, text, called = "standard input", sys.stdin.read(), ""
     else:
-        name, text = source, _load(space, source)
+        name, text, called = source, _load(space, source), Path(source).name
     if not text.strip():
         raise InputError(f"{name} is empty; architectures as JSON or JSON Lines are accepted")
-    for place, document in _documents(name, text):
+    documents = list(_documents(name, text))
+    for number, (place, document) in enumerate(documents, start=1):
+        numbered = f"{called}:{number}" if called and len(documents) > 1 else called
         try:
-            yield space.parse(unwrapped(document, space.name))
+            yield numbered, space.parse(unwrapped(document, space.name))
         except InputError as error:
             raise InputError(f"{place}: {error}") from error
 

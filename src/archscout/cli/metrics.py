@@ -2,51 +2,104 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Any
 
-from rich.table import Column, Table
+import typer
+from rich.table import Column
+from rich.text import Text
 
 from archscout.cli import options
-from archscout.cli.output import console, print_json
+from archscout.cli.output import console, print_json, print_table, say
+from archscout.errors import InputError, nearest
 
 if TYPE_CHECKING:
     from archscout.metrics import Metric
 
+_NETWORKS = {
+    "all": "of all networks",
+    "transformers": "of transformers",
+    "others": "of networks other than transformers",
+}
 
-_WIDE = 120  # columns of a terminal that has room for sources
 
+def metrics(
+    name: Annotated[
+        str | None,
+        typer.Argument(metavar="[METRIC]", help="Metric of which all that is known is shown."),
+    ] = None,
+    as_json: options.Json = False,
+) -> None:
+    """List the metrics, or of one show what it measures, needs and where it comes from.
 
-def metrics(as_json: options.Json = False) -> None:
-    """List the metrics: which way is better, whence they come, what they measure.
-
-    Example:
+    Examples:
         archscout metrics
+
+        archscout metrics hidden_covariance
     """
     from archscout.metrics import registered
 
     entries = registered()
+    if name is not None:
+        names = dict.fromkeys(entry.name for entry in entries)
+        if name not in names:
+            near = nearest(name, names)
+            raise InputError(f"unknown metric {name!r}{near}; archscout metrics lists them")
+        entries = [entry for entry in entries if entry.name == name]
+    documents = [_document(entry) for entry in entries]
     if as_json:
-        for entry in entries:
-            document = {
-                "name": entry.name,
-                "networks": _networks(entry),
-                "larger_is_better": entry.larger_is_better,
-                "main_layer": entry.main_layer,
-                "needs": sorted(entry.needs),
-                "source": entry.source,
-                "summary": entry.summary,
-            }
+        for document in documents:
             print_json(document)
-        return
-    wide = console.width >= _WIDE
-    names, networks = (Column(title, no_wrap=True) for title in ("metric", "networks"))
-    table = Table(names, networks, "better", "measures", *(["source"] if wide else []))
+    elif name is not None:
+        for document in documents:
+            _show(document)
+    else:
+        _list(entries)
+
+
+def _document(entry: Metric) -> dict[str, Any]:
+    return {
+        "name": entry.name,
+        "networks": _networks(entry),
+        "larger_is_better": entry.larger_is_better,
+        "main_layer": entry.main_layer,
+        "needs": sorted(entry.needs),
+        "source": entry.source,
+        "summary": entry.summary,
+    }
+
+
+def _show(document: dict[str, Any]) -> None:
+    from archscout.metrics.registry import LAST_LAYER
+
+    layer = document["main_layer"]
+    which = "the last one" if layer == LAST_LAYER else f"layer {layer}"
+    layers = "" if layer is None else f", of each layer; its name alone stands for {which}"
+    networks = _NETWORKS[document["networks"]]
+    say(f"{document['name']}: {networks}{layers}")
+    say(f"  {document['summary']}")
+    say(f"  better  {_better(document['larger_is_better'])}")
+    say(f"  needs   {', '.join(document['needs']) or 'nothing'}")
+    say(f"  source  {document['source'] or 'none given'}")
+
+
+def _better(larger: bool) -> str:
+    return "larger" if larger else "smaller"
+
+
+def _list(entries: list[Metric]) -> None:
+    """A line each; one that differs of networks with attention stands once."""
+    rows: dict[str, list[Any]] = {}
     for entry in entries:
-        name = f"{entry.name}\\[layer]" if entry.main_layer else entry.name
-        way = "larger" if entry.larger_is_better else "smaller"
-        source = [f"[dim]{entry.source}"] if wide else []
-        table.add_row(name, _networks(entry), way, entry.summary, *source)
-    console.print(table)
+        name = f"{entry.name}[layer]" if entry.main_layer else entry.name
+        row = [Text(name), _better(entry.larger_is_better), Text(entry.summary)]
+        rows.setdefault(entry.name, row)
+    # Names stay whole: what measures is said in what they leave of the line.
+    left = console.width - max(len(name) for name, *_ in rows.values()) - len("smaller") - 4
+    for *_, summary in rows.values():
+        summary.truncate(left, overflow="ellipsis")
+    columns = [Column(title, no_wrap=True) for title in ("metric", "better", "measures")]
+    print_table(columns, rows.values(), box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    say("All that is known of one: archscout metrics METRIC")
 
 
 def _networks(entry: Metric) -> str:

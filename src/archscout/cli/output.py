@@ -279,15 +279,20 @@ def print_statistics(title: str, table: pd.DataFrame, *others: str) -> None:
         warn(f"{name}: {problem}")
 
 
+def cell_width(cell: str) -> int:
+    """How many characters wide a cell of one or several lines is."""
+    return max(map(len, cell.split("\n")))
+
+
 def table_width(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> int:
     """How many characters wide a table is."""
-    widths = [max(map(len, cells)) for cells in zip(titles, *rows, strict=True)]
+    widths = [max(map(cell_width, cells)) for cells in zip(titles, *rows, strict=True)]
     return sum(widths) + 3 * len(widths) + 1
 
 
 def print_abreast(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """A table on its side, in as many blocks as the line needs: values are never cut."""
-    value = max(len(cell) for row in rows for cell in row)
+    value = max(cell_width(cell) for row in rows for cell in row)
     room = console.width - max(map(len, titles)) - 4
     abreast = max(1, room // (value + 3))
     for start in range(0, len(rows), abreast):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Column
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from archscout.analysis.evaluation_results import Evaluation
     from archscout.benchmarks import Benchmark
     from archscout.predictors import Information, Judgement
-    from archscout.spaces.base import Space
 
 app = typer.Typer(
     help="Learn to rank architectures from trained results, beside the label-free metrics.",
@@ -186,7 +185,7 @@ def score(
     if resume and evaluations is None:
         raise InputError("--resume goes on with a folder of scores; name it with --evaluations")
     space = spaces.get(loaded.information.scoring.space)
-    genotypes = reader.read(space, architectures)
+    called, genotypes = zip(*reader.read_named(space, architectures), strict=True)
     ending = nullcontext() if evaluations is None else _stoppable(evaluations, resume)
     with ending, own_option(), output.progress("scoring") as bar:
         ranked = loaded.score(
@@ -200,7 +199,8 @@ def score(
             resume=resume,
             progress=bar.set,
         )
-    _report_ranks(ranked, space, as_json)
+    built_at = loaded.information.scoring.built_at
+    _report_ranks(ranked, reader.titles(space, genotypes, built_at, called), as_json)
 
 
 def _stoppable(evaluations: Path, resume: bool) -> AbstractContextManager[None]:
@@ -310,16 +310,14 @@ def _report_judgement(found: Judgement, judged: Evaluation, as_json: bool) -> No
     output.warn_of_modified(judged.benchmark.modified)
 
 
-def _report_ranks(ranked: pd.DataFrame, space: Space[Any], as_json: bool) -> None:
+def _report_ranks(ranked: pd.DataFrame, titles: list[str], as_json: bool) -> None:
     if as_json:
         for record in ranked.to_dict(orient="records"):
             typer.echo(json.dumps(record, allow_nan=False))
         return
-    from archscout.cli.architectures import titles
-
     rows = []
-    for _, row in ranked.sort_values("rank", kind="stable").iterrows():
-        (title,) = titles(space, [row["fingerprint"]])
+    named = ranked.assign(title=titles).sort_values("rank", kind="stable")
+    for _, row in named.iterrows():
         seen = "yes" if row["seen"] else "no"
-        rows.append([title, str(row["rank"]), f"{row['prediction']:.3f}", seen])
+        rows.append([row["title"], str(row["rank"]), f"{row['prediction']:.3f}", seen])
     output.print_table([Column("fingerprint"), "rank", "prediction", "learned from"], rows)

@@ -56,16 +56,17 @@ def score(
         raise InputError("--json and --csv exclude each other")
     options.load_metrics(metric_file)
     found = spaces.get(space)
+    scale = options.scale_of(found, size)
     scorer = Scorer(
         found,
         text or "python-docs",
         options.listed(metrics),
-        options.scale_of(found, size),
+        scale,
         seed,
         device=device,
         **options.scoring(scoring),
     )
-    genotypes = reader.read(found, architectures)
+    called, genotypes = zip(*reader.read_named(found, architectures), strict=True)
     scores = []
     with output.progress("scoring", len(genotypes)) as bar:
         for result in scorer.score_all(genotypes):
@@ -76,7 +77,7 @@ def score(
     if as_csv:
         _print_csv(scores)
     elif not as_json:
-        titles = reader.titles(found, (score.fingerprint for score in scores))
+        titles = reader.titles(found, genotypes, scale, called)
         _print_table(scores, titles)
         if explain:
             _explain(scorer, genotypes, titles)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import textwrap
 import time
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 _SHOWN = 10
 _MODEL = "model"
+_DESCRIPTION = "architecture"
 
 Metrics = Annotated[
     list[str] | None,
@@ -288,6 +290,7 @@ def _print(run: Run, new: int, seconds: float) -> None:
 def _print_ranking(run: Run) -> None:
     """One architecture a line, with what there is room for of its description."""
     from archscout.cli.architectures import titles
+    from archscout.runs.costs import UNITS
     from archscout.spaces import names
 
     ranked = run.table[run.table["front"].notna()]
@@ -296,8 +299,11 @@ def _print_ranking(run: Run) -> None:
     objectives = [objective.name for objective in run.objectives]
     costs = [c for c in ("parameters", "flops", "latency", "memory") if c in rows]
     columns = [*objectives, *(c for c in costs if c not in objectives)]
-    header = ["rank", "fingerprint", *columns]
+    headings = [f"{column} {UNITS.get(column, '')}".strip() for column in columns]
+    header = ["rank", "fingerprint", *headings]
     several = len(objectives) > 1
+    architectures = [run.space.parse(architecture) for architecture in rows["architecture"]]
+    descriptions = [run.space.describe(architecture) for architecture in architectures]
     cells: list[list[str]] = [
         [
             f"{row['rank']}{'*' if several and row['front'] == 1 else ''}",
@@ -305,23 +311,25 @@ def _print_ranking(run: Run) -> None:
             *(output.number(float(row[column])) for column in columns),
         ]
         for title, (_, row) in zip(
-            titles(run.space, rows["fingerprint"]), rows.iterrows(), strict=True
+            titles(run.space, architectures, run.model_scale), rows.iterrows(), strict=True
         )
     ]
     caption = "* on the Pareto front" if several else None
     # What is left of the line is for the description: numbers must not be cut off for it.
-    left = output.console.width - output.table_width(header, cells)
-    if left < 0:
-        output.print_abreast(header, cells)
+    left = output.console.width - output.table_width(header, cells) - 3
+    if left < len(_DESCRIPTION):
+        wide = max(output.cell_width(cell) for row in cells for cell in row)
+        folded = ["\n".join(textwrap.wrap(each, wide)) for each in descriptions]
+        upright = [[*row, each] for row, each in zip(cells, folded, strict=True)]
+        output.print_abreast([*header, _DESCRIPTION], upright)
         if caption:
             output.console.print(caption)
         return
-    shown: list[str | Column] = ["rank", Column("fingerprint", no_wrap=True), *columns]
-    lines: list[list[str | Text]] = [[*row] for row in cells]
-    if left - 3 > len("architecture"):
-        shown.append(Column("architecture", no_wrap=True))
-        for line, architecture in zip(lines, rows["architecture"], strict=True):
-            description = Text(run.space.describe(run.space.parse(architecture)))
-            description.truncate(left - 3, overflow="ellipsis")
-            line.append(description)
+    named, described = (Column(title, no_wrap=True) for title in ("fingerprint", _DESCRIPTION))
+    lines: list[list[str | Text]] = []
+    for row, each in zip(cells, descriptions, strict=True):
+        description = Text(each)
+        description.truncate(left, overflow="ellipsis")
+        lines.append([*row, description])
+    shown: list[str | Column] = ["rank", named, *headings, described]
     output.print_table(shown, lines, title="Best architectures", caption=caption)
