@@ -88,11 +88,12 @@ def discover(
         archscout discover nas-bench-nlp --against hidden_covariance,l2_norm,parameters --resume
     """
     from archscout import benchmarks
+
+    found = benchmarks.load(benchmark, benchmarks.DataFolder(data_dir), dataset)
     from archscout.metric_search import discover as breed
     from archscout.metric_search import write_discovery
     from archscout.metric_search.page import judgement
 
-    found = benchmarks.load(benchmark, benchmarks.DataFolder(data_dir), dataset)
     out = out or Path("discoveries") / f"{found.name}-{found.dataset}"
     with (
         output.stoppable("what was bred", out, resume),

@@ -72,12 +72,13 @@ def evaluate(
         archscout evaluate archscout-mini-rnn --combine linear_memory+hidden_covariance[3]
     """
     from archscout import benchmarks
+
+    found = benchmarks.load(benchmark, benchmarks.DataFolder(data_dir), dataset)
     from archscout.analysis import evaluation as room
     from archscout.analysis.checks import check_count
     from archscout.analysis.combination import parse_combinations
     from archscout.analysis.evaluation_page import summary, write_evaluation
 
-    found = benchmarks.load(benchmark, benchmarks.DataFolder(data_dir), dataset)
     options.load_metrics(metric_file)
     out = out or Path("evaluations") / f"{found.name}-{found.dataset}"
     check_count("resamples", resamples)

@@ -68,13 +68,13 @@ def fit(
 
         archscout ranker fit nas-bench-nlp:ptb archscout-mini-rnn --seeds 3 --out both.ranker
     """
+    loaded = [asked.load(name, dataset) for name in benchmarks]
     from archscout import predictors
     from archscout.predictors import checks, saving
 
     saving.check_installed()  # all that can be said is said before minutes of scoring
     saving.check_writable(out)
     checks.check_bootstrap(asked.seed, resamples)
-    loaded = [asked.load(name, dataset) for name in benchmarks]
     checks.check_one_space(loaded)
     checks.check_different(loaded)
     with _stoppable(asked.evaluations, asked.resume):

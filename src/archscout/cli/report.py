@@ -20,6 +20,9 @@ def report(
     Example:
         archscout report runs/rnn-python-docs-0
     """
+    from archscout.runs import Run
+
+    found = Run(run)  # a wrong folder is told before what takes long to import
     from archscout.report import write_report
 
-    typer.echo(str(write_report(run, None if out is None else Path(out))))
+    typer.echo(str(write_report(found, None if out is None else Path(out))))

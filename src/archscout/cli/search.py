@@ -147,10 +147,11 @@ def search(
         archscout search rnn --text my.txt --budget 4 --set epochs=8 --workers 2
     """
     from archscout import spaces
+
+    found = spaces.get(space)  # a wrong name is told before what takes long to import
     from archscout.runs import remarks
     from archscout.runs.costs import COSTS
 
-    found = spaces.get(space)
     scale = options.scale_of(found, size)
     if minutes is not None and budget is not None:
         raise InputError(
