@@ -138,6 +138,19 @@ def test_advice_is_of_the_cause(error: Exception, advice: str, wrapped: bool) ->
     assert message.count("; ") <= 1 and "secret" not in message
 
 
+def test_a_password_in_the_query_is_not_said() -> None:
+    address = "postgresql:///a?user=me&password=secret"
+    with pytest.raises(InputError, match=r"for \*\*\* at h") as caught, storage_errors(address):
+        raise of_driver(OperationalError, "refused for secret at h")
+    assert "secret" not in str(caught.value)
+
+
+def test_another_driver_than_the_extras_is_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg2", None)
+    with pytest.raises(InputError, match=r"missing \(psycopg2\); postgresql:// takes that of pip"):
+        check_storage(ADDRESS.replace("postgresql", "postgresql+psycopg2"))
+
+
 @pytest.mark.parametrize("kind", ["postgres", "postgresql", "postgresql+psycopg"])
 def test_a_missing_driver_names_the_extra(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "psycopg", None)

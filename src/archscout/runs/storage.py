@@ -16,7 +16,7 @@ from pathlib import Path
 import optuna
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
-from sqlalchemy import make_url
+from sqlalchemy import URL, make_url
 from sqlalchemy.exc import (
     ArgumentError,
     DBAPIError,
@@ -157,11 +157,22 @@ def shown(address: str) -> str:
         url = make_url(address)
     except (SQLAlchemyError, ValueError):
         return "at the given address"
-    inside = [name for name in url.query if "pass" in name.lower()]
+    inside = _password_names(url)
     if url.password is None and not inside:
         return address
     url = url.update_query_dict(dict.fromkeys(inside, HIDDEN))
     return url.render_as_string(hide_password=True).replace("%2A%2A%2A", HIDDEN)
+
+
+def _password_names(url: URL) -> list[str]:
+    """The parts of an address's query that are passwords."""
+    return [name for name in url.query if "pass" in name.lower()]
+
+
+def _secrets(url: URL) -> list[str]:
+    """The passwords in an address."""
+    values = [url.password, *(url.query[name] for name in _password_names(url))]
+    return [str(value) for value in values if value]
 
 
 def _broken(address: str, error: BaseException) -> str:
@@ -176,8 +187,8 @@ def _broken(address: str, error: BaseException) -> str:
     if isinstance(error, ImportError):
         return f"{place}: {_missing(url.get_backend_name(), error.__cause__ or error)}"
     reason = str(getattr(error, "orig", None) or error).partition("\n")[0]
-    if url.password:
-        reason = reason.replace(str(url.password), HIDDEN)
+    for secret in _secrets(url):
+        reason = reason.replace(secret, HIDDEN)
     advice = next((advice for words, advice in _ADVICE.items() if words in reason), "")
     return f"{place}: {reason}" + (f"; {advice}" if advice else "")
 
@@ -185,9 +196,12 @@ def _broken(address: str, error: BaseException) -> str:
 def _missing(kind: str, error: BaseException) -> str:
     """Which driver is missing, and where it comes from."""
     name = getattr(error, "name", None) or error
-    if kind in ("postgres", "postgresql"):
-        return f"its driver is missing ({name}); pip install 'archscout[distributed]' brings it"
-    return f"its driver is missing ({name}); install it"
+    missing = f"its driver is missing ({name})"
+    if kind not in ("postgres", "postgresql"):
+        return f"{missing}; install it"
+    if name == "psycopg2":
+        return f"{missing}; postgresql:// takes that of pip install 'archscout[distributed]'"
+    return f"{missing}; pip install 'archscout[distributed]' brings it"
 
 
 def _broken_journal(address: str, error: Exception) -> str:
