@@ -98,8 +98,10 @@ def test_a_limit_leaves_so_many_architectures(run, tmp_path):
         (scores,) = tmp_path.glob("evaluations/ranker/*/scores.jsonl")
         assert len(scores.read_bytes().splitlines()) == 24
     done = run(*command, 26, "--resume")
-    assert json.loads(done.out)["labels"] == 25
+    assert json.loads(done.out)["labels"] == 25 and "to go on with" not in done.err
     assert len(scores.read_bytes().splitlines()) == 26
+    other = run("fit", "archscout-mini-rnn", *FAST, "--out", "c.ranker", "--resume")
+    assert "There are no scores of archscout-mini-rnn to go on with" in other.err
 
 
 def test_scores_are_kept_and_gone_on_with(run, fitted, tmp_path):

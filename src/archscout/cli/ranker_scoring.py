@@ -14,7 +14,7 @@ import typer
 
 from archscout.cli import options
 from archscout.cli.evaluate import Minibatches, Seeds
-from archscout.cli.output import progress
+from archscout.cli.output import progress, tell
 from archscout.errors import InputError
 
 if TYPE_CHECKING:
@@ -119,14 +119,15 @@ class Scoring:
             "workers": self.workers,
         }
         folder = scores_folder(self.evaluations, found, arguments)
+        begun = EvaluationFolder(folder).exists
+        if self.resume and not begun:  # of several benchmarks, one after that which was stopped
+            tell(f"There are no scores of {found.name} to go on with; it is scored from the start")
         with own_option(), progress(f"scoring {found.name}") as bar:
             return evaluate(
                 found,
                 out=folder,
                 data_dir=self.data_dir,
-                # Of several benchmarks those after the one that was stopped are not begun.
-                resume=(self.resume and EvaluationFolder(folder).exists)
-                or is_finished(folder, found, arguments),
+                resume=(self.resume and begun) or is_finished(folder, found, arguments),
                 progress=bar.set,
                 **arguments,
             )
