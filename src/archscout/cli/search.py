@@ -317,7 +317,11 @@ def _print_ranking(run: Run) -> None:
     ]
     caption = "* on the Pareto front" if several else None
     # What is left of the line is for the description: numbers must not be cut off for it.
-    left = output.console.width - output.table_width(header, cells) - 3
+    left = _left(header, cells)
+    if left < len(_DESCRIPTION):  # names go below their fingerprints
+        narrow = [[rank, title.replace(" ", "\n", 1), *others] for rank, title, *others in cells]
+        if (gained := _left(header, narrow)) >= len(_DESCRIPTION):
+            cells, left = narrow, gained
     if left < len(_DESCRIPTION):
         wide = max(output.cell_width(cell) for row in cells for cell in row)
         folded = ["\n".join(textwrap.wrap(each, wide)) for each in descriptions]
@@ -334,3 +338,8 @@ def _print_ranking(run: Run) -> None:
         lines.append([*row, description])
     shown: list[str | Column] = ["rank", named, *headings, described]
     output.print_table(shown, lines, title="Best architectures", caption=caption)
+
+
+def _left(header: list[str], cells: list[list[str]]) -> int:
+    """How many characters a table leaves for one more column."""
+    return output.console.width - output.table_width(header, cells) - 3
