@@ -586,6 +586,14 @@ def test_transformers_is_not_imported() -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
+@pytest.mark.parametrize("family", ["GPT2", "Bert"])
+def test_roles_are_found_where_nothing_needs_a_gradient(family: str) -> None:
+    names = ["deep_memory", "zerolm_feed_forward", "lpzero"]
+    found = score_module(build(family), tokens(), names)
+    together = score_module(build(family), tokens(), [*names, "snip"])
+    assert found.scores == {name: together[name] for name in names}
+
+
 # Layers called by keyword, and training mode
 
 

@@ -199,6 +199,7 @@ def test_tables_that_may_not_be_made_are_tried_so_often(monkeypatch: pytest.Monk
         check_storage("postgres://me:secret@host/studies")
     # Whole, and by the driver that is installed with archscout.
     assert set(tries) == {"postgresql+psycopg://me:secret@host/studies"} and len(tries) == 10
+    assert storage.shown("postgres://me@host/studies") == "postgresql://me@host/studies"
 
 
 def test_an_empty_database_may_be_opened_by_several_at_once(tmp_path: Path) -> None:

@@ -184,7 +184,7 @@ class ModuleRecorder(Recorder):
 
     def _look_ahead(self, wanted: frozenset[str], embeddings: Tensor | None) -> None:
         """Make the runs that find out what a recording needs to know, before there are hooks."""
-        with torch.random.fork_rng():
+        with torch.inference_mode(False), torch.random.fork_rng():
             for name in sorted(wanted):
                 _ = self.recordable[name]
             if embeddings is not None and self._embedding is not None:
@@ -300,9 +300,20 @@ class ModuleRecorder(Recorder):
 
     def flops(self, minibatch: Tensor) -> int:
         """Floating-point operations per token (or vector) of the batch."""
-        total = counting.flops(self.run)
-        shape = self._batch.input.shape
-        vectors = shape[:-1] if self._batch.input.is_floating_point() else shape
+        # Those of one input are those of all, where it can be had alone.
+        axis = 0 if self._batch_first is not False else 1
+        batch = self._batch.cut(*(slice(1) if a == axis else slice(None) for a in (0, 1)))
+        try:
+            return self._flops(self._batch if batch is None else batch)
+        except InputError:
+            raise
+        except Exception:  # a module may take no other number of inputs
+            return self._flops(self._batch)
+
+    def _flops(self, batch: Batch) -> int:
+        total = counting.flops(partial(self.run, batch=batch))
+        shape = batch.input.shape
+        vectors = shape[:-1] if batch.input.is_floating_point() else shape
         return total // max(1, vectors.numel())
 
     # What can be had
@@ -669,7 +680,7 @@ class ModuleRecorder(Recorder):
 # What a recorder knows of one batch alone.
 _OF_A_BATCH = (
     *("seen", "axes", "_embedding", "_activations", "_recurrent", "_cells"),
-    *("_linear_modules", "_loss_is_returned", "_layers", "_survey", "_cores"),
+    *("_linear_modules", "_loss_is_returned", "_layers", "_survey", "_cores", "_looks"),
     *("_weights", "_embedded_shape", "_positions"),
 )
 

@@ -81,7 +81,7 @@ class Look:
 
     def __init__(self, attention: Attention, seen: Observation) -> None:
         self.attention = attention
-        self._named = _named_parts(attention, seen)
+        self._named = named_parts(attention, seen)
         # The innermost module that returned the probabilities and where, if any did.
         self.core: tuple[nn.Module, int] | None = None
         self.heads: int | None = None
@@ -131,11 +131,6 @@ class Look:
             if by_step is not None and by_step.shape[1] == len(probabilities):
                 call.roles = _roles(by_step)
 
-    @property
-    def is_named(self) -> bool:
-        """Whether its four maps are named for what they do; then no run has to show it."""
-        return bool(self._named)
-
     def maps(self) -> list[RoleMap]:
         """The linear maps that took part, with their roles."""
         if self._named:
@@ -168,7 +163,7 @@ class Look:
         return None
 
 
-def _named_parts(attention: Attention, seen: Observation) -> list[RoleMap]:
+def named_parts(attention: Attention, seen: Observation) -> list[RoleMap]:
     """A map for each of query, key and value by name, and one that runs after them; or nothing."""
     ran = [m for m in dict.fromkeys(attention.linears) if seen.ran(m)]
     if len(ran) != len(ATTENTION_ROLES) + 1:

@@ -29,8 +29,19 @@ from archscout.recorders.structure import (
     attention_layers,
     position_embedding,
 )
-from archscout.recorders.survey import ATTENTION_ROLES, Cores, Look, MixLook, RoleMap, Survey
+from archscout.recorders.survey import (
+    ATTENTION_ROLES,
+    Cores,
+    Look,
+    MixLook,
+    RoleMap,
+    Survey,
+    named_parts,
+)
 from archscout.recording import Linear, Recording
+
+# Of each layer what is seen of its attentions, and of its parts where it has none.
+_Looks = tuple[list[list[Look]], list[list[MixLook]]]
 
 # So many inputs show what the parts of a transformer do.
 _FEW_INPUTS = 2
@@ -99,10 +110,14 @@ class TransformerRecorder(ModuleRecorder):
     @cached_property
     def _survey(self) -> Survey:
         """What the parts do, by their names or as one run shows."""
-        looks = [[Look(a, self.seen) for a in layer.attentions] for layer in self._layers]
-        mixers = [[MixLook(m) for m in _parts(layer)] for layer in self._layers]
-        if any(mixers) or not all(look.is_named for of_layer in looks for look in of_layer):
-            self._look(looks, mixers)
+        if any(map(_parts, self._layers)) or not all(
+            named_parts(attention, self.seen)
+            for layer in self._layers
+            for attention in layer.attentions
+        ):
+            looks, mixers = self._looks
+        else:
+            looks, mixers = self._unlooked()
         survey = Survey()
         for layer, of_layer, of_mixers in zip(self._layers, looks, mixers, strict=True):
             survey.add(layer, of_layer, [mixer.module for mixer in of_mixers if mixer.mixes])
@@ -112,12 +127,21 @@ class TransformerRecorder(ModuleRecorder):
     @cached_property
     def _cores(self) -> Cores:
         """Where the probabilities of attention are."""
-        looks = [[Look(a, self.seen) for a in layer.attentions] for layer in self._layers]
-        self._look(looks, [])
         cores = Cores()
-        for of_layer in looks:
+        for of_layer in self._looks[0]:
             cores.add(of_layer)
         return cores
+
+    def _unlooked(self) -> _Looks:
+        looks = [[Look(a, self.seen) for a in layer.attentions] for layer in self._layers]
+        return looks, [[MixLook(m) for m in _parts(layer)] for layer in self._layers]
+
+    @cached_property
+    def _looks(self) -> _Looks:
+        """What one run shows of the attention and the parts of each layer."""
+        looks, mixers = self._unlooked()
+        self._look(looks, mixers)
+        return looks, mixers
 
     def _look(self, looks: Sequence[Sequence[Look]], mixers: Sequence[Sequence[MixLook]]) -> None:
         """Run once, and let the parts show what they do."""
@@ -126,8 +150,8 @@ class TransformerRecorder(ModuleRecorder):
         # Found out in runs of their own, before there are hooks.
         places = [(module, side) for some in modules for module in some for side in ("in", "out")]
         layouts = {place: self.axes.layout(place, 0) for place in places}
-        batch = self._batch.cut(slice(_FEW_INPUTS)) if self.axes.inputs == 0 else None
         with torch.inference_mode(False), torch.enable_grad(), ExitStack() as stack:
+            batch = self._batch.cut(slice(_FEW_INPUTS)) if self.axes.inputs == 0 else None
             stack.enter_context(self._at_rest())
             for look in (look for of_layer in looks for look in of_layer):
                 look.watch(stack, partial(_by_step, layouts))
@@ -402,6 +426,12 @@ class TransformerRecorder(ModuleRecorder):
             if role in ATTENTION_ROLES
         ]
         return handed_out(output)
+
+    def _look_ahead(self, wanted: frozenset[str], embeddings: Tensor | None) -> None:
+        super()._look_ahead(wanted, embeddings)
+        if "linears" in wanted:
+            with torch.inference_mode(False), torch.random.fork_rng():
+                _ = self._survey
 
     def _linears(self) -> list[Linear]:
         """The maps of each layer after those of the one before, its attention first."""

@@ -150,7 +150,7 @@ def check_storage(address: str) -> None:
 
 
 def shown(address: str) -> str:
-    """The address with `***` for each password in it, for files and messages are passed on."""
+    """The address as it is taken, with `***` for each password: what shows it is passed on."""
     if address.startswith(JOURNAL):
         return address.removeprefix(JOURNAL)
     try:
@@ -158,7 +158,9 @@ def shown(address: str) -> str:
     except (SQLAlchemyError, ValueError):
         return "at the given address"
     inside = _password_names(url)
-    if url.password is None and not inside:
+    if url.drivername == "postgres":  # which is taken as what SQLAlchemy calls it
+        url = url.set(drivername="postgresql")
+    elif url.password is None and not inside:
         return address
     url = url.update_query_dict(dict.fromkeys(inside, HIDDEN))
     return url.render_as_string(hide_password=True).replace("%2A%2A%2A", HIDDEN)

@@ -28,8 +28,8 @@ class ModuleSpace:
     """Modules that a function builds from configurations, which another function suggests.
 
     It is scored and searched like any space: each module is recorded as `archscout.score_module`
-    records it, on batches of token ids (B, T). `archscout.search` takes it in a name's place; a run
-    of it is opened again where it was registered before, see `spaces.register`.
+    records it, on batches of token ids (B, T). A process that searches it, or opens a run of it,
+    makes it known by its name first, see `spaces.register`.
 
     Args:
         name: of the space, as it stands in runs and tables.

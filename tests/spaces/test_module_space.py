@@ -1,0 +1,103 @@
+"""A space of one's own modules."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+import archscout
+from archscout import InputError, spaces
+from archscout.spaces import ModuleSpace
+from archscout.spaces.base import Trial
+
+
+def suggest(trial: Trial) -> dict[str, Any]:
+    return {
+        "width": 4 * trial.suggest_int("width", 1, 4),
+        "cell": trial.suggest_categorical("cell", ("GRU", "LSTM")),
+    }
+
+
+class Model(nn.Module):
+    def __init__(self, words: int, width: int, cell: str) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(words, width)
+        self.states = getattr(nn, cell)(width, width, batch_first=True)
+        self.last = nn.Linear(width, words)
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        return self.last(self.states(self.embedding(tokens))[0])
+
+
+def build(configuration: Any, words: int) -> nn.Module:
+    return Model(words, **configuration)
+
+
+def space(name: str = "mine") -> ModuleSpace:
+    named = {"small": {"width": 4, "cell": "GRU"}}
+    return ModuleSpace(
+        name,
+        suggest,
+        build,
+        kind="other",
+        default_metric="hidden_covariance",
+        named=named,
+        batch_size=5,
+        sequence_length=8,
+    )
+
+
+def test_all_configurations_are_drawn_once() -> None:
+    drawn = list(space().samples(0))
+    assert len({space().fingerprint(each) for each in drawn}) == len(drawn) == 8
+    assert drawn == list(space().samples(0))
+
+
+def test_a_fingerprint_is_that_of_the_values_in_any_order() -> None:
+    one, other = {"width": 4, "cell": "GRU"}, '{"cell": "GRU", "width": 4}'
+    assert space().fingerprint(space().parse(one)) == space().fingerprint(space().parse(other))
+
+
+@pytest.mark.parametrize("document", ["[1, 2]", "no json", {"width": object()}, 3])
+def test_what_is_no_configuration_is_refused(document: Any) -> None:
+    with pytest.raises(InputError, match="is no configuration of mine"):
+        space().parse(document)
+
+
+def test_a_module_scores_in_the_space_as_it_does_alone() -> None:
+    mine = space()
+    score = archscout.score(mine, "small", metrics=["hidden_covariance"], seed=3)
+    scorer = archscout.Scorer(mine, metrics=["hidden_covariance"], seed=3)
+    module = mine.build(mine.parse("small"), len(scorer.vocabulary), scorer.scale, 3)
+    alone = archscout.score_module(
+        module, scorer.minibatch.t(), ["hidden_covariance"], batch_first=True
+    )
+    assert score["hidden_covariance"] == alone["hidden_covariance"]
+
+
+def test_a_search_ends_with_a_candidate_that_can_be_built(tmp_path: Path) -> None:
+    mine = space("searched")
+    spaces.register(mine)
+    run = archscout.search(mine, trials=6, out=tmp_path / "run", metrics=["hidden_covariance"])
+    assert len(run.table) > 1
+    assert archscout.Run(tmp_path / "run").best.fingerprint == run.best.fingerprint
+    with pytest.raises(InputError, match="'searched' is the name of another space"):
+        spaces.register(space("searched"))
+
+
+def test_costs_are_those_of_whole_texts() -> None:
+    mine = space()
+    run = archscout.score(mine, "small", metrics=["parameters", "flops"])
+    module = mine.build(mine.parse("small"), 100, mine.scales["default"], 0)
+    assert run["parameters"] > sum(p.numel() for p in module.states.parameters())
+    assert mine.step(module, mine.scales["default"], 2).shape == (2, 8, 100)
+
+
+def test_weights_and_configuration_are_written(tmp_path: Path) -> None:
+    mine = space()
+    module = mine.build(mine.parse("small"), 10, mine.scales["default"], 0)
+    mine.save_pretrained(module, mine.parse("small"), tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"config.json", "model.safetensors"}
+    assert mine.parse((tmp_path / "config.json").read_text()) == mine.parse("small")
