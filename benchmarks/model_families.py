@@ -75,14 +75,16 @@ SIZES: dict[str, Any] = {
     "use_mamba_kernels": False,
 }
 
-# What else a family needs at such sizes.
+# What else a family needs at such sizes; None leaves a size to the configuration.
 EXTRAS: dict[str, dict[str, Any]] = {
     "albert": {"embedding_size": 16},
     "bamba": {"mamba_n_heads": 8, "mamba_d_head": 8, "mamba_d_state": 8, "attn_layer_indices": [1]},
     "big_bird": {"attention_type": "original_full"},
     "canine": {"local_attention_window": 16},
+    "codegen": {"rotary_dim": 4},
     "ctrl": {"dff": 48},
     "deepseek_v3": {
+        "head_dim": 4,
         "q_lora_rank": 16,
         "kv_lora_rank": 16,
         "qk_rope_head_dim": 4,
@@ -93,6 +95,7 @@ EXTRAS: dict[str, dict[str, Any]] = {
         "num_key_value_heads": 4,
         "first_k_dense_replace": 1,
     },
+    "falcon": {"head_dim": None},
     "falcon_h1": {
         "mamba_d_ssm": 32,
         "mamba_n_heads": 4,
@@ -101,7 +104,7 @@ EXTRAS: dict[str, dict[str, Any]] = {
         "mamba_chunk_size": 8,
     },
     "falcon_mamba": {"state_size": 4},
-    "funnel": {"block_sizes": [1, 1], "d_head": 8},
+    "funnel": {"block_sizes": [1, 1], "d_head": 8, "num_hidden_layers": None, "num_blocks": None},
     "gpt_neo": {"attention_types": [[["global", "local"], 1]]},
     "gptj": {"rotary_dim": 4},
     "jamba": {"mamba_d_state": 4, "attn_layer_period": 2, "attn_layer_offset": 1},
@@ -110,6 +113,7 @@ EXTRAS: dict[str, dict[str, Any]] = {
     "mamba": {"state_size": 4},
     "mamba2": {"num_heads": 8, "head_dim": 8, "state_size": 4, "n_groups": 1, "chunk_size": 8},
     "openai-gpt": {"afn": "gelu"},
+    "prophetnet": {"num_hidden_layers": None},
     "qwen3_next": {
         "linear_num_key_heads": 2,
         "linear_num_value_heads": 4,
@@ -119,6 +123,7 @@ EXTRAS: dict[str, dict[str, Any]] = {
     },
     "recurrent_gemma": {"lru_width": 32, "block_types": ["recurrent", "attention"]},
     "reformer": {
+        "is_decoder": True,
         "attn_layers": ["local", "local"],
         "axial_pos_shape": [4, 4],
         "axial_pos_embds_dim": [16, 16],
@@ -128,6 +133,7 @@ EXTRAS: dict[str, dict[str, Any]] = {
     },
     "rwkv": {"attention_hidden_size": 32, "context_length": 64},
     "switch_transformers": {"num_sparse_encoder_layers": 1, "num_sparse_decoder_layers": 1},
+    "t5": {"decoder_start_token_id": 0},
     "xmod": {"languages": ["en_XX"], "default_language": "en_XX"},
     "zamba": {"mamba_d_state": 4, "n_mamba_heads": 2, "attention_head_dim": 16},
     "zamba2": {"mamba_d_state": 4, "n_mamba_heads": 8, "mamba_ngroups": 1, "chunk_size": 8},
@@ -142,7 +148,8 @@ def build(family: str) -> torch.nn.Module:
     kind = transformers.models.auto.configuration_auto.CONFIG_MAPPING[family]
     config = kind()
     known = {name: value for name, value in SIZES.items() if hasattr(config, name)}
-    config = kind(**{**known, **EXTRAS.get(family, {})})
+    sizes = {**known, **EXTRAS.get(family, {})}
+    config = kind(**{name: value for name, value in sizes.items() if value is not None})
     torch.manual_seed(0)
     for head in ("CausalLM", "MaskedLM", "Seq2SeqLM", ""):
         auto = getattr(transformers, f"AutoModelFor{head}" if head else "AutoModel")
