@@ -594,6 +594,30 @@ def test_roles_are_found_where_nothing_needs_a_gradient(family: str) -> None:
     assert found.scores == {name: together[name] for name in names}
 
 
+@pytest.mark.parametrize("spare", ["recurrent", "attention"])
+def test_what_does_not_run_does_not_decide_the_kind(spare: str) -> None:
+    class Spare(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            torch.manual_seed(0)
+            self.embedding = nn.Embedding(V, H)
+            self.blocks = nn.ModuleList([Block(False), Block(False)])
+            self.states = nn.GRU(H, H, batch_first=True)
+
+        def forward(self, ids: Tensor) -> Tensor:
+            x = self.embedding(ids)
+            if spare == "attention":
+                return self.states(x)[0]
+            for block in self.blocks:
+                x = block(x)
+            return x
+
+    found = score_module(Spare(), tokens()).found
+    assert found is not None
+    assert found.kind == ("transformer" if spare == "recurrent" else "other")
+    assert found.linear_maps == (12 if spare == "recurrent" else 2)
+
+
 # Layers called by keyword, and training mode
 
 

@@ -10,7 +10,7 @@ names decide (a fused projection is then taken to hold query, key and value in t
 
 import inspect
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from functools import cached_property, partial
 from typing import Any
 
@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from archscout.errors import InputError
 from archscout.recorders.axes import RESULT, Layout
+from archscout.recorders.batch import Given
 from archscout.recorders.modules import ModuleRecorder, Place, handed_out, linear_of
 from archscout.recorders.observation import WeightView
 from archscout.recorders.parts import hook_all, in_order
@@ -63,6 +64,31 @@ def module_recorder(module: nn.Module, batch_first: bool | None = None) -> Modul
     return ModuleRecorder(module, batch_first)
 
 
+@contextmanager
+def recorded(
+    module: nn.Module, batch: Given, batch_first: bool | None = None
+) -> Iterator[ModuleRecorder]:
+    """The recorder that fits what of a module runs on a batch, while it records this batch.
+
+    Blocks with attention, or recurrent modules, that are there and do not run decide nothing.
+
+    Args:
+        module: any module.
+        batch: what it is called with, see `ModuleRecorder.given`.
+        batch_first: whether its minibatches are (B, T, ...) and not (T, B, ...).
+
+    Raises:
+        InputError: the module takes its batches in the other order.
+    """
+    if attention_layers(module):
+        with TransformerRecorder(module, batch_first).given(batch) as recorder:
+            if recorder.fits:
+                yield recorder
+                return
+    with ModuleRecorder(module, batch_first).given(batch) as plain:
+        yield plain
+
+
 class TransformerRecorder(ModuleRecorder):
     """A transformer, for the trace. It records while it is `given` a batch.
 
@@ -101,6 +127,12 @@ class TransformerRecorder(ModuleRecorder):
             if any(map(self.seen.ran, block.module.modules()))
             and (block.attentions or self._shape(block)[-1:] == (width,))
         ]
+
+    @property
+    def fits(self) -> bool:
+        """Whether layers with attention take part, and no recurrent module does."""
+        with_attention = any(layer.attentions for layer in self._layers)
+        return with_attention and not self._recurrent and not self._cells
 
     def _shape(self, block: Layer) -> tuple[int, ...]:
         """That of what a block returns, or of what the last of its parts does."""

@@ -14,7 +14,7 @@ from archscout.errors import InputError
 from archscout.metrics.registry import MissingLayer, Request
 from archscout.recorders.batch import Given
 from archscout.recorders.modules import ModuleRecorder
-from archscout.recorders.transformers import module_recorder
+from archscout.recorders.transformers import recorded
 from archscout.recording import kind_of
 from archscout.scoring.arguments import parse_requests, resolve_objective
 from archscout.scoring.found import found_in
@@ -87,7 +87,7 @@ def score_module(
         each_of = partial(score_module, batch_first=batch_first, seed=seed, objective=objective)
         return [each_of(each, batch, metrics) for each in module]
     start = time.perf_counter()
-    with module_recorder(module, batch_first).given(batch) as recorder:
+    with recorded(module, batch, batch_first) as recorder:
         kind = kind_of(recorder)
         objective = resolve_objective(objective, kind)
         requests = parse_requests(metrics, kind)
