@@ -205,6 +205,8 @@ def table(rows: list[dict[str, Any]]) -> str:
         for r in rows
         if "error" not in r
     ]
+    if left_out := [r["family"] for r in rows if "error" in r]:
+        lines += ["", f"Not built at this size: {', '.join(left_out)}."]
     return "\n".join(lines)
 
 

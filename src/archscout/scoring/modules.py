@@ -212,6 +212,4 @@ class _Attempt:
 
 
 def _reason(error: Exception) -> str:
-    if isinstance(error, InputError):
-        return str(error)
-    return f"what it computes fails on this module ({type(error).__name__})"
+    return str(error) if isinstance(error, InputError) else "a run of the module for it fails"
