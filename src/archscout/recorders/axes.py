@@ -137,10 +137,6 @@ class Axes:
         found = {self._layouts[key, at] for at in calls}
         return found.pop() if len(found) == 1 else None
 
-    def axes(self, key: Hashable) -> int:
-        """How many the first tensor at a place has; 0 where there was none."""
-        return next((tensor.dim() for tensor in self._run(None).get(key, ())), 0)
-
     def captured(self) -> Captured:
         """What was at all places when nothing was changed."""
         return self._run(None)

@@ -53,7 +53,8 @@ class Batch:
     def padding(self) -> tuple[int, int]:
         """How many of the positions are padding by the masks in the batch, and of how many."""
         for name, mask in (self.keywords or {}).items():
-            if "attention_mask" in name and isinstance(mask, Tensor) and mask.dim() == 2:
+            is_mask = "attention_mask" in name and isinstance(mask, Tensor)
+            if is_mask and mask.dim() == 2 and not mask.is_meta:
                 return int((mask == 0).sum()), mask.numel()
         return 0, 0
 

@@ -7,6 +7,7 @@ a convolution or a bilinear form, whatever module or function asks for it.
 from __future__ import annotations
 
 import copy
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
@@ -98,11 +99,6 @@ class Observation:
     def ran(self, module: nn.Module) -> bool:
         """Whether a module took part."""
         return self.calls[id(module)] > 0
-
-    @property
-    def parameters(self) -> list[nn.Parameter]:
-        """Those that hold the weights, each once."""
-        return list({id(view.parameter): view.parameter for view in self.weights}.values())
 
 
 def observe(
@@ -323,10 +319,10 @@ class _Watching(TorchDispatchMode):
         """A weight, or each of a stack of them, where none that overlaps it is there."""
         shape, strides = list(shape), list(strides)
         if side == "kernel":
-            own = parameter
-            if (tuple(shape), offset) != (tuple(own.shape), 0) or not own.is_contiguous():
+            if math.prod(shape) != parameter.numel() or not parameter.is_contiguous():
+                self.problem = "one of its kernels is a part of a parameter"
                 return
-            shape = [own.shape[0], own[0].numel()]
+            shape = [shape[0], parameter.numel() // shape[0]]
             strides = [shape[1], 1]
         if side == "right":
             shape[-2:], strides[-2:] = shape[-2:][::-1], strides[-2:][::-1]
