@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from archscout.metrics import request
-from archscout.recorders.transformers import module_recorder
+from archscout.recorders.transformers import recorded
 from archscout.recording import Recorder, kind_of
 from archscout.spaces import RecurrentScale, RecurrentSpace
 from archscout.spaces.flexibert.network import FlexibertNetwork
@@ -129,7 +129,7 @@ def of_module(module: nn.Module, batch: Tensor) -> Small:
         module,
         weights,
         lambda: module(batch),
-        lambda: module_recorder(module, False).given(batch),
+        lambda: recorded(module, batch, False),
         batch,
     )
 

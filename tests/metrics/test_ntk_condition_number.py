@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from transformers import AlbertConfig, AlbertModel, GPT2Config, GPT2Model
 
 from archscout import InputError, score_module
-from archscout.recorders.transformers import module_recorder
+from archscout.recorders.transformers import recorded
 from archscout.tracing import trace
 from small_networks import NETWORKS, VECTORS, B, Small, T, dead, of_module, perceptron
 
@@ -49,7 +49,7 @@ def test_of_models_of_transformers(model: type[nn.Module], config: type) -> None
     )  # fmt: skip
     network = model(config(vocab_size=20, **names)).double()
     tokens = torch.randint(0, 20, (3, 5))
-    with module_recorder(network).given(tokens) as recorder:
+    with recorded(network, tokens) as recorder:
         found = trace(recorder, recorder.minibatch, {"tangent_kernel"}).tangent_kernel
         weights = recorder.linear_parameters()
         rows = []

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from archscout import InputError, score_module
 from archscout.recorders.modules import ModuleRecorder
-from archscout.recorders.transformers import TransformerRecorder, module_recorder
+from archscout.recorders.transformers import TransformerRecorder, recorded
 from archscout.tracing import trace
 from archscout.tracing.quantities import Trace
 
@@ -131,13 +131,13 @@ def tokens(seed: int = 0) -> Tensor:
 
 
 def traced(model: nn.Module, batch: Any, *needs: str, **options: Any) -> Trace:
-    with module_recorder(model).given(batch) as recorder:
+    with recorded(model, batch) as recorder:
         assert isinstance(recorder, TransformerRecorder)
         return trace(recorder, recorder.minibatch, needs or NEEDS, **options)
 
 
 def reasons(model: nn.Module, batch: Any) -> dict[str, str]:
-    with module_recorder(model).given(batch) as recorder:
+    with recorded(model, batch) as recorder:
         return {name: why for name, why in recorder.recordable.items() if why is not None}
 
 
@@ -393,7 +393,7 @@ def test_blocks_without_activations_are_said_so() -> None:
 
 def test_batches_that_are_not_batch_first_are_refused() -> None:
     with pytest.raises(InputError, match=r"take batches \(B, T\)"):
-        module_recorder(build("Bert"), batch_first=False)
+        score_module(build("Bert"), tokens(), ["snip"], batch_first=False)
 
 
 def test_a_module_without_blocks_of_attention_is_refused_by_the_class_itself() -> None:
@@ -492,9 +492,8 @@ def test_a_block_that_is_used_again_and_again_is_recorded_at_every_use() -> None
     ],
 )
 def test_other_modules_get_the_other_recorder(make: Callable[[], nn.Module]) -> None:
-    recorder = module_recorder(make())
-    assert type(recorder) is ModuleRecorder and not recorder.has_attention
-    with recorder.given(torch.randn(T, B, H)):
+    with recorded(make(), torch.randn(T, B, H)) as recorder:
+        assert type(recorder) is ModuleRecorder and not recorder.has_attention
         missing = {"loss", "projections", "softmaxes", "position_embedding"}
         assert missing <= recorder.recordable.keys()
 
@@ -546,7 +545,7 @@ def test_dropout_acts_in_training_mode_only() -> None:
 
 def test_shared_parameters_count_once() -> None:
     model = build("GPT2LMHeadModel")
-    with module_recorder(model).given(tokens()) as recorder:
+    with recorded(model, tokens()) as recorder:
         assert recorder.parameters == sum(p.numel() for p in model.parameters())
         assert recorder.tied_embedding is None
 

@@ -9,6 +9,7 @@ from torch import nn
 
 import archscout
 from archscout import InputError, spaces
+from archscout.runs.costs import measure
 from archscout.spaces import ModuleSpace
 from archscout.spaces.base import Trial
 
@@ -89,9 +90,11 @@ def test_a_search_ends_with_a_candidate_that_can_be_built(tmp_path: Path) -> Non
 
 def test_costs_are_those_of_whole_texts() -> None:
     mine = space()
-    run = archscout.score(mine, "small", metrics=["parameters", "flops"])
     module = mine.build(mine.parse("small"), 100, mine.scales["default"], 0)
-    assert run["parameters"] > sum(p.numel() for p in module.states.parameters())
+    costs = measure(mine, mine.parse("small"), 100, mine.scales["default"], ["parameters", "flops"])
+    # Of a token: the cell's two products for three gates, and the last map, twice each.
+    assert costs["flops"] == 2 * (2 * 3 * 4 * 4 + 4 * 100)
+    assert costs["parameters"] == sum(p.numel() for p in module.parameters())
     assert mine.step(module, mine.scales["default"], 2).shape == (2, 8, 100)
 
 

@@ -17,7 +17,7 @@ from archscout.recorders.batch import Batch, Given, doubled, with_tensors
 from archscout.recorders.functions import CalledActivations
 from archscout.recorders.observation import Observation, WeightView, observe
 from archscout.recorders.parts import entering_state, hook_all, in_order, is_activation
-from archscout.recorders.reasons import Reasons, why_no_axis, why_not_by_step
+from archscout.recorders.reasons import PACKED, Reasons, why_no_axis, why_not_by_step
 from archscout.recorders.returned import loss_of, main_tensor, tensors_of
 from archscout.recorders.stepwise import Keeper, stepwise
 from archscout.recorders.structure import configured, descends, is_linear
@@ -108,7 +108,7 @@ class ModuleRecorder(Recorder):
             InputError: the batch is a packed sequence.
         """
         if self._batch.is_packed:
-            raise InputError("its batch is a packed sequence, in which inputs have no axis")
+            raise InputError(PACKED)
         known = None if self._batch_first is None else int(not self._batch_first)
         known = 0 if self._order_is_certain else known
         declared = int(not declared_batch_first(self._network))
@@ -340,7 +340,7 @@ class ModuleRecorder(Recorder):
 
     def _why_no_embedding(self) -> str | None:
         if self._batch.is_packed:
-            return "its batch is a packed sequence, in which inputs have no axis"
+            return PACKED
         if self._batch.input.is_floating_point():
             return None
         if not any(isinstance(m, nn.Embedding) for m in self._network.modules()):
@@ -399,7 +399,7 @@ class ModuleRecorder(Recorder):
     def _why_no_layout(self, what: str, place: Hashable, call: int | None = None) -> str | None:
         """Why a tensor's inputs and steps cannot be told apart."""
         if self._batch.is_packed:
-            return "its batch is a packed sequence, in which inputs have no axis"
+            return PACKED
         if self.axes.layout(place, call) is not None:
             return None
         return why_no_axis(what, self._shape_at(place))

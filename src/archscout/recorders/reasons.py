@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Iterator, Mapping
 
+PACKED = "its batch is a packed sequence, in which inputs have no axis"
+
 
 class Reasons(Mapping[str, str | None]):
     """For each field of a recording None, or why it cannot be had.

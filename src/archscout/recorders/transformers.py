@@ -48,22 +48,6 @@ _Looks = tuple[list[list[Look]], list[list[MixLook]]]
 _FEW_INPUTS = 2
 
 
-def module_recorder(module: nn.Module, batch_first: bool | None = None) -> ModuleRecorder:
-    """The recorder that fits a module: of transformers if it has repeated blocks with attention.
-
-    Args:
-        module: any module.
-        batch_first: whether its minibatches are (B, T, ...) and not (T, B, ...).
-
-    Raises:
-        InputError: the module takes its batches in the other order.
-    """
-    recurrent = any(isinstance(m, nn.RNNBase | nn.RNNCellBase) for m in module.modules())
-    if not recurrent and attention_layers(module):
-        return TransformerRecorder(module, batch_first)
-    return ModuleRecorder(module, batch_first)
-
-
 @contextmanager
 def recorded(
     module: nn.Module, batch: Given, batch_first: bool | None = None

@@ -14,6 +14,7 @@ from archscout.errors import InputError
 from archscout.metrics.registry import MissingLayer, Request
 from archscout.recorders.batch import Given
 from archscout.recorders.modules import ModuleRecorder
+from archscout.recorders.returned import main_tensor
 from archscout.recorders.transformers import recorded
 from archscout.recording import kind_of
 from archscout.scoring.arguments import parse_requests, resolve_objective
@@ -181,9 +182,7 @@ class _Attempt:
         """What a plain backward pass raises, if anything."""
         try:
             with torch.enable_grad():
-                wanted = frozenset({"output"})
-                output = self.recorder.record(self.recorder.given_input, wanted).output
-                assert output is not None
+                output = main_tensor(self.recorder.run())
                 weights = self.recorder.linear_parameters()
                 torch.autograd.grad(output.sum(), weights, allow_unused=True)
         except Exception as error:

@@ -17,7 +17,7 @@ from archscout.errors import InputError
 from archscout.metrics import load_file
 from archscout.metrics.registry import LAST_LAYER, Request
 from archscout.recorders.modules import declared_batch_first
-from archscout.recorders.transformers import module_recorder
+from archscout.recorders.transformers import recorded
 from archscout.recording import Recorder, kind_of
 from archscout.scoring.arguments import (
     TextSource,
@@ -178,14 +178,13 @@ class Scorer:
             return
         network = self.space.build(architecture, size, self.scale, self.seed).to(self.device)
         batch_first = declared_batch_first(network)
-        plain = module_recorder(network, batch_first)
-        if kind_of(plain) != self.space.kind:
-            raise InputError(
-                f"space {self.space.name} is of kind {self.space.kind!r}, and what it builds is "
-                f"recorded as {kind_of(plain)!r}; say so, or give the space a recorder"
-            )
         batch = self.minibatch.t() if batch_first else self.minibatch
-        with plain.given(batch) as recorder:
+        with recorded(network, batch, batch_first) as recorder:
+            if kind_of(recorder) != self.space.kind:
+                raise InputError(
+                    f"space {self.space.name} is of kind {self.space.kind!r}, and what it builds "
+                    f"is recorded as {kind_of(recorder)!r}; say so, or give the space a recorder"
+                )
             yield recorder
 
     def score(self, architecture: Any) -> Score:

@@ -79,6 +79,7 @@ class ModuleSpace:
         self.default_metric = default_metric
         self.scales = {self.default_scale: _ModuleScale(batch_size, sequence_length)}
         self._suggest, self._build = suggest, build
+        self.named: Mapping[str, Configuration] = {}
         self.named = {known: self.parse(each) for known, each in (named or {}).items()}
 
     def samples(self, seed: int) -> Iterator[Configuration]:
@@ -106,7 +107,7 @@ class ModuleSpace:
         Raises:
             InputError: it is none.
         """
-        if isinstance(document, str) and document in getattr(self, "named", {}):
+        if isinstance(document, str) and document in self.named:
             return self.named[document]
         found = unwrapped(document, self.name)
         try:
