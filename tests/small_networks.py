@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from archscout.metrics import request
-from archscout.recorders.transformers import recorded
+from archscout.recorders.choice import recorded
 from archscout.recording import Recorder, kind_of
 from archscout.spaces import RecurrentScale, RecurrentSpace
 from archscout.spaces.flexibert.network import FlexibertNetwork

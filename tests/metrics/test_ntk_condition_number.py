@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from transformers import AlbertConfig, AlbertModel, GPT2Config, GPT2Model
 
 from archscout import InputError, score_module
-from archscout.recorders.transformers import recorded
+from archscout.recorders.choice import recorded
 from archscout.tracing import trace
 from small_networks import NETWORKS, VECTORS, B, Small, T, dead, of_module, perceptron
 

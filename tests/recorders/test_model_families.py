@@ -59,6 +59,7 @@ def test_weights_and_their_gradients_are_those_of_all_linear_maps(family: str) -
     assert found.found is not None
     share = sum(w.numel() for w in weights) / expected["parameters"]
     assert found.found.share == pytest.approx(share)
+    assert found.found.linear_maps == len(weights)
 
 
 def matrices(family: str, name: str, tensor: Tensor) -> list[Tensor]:

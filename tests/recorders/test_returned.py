@@ -156,6 +156,6 @@ def test_a_printed_score_says_what_was_found() -> None:
     found = score_module(Model(lambda o, _: o), torch.randint(0, 20, (4, 5)), ["snip"])
     lines = str(found).splitlines()
     assert lines[0] == "taken for no transformer: depth 1"
-    assert lines[1] == "weights of linear maps: 1 parameters, 46% of all"
+    assert lines[1] == "linear maps: 1, their weights 46% of all parameters"
     assert "gradients of: sum" in lines and "batch: (B, T)" in lines
     assert any(line.startswith("problem: nothing in the module acts across") for line in lines)

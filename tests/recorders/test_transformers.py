@@ -15,8 +15,9 @@ from packaging.version import Version
 from torch import Tensor, nn
 
 from archscout import InputError, score_module
+from archscout.recorders.choice import recorded
 from archscout.recorders.modules import ModuleRecorder
-from archscout.recorders.transformers import TransformerRecorder, recorded
+from archscout.recorders.transformers import TransformerRecorder
 from archscout.tracing import trace
 from archscout.tracing.quantities import Trace
 
@@ -579,7 +580,7 @@ def test_nothing_is_left_behind(family: str) -> None:
 
 def test_transformers_is_not_imported() -> None:
     code = (
-        "import sys, archscout.metrics, archscout.recorders.transformers;"
+        "import sys, archscout.metrics, archscout.recorders.choice;"
         "sys.exit('transformers' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -22,6 +22,7 @@ from torch.utils._pytree import tree_leaves
 
 from archscout import counting
 from archscout.recorders.returned import main_tensor, tensors_of
+from archscout.recording import Linear
 
 # By operation: of each operand that may be a weight its position, and whether the weight stands on
 # the left, as (outputs, inputs), on the right, as (inputs, outputs), or is a kernel (outputs, ...).
@@ -70,6 +71,12 @@ class WeightView:
             like = self.parameter
             tensor = tensor.new_empty_strided(like.shape, like.stride()).copy_(tensor)
         return tensor.as_strided(self.shape, self.strides, tensor.storage_offset() + self.offset)
+
+    def linear(self, role: str = "") -> Linear:
+        """For the trace; its gradient is a part of the parameter's."""
+        if self.is_whole:
+            return Linear(self.parameter, role=role)
+        return Linear(self.of(self.parameter), role=role, stored=self.parameter, part=self.of)
 
     @property
     def is_whole(self) -> bool:

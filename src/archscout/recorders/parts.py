@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.nn.modules import activation as activation_modules
 
@@ -47,3 +48,8 @@ def hook_all(
 
     for module in modules:
         stack.enter_context(module.register_forward_hook(hook, with_kwargs=True))
+
+
+def handed_out(tensor: Tensor) -> Tensor:
+    """What a module gets in place of a recorded tensor: a copy, which it may change in place."""
+    return tensor.clone(memory_format=torch.contiguous_format)

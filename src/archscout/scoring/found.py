@@ -16,8 +16,8 @@ class Found:
         layers: of a transformer its layers, of another module its linear maps, see
             `tracing.Trace.depth`.
         heads: of a transformer's attention, where they were looked at.
-        linear_maps: parameters that hold weights of linear maps.
-        share: of all parameters, how many are in these weights.
+        linear_maps: how many there are; a stack of experts holds one for each.
+        share: of all parameters, how many are in their weights.
         objective: what gradients were taken of.
         batch_first: whether batches are (B, T, ...); None where no metric asked for it.
         embedding: the name of the module that embeds the tokens; None where none does, or no
@@ -39,7 +39,7 @@ class Found:
         heads = f" of {self.heads} heads" if self.heads else ""
         lines = [
             f"taken for {taken}: {layers}{heads}",
-            f"weights of linear maps: {self.linear_maps} parameters, {self.share:.0%} of all",
+            f"linear maps: {self.linear_maps}, their weights {self.share:.0%} of all parameters",
             f"gradients of: {self.objective}",
         ]
         if self.batch_first is not None:
@@ -57,7 +57,7 @@ def found_in(recorder: Recorder, objective: Objective) -> Found:
         kind_of(recorder),
         recorder.depth,
         known.get("heads"),
-        len(weights),
+        known.get("maps", len(weights)),
         sum(weight.numel() for weight in weights) / max(1, recorder.parameters),
         objective,
         known.get("batch_first"),

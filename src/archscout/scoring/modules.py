@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from archscout.errors import InputError
 from archscout.metrics.registry import MissingLayer, Request
 from archscout.recorders.batch import Given
+from archscout.recorders.choice import recorded
 from archscout.recorders.modules import ModuleRecorder
 from archscout.recorders.returned import main_tensor
-from archscout.recorders.transformers import recorded
 from archscout.recording import kind_of
 from archscout.scoring.arguments import parse_requests, resolve_objective
 from archscout.scoring.found import found_in

@@ -16,8 +16,8 @@ from archscout import spaces
 from archscout.errors import InputError
 from archscout.metrics import load_file
 from archscout.metrics.registry import LAST_LAYER, Request
-from archscout.recorders.modules import declared_batch_first
-from archscout.recorders.transformers import recorded
+from archscout.recorders.choice import recorded
+from archscout.recorders.shown import declared_batch_first
 from archscout.recording import Recorder, kind_of
 from archscout.scoring.arguments import (
     TextSource,
