@@ -222,13 +222,24 @@ def wait_for(condition: Callable[[], object], seconds: float = 60) -> None:
         time.sleep(0.02)
 
 
+EPOCHS = 24
+
+
+@pytest.fixture(scope="module")
+def whole(words: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[float]]:
+    """The losses, by job, of trainings that nobody stops."""
+    folder = tmp_path_factory.mktemp("whole") / "whole"
+    outcomes = run(make(words, folder, ("rnn", "gru"), epochs=EPOCHS))
+    return {name: [e["valid_loss"] for e in each.epochs] for name, each in outcomes.items()}
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="no such signals")
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_a_stop_loses_nothing_and_leaves_nobody_at_work(
-    how: signal.Signals, words: Path, tmp_path: Path
+    how: signal.Signals, words: Path, tmp_path: Path, whole: dict[str, list[float]]
 ) -> None:
-    folder = make(words, tmp_path / "cut", ("rnn", "gru"), epochs=40)
+    folder = make(words, tmp_path / "cut", ("rnn", "gru"), epochs=EPOCHS)
     process = subprocess.Popen(
         [sys.executable, "-c", PROGRAM, str(folder.path), "2"], stderr=subprocess.DEVNULL
     )
@@ -241,11 +252,8 @@ def test_a_stop_loses_nothing_and_leaves_nobody_at_work(
     time.sleep(1)
     assert [max(place.glob("*.safetensors")) for place in checkpoints] == before
     assert not folder.outcomes()
-    outcomes = run(folder)
-    whole = run(make(words, tmp_path / "whole", ("rnn", "gru"), epochs=40))
-    for name, outcome in outcomes.items():
-        expected = [epoch["valid_loss"] for epoch in whole[name].epochs]
-        assert [epoch["valid_loss"] for epoch in outcome.epochs] == expected
+    for name, outcome in run(folder).items():
+        assert [epoch["valid_loss"] for epoch in outcome.epochs] == whole[name]
 
 
 @pytest.mark.slow
