@@ -10,28 +10,32 @@ import pytest
 from archscout import benchmarks
 from archscout.analysis.evaluation import evaluate
 from archscout.benchmarks.built import read_information
+from archscout.benchmarks.mini import DATASETS
 from archscout.errors import InputError
 
 MINI = Path(benchmarks.__file__).parent / "mini"
-NAMES = ("archscout-mini-rnn", "archscout-mini-flexibert")
+ALL = [(name, dataset) for name, datasets in DATASETS.items() for dataset in datasets]
 
 
-@pytest.mark.parametrize(("name", "least"), list(zip(NAMES, (100, 60), strict=True)))
-def test_they_are_large_and_reliable_enough(name: str, least: int) -> None:
-    found = benchmarks.load(name)
-    assert found.name == name and found.dataset == "python-docs"
+@pytest.mark.parametrize(
+    ("name", "dataset", "least"),
+    [(*each, least) for each, least in zip(ALL, (100, 50, 60), strict=True)],
+)
+def test_they_are_large_and_reliable_enough(name: str, dataset: str, least: int) -> None:
+    found = benchmarks.load(name, dataset=dataset)
+    assert found.name == name and found.dataset == dataset
     assert int(found.results["test_loss"].notna().sum()) >= least
-    information = read_information(MINI / name)
+    information = read_information(MINI / DATASETS[name][dataset])
     agreement = information["seed_agreement"]
     assert agreement["mean"] >= 0.7 and agreement["architectures"] >= 5
     assert information["finished"] == information["trainings"]
     assert not found.remarks or found.remarks[0].endswith("trainings failed")
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_every_training_was_recorded(name: str) -> None:
-    found = benchmarks.load(name)
-    information = read_information(MINI / name)
+@pytest.mark.parametrize(("name", "dataset"), ALL)
+def test_every_training_was_recorded(name: str, dataset: str) -> None:
+    found = benchmarks.load(name, dataset=dataset)
+    information = read_information(MINI / DATASETS[name][dataset])
     assert int(found.results["runs"].sum()) == information["finished"]
     recorded = found.curves.groupby(found.curves.columns[:2].tolist()).ngroups
     done = information["finished"] - information["failed"]
@@ -54,6 +58,7 @@ def test_a_metric_is_judged_on_them(tmp_path: Path) -> None:
     assert np.isfinite(done.compare(resamples=10).table.loc["parameters", "kendall"])
 
 
-def test_there_is_one_dataset() -> None:
-    with pytest.raises(InputError, match="has no dataset 'ptb'; accepted is python-docs"):
+def test_another_dataset_is_refused() -> None:
+    accepted = "accepted is python-docs or python-docs-quick"
+    with pytest.raises(InputError, match=f"has no dataset 'ptb'; {accepted}"):
         benchmarks.load("archscout-mini-rnn", dataset="ptb")
