@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from archscout.errors import InputError
 from archscout.recording import Kind
 from archscout.spaces.base import Scale, Trial, unwrapped
+from archscout.spaces.random_trial import RandomTrial
 
 Configuration = Mapping[str, Any]
 
@@ -86,7 +87,7 @@ class ModuleSpace:
         """Different configurations drawn at random, until hardly any are left."""
         generator, known, missed = random.Random(seed), set[str](), 0
         while missed < _ENOUGH:
-            drawn = self.suggest(_Random(generator))
+            drawn = self.suggest(RandomTrial(generator))
             mark = self.fingerprint(drawn)
             missed = missed + 1 if mark in known else 0
             if mark not in known:
@@ -172,22 +173,3 @@ class _ModuleScale(Scale):
     def step_tokens(self) -> int:
         """All of a text."""
         return self.sequence_length
-
-
-class _Random:
-    """A trial that draws evenly."""
-
-    def __init__(self, generator: random.Random) -> None:
-        self._generator = generator
-
-    def suggest_int(self, name: str, low: int, high: int) -> int:
-        """From low to high."""
-        return self._generator.randint(low, high)
-
-    def suggest_float(self, name: str, low: float, high: float) -> float:
-        """From low to high."""
-        return self._generator.uniform(low, high)
-
-    def suggest_categorical(self, name: str, choices: tuple[str, ...]) -> str:
-        """One of the choices."""
-        return self._generator.choice(choices)
