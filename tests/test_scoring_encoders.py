@@ -11,7 +11,7 @@ from torch import Tensor
 
 from archscout import InputError, Scorer, score, score_module
 from archscout.metrics import available
-from archscout.spaces import EncoderGenotype, EncoderScale, FlexibertSpace
+from archscout.spaces import EncoderGenotype, EncoderScale, FlexibertSpace, streams
 from archscout.spaces.flexibert import initialisation
 from archscout.text import Corpus, WordPiece
 
@@ -44,7 +44,7 @@ def forgetful(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     """Forgets the weights drawn so far, as a new process would."""
 
     def forget() -> None:
-        monkeypatch.setattr(initialisation, "_DRAWS", initialisation._Draws())
+        monkeypatch.setattr(initialisation, "_STREAMS", initialisation.Streams())
 
     forget()
     return forget
@@ -137,13 +137,13 @@ def test_gradients_of_a_sum_are_rounding_errors_and_that_is_said() -> None:
 def test_weights_that_are_not_finite_are_a_problem_with_a_reason(
     value: float, forgetful: Callable[[], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    drawn = initialisation._draw
+    drawn = streams._draw
 
     def draw(seed: int, name: str, size: int) -> Tensor:
         values = drawn(seed, name, size)
         return values.fill_(value) if name.startswith("encoder.layer.1.") else values
 
-    monkeypatch.setattr(initialisation, "_draw", draw)
+    monkeypatch.setattr(streams, "_draw", draw)
     names = ["synaptic_saliency", "head_confidence_normalized", "hidden_covariance", "parameters"]
     found = scorer(names).score(NARROW)
     document = found.to_dict()["scores"]

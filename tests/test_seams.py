@@ -13,18 +13,19 @@ import archscout
 SOURCE = Path(archscout.__file__).parent
 
 ROOMS = (
-    *("archscout.spaces.recurrent", "archscout.spaces.flexibert"),
+    *("archscout.spaces.recurrent", "archscout.spaces.flexibert", "archscout.spaces.gpt"),
     *("archscout.training.recurrent", "archscout.training.electra"),
 )
 CLASSES = {
     *("RecurrentSpace", "RecurrentScale", "Recipe"),
     *("FlexibertSpace", "EncoderScale", "EncoderGenotype"),
+    *("GptSpace", "DecoderScale", "DecoderGenotype"),
 }
-NAMES = {"rnn", "flexibert"}
+NAMES = {"rnn", "flexibert", "gpt"}
 
 OWN = (
     # The spaces, what trains them, and what is only of encoders: fine-tuning on GLUE.
-    *("spaces/recurrent/", "spaces/flexibert/"),
+    *("spaces/recurrent/", "spaces/flexibert/", "spaces/gpt/"),
     *("training/recurrent/", "training/electra/", "training/glue/"),
     # What was published is of these spaces, and so are their drawings.
     *("benchmarks/nas_bench_nlp.py", "benchmarks/nas_bench_bert.py", "benchmarks/mini.py"),

@@ -148,7 +148,7 @@ def test_gradients_that_are_not_finite_are_ranked_last_with_the_reason(
         values = drawn(seed, name, size)
         return values.fill_(math.inf) if "conv_out_layer" in name else values
 
-    monkeypatch.setattr(initialisation, "_DRAWS", initialisation._Draws())
+    monkeypatch.setattr(initialisation, "_STREAMS", initialisation.Streams())
     monkeypatch.setattr(initialisation, "_draw", draw)
     run = hunt(tmp_path / "run", metrics="synaptic_saliency", sampler="random", trials=12)
     has_convolution = run.table["architecture"].str.contains('"DSC"')

@@ -11,15 +11,19 @@ from typing import Any
 from archscout.errors import InputError
 from archscout.spaces.base import RecordingSpace, Scale, Space
 from archscout.spaces.flexibert import EncoderGenotype, EncoderScale, FlexibertSpace
+from archscout.spaces.gpt import DecoderGenotype, DecoderScale, GptSpace
 from archscout.spaces.identity import classics, live, names, network_fingerprint
 from archscout.spaces.module_space import ModuleSpace
 from archscout.spaces.recurrent import Recipe, RecurrentScale, RecurrentSpace
 
 __all__ = [
     "DEFAULT",
+    "DecoderGenotype",
+    "DecoderScale",
     "EncoderGenotype",
     "EncoderScale",
     "FlexibertSpace",
+    "GptSpace",
     "ModuleSpace",
     "Recipe",
     "RecordingSpace",
@@ -47,6 +51,7 @@ def available() -> dict[str, Callable[[], Space[Any]]]:
     own: dict[str, Callable[[], Space[Any]]] = {
         RecurrentSpace.name: RecurrentSpace,
         FlexibertSpace.name: FlexibertSpace,
+        GptSpace.name: GptSpace,
     }
     return own | {point.name: point.load() for point in entry_points(group="archscout.spaces")}
 

@@ -1,22 +1,15 @@
 """Random weights for encoders, drawn from a seed: ELECTRA's distributions.
 
 Linear maps, embeddings and convolutions are normal with deviation 0.02, layer norms one, biases
-zero (Clark et al. 2020). Every tensor has a stream of its own, which follows from the seed and the
-tensor's name; a smaller tensor of the same name holds the first numbers of the larger one's. So
-what was drawn for one encoder serves the next, and filling one for scoring copies nothing: its
-tensors are views of the drawn numbers.
+zero (Clark et al. 2020). Every tensor has a stream of its own, see `spaces.streams`.
 """
 
 from __future__ import annotations
 
-import zlib
-from threading import Lock
-
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-DEVIATION = 0.02
+from archscout.spaces.streams import Streams
 
 
 def fill(network: nn.Module, seed: int, share: bool, prefix: str = "") -> None:
@@ -43,32 +36,7 @@ def _values(name: str, like: Tensor, seed: int) -> Tensor:
         return torch.ones(like.shape)
     if name.endswith("bias"):
         return torch.zeros(like.shape)
-    return _DRAWS.take(seed, name, like.numel()).view(like.shape)
+    return _STREAMS.take(seed, name, like.numel()).view(like.shape)
 
 
-class _Draws:
-    """The numbers drawn so far for one seed, by the tensor's name."""
-
-    def __init__(self) -> None:
-        self._seed: int | None = None
-        self._drawn: dict[str, Tensor] = {}
-        self._lock = Lock()
-
-    def take(self, seed: int, name: str, size: int) -> Tensor:
-        """The first numbers of a tensor's stream."""
-        with self._lock:
-            if seed != self._seed:
-                self._seed, self._drawn = seed, {}
-            drawn = self._drawn.get(name)
-            if drawn is None or len(drawn) < size:
-                drawn = self._drawn[name] = _draw(seed, name, size)
-            return drawn[:size]
-
-
-def _draw(seed: int, name: str, size: int) -> Tensor:
-    # numpy draws its normal numbers one by one, so that fewer are the first of more.
-    generator = np.random.default_rng([seed, zlib.crc32(name.encode())])
-    return torch.from_numpy(generator.standard_normal(size, dtype=np.float32)).mul_(DEVIATION)
-
-
-_DRAWS = _Draws()
+_STREAMS = Streams()

@@ -11,7 +11,7 @@ import hashlib
 import json
 import reprlib
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeGuard
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationError, model_validator
 
@@ -74,7 +74,7 @@ class DecoderGenotype(_Refusing):
     n_layer: Size
     d_model: Size
     n_head: tuple[Size, ...]
-    n_kv_head: tuple[Size, ...]
+    n_kv_head: tuple[Size, ...] = ()
     d_inner: tuple[Size, ...]
     d_embed: Annotated[int, Field(strict=True, ge=-1, le=_LARGEST)] = -1
     div_val: Annotated[int, Field(strict=True, ge=1, le=_LARGEST)] = 1
@@ -91,10 +91,9 @@ class DecoderGenotype(_Refusing):
         if values.get("n_kv_head") is None and "n_head" in values:
             values["n_kv_head"] = values["n_head"]
         layers = values.get("n_layer")
-        for name in BY_LAYER:
-            number = values.get(name)
-            if _is_whole(number) and _is_whole(layers) and 1 <= layers <= _LARGEST:
-                values[name] = (number,) * layers
+        if _is_whole(layers) and 1 <= layers <= _LARGEST:
+            alike = [name for name in BY_LAYER if _is_whole(values.get(name))]
+            values |= {name: (values[name],) * layers for name in alike}
         if values.get("d_embed") == values.get("d_model"):
             values["d_embed"] = -1
         return values
@@ -203,7 +202,7 @@ def _range(numbers: Sequence[int]) -> str:
     return str(low) if low == high else f"{low}-{high}"
 
 
-def _is_whole(value: object) -> bool:
+def _is_whole(value: object) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
