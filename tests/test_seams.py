@@ -29,6 +29,7 @@ OWN = (
     *("training/recurrent/", "training/electra/", "training/glue/"),
     # What was published is of these spaces, and so are their drawings.
     *("benchmarks/nas_bench_nlp.py", "benchmarks/nas_bench_bert.py", "benchmarks/mini.py"),
+    "benchmarks/lts_gpt2.py",
     *("paper/", "report/recurrent.py", "report/encoder.py"),
     # What the package offers to `import`.
     *("spaces/__init__.py", "training/__init__.py"),

@@ -127,6 +127,13 @@ class Recorder(ABC):
         return sum(p.numel() for p in self._network.parameters())
 
     @property
+    def non_embedding_parameters(self) -> int:
+        """Those but for the tables of embeddings."""
+        tables = (m for m in self._network.modules() if isinstance(m, nn.Embedding))
+        embedded = {id(weight): weight.numel() for table in tables for weight in [table.weight]}
+        return self.parameters - sum(embedded.values())
+
+    @property
     def is_half(self) -> bool:
         """Whether any of them is of half precision."""
         return any(p.dtype in (torch.float16, torch.bfloat16) for p in self._network.parameters())

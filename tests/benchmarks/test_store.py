@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from archscout.benchmarks import packing
 from archscout.benchmarks.catalogue import FILES, SOURCES, PublishedFile, checksums, select
 from archscout.benchmarks.downloading import fetch
 from archscout.benchmarks.store import Change, DataFolder
@@ -53,8 +54,15 @@ def texts(**more: str) -> bytes:
     )
 
 
+def packed(texts: Mapping[str, str]) -> bytes:
+    return json.dumps(dict(texts), sort_keys=True).encode()
+
+
 def made_up(file: PublishedFile) -> bytes:
     """Content of the form of a published file."""
+    if file.is_folder:
+        summaries = dict.fromkeys(file.summaries, "M1: 1.5\n")
+        return packed(summaries | {"M1/model_config.yaml": f"name: {file.name}\n"})
     if file.suffix == ".csv":
         return table(file)
     if file.suffix == ".json":
@@ -75,6 +83,8 @@ def files() -> list[PublishedFile]:
 
     def published(file: PublishedFile) -> PublishedFile:
         content = CONTENT[file.name]
+        if file.is_folder:
+            return file
         sha256 = hashlib.sha256(content).hexdigest()
         (blob,) = checksums(content) - {sha256}
         return dataclasses.replace(file, checksum=blob if file.sha256 is None else sha256)
@@ -87,6 +97,14 @@ def folder(tmp_path: Path, files: list[PublishedFile]) -> DataFolder:
     return DataFolder(tmp_path / "data", files)
 
 
+def put(file: PublishedFile, path: Path) -> Path:
+    """Write a file, or a folder of files, with the content made up for it."""
+    if not file.is_folder:
+        return write(path, CONTENT[file.name])
+    packing.unpack(CONTENT[file.name], path)
+    return path
+
+
 def write(path: Path, content: bytes) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)
@@ -97,7 +115,7 @@ def write(path: Path, content: bytes) -> Path:
 def checkouts(tmp_path: Path) -> Path:
     """A folder with all that was published and more."""
     for file in FILES:
-        write(tmp_path / "upstream" / file.path, CONTENT[file.name])
+        put(file, tmp_path / "upstream" / file.path)
     write(tmp_path / "upstream" / "README.md", b"read me")
     write(tmp_path / "upstream" / "ptb" / "train.txt", b"another corpus")
     write(tmp_path / "upstream" / ".git" / "RNN_results.csv", b"git's own")
@@ -120,10 +138,16 @@ def everything_below(folder: Path) -> dict[str, bytes]:
 
 
 def test_names_and_places_are_unique_and_addresses_are_of_a_commit() -> None:
-    assert len({file.name for file in FILES}) == len({file.path for file in FILES}) == 17
+    assert len({file.name for file in FILES}) == len({file.path for file in FILES}) == 22
     for file in FILES:
         source = SOURCES[file.source]
         assert file.licence == source.licence
+        if file.is_folder:
+            page = f"https://github.com/{source.repository}/tree/{source.commit}/"
+            assert file.url == f"{page}{source.root}{file.name}"
+            raw = f"https://raw.githubusercontent.com/{source.repository}/{source.commit}/"
+            assert file.url_of("a.yaml") == f"{raw}{source.root}{file.name}/a.yaml"
+            continue
         assert (file.sha256 is None) != (file.git_blob is None)
         start = f"https://raw.githubusercontent.com/{source.repository}/{source.commit}/"
         assert file.url.startswith(start)
@@ -202,7 +226,14 @@ def test_checkouts_are_added_whole(folder: DataFolder, checkouts: Path) -> None:
     assert done(changes) == dict.fromkeys(CONTENT, "added")
     assert {s.state for s in folder.status()} == {"present"}
     texts = {f"ptb/{split}.txt" for split in ("train", "valid", "test")}
-    assert set(everything_below(folder.path)) == {file.path for file in FILES} | texts
+    folders = {
+        f"{file.path}/{name}"
+        for file in FILES
+        if file.is_folder
+        for name in (*file.summaries, "M1/model_config.yaml")
+    }
+    files = {file.path for file in FILES if not file.is_folder}
+    assert set(everything_below(folder.path)) == files | folders | texts
     assert all(v.problem is None and not v.stored.modified for v in folder.verify())
 
 
@@ -251,9 +282,10 @@ def test_a_users_own_text_stays_the_only_one_of_its_split(
 
 
 def test_a_file_as_published_may_have_any_name(folder: DataFolder, tmp_path: Path) -> None:
-    for i, content in enumerate(CONTENT.values()):
-        folder.add(write(tmp_path / f"download-{i}", content))
-    assert {s.state for s in folder.status()} == {"present"}
+    for i, file in enumerate(file for file in FILES if not file.is_folder):
+        folder.add(write(tmp_path / f"download-{i}", CONTENT[file.name]))
+    states = {s.state for s in folder.status() if not s.file.is_folder}
+    assert states == {"present"}
 
 
 @pytest.mark.parametrize(
@@ -429,7 +461,11 @@ class Server:
 @pytest.fixture
 def server() -> Iterator[Server]:
     server = Server()
-    server.contents = {file.path: CONTENT[file.name] for file in FILES}
+    server.contents = {file.path: CONTENT[file.name] for file in FILES if not file.is_folder}
+    for file in FILES:
+        if file.is_folder:
+            texts = packing.members(CONTENT[file.name])
+            server.contents |= {f"{file.path}/{n}": text.encode() for n, text in texts.items()}
     thread = Thread(target=server.http.serve_forever, args=(0.01,))
     thread.start()
     yield server
@@ -447,6 +483,9 @@ class Served(PublishedFile):
     @property
     def url(self) -> str:
         return self.address
+
+    def url_of(self, member: str) -> str:
+        return f"{self.address}/{member}"
 
 
 @pytest.fixture
@@ -485,7 +524,11 @@ def test_everything_is_downloaded_with_progress_and_only_once(
     assert done(online.download(progress=progress)) == dict.fromkeys(CONTENT, "downloaded")
     assert {s.state for s in online.status()} == {"present"}
     assert {name: (b.done, b.closed) for name, b in bars.items()} == {
-        name: (len(content), True) for name, content in CONTENT.items()
+        file.name: (len(CONTENT[file.name]), True) for file in FILES if not file.is_folder
+    } | {
+        file.name: (sum(map(len, packing.members(CONTENT[file.name]).values())), True)
+        for file in FILES
+        if file.is_folder
     }
     assert load_corpus("ptb", online.path).names() == ("train", "valid", "test")
     server.asked.clear()
@@ -550,6 +593,59 @@ def test_a_failed_download_leaves_nothing_and_goes_on_when_called_again(
         "RNN_results.csv": "present",
         name: "downloaded",
     }
+
+
+def test_a_folder_is_downloaded_whole_or_not_at_all(online: DataFolder, server: Server) -> None:
+    (file,) = select(["random_GPT2_lm1b"], online.files)
+    missing = f"{file.path}/M1/model_config.yaml"
+    content = server.contents.pop(missing)
+    with pytest.raises(InputError, match=r"M1/model_config\.yaml: the server says 404 Not Found"):
+        online.download(["random_GPT2_lm1b"])
+    assert everything_below(online.path) == {}
+    server.contents[missing] = content
+    assert done(online.download(["random_GPT2_lm1b"])) == {"random_GPT2_lm1b": "downloaded"}
+    assert online.read("random_GPT2_lm1b")[0] == CONTENT["random_GPT2_lm1b"]
+
+
+@pytest.mark.parametrize(
+    ("texts", "reason"),
+    [
+        ({}, "it has no ppl_summary.yaml"),
+        ({"ppl_summary.yaml": "M1: 1\n"}, "it has no params_summary.yaml"),
+        ({"ppl_summary.yaml": "- 1\n", "params_summary.yaml": "M1: 1\n"}, "holds no mapping"),
+        ({"ppl_summary.yaml": "a: [\n", "params_summary.yaml": "M1: 1\n"}, "is no YAML"),
+        (
+            {"ppl_summary.yaml": "M1: 1\nM1: 2\n", "params_summary.yaml": "M1: 1\n"},
+            "'M1' stands there twice",
+        ),
+        (
+            {"ppl_summary.yaml": "M1: 1\n", "params_summary.yaml": "M1: 1\n"},
+            "it has no M1/model_config.yaml",
+        ),
+    ],
+)
+def test_a_damaged_folder_is_refused(
+    folder: DataFolder, tmp_path: Path, texts: dict[str, str], reason: str
+) -> None:
+    given = tmp_path / "given" / "random_GPT2_wt103"
+    packing.unpack(packed({**texts, "note.yaml": "a: 1\n"}), given)
+    with pytest.raises(InputError, match=f"cannot add .*{reason}"):
+        folder.add(given)
+    assert everything_below(folder.path) == {}
+
+
+def test_a_folder_gives_way_to_a_newer_one(folder: DataFolder, tmp_path: Path) -> None:
+    (file,) = select(["random_GPT2_wt103"], FILES)
+    given = put(file, tmp_path / "random_GPT2_wt103")
+    folder.add(given)
+    (given / "M1" / "model_config.yaml").write_text("name: other\n")
+    assert done(folder.add(tmp_path)) == {"random_GPT2_wt103": "replaced"}
+    (verified,) = folder.verify()
+    assert verified.problem is None
+    assert b"other" in folder.read("random_GPT2_wt103")[0]
+    (folder.path / file.path / "M1" / "model_config.yaml").unlink()
+    (verified,) = folder.verify()
+    assert verified.problem == "it has no M1/model_config.yaml"
 
 
 def test_a_failed_download_leaves_the_file_that_was_there(

@@ -31,7 +31,7 @@ def test_the_list_fits_the_line_and_names_every_file(
     assert all(len(line) <= width for line in result.lines[:-1])
     assert all(file.name in result.out for file in FILES)
     assert all(word in result.out for word in ("present", "modified", "absent", "CC BY-SA 3.0"))
-    assert result.lines[-1] == f"11 of 17 files are in the data folder {upstream}"
+    assert result.lines[-1] == f"16 of 22 files are in the data folder {upstream}"
 
 
 def test_the_list_is_json_on_request(archscout: Program, upstream: Path) -> None:
@@ -53,7 +53,8 @@ def test_a_checkout_is_added_then_verified(archscout: Program, upstream: Path, d
     assert verified.code == 1
     assert "RNN_results.csv: modified, its content is valid but not as published" in verified.out
     assert "RNN_batch_ablation.csv: as published" in verified.out
-    assert verified.lines[-1].startswith("6 of 11 files")
+    assert "random_GPT2_wt103: can be read; no checksum of it is known" in verified.out
+    assert verified.lines[-1].startswith("6 of 16 files")
 
 
 def test_the_environment_names_the_folder(

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from archscout.analysis import figures, panels
+from archscout.analysis.beyond_size import COLUMNS, NEAR, PARTS, beyond_size
 from archscout.analysis.budget_comparison import ORDERS, compare_budgets, parts
 from archscout.analysis.document import Document, Plot, Section, Table, intervals, settings_section
 from archscout.analysis.evaluation import FALLBACK_TEXT
@@ -26,7 +27,7 @@ _ABLATED = 10
 def write_evaluation(evaluation: Evaluation, comparison: Comparison) -> Path:
     """Write an evaluation's page, tables and figures into its folder."""
     sections = [_statistics(evaluation, comparison), _scatter(evaluation, comparison)]
-    sections += _budgets(evaluation)
+    sections += _beyond_size(evaluation) + _budgets(evaluation)
     if len(evaluation.settings.draws) > 1:
         sections.append(_reliability(evaluation))
     sections.append(
@@ -224,6 +225,33 @@ def _scatter(evaluation: Evaluation, comparison: Comparison) -> Section:
         ),
     )
     return Section("Scores against results", content=[plot])
+
+
+def _beyond_size(evaluation: Evaluation) -> list[Section]:
+    """What metrics say of networks of one size; nothing where size does not say most by itself."""
+    benchmark = evaluation.benchmark
+    if benchmark.size is None:
+        return []
+    sizes = benchmark.results[benchmark.size].reindex(evaluation.scores.index)
+    scores = evaluation.scores.assign(**{benchmark.size: sizes})
+    table = beyond_size(
+        scores,
+        benchmark.reached(scores.index),
+        sizes,
+        larger_is_better=evaluation.directions | {benchmark.size: True},
+        result_larger_is_better=benchmark.larger_is_better,
+    )
+    shown = pd.DataFrame({"n": table["n"].astype(int)})
+    for name in COLUMNS:
+        shown[name] = intervals(table, name)
+    shown["pairs"] = table["pairs"].astype(int)
+    text = (
+        f"Size says most of what these networks reach: `{benchmark.size}`, published with the "
+        "results, stands among the metrics. *spearman*: Spearman's ρ over all. *within*: its mean "
+        f"inside {PARTS} equal parts by size. *near*: share of the pairs ordered right among the "
+        f"*pairs* whose sizes differ by at most {NEAR - 1:.0%}; one half is chance."
+    )
+    return [Section("Beyond size", text, [Table("beyond_size", table, "Best first.", shown=shown)])]
 
 
 def _budgets(evaluation: Evaluation) -> list[Section]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from archscout.benchmarks import built, mini, nas_bench_bert, nas_bench_nlp
+from archscout.benchmarks import built, lts_gpt2, mini, nas_bench_bert, nas_bench_nlp
 from archscout.benchmarks.base import Benchmark, Entry
 from archscout.benchmarks.store import DataFolder
 from archscout.errors import InputError
@@ -15,6 +15,7 @@ __all__ = ["BENCHMARKS", "Benchmark", "DataFolder", "Entry", "load"]
 BENCHMARKS: Mapping[str, Callable[[DataFolder, str | None], Benchmark]] = {
     nas_bench_nlp.NAME: nas_bench_nlp.load,
     nas_bench_bert.NAME: nas_bench_bert.load,
+    lts_gpt2.NAME: lts_gpt2.load,
     mini.RNN: lambda _, dataset: mini.load(mini.RNN, dataset),
     mini.FLEXIBERT: lambda _, dataset: mini.load(mini.FLEXIBERT, dataset),
 }

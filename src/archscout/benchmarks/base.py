@@ -49,6 +49,8 @@ class Benchmark:
         sources: the files that it was read from.
         text_sha256: of that text, where it is known.
         remarks: what was left out and why, for the reader of results.
+        size: the column of `results` with the size that says most of the target by itself, so that
+            metrics are also judged among networks of one size; None where none does.
     """
 
     name: str
@@ -64,6 +66,7 @@ class Benchmark:
     sources: tuple[StoredFile, ...] = field(default=(), repr=False)
     text_sha256: str | None = None
     remarks: tuple[str, ...] = ()
+    size: str | None = None
 
     def __len__(self) -> int:
         return len(self.results)

@@ -52,23 +52,31 @@ SOURCES: Mapping[str, Source] = {
         "word_language_model/data/",
         "",
     ),
+    "lts-gpt2": Source(
+        "microsoft/archai",
+        "47770415327900684ed95c0bc9bf7cd0d0047fad",
+        "MIT",
+        "archai/nlp/nas/saved_logs/",
+        "archai/archai/nlp/nas/saved_logs/",
+    ),
 }
 """The repositories by the name of what they published."""
 
 
 @dataclass(frozen=True)
 class PublishedFile:
-    """One file that somebody published.
+    """One file that somebody published, or one folder of small files that belong together.
 
     Attributes:
         name: what commands call it; no other file has it.
         source: a name in `SOURCES`.
         description: what is in it, in a few words.
         checksum: what its content is known by, in hexadecimal: the SHA-256, or git's name of it
-            where only that is known.
+            where only that is known; empty of a folder, which is known by its name.
         columns: of a table: the titles that its first line begins with.
         place: where it lies at its source, where that is not its name.
         corpus: of an archive of texts: the corpus whose texts are unpacked from it.
+        summaries: of a folder: its files that say what else is in it, the first by their keys.
     """
 
     name: str
@@ -78,6 +86,7 @@ class PublishedFile:
     columns: tuple[str, ...] = ()
     place: str = ""
     corpus: str | None = None
+    summaries: tuple[str, ...] = ()
 
     @property
     def path(self) -> str:
@@ -89,7 +98,20 @@ class PublishedFile:
         """Where it is fetched from."""
         source = SOURCES[self.source]
         place = f"{source.commit}/{source.root}{self.place or self.name}"
+        if self.is_folder:
+            return f"https://github.com/{source.repository}/tree/{place}"
         return f"https://raw.githubusercontent.com/{source.repository}/{place}"
+
+    def url_of(self, member: str) -> str:
+        """Of a folder: where one of its files is fetched from."""
+        source = SOURCES[self.source]
+        place = f"{source.commit}/{source.root}{self.name}/{member}"
+        return f"https://raw.githubusercontent.com/{source.repository}/{place}"
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether it is a folder of files."""
+        return bool(self.summaries)
 
     @property
     def licence(self) -> str:
@@ -103,8 +125,8 @@ class PublishedFile:
 
     @property
     def git_blob(self) -> str | None:
-        """Git's name of its content; None where the SHA-256 is known."""
-        return None if self.sha256 else self.checksum
+        """Git's name of its content; None where the SHA-256 is known, or neither."""
+        return None if self.sha256 else self.checksum or None
 
     @property
     def basename(self) -> str:
@@ -113,7 +135,7 @@ class PublishedFile:
 
     @property
     def suffix(self) -> str:
-        """What kind of file it is: `.csv`, `.json`, `.zip` or `.txt`."""
+        """What kind of file it is: `.csv`, `.json`, `.zip` or `.txt`; empty of a folder."""
         return PurePosixPath(self.path).suffix
 
 
@@ -155,7 +177,9 @@ def _unknown(name: str, files: Sequence[PublishedFile]) -> str:
 _RECURRENT = ("log name", "loss", "perplexity", "bits per word")
 _SCORES = (*_RECURRENT, "Activation Distance")
 _ENCODERS = ("ID", "GLUE Score", "Synaptic Diversity")
-_PAPER, _NLP, _TEXT = SOURCES
+_PAPER, _NLP, _TEXT, _LTS = SOURCES
+_TRAINED = ("ppl_summary.yaml", "params_summary.yaml")
+_MEASURED = (*_TRAINED, "latency_summary.yaml", "memory_summary.yaml")
 
 # fmt: off
 FILES: tuple[PublishedFile, ...] = (
@@ -195,6 +219,16 @@ FILES: tuple[PublishedFile, ...] = (
         "f0737ed31fc1329026e95cb8b98e19c2a182c39c240ab909dc31abf2f8af58e8"),
     PublishedFile("wikitext-2/test.txt", _TEXT, "WikiText-2, for testing",
         "d790b833ef8cf03a90db7bf1271b7520b83c45ce07ba3c1a9699df81e239eca0"),
+    PublishedFile("random_GPT2_wt103", _LTS, "200 decoders trained on WikiText-103", "",
+        summaries=_TRAINED),
+    PublishedFile("random_GPT2_lm1b", _LTS, "200 decoders trained on LM1B", "",
+        summaries=_TRAINED),
+    PublishedFile("pareto_GPT2_lm1b_arm", _LTS, "decoders and their latency on an ARM core", "",
+        summaries=_MEASURED),
+    PublishedFile("pareto_GPT2_lm1b_corei7", _LTS, "decoders and their latency on a Core i7", "",
+        summaries=_MEASURED),
+    PublishedFile("pareto_GPT2_lm1b_titanxp", _LTS, "decoders and their latency on a Titan Xp", "",
+        summaries=_MEASURED),
 )
 # fmt: on
 """Every file that archscout can use, benchmarks first."""

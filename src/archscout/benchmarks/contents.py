@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
+from archscout.benchmarks import packing
 from archscout.benchmarks.catalogue import PublishedFile, checksums
 from archscout.errors import InputError
 
@@ -74,6 +75,8 @@ def check(file: PublishedFile, content: bytes) -> None:
     if not content:
         raise ValueError("it is empty")
     match file.suffix:
+        case "":
+            _check_folder(file, content)
         case ".csv":
             _check_table(file, content)
         case ".json":
@@ -82,6 +85,13 @@ def check(file: PublishedFile, content: bytes) -> None:
             _check_archive(file, content)
         case _:
             _text(content)
+
+
+def _check_folder(file: PublishedFile, content: bytes) -> None:
+    texts = packing.members(content)
+    summaries = [packing.mapping(texts, name) for name in file.summaries]
+    for name in summaries[0]:
+        packing.mapping(texts, packing.place_of(name))
 
 
 def _text(content: bytes) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Protocol
 
 import pooch
 import requests
 
+from archscout.benchmarks import packing
 from archscout.benchmarks.catalogue import PublishedFile, checksums
 from archscout.errors import InputError
 
@@ -29,27 +31,53 @@ class ProgressBar(Protocol):
         """All is there."""
 
 
-def fetch(file: PublishedFile, part: Path, bar: ProgressBar | None = None) -> bytes:
-    """Download a published file to where it has no name yet; its content, which is as published.
+def fetch(file: PublishedFile, part: Path, bar: ProgressBar | None = None) -> None:
+    """Download a published file, or folder, to where it has no name yet.
 
     Raises:
-        InputError: the network failed, or something else than the file came.
+        InputError: the network failed, or something else came than was published.
         OSError: it cannot be written.
     """
-    download = pooch.HTTPDownloader(progressbar=bar or False, timeout=_TIMEOUT)
-    try:
-        download(file.url, str(part), None)
-    except requests.RequestException as error:
-        raise InputError(
-            f"cannot download {file.url}: {_reason(error)}; `archscout data add` takes a copy"
-        ) from error
+    if file.is_folder:
+        _fetch_folder(file, part, bar)
+        return
+    _download(file.url, part, bar)
     content = part.read_bytes()
     if file.checksum not in checksums(content):
         raise InputError(
             f"{file.url} did not send {file.name} as published: of its {len(content):,} bytes "
             f"neither SHA-256 nor git's name is {file.checksum}"
         )
-    return content
+
+
+def _fetch_folder(file: PublishedFile, part: Path, bar: ProgressBar | None) -> None:
+    """The summaries of a folder, and the configuration of each decoder that the first one names."""
+
+    def fetch_all(names: Iterable[str]) -> None:
+        for name in names:
+            _download(file.url_of(name), part / name)
+            if bar is not None:
+                bar.update((part / name).stat().st_size)
+
+    fetch_all(file.summaries)
+    try:
+        texts = packing.members(packing.pack(part))
+        named = list(packing.mapping(texts, file.summaries[0]))
+    except ValueError as error:
+        raise InputError(f"{file.url} is not as published: {error}") from error
+    fetch_all(map(packing.place_of, named))
+    if bar is not None:
+        bar.close()
+
+
+def _download(url: str, place: Path, bar: ProgressBar | None = None) -> None:
+    place.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        pooch.HTTPDownloader(progressbar=bar or False, timeout=_TIMEOUT)(url, str(place), None)
+    except requests.RequestException as error:
+        raise InputError(
+            f"cannot download {url}: {_reason(error)}; `archscout data add` takes a copy"
+        ) from error
 
 
 def _reason(error: requests.RequestException) -> str:

@@ -1,9 +1,9 @@
 """The small benchmarks that archscout ships: its own, made by `archscout benchmark build`.
 
 Recurrent cells were trained as small language models, encoders (in the `declared` reading) to
-predict masked tokens, all on the text `python-docs`: cells for eight epochs, and others by the whole
-`quick` recipe, whose twenty epochs tell long training from short. They lie in the package, so that a
-metric can be judged on a machine that has nothing else.
+predict masked tokens, all on the text `python-docs`: cells for eight epochs, and others by the
+whole `quick` recipe, whose twenty epochs tell long training from short. They lie in the package, so
+that a metric can be judged on a machine that has nothing else.
 """
 
 from __future__ import annotations

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence, Set
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from archscout.benchmarks import contents
+from archscout.benchmarks import contents, packing
 from archscout.benchmarks.catalogue import FILES, PublishedFile, checksums, select
 from archscout.benchmarks.downloading import ProgressBar, fetch
 from archscout.errors import InputError
@@ -135,7 +136,9 @@ class DataFolder:
         Raises:
             InputError: there is no such published file.
         """
-        return os.path.isfile(self._place(self._file(name)))
+        file = self._file(name)
+        place = self._place(file)
+        return os.path.isfile(place / file.summaries[0] if file.is_folder else place)
 
     def read(self, name: str) -> tuple[bytes, StoredFile]:
         """Read a published file once.
@@ -149,7 +152,7 @@ class DataFolder:
         file = self._file(name)
         place = self._place(file)
         try:
-            content = place.read_bytes()
+            content = _content(file, place)
         except (FileNotFoundError, NotADirectoryError) as error:
             raise InputError(
                 f"{name} is not in the data folder {self.path}; `archscout data download {name}` "
@@ -158,6 +161,8 @@ class DataFolder:
             ) from error
         except OSError as error:
             raise InputError(f"cannot read {place}: {error.strerror}") from error
+        except ValueError as error:
+            raise InputError(f"cannot read {place}: {error}") from error
         return content, self._stored(file, content)
 
     def status(self) -> list[Status]:
@@ -181,7 +186,8 @@ class DataFolder:
         for file in self.files:
             if self.holds(file.name):
                 content, stored = self.read(file.name)
-                problem = _problem(file, content) if stored.modified else None
+                is_known = bool(file.checksum) and not stored.modified
+                problem = None if is_known else _problem(file, content)
                 found.append(Verified(stored, problem))
         return found
 
@@ -243,16 +249,16 @@ class DataFolder:
         return self.path / file.path
 
     def _stored(self, file: PublishedFile, content: bytes) -> StoredFile:
-        modified = file.checksum not in checksums(content)
+        modified = bool(file.checksum) and file.checksum not in checksums(content)
         return StoredFile(file, self._place(file), len(content), modified)
 
     def _claims(self, sources: Sequence[Path]) -> dict[PublishedFile, Path]:
         """Which published file is given where, by reading everything that may be one."""
         claims: dict[PublishedFile, Path] = {}
         claimed: dict[PublishedFile, frozenset[str]] = {}
-        names = {file.basename for file in self.files}
+        names = {file.basename: file.is_folder for file in self.files}
         for path, asked in _candidates(sources, names):
-            content = read_bytes(path)
+            content = _read(path)
             file = contents.recognise(path, content, self.files)
             if file is None:
                 if asked:
@@ -270,9 +276,10 @@ class DataFolder:
         return claims
 
     def _add(self, file: PublishedFile, origin: Path) -> Change:
-        content = read_bytes(origin)
+        content = _read(origin)
         given = self._stored(file, content)
-        if given.modified and (problem := _problem(file, content)):
+        is_known = bool(file.checksum) and not given.modified
+        if not is_known and (problem := _problem(file, content)):
             raise InputError(f"cannot add {origin} as {file.name}: {problem}; nothing was replaced")
         there = self.read(file.name) if self.holds(file.name) else None
         if there and there[0] == content:
@@ -280,8 +287,11 @@ class DataFolder:
         if there and given.modified and not there[1].modified:
             return Change(there[1], str(origin), "kept")
         with self._writing(self._place(file)) as part:
-            part.write_bytes(content)
-            os.replace(part, self._place(file))
+            if file.is_folder:
+                packing.unpack(content, part)
+            else:
+                part.write_bytes(content)
+            _put(part, self._place(file))
         unpacked = self._unpack(file, content)
         return Change(given, str(origin), "replaced" if there else "added", unpacked)
 
@@ -292,8 +302,9 @@ class DataFolder:
             if not stored.modified:
                 return Change(stored, file.url, "present", self._unpack(file, content))
         with self._writing(self._place(file)) as part:
-            content = fetch(file, part, progress(file) if progress else None)
-            os.replace(part, self._place(file))
+            fetch(file, part, progress(file) if progress else None)
+            content = _content(file, part)
+            _put(part, self._place(file))
         stored = self._stored(file, content)
         unpacked = self._unpack(file, content)
         return Change(stored, file.url, "replaced" if there else "downloaded", unpacked)
@@ -326,7 +337,7 @@ class DataFolder:
             try:
                 yield part
             finally:
-                part.unlink(missing_ok=True)
+                _discard(part)
         except OSError as error:
             if error.errno == errno.ENOSPC:
                 raise
@@ -348,23 +359,31 @@ def _saying_what_stays(changes: Sequence[Change]) -> Iterator[None]:
         raise InputError(f"{error}\n{', '.join(done)} before it: done, and kept") from error
 
 
-def _candidates(sources: Sequence[Path], names: Set[str]) -> Iterator[tuple[Path, bool]]:
-    """Files that may be published ones, and whether the user named them one by one."""
+def _candidates(sources: Sequence[Path], names: Mapping[str, bool]) -> Iterator[tuple[Path, bool]]:
+    """Files and folders that may be published ones, and whether the user named them one by one.
+
+    Args:
+        sources: what the user named.
+        names: of what was published, and whether it is a folder.
+    """
     for source in sources:
-        if source.is_dir():
-            yield from ((path, False) for path in _walk(source) if path.name in names)
+        if source.is_dir() and not names.get(source.absolute().name):
+            yield from (
+                (path, False) for path in _walk(source) if names.get(path.name) is path.is_dir()
+            )
         else:
             yield source, True
 
 
 def _walk(folder: Path) -> Iterator[Path]:
-    """The files in a folder and below, hidden folders left out, in the same order everywhere."""
+    """What is in a folder and below, hidden folders left out, in the same order everywhere."""
 
     def refuse(error: OSError) -> None:
         raise InputError(f"cannot read {error.filename}: {error.strerror}") from error
 
     for root, folders, names in os.walk(folder, onerror=refuse):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
+        yield from (Path(root, name) for name in folders)
         yield from (path for name in sorted(names) if (path := Path(root, name)).is_file())
 
 
@@ -375,6 +394,39 @@ def read_bytes(path: Path) -> bytes:
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise InputError(f"cannot read {path}: {reason}") from error
+
+
+def _read(path: Path) -> bytes:
+    """What a file, or a folder of files, holds; InputError, if it cannot be read."""
+    if not path.is_dir():
+        return read_bytes(path)
+    try:
+        return packing.pack(path)
+    except (OSError, ValueError) as error:
+        raise InputError(f"cannot read {path}: {error}") from error
+
+
+def _content(file: PublishedFile, place: Path) -> bytes:
+    """What lies at a place; FileNotFoundError where it is not there."""
+    if not file.is_folder:
+        return place.read_bytes()
+    if not (place / file.summaries[0]).is_file():
+        raise FileNotFoundError(place)
+    return packing.pack(place)
+
+
+def _put(part: Path, place: Path) -> None:
+    """Give what was written its final name; a folder has the earlier one of that name removed."""
+    if part.is_dir():
+        _discard(place)
+    os.replace(part, place)
+
+
+def _discard(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _same(one: Path, other: Path) -> bool:

@@ -63,8 +63,8 @@ def download(
         list[str] | None,
         typer.Argument(
             metavar="NAME...",
-            help="Files, or all of one source (training-free-nas, nas-bench-nlp, wikitext-2), or "
-            "ptb; everything by default.",
+            help="Files, or all of one source (training-free-nas, nas-bench-nlp, wikitext-2, "
+            "lts-gpt2), or ptb; everything by default.",
         ),
     ] = None,
     data_dir: options.DataDir = None,
@@ -114,6 +114,8 @@ def add(
 def verify(data_dir: options.DataDir = None, as_json: options.Json = False) -> None:
     """Verify the checksums of the files that are there; exit code 1 if any differs.
 
+    A folder of files, of which no checksum is known, is read instead.
+
     Example:
         archscout data verify
     """
@@ -125,11 +127,11 @@ def verify(data_dir: options.DataDir = None, as_json: options.Json = False) -> N
             print_json(stored | {"problem": verified.problem, "state": _verdict(verified)})
         else:
             _print_verdict(verified)
-    differing = [v.stored.file.name for v in found if v.stored.modified]
+    differing = any(_verdict(verified) in ("modified", "damaged") for verified in found)
     if not as_json and not found:
         say(f"No published file is in the data folder {folder.path}")
     elif not as_json:
-        same = len(found) - len(differing)
+        same = sum(_verdict(verified) == "present" for verified in found)
         say(f"{same} of {len(found)} files in the data folder {folder.path} are as published")
     if differing:
         raise typer.Exit(1)
@@ -235,6 +237,8 @@ def _print_change(change: Change) -> None:
 def _verdict(verified: Verified) -> str:
     if verified.problem:
         return "damaged"
+    if not verified.stored.file.checksum:
+        return "unchecked"
     return "modified" if verified.stored.modified else "present"
 
 
@@ -244,8 +248,9 @@ def _print_verdict(verified: Verified) -> None:
         "damaged": f"damaged: {verified.problem}",
         "modified": "modified, its content is valid but not as published",
         "present": "as published",
+        "unchecked": "can be read; no checksum of it is known",
     }
-    style = "" if state == "present" else _STYLES[state]
+    style = _STYLES.get(state, "") if state != "present" else ""
     say(f"{verified.stored.file.name}: {words[state]}", style)
 
 

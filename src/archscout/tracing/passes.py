@@ -121,6 +121,8 @@ def _trace(
 ) -> Trace:
     kind = (recorder.has_attention, recorder.states_enter_steps)
     found = Trace(recorder.parameters, minibatch, objective, *kind)
+    if "non_embedding_parameters" in needs:
+        found.non_embedding_parameters = recorder.non_embedding_parameters
     if "flops" in needs:
         found.flops = recorder.flops(minibatch)
     if "depth" in needs:

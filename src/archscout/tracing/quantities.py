@@ -28,6 +28,7 @@ _NOISED = {
 # Each quantity of a trace, and what of `recording.Recorder.recordable` it is made from.
 QUANTITIES: dict[str, frozenset[str]] = {
     "parameters": frozenset(),
+    "non_embedding_parameters": frozenset(),
     "flops": frozenset(),
     "depth": frozenset(),
     "width": frozenset(),
@@ -60,7 +61,7 @@ QUANTITIES: dict[str, frozenset[str]] = {
 NOT_FIELDS = frozenset({"embedding", "embedding_by_step", "output_by_step"})
 
 # Known from shapes alone: no pass over the minibatch is needed.
-OF_SHAPES = frozenset({"parameters", "flops", "depth", "width"})
+OF_SHAPES = frozenset({"parameters", "non_embedding_parameters", "flops", "depth", "width"})
 # Taken without gradients.
 OF_FORWARD = OF_SHAPES | {
     "output",
@@ -124,6 +125,7 @@ class Trace:
 
     Attributes:
         parameters: number of trainable parameters, tied ones once.
+        non_embedding_parameters: those of them that are in no table of embeddings.
         minibatch: token ids (T, B).
         objective: what gradients are taken of.
         has_attention: whether the network is made of layers with attention.
@@ -181,6 +183,7 @@ class Trace:
     objective: Objective = "sum"
     has_attention: bool = False
     states_enter_steps: bool = True
+    non_embedding_parameters: int = 0
     flops: int = 0
     depth: int = 0
     width: float = 0.0

@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from archscout.benchmarks import Benchmark, DataFolder, load, mini, nas_bench_bert, nas_bench_nlp
+from archscout.benchmarks import (
+    Benchmark,
+    DataFolder,
+    load,
+    lts_gpt2,
+    mini,
+    nas_bench_bert,
+    nas_bench_nlp,
+)
 from archscout.errors import InputError
 from archscout.scoring import resolve_scale
 from archscout.spaces.base import Scale
@@ -16,6 +24,7 @@ _EVERY = (
     (mini.FLEXIBERT, "python-docs"),
     *((nas_bench_nlp.NAME, dataset) for dataset in nas_bench_nlp.DATASETS),
     (nas_bench_bert.NAME, "glue"),
+    *((lts_gpt2.NAME, dataset) for dataset in ("wt103", "lm1b")),
 )
 
 # The operations of these encoders left no trace in their training: what was trained is another

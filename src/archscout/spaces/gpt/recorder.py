@@ -42,6 +42,12 @@ class DecoderRecorder(Recorder):
         """Of the residual stream."""
         return self._network.d_model
 
+    @property
+    def non_embedding_parameters(self) -> int:
+        """Those of the layers and of the norm after the last: the decoder's."""
+        parts = (getattr(self._network, name, None) for name in ("layers", "norm"))
+        return sum(p.numel() for part in parts if part is not None for p in part.parameters())
+
     def flops(self, minibatch: Tensor) -> int:
         """Floating-point operations per token of a text as long as the minibatch's."""
         return counting.flops_of_tokens(self._network, (1, len(minibatch))) // len(minibatch)
