@@ -20,7 +20,7 @@ from archscout.spaces.gpt.native import native
 from archscout.spaces.gpt.sizes import decoder_parameters, embedding_parameters, head_parameters
 
 V = 60
-SCALE = DecoderScale(2, 8, 24, (20, 45))
+SCALE = DecoderScale(2, 8, 24, "20,45")
 SMALL = {"n_layer": 2, "d_model": 32, "n_head": [4, 2], "d_inner": [48, 32]}
 KINDS: dict[str, dict[str, Any]] = {
     "gpt2": {},
@@ -231,14 +231,14 @@ def test_what_transformers_has_no_class_for(change: dict[str, Any]) -> None:
 def test_parameters_are_those_in_closed_form() -> None:
     rng = random.Random(0)
     for softmax, norms in itertools.product(("full", "adaptive"), ("pre", "post")):
-        scale = DecoderScale(2, 8, 16, (300, 700), softmax, norms)  # type: ignore[arg-type]
+        scale = DecoderScale(2, 8, 16, "300,700", softmax, norms)  # type: ignore[arg-type]
         for _ in range(15):
             drawn = sampling.sample(rng)
             network = space.skeleton(drawn, 1000, scale)
             expected = (
                 decoder_parameters(drawn, final_norm=norms == "pre")
-                + embedding_parameters(drawn, 1000, 16, scale.cutoffs)
-                + head_parameters(drawn, 1000, scale.cutoffs, softmax == "adaptive")
+                + embedding_parameters(drawn, 1000, 16, scale.band_ends)
+                + head_parameters(drawn, 1000, scale.band_ends, softmax == "adaptive")
             )
             assert sum(p.numel() for p in network.parameters()) == expected
 
@@ -264,14 +264,12 @@ def test_bands_that_the_vocabulary_lacks() -> None:
 
 
 def test_cutoffs_are_read() -> None:
-    assert SCALE.resized(cutoffs="10,20").cutoffs == (10, 20)
-    assert SCALE.resized(cutoffs=[10, 20]) == SCALE.resized(cutoffs="10, 20")
-    assert SCALE.resized(cutoffs=10).cutoffs == (10,)
-    with pytest.raises(InputError, match=r"cutoffs are \[20, 10\]; rising ids"):
-        SCALE.resized(cutoffs="20,10")
-    for wrong in ("x", "10,", [0, 5], -1, 1.5j):
-        with pytest.raises(InputError, match=r"cutoffs is .*; positive whole numbers with commas"):
-            SCALE.resized(cutoffs=wrong)  # type: ignore[arg-type]
+    assert SCALE.resized(cutoffs="10, 20").band_ends == (10, 20)
+    assert SCALE.resized(cutoffs=10).band_ends == (10,)
+    assert SCALE.resized(cutoffs="").band_ends == ()
+    for wrong in ("x", "10,", "0,5", "20,10", "7,7", -1):
+        with pytest.raises(InputError, match=r"cutoffs is .*; ids from 1 up, rising, with commas"):
+            SCALE.resized(cutoffs=wrong)
 
 
 # Weights

@@ -26,7 +26,7 @@ KINDS: dict[str, dict[str, Any]] = {
     },
     "banded": {"d_embed": 16, "div_val": 2, "activation": "relu", "position": "sinusoidal"},
 }
-SCALE = DecoderScale(4, 12, 16, (100, 200))
+SCALE = DecoderScale(4, 12, 16, "100,200")
 space = GptSpace()
 kinds = pytest.mark.parametrize("kind", KINDS)
 
@@ -125,7 +125,7 @@ def test_the_loss_of_a_text_of_one_token_is_refused() -> None:
         space,
         "python-docs",
         ["zico"],
-        DecoderScale(4, 1, 16, ()),
+        DecoderScale(4, 1, 16, ""),
         vocabulary_size=400,
         objective="loss",
     )

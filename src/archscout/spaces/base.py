@@ -13,7 +13,6 @@ from typing import (
     Self,
     TypeVar,
     get_args,
-    get_origin,
     get_type_hints,
     runtime_checkable,
 )
@@ -48,10 +47,10 @@ class Scale:
         """Whether the network's matrices are so small that threads cost more than they save."""
         return False
 
-    def resized(self, **changes: int | str | Sequence[int] | None) -> Self:
+    def resized(self, **changes: int | str | None) -> Self:
         """This scale with some fields changed; None leaves a field as it is.
 
-        Several sizes in one field may be a text with commas between them.
+        What a field of text holds, the scale checks itself.
 
         Raises:
             InputError: the scale has no such field, a size is not a positive whole number, or a
@@ -63,28 +62,14 @@ class Scale:
             if name not in kinds:
                 hint = nearest(name, kinds)
                 raise InputError(f"unknown size {name!r}; this space has {', '.join(kinds)}{hint}")
-            if get_origin(kinds[name]) is tuple:
-                given[name] = _whole_numbers(name, value)
+            if kinds[name] is str:
+                given[name] = str(value)
             elif choices := get_args(kinds[name]):
                 if value not in choices:
                     raise InputError(f"{name} is {value!r}; accepted: {', '.join(choices)}")
             elif not isinstance(value, int) or isinstance(value, bool) or value < 1:
                 raise InputError(f"{name} is {value!r}; a positive whole number is accepted")
         return dataclasses.replace(self, **given)
-
-
-def _whole_numbers(name: str, value: Any) -> tuple[int, ...]:
-    """The sizes in one field."""
-    parts = value.split(",") if isinstance(value, str) else value
-    try:
-        found = tuple(int(part) for part in (parts if isinstance(parts, Sequence) else [parts]))
-    except (TypeError, ValueError):
-        found = (0,)
-    if any(size < 1 for size in found):
-        raise InputError(
-            f"{name} is {value!r}; positive whole numbers with commas between them are accepted"
-        )
-    return found
 
 
 def unwrapped(document: Any, space: str) -> Any:

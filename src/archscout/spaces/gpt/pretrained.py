@@ -11,7 +11,14 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import DynamicCache, GenerationMixin, PretrainedConfig, PreTrainedModel
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    DynamicCache,
+    GenerationMixin,
+    PretrainedConfig,
+    PreTrainedModel,
+)
 from transformers.modeling_outputs import CausalLMOutputWithPast
 from transformers.utils.generic import can_return_tuple
 
@@ -26,7 +33,7 @@ class DecoderConfig(PretrainedConfig):  # type: ignore[no-untyped-call]
     """Configuration of `DecoderForCausalLM`.
 
     Args:
-        decoder: arguments of `network.DecoderNetwork`, but the vocabulary's size and the number of
+        network: arguments of `network.DecoderNetwork`, but the vocabulary's size and the number of
             positions.
         vocab_size: V.
         max_position_embeddings: the longest text.
@@ -39,19 +46,19 @@ class DecoderConfig(PretrainedConfig):  # type: ignore[no-untyped-call]
 
     def __init__(
         self,
-        decoder: dict[str, Any] | None = None,
+        network: dict[str, Any] | None = None,
         vocab_size: int = 1,
         max_position_embeddings: int = 1,
         tie_word_embeddings: bool = True,
         **kwargs: Any,
     ) -> None:
-        self.decoder = decoder or {"d_model": 1, "n_head": [1], "n_kv_head": [1], "d_inner": [1]}
+        self.network = network or {"d_model": 1, "n_head": [1], "n_kv_head": [1], "d_inner": [1]}
         self.vocab_size = vocab_size
         self.max_position_embeddings = max_position_embeddings
         self.tie_word_embeddings = tie_word_embeddings
         # Under the names by which transformers, and what is built on it, reads sizes.
-        self.hidden_size = self.decoder["d_model"]
-        self.num_hidden_layers = len(self.decoder["d_inner"])
+        self.hidden_size = self.network["d_model"]
+        self.num_hidden_layers = len(self.network["d_inner"])
         super().__init__(**kwargs)
 
 
@@ -75,7 +82,7 @@ class DecoderForCausalLM(PreTrainedModel, GenerationMixin):  # type: ignore[no-u
         self.model = DecoderNetwork(
             vocabulary_size=config.vocab_size,
             num_positions=config.max_position_embeddings,
-            **config.decoder,
+            **config.network,
         )
         self.post_init()  # type: ignore[no-untyped-call]
 
@@ -159,11 +166,11 @@ class DecoderForCausalLM(PreTrainedModel, GenerationMixin):  # type: ignore[no-u
 
 def wrap(network: DecoderNetwork) -> DecoderForCausalLM:
     """The transformers model around a network, with its weights."""
-    decoder = dict(network.arguments)
+    given = dict(network.arguments)
     config = DecoderConfig(
-        vocab_size=decoder.pop("vocabulary_size"),
-        max_position_embeddings=decoder.pop("num_positions"),
-        decoder=decoder,
+        vocab_size=given.pop("vocabulary_size"),
+        max_position_embeddings=given.pop("num_positions"),
+        network=given,
     )
     with torch.device("meta"):
         model = DecoderForCausalLM(config)
@@ -174,3 +181,5 @@ def wrap(network: DecoderNetwork) -> DecoderForCausalLM:
 # What is saved has this file, and those that it needs, beside it.
 DecoderConfig.register_for_auto_class()  # type: ignore[no-untyped-call]
 DecoderForCausalLM.register_for_auto_class("AutoModelForCausalLM")  # type: ignore[no-untyped-call]
+AutoConfig.register(DecoderConfig.model_type, DecoderConfig, exist_ok=True)
+AutoModelForCausalLM.register(DecoderConfig, DecoderForCausalLM, exist_ok=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import random
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
@@ -32,15 +33,15 @@ class DecoderScale(Scale):
 
     Attributes:
         num_positions: the longest text.
-        cutoffs: ids at which the bands of the vocabulary end, rising; the last band ends with the
-            vocabulary.
+        cutoffs: ids at which the bands of the vocabulary end, rising, with commas between them;
+            the last band ends with the vocabulary.
         softmax: `full`, and adaptive only where `div_val` is above 1; or `adaptive` for all.
         norms: where norms stand: `pre`, before attention and feed-forward blocks, or `post`,
             behind what these are added to.
     """
 
     num_positions: int
-    cutoffs: tuple[int, ...]
+    cutoffs: str
     softmax: Literal["full", "adaptive"] = "full"
     norms: Literal["pre", "post"] = "pre"
 
@@ -55,8 +56,20 @@ class DecoderScale(Scale):
                 f"sequence_length is {self.sequence_length}; the decoder has "
                 f"{self.num_positions} positions"
             )
-        if any(end <= start for start, end in zip((0, *self.cutoffs), self.cutoffs, strict=False)):
-            raise InputError(f"cutoffs are {list(self.cutoffs)}; rising ids from 1 up are accepted")
+        try:
+            ends = self.band_ends
+        except ValueError:
+            ends = (0,)
+        if any(end <= start for start, end in pairwise((0, *ends))):
+            raise InputError(
+                f"cutoffs is {self.cutoffs!r}; ids from 1 up, rising, with commas between them are "
+                "accepted"
+            )
+
+    @property
+    def band_ends(self) -> tuple[int, ...]:
+        """The ids at which bands end, but for the last one."""
+        return tuple(int(end) for end in self.cutoffs.split(",") if self.cutoffs)
 
 
 class GptSpace:
@@ -75,10 +88,10 @@ class GptSpace:
     tokenization: Literal["words", "wordpiece"] = "words"
     auto_class = "AutoModelForCausalLM"
     scales: Mapping[str, DecoderScale] = {
-        "fast": DecoderScale(16, 64, 256, (1000, 4000)),
+        "fast": DecoderScale(16, 64, 256, "1000,4000"),
         # LiteTransformerSearch's on WikiText-103, and on LM1B, whose vocabulary is one band.
-        "paper": DecoderScale(16, 192, 192, (19997, 39997), "adaptive"),
-        "paper-lm1b": DecoderScale(16, 32, 32, (50264,), "adaptive"),
+        "paper": DecoderScale(16, 192, 192, "19997,39997", "adaptive"),
+        "paper-lm1b": DecoderScale(16, 32, 32, "50264", "adaptive"),
     }
     default_scale = "fast"
     default_metric = "deep_memory"
@@ -227,14 +240,14 @@ def arguments(
     Raises:
         InputError: the vocabulary has no bands to narrow, or one would have no width.
     """
-    counts = bands(vocabulary_size, scale.cutoffs, architecture.div_val)
+    counts = bands(vocabulary_size, scale.band_ends, architecture.div_val)
     band_widths(architecture, len(counts))
     given = architecture.to_dict()
     del given["n_layer"]
     return {
         **given,
         "vocabulary_size": vocabulary_size,
-        "cutoffs": [end for end in scale.cutoffs if end < vocabulary_size],
+        "cutoffs": [end for end in scale.band_ends if end < vocabulary_size],
         "adaptive": scale.softmax == "adaptive" or architecture.div_val > 1,
         "pre_norm": scale.norms == "pre",
         "num_positions": scale.num_positions,
