@@ -327,7 +327,7 @@ def test_a_name_that_cannot_be_had_is_refused(no_network: Path, name: str) -> No
     message = str(caught.value)
     assert message.startswith(f"no tokenizer {name!r}")
     assert "TimeoutError: The read operation timed out" in message
-    assert "accepted is a saved WordPiece, a folder" in message
+    assert "accepted is a saved tokenizer, a folder" in message
     assert "a tokenizer is trained on the text" in message
     assert message.count("\n") == 1
 

@@ -25,7 +25,7 @@ _EXAMPLES = {
 _MINIBATCH_SIZES = ("batch_size", "sequence_length")
 
 SpaceName = Annotated[
-    str, typer.Argument(metavar="SPACE", help="Search space, such as rnn or flexibert.")
+    str, typer.Argument(metavar="SPACE", help="Search space, such as rnn, flexibert or gpt.")
 ]
 SpaceOption = Annotated[
     str | None,
@@ -77,8 +77,9 @@ TokenizerSource = Annotated[
     str | None,
     typer.Option(
         "--tokenizer",
-        help="WordPiece of encoders, from a folder, or by its name on the Hugging Face hub, such "
-        "as google/electra-small-discriminator; by default one is trained on the text.",
+        help="Tokenizer of encoders (WordPiece) or decoders (byte-level BPE), from a folder, or by "
+        "its name on the Hugging Face hub, such as google/electra-small-discriminator or gpt2; by "
+        "default one is trained on the text.",
     ),
 ]
 Sizes = Annotated[
@@ -96,7 +97,7 @@ ScoringChanges = Annotated[
         "--scoring",
         metavar=_PAIR,
         help="How scores are made: split (of the text; test by default), vocabulary_size, "
-        "tokenizer (of encoders), minibatch (which of the text, from 0), or objective (what "
+        "tokenizer (of encoders and decoders), minibatch (which of the text, from 0), or objective (what "
         "gradients are taken of: sum, cotangent or loss); repeat the option for more.",
     ),
 ]

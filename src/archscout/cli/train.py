@@ -173,14 +173,14 @@ def _refuse(
     stream: Mapping[str, object],
     pieces: Mapping[str, object],
 ) -> None:
-    """Make sure that options (for drawing text, streams, word pieces) are for this space."""
+    """Make sure that options (for drawing text, streams, pieces) are for this space."""
     from archscout import spaces
     from archscout.training import trainers
 
     does: list[tuple[Mapping[str, object], Callable[[str], bool]]] = [
         (drawing, lambda name: trainers()[name].draws_text),
         (stream, lambda name: trainers()[name].reads_streams),
-        (pieces, lambda name: spaces.get(name).tokenization == "wordpiece"),
+        (pieces, lambda name: spaces.get(name).tokenization != "words"),
     ]
     for given, can in does:
         used = [name for name, value in given.items() if value not in (None, [])]

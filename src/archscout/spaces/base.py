@@ -121,7 +121,7 @@ class Space(Protocol[Genotype]):
     Attributes:
         name: as on the command line.
         kind: of the networks: which definitions of the metrics apply.
-        tokenization: how text becomes token ids, `words` or `wordpiece`.
+        tokenization: how text becomes token ids, `words`, `wordpiece` or `bpe`.
         auto_class: the class of transformers that loads an exported network.
         scales: named scales.
         default_scale: the name of the scale for search.
@@ -132,7 +132,7 @@ class Space(Protocol[Genotype]):
 
     name: str
     kind: Kind
-    tokenization: Literal["words", "wordpiece"]
+    tokenization: Literal["words", "wordpiece", "bpe"]
     auto_class: str
     scales: Mapping[str, Any]
     default_scale: str

@@ -42,7 +42,7 @@ class ModuleSpace:
         batch_size: texts in a minibatch.
         sequence_length: tokens of each.
         named: configurations that have a name; they are among the first proposals of a search.
-        tokenization: how text becomes token ids, `words` or `wordpiece`.
+        tokenization: how text becomes token ids, `words`, `wordpiece` or `bpe`.
 
     Examples:
         >>> import torch
@@ -72,7 +72,7 @@ class ModuleSpace:
         batch_size: int = 16,
         sequence_length: int = 64,
         named: Mapping[str, Configuration] | None = None,
-        tokenization: Literal["words", "wordpiece"] = "words",
+        tokenization: Literal["words", "wordpiece", "bpe"] = "words",
     ) -> None:
         self.name = name
         self.kind = kind

@@ -9,9 +9,10 @@ torch.Size([35, 20])
 torch.Size([35, 20])
 
 Whatever has the interface of `Tokenizer` numbers the tokens of a text: a `Vocabulary` its words,
-a `WordPiece` pieces of them.
+a `WordPiece` pieces of them, a `ByteLevel` pieces of any text.
 """
 
+from archscout.text.byte_level import ByteLevel
 from archscout.text.corpora import CORPORA, Corpus, KnownCorpus, load_corpus
 from archscout.text.kinds import TokenizerKind, load_vocabulary, tokenizer_for
 from archscout.text.minibatches import framed_minibatch, minibatch
@@ -25,6 +26,7 @@ __all__ = [
     "EOS",
     "SPECIAL_PIECES",
     "UNK",
+    "ByteLevel",
     "Corpus",
     "KnownCorpus",
     "SplitText",

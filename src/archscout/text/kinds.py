@@ -5,12 +5,13 @@ import os
 from typing import Literal, get_args
 
 from archscout.errors import InputError
+from archscout.text.byte_level import ByteLevel, is_byte_level
 from archscout.text.corpora import Corpus
 from archscout.text.vocabulary import Vocabulary, read_json
 from archscout.text.wordpiece import WordPiece
 
-TokenizerKind = Literal["words", "wordpiece"]
-"""What recurrent networks read, and what encoders read."""
+TokenizerKind = Literal["words", "wordpiece", "bpe"]
+"""What recurrent networks read, what encoders read, and what decoders read."""
 
 
 def tokenizer_for(
@@ -18,19 +19,19 @@ def tokenizer_for(
     corpus: Corpus,
     limit: int | None = None,
     source: str | os.PathLike[str] | None = None,
-) -> Vocabulary | WordPiece:
+) -> Vocabulary | WordPiece | ByteLevel:
     """The tokenizer of a kind for a corpus.
 
     Args:
-        kind: `words` for `Corpus.vocabulary`; `wordpiece` for pieces, trained on all splits of the
-            corpus where no source is given.
+        kind: `words` for `Corpus.vocabulary`; `wordpiece` for pieces of words, `bpe` for those of
+            bytes, trained on all splits of the corpus where no source is given.
         corpus: The text.
         limit: The largest number of entries, where the tokenizer is made from the corpus.
-        source: Where to load a WordPiece from; see `WordPiece.load`.
+        source: Where to load pieces from; see `WordPiece.load` and `ByteLevel.load`.
 
     Raises:
-        InputError: There is no such kind, the limit is out of range, the source holds no
-            WordPiece, words are given a source, or a source and a limit are given together.
+        InputError: There is no such kind, the limit is out of range, the source holds none of
+            this kind, words are given a source, or a source and a limit are given together.
     """
     if kind not in get_args(TokenizerKind):
         raise InputError(f"tokenizer {kind!r}: accepted are {', '.join(get_args(TokenizerKind))}")
@@ -38,33 +39,38 @@ def tokenizer_for(
         if source is not None:
             raise InputError(
                 f"tokenizer {os.fspath(source)!r}: recurrent networks read the words of the text "
-                "and take none; it is for encoders, as those of space flexibert"
+                "and take none; it is for encoders and decoders, as those of space flexibert"
             )
         return corpus.vocabulary(limit)
+    pieces: type[WordPiece | ByteLevel] = WordPiece if kind == "wordpiece" else ByteLevel
     if source is None:
-        return WordPiece.train(corpus) if limit is None else WordPiece.train(corpus, limit)
+        return pieces.train(corpus) if limit is None else pieces.train(corpus, limit)
     if limit is not None:
         raise InputError(
             f"vocabulary limit {limit!r} for the tokenizer {os.fspath(source)!r}, which is ready "
             "made; accepted is one of the two"
         )
-    return WordPiece.load(source)
+    return pieces.load(source)
 
 
-def load_vocabulary(path: str | os.PathLike[str]) -> Vocabulary | WordPiece:
-    """Read what `save` of either kind wrote.
+def load_vocabulary(path: str | os.PathLike[str]) -> Vocabulary | WordPiece | ByteLevel:
+    """Read what `save` of any kind wrote.
 
     Args:
-        path: A file with a JSON list of words, or with the JSON object of a WordPiece.
+        path: A file with a JSON list of words, or with the JSON object of a WordPiece or of
+            byte-level BPE.
 
     Raises:
-        InputError: The file cannot be read or holds neither.
+        InputError: The file cannot be read or holds none of them.
     """
-    accepted = "accepted is a JSON list of distinct words or the JSON object of a WordPiece"
+    accepted = (
+        "accepted is a JSON list of distinct words or the JSON object of a WordPiece or of "
+        "byte-level BPE"
+    )
     content = read_json(path, accepted)
     if isinstance(content, list):
         return Vocabulary.load(path)
     if isinstance(content, dict):
-        return WordPiece.load(path)
+        return (ByteLevel if is_byte_level(content) else WordPiece).load(path)
     name = os.fspath(path)
     raise InputError(f"the vocabulary {name!r} holds {json.dumps(content):.40}; {accepted}")

@@ -25,7 +25,7 @@ _FILES = (
 )
 _HUB_TIMEOUT = 10
 _ACCEPTED = (
-    "accepted is a saved WordPiece, a folder with tokenizer.json or vocab.txt, or a name on the "
+    "accepted is a saved tokenizer, a folder with tokenizer.json or vocab.txt, or a name on the "
     "hub such as google/electra-small-discriminator;\nwithout any, a tokenizer is trained on the "
     "text"
 )

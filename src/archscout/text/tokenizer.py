@@ -1,4 +1,4 @@
-"""What a vocabulary of words and one of word pieces have in common."""
+"""What vocabularies of words and of pieces have in common."""
 
 import os
 from typing import Protocol, runtime_checkable
@@ -18,7 +18,7 @@ class SplitText(Protocol):
 
 
 class Tokenizer(Protocol):
-    """Numbers the tokens of a text: `Vocabulary` its words, `WordPiece` pieces of them."""
+    """Numbers the tokens of a text: `Vocabulary` its words, others pieces of it."""
 
     @property
     def tokens(self) -> tuple[str, ...]:

@@ -66,7 +66,7 @@ class FlexibertSpace:
 
     name = "flexibert"
     kind: Kind = "transformer"
-    tokenization: Literal["words", "wordpiece"] = "wordpiece"
+    tokenization: Literal["words", "wordpiece", "bpe"] = "wordpiece"
     auto_class = "AutoModel"
     scales: Mapping[str, EncoderScale] = {
         "paper": EncoderScale(16, 128, 128, 512, "declared"),

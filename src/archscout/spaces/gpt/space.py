@@ -85,7 +85,7 @@ class GptSpace:
 
     name = "gpt"
     kind: Kind = "transformer"
-    tokenization: Literal["words", "wordpiece"] = "words"
+    tokenization: Literal["words", "wordpiece", "bpe"] = "bpe"
     auto_class = "AutoModelForCausalLM"
     scales: Mapping[str, DecoderScale] = {
         "fast": DecoderScale(16, 64, 256, "1000,4000"),

@@ -75,7 +75,7 @@ class RecurrentSpace:
 
     name = "rnn"
     kind: Kind = "other"
-    tokenization: Literal["words", "wordpiece"] = "words"
+    tokenization: Literal["words", "wordpiece", "bpe"] = "words"
     auto_class = "AutoModelForCausalLM"
     scales: Mapping[str, RecurrentScale] = SCALES
     default_scale = "fast"
