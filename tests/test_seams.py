@@ -14,7 +14,7 @@ SOURCE = Path(archscout.__file__).parent
 
 ROOMS = (
     *("archscout.spaces.recurrent", "archscout.spaces.flexibert", "archscout.spaces.gpt"),
-    *("archscout.training.recurrent", "archscout.training.electra"),
+    *("archscout.training.recurrent", "archscout.training.electra", "archscout.training.gpt"),
 )
 CLASSES = {
     *("RecurrentSpace", "RecurrentScale", "Recipe"),
@@ -26,7 +26,7 @@ NAMES = {"rnn", "flexibert", "gpt"}
 OWN = (
     # The spaces, what trains them, and what is only of encoders: fine-tuning on GLUE.
     *("spaces/recurrent/", "spaces/flexibert/", "spaces/gpt/"),
-    *("training/recurrent/", "training/electra/", "training/glue/"),
+    *("training/recurrent/", "training/electra/", "training/glue/", "training/gpt/"),
     # What was published is of these spaces, and so are their drawings.
     *("benchmarks/nas_bench_nlp.py", "benchmarks/nas_bench_bert.py", "benchmarks/mini.py"),
     "benchmarks/lts_gpt2.py",

@@ -146,3 +146,6 @@ def test_a_genotype_is_read_however_it_is_wrapped() -> None:
     assert space.parse({"space": "gpt", "architecture": space.to_dict(tiny)}) == tiny
     assert spaces.recognise(str(space.to_dict(tiny)).replace("'", '"')) == "gpt"
     assert isinstance(spaces.get("gpt"), GptSpace)
+    assert [spaces.recognise(name) for name in ("llama-tiny", "lstm", "bert-mini", "neither")] == [
+        *("gpt", "rnn", "flexibert", "rnn")
+    ]

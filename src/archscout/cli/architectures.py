@@ -52,7 +52,7 @@ def space_of(source: str, given: str | None) -> Space[Any]:
         try:
             text = Path(source).read_text(encoding="utf-8-sig")
         except (OSError, ValueError):  # a name, or what is complained of later
-            return spaces.get(spaces.DEFAULT)
+            text = source
     return spaces.get(_said(text) or spaces.recognise(text))
 
 

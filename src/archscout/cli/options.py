@@ -97,8 +97,9 @@ ScoringChanges = Annotated[
         "--scoring",
         metavar=_PAIR,
         help="How scores are made: split (of the text; test by default), vocabulary_size, "
-        "tokenizer (of encoders and decoders), minibatch (which of the text, from 0), or objective (what "
-        "gradients are taken of: sum, cotangent or loss); repeat the option for more.",
+        "tokenizer (of encoders and decoders), minibatch (which of the text, from 0), or "
+        "objective (what gradients are taken of: sum, cotangent or loss); repeat the option for "
+        "more.",
     ),
 ]
 Changes = Annotated[

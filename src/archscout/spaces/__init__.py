@@ -83,8 +83,13 @@ def register(space: Space[Any]) -> None:
 
 
 def recognise(text: str) -> str:
-    """The name of the space whose `signature` stands in a file's content, else the default's."""
+    """The name of the space of a named architecture, or of those in a file's content.
+
+    In these stands the space's `signature`; what is neither is taken for the default space's.
+    """
     for name, make in available().items():
+        if text.strip() in make().named:
+            return name
         if (signature := getattr(make, "signature", "")) and f'"{signature}"' in text:
             return name
     return DEFAULT

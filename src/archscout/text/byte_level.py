@@ -89,10 +89,11 @@ class ByteLevel:
             InputError: `limit` is no whole number of at least 257.
         """
         check_at_least("vocabulary limit", limit, _BYTES + 1, " (256 bytes and the end of a text)")
+        lines: Iterable[str] = [texts] if isinstance(texts, str) else ()
         if isinstance(texts, SplitText):
             lines = chain.from_iterable(_lines(texts.tokens(name)) for name in texts.names())
-        else:
-            lines = iter([texts] if isinstance(texts, str) else texts)
+        elif not isinstance(texts, str):
+            lines = texts
         tokenizer = tokenizers.Tokenizer(models.BPE())
         tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
         tokenizer.decoder = decoders.ByteLevel()

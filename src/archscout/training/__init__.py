@@ -22,6 +22,8 @@ from archscout.training.electra.pretraining_loop import EvaluationRecord, Pretra
 from archscout.training.electra.pretraining_settings import PretrainingSettings
 from archscout.training.electra.streams import StreamedText
 from archscout.training.electra.trainer import Pretrained
+from archscout.training.gpt.decoder_settings import DecoderSettings
+from archscout.training.gpt.trainer import TrainedDecoder
 from archscout.training.loop import TrainingLoop
 from archscout.training.outcome import Diverged, Loss, Paused
 from archscout.training.recurrent.evaluation import evaluate
@@ -35,6 +37,7 @@ from archscout.training.training_folder import TrainingFolder
 __all__ = [
     "PRESETS",
     "Assignment",
+    "DecoderSettings",
     "Diverged",
     "EpochRecord",
     "EvaluationRecord",
@@ -49,6 +52,7 @@ __all__ = [
     "StreamedText",
     "Summary",
     "Trained",
+    "TrainedDecoder",
     "Trainer",
     "TrainingFolder",
     "TrainingLoop",

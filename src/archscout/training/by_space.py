@@ -14,6 +14,7 @@ from archscout.spaces.base import Space
 from archscout.training.electra.pretraining_settings import PretrainingSettings
 from archscout.training.electra.streams import StreamedText
 from archscout.training.electra.trainer import ElectraTrainer, Pretrained
+from archscout.training.gpt.trainer import GptTrainer
 from archscout.training.recurrent.language_model_settings import TrainingSettings
 from archscout.training.recurrent.trainer import RecurrentTrainer, Trained
 from archscout.training.trainer import Trainer
@@ -26,7 +27,7 @@ GROUP = "archscout.trainers"
 @cache
 def trainers() -> dict[str, Trainer[Any]]:
     """Trainers by the names of their spaces: our own, and those of other packages."""
-    own: list[Trainer[Any]] = [RecurrentTrainer(), ElectraTrainer()]
+    own: list[Trainer[Any]] = [RecurrentTrainer(), ElectraTrainer(), GptTrainer()]
     others = {point.name: point.load()() for point in entry_points(group=GROUP)}
     return {trainer.space: trainer for trainer in own} | others
 
@@ -137,8 +138,8 @@ def train(
     resumed, too (unless `settings.minutes` ended it).
 
     Args:
-        space: a space, or its name: of `rnn` a language model is trained, of `flexibert` an
-            encoder is pretrained.
+        space: a space, or its name: of `rnn` and `gpt` a language model is trained, of `flexibert`
+            an encoder is pretrained.
         architecture: a genotype, its JSON, or its name.
         text: a corpus, or what `load_corpus` takes. Of a text without splits the last tenth is
             held out for validation, and the tenth before it for testing. For encoders also a

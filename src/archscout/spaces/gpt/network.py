@@ -258,7 +258,7 @@ class SelfAttention(nn.Module):
         self.index = index
         self.head_size = d_model // n_head
         self.shared_by = n_head // n_kv_head
-        self.rate = dropout
+        self.dropout = nn.Dropout(dropout)  # of probabilities
         self.query = nn.Linear(d_model, d_model, bias)
         self.key = nn.Linear(d_model, n_kv_head * self.head_size, bias)
         self.value = nn.Linear(d_model, n_kv_head * self.head_size, bias)
@@ -283,7 +283,7 @@ class SelfAttention(nn.Module):
             key, value = cache.update(key, value, self.index)
         if self.shared_by > 1:
             key, value = (x.repeat_interleave(self.shared_by, 1) for x in (key, value))
-        dropout = self.rate if self.training else 0.0
+        dropout = self.dropout.p if self.training else 0.0
         probabilities = None
         if keep_probabilities:
             scores = query @ key.transpose(-1, -2) / math.sqrt(self.head_size)

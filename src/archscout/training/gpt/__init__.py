@@ -1,0 +1,1 @@
+"""Training decoders: the next token, of texts in pieces of bytes."""

@@ -1,0 +1,90 @@
+"""How well a decoder predicts a text."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from archscout.spaces.gpt.network import DecoderNetwork
+from archscout.training.outcome import Loss
+
+
+class DecoderLoss(NamedTuple):
+    """A decoder's loss on a text.
+
+    Attributes:
+        nats: mean negative log-likelihood of a token.
+        tokens: that were predicted.
+        bytes: of the text that these tokens are.
+    """
+
+    nats: float
+    tokens: int
+    bytes: int
+
+    @property
+    def perplexity(self) -> float:
+        """The exponential of the loss; infinite where that overflows."""
+        return Loss(self.nats, self.tokens).perplexity
+
+    @property
+    def bits_per_byte(self) -> float:
+        """The loss in bits a byte of the text, which does not depend on how it is cut to tokens."""
+        return self.nats * self.tokens / math.log(2) / self.bytes
+
+    def to_dict(self) -> dict[str, float]:
+        """The numbers, as result.json holds them."""
+        return {
+            **self._asdict(),
+            "perplexity": self.perplexity,
+            "bits_per_byte": self.bits_per_byte,
+        }
+
+
+@torch.no_grad()
+def evaluate(
+    network: DecoderNetwork,
+    ids: Tensor,
+    byte_lengths: Tensor,
+    sequence_length: int,
+    batch_size: int,
+) -> DecoderLoss:
+    """The loss on a text, in stretches one after another that know nothing of those before.
+
+    Args:
+        network: any; dropout is off, and its mode is left as it was.
+        ids: of the text, (N,), at least two.
+        byte_lengths: of each token, (V,).
+        sequence_length: tokens that a stretch reads.
+        batch_size: stretches that are read at once, which only the memory depends on.
+
+    Returns:
+        The loss over all tokens but the first, which nothing predicts.
+    """
+    mode, total = network.training, 0.0
+    network.eval()
+    for reads in batches(ids, sequence_length, batch_size):
+        hidden = network.decode(reads[:, :-1]).last_hidden_state
+        targets = reads[:, 1:]
+        total += float(network.loss(hidden, targets)) * targets.numel()
+    network.train(mode)
+    predicted = ids[1:].cpu()
+    return DecoderLoss(
+        total / len(predicted), len(predicted), int(byte_lengths[predicted].sum()) or 1
+    )
+
+
+def batches(ids: Tensor, sequence_length: int, batch_size: int) -> list[Tensor]:
+    """A text in stretches (B, T + 1), of which each begins with the last token of the one before.
+
+    The last stretch, which may be shorter, stands alone.
+    """
+    whole = (len(ids) - 1) // sequence_length
+    starts = torch.arange(whole, device=ids.device)[:, None] * sequence_length
+    stretches = ids[starts + torch.arange(sequence_length + 1, device=ids.device)]
+    rest = ids[whole * sequence_length :][None]
+    found = [part for part in stretches.split(batch_size) if len(part)]
+    return found + [rest] * (rest.shape[1] > 1)

@@ -1,0 +1,268 @@
+"""A decoder's training: steps, evaluations, and where to stop."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from archscout.spaces.gpt.network import DecoderNetwork
+from archscout.training.gpt.decoder_settings import DecoderSettings
+from archscout.training.gpt.evaluation import DecoderLoss, evaluate
+from archscout.training.loop import TrainingLoop, TrainingState, smoothed
+from archscout.training.seeds import seed_of, seeded
+from archscout.training.trainer import Assignment
+from archscout.training.weights import load_best, save_weights
+
+_PLACES = 1
+_LOG_STEPS = 50
+
+
+@dataclasses.dataclass(frozen=True)
+class DecoderRecord:
+    """What an evaluation found: a line of metrics.jsonl.
+
+    Attributes:
+        step: steps done.
+        tokens: read so far.
+        train_loss: nats a token, with dropout, the mean since the evaluation before.
+        valid_loss: nats a token.
+        valid_perplexity: the exponential of it.
+        valid_bits_per_byte: the same in bits a byte of the text.
+        learning_rate: of the last step.
+        seconds: of training so far, evaluation left out.
+        tokens_per_second: of training in this process, since the evaluation before.
+    """
+
+    step: int
+    tokens: int
+    train_loss: float
+    valid_loss: float
+    valid_perplexity: float
+    valid_bits_per_byte: float
+    learning_rate: float
+    seconds: float
+    tokens_per_second: float
+
+
+@dataclasses.dataclass(frozen=True)
+class DecoderProgress:
+    """How far a training is.
+
+    Attributes:
+        step: steps done.
+        steps: that it has at most.
+        tokens: read so far.
+        total_tokens: to be read, at most.
+        loss: nats a token, a running mean.
+        tokens_per_second: in this process, since the last evaluation.
+    """
+
+    step: int
+    steps: int
+    tokens: int
+    total_tokens: int
+    loss: float
+    tokens_per_second: float
+
+
+@dataclasses.dataclass
+class DecoderState(TrainingState):
+    """Where a training is; it ends for `steps`, `patience` or `minutes`.
+
+    Attributes:
+        loss: the sum over the steps since the last evaluation.
+        losses: number of these steps.
+        best_step: with the lowest validation loss; 0 before the first evaluation.
+    """
+
+    record_type = DecoderRecord
+
+    loss: float = 0.0
+    losses: int = 0
+    best_step: int = 0
+
+
+class DecoderTraining(TrainingLoop[Tensor, float]):
+    """One decoder on its way.
+
+    Args:
+        task: what is trained.
+        model: on its device.
+        parts: token ids of the parts of the text, (N,) each, on that device.
+        byte_lengths: of each token, (V,).
+        identity: what is trained, kept in every checkpoint.
+    """
+
+    state: DecoderState
+    settings: DecoderSettings
+
+    def __init__(
+        self,
+        task: Assignment[DecoderSettings],
+        model: DecoderNetwork,
+        parts: Mapping[str, Tensor],
+        byte_lengths: Tensor,
+        identity: dict[str, Any],
+    ) -> None:
+        settings = task.settings
+        optimizer = torch.optim.AdamW(
+            _groups(model, settings.weight_decay),
+            lr=settings.learning_rate,
+            betas=(0.9, settings.beta_2),
+            fused=True,
+        )
+        super().__init__(
+            *(model, optimizer, DecoderState(), settings, task.seed, task.folder.path, identity),
+            *(torch.device(task.device), task.on_progress, task.on_record),
+        )
+        self.model, self.parts, self.byte_lengths = model, parts, byte_lengths
+        self._folder = task.folder
+        self._recent: float | None = None
+
+    @property
+    def done(self) -> int:
+        """Tokens that were read so far."""
+        return self.state.step * self.settings.step_tokens
+
+    @property
+    def total(self) -> int:
+        """Tokens that are read in all steps."""
+        return self.settings.steps * self.settings.step_tokens
+
+    # Running
+
+    def _end(self) -> None:
+        load_best(self.model, self._folder.best(self.state.best_step), "evaluation")
+
+    def _batches(self) -> Iterator[Tensor]:
+        """Stretches (N, T + 1) from anywhere in the text, for a step each, without end.
+
+        Where they begin follows from the seed and the step.
+        """
+        ids, settings = self.parts["train"], self.settings
+        offsets = torch.arange(settings.sequence_length + 1)
+        while True:
+            generator = torch.Generator().manual_seed(seed_of(self.seed, _PLACES, self.state.step))
+            count = settings.batch_size * settings.accumulation
+            starts = torch.randint(
+                len(ids) - settings.sequence_length, (count, 1), generator=generator
+            )
+            yield ids[(starts + offsets).to(ids.device)]
+
+    def _step(self, stretches: Tensor) -> float:
+        """Make one update; returns its loss."""
+        state, settings = self.state, self.settings
+        for group in self.optimizer.param_groups:
+            group["lr"] = self._scheduled_rate(state.step / settings.steps)
+        seeded(self.seed, 0, state.step)
+        self.optimizer.zero_grad()
+        total = 0.0
+        for reads in stretches.split(settings.batch_size):
+            with torch.autocast(
+                self.device.type, torch.bfloat16, enabled=settings.precision == "bfloat16"
+            ):
+                hidden = self.model.decode(reads[:, :-1]).last_hidden_state
+                loss = self.model.loss(hidden, reads[:, 1:]) / settings.accumulation
+            loss.backward()
+            total += loss.item()
+        norm = nn.utils.clip_grad_norm_(self.model.parameters(), settings.clip)
+        self._check(total, float(norm))
+        self.optimizer.step()
+        state.step += 1
+        state.loss += total
+        state.losses += 1
+        return total
+
+    @property
+    def _last_rate(self) -> float:
+        """The learning rate of the last step."""
+        return float(self.optimizer.param_groups[0]["lr"])
+
+    def _tell(self, losses: float, speed: float) -> None:
+        state = self.state
+        self._recent = smoothed(self._recent, losses)
+        if state.step % _LOG_STEPS == 0:
+            self._log({"loss/train": losses, "rate": self._last_rate})
+        self._on_progress(
+            DecoderProgress(
+                *(state.step, self.settings.steps, self.done, self.total, self._recent, speed)
+            )
+        )
+
+    def _is_evaluated(self) -> bool:
+        """Whether an evaluation follows this step."""
+        step, settings = self.state.step, self.settings
+        is_due = step % settings.evaluate_every == 0
+        return is_due or step == settings.steps or self._is_out_of_time()
+
+    # Evaluations
+
+    def evaluate(self, part: str) -> DecoderLoss:
+        """The loss on a part of the text."""
+        settings = self.settings
+        return evaluate(
+            self.model,
+            self.parts[part],
+            self.byte_lengths,
+            settings.sequence_length,
+            settings.batch_size,
+        )
+
+    def _validation_loss(self) -> float:
+        return self.evaluate("valid").nats
+
+    def _evaluate(self, speed: float) -> DecoderRecord:
+        """Evaluate, remember the best weights, and decide whether to stop."""
+        state = self.state
+        valid = self.evaluate("valid")
+        if not math.isfinite(valid.perplexity):
+            self._diverge(state.step, f"the validation loss is {valid.nats}")
+        record = DecoderRecord(
+            step=state.step,
+            tokens=self.done,
+            train_loss=state.loss / state.losses,
+            valid_loss=valid.nats,
+            valid_perplexity=valid.perplexity,
+            valid_bits_per_byte=valid.bits_per_byte,
+            learning_rate=self._last_rate,
+            seconds=state.seconds,
+            tokens_per_second=speed,
+        )
+        if valid.nats < min((found.valid_loss for found in state.records), default=math.inf):
+            state.best_step = state.step
+            save_weights(self.model, self._folder.best(state.step))
+        state.records.append(record)
+        state.loss, state.losses = 0.0, 0
+        self._log(
+            {
+                "loss/valid": valid.nats,
+                "perplexity/valid": valid.perplexity,
+                "bits per byte/valid": valid.bits_per_byte,
+                "speed": speed,
+            }
+        )
+        since_best = sum(found.step > state.best_step for found in state.records)
+        state.ended = self._why_over(state.step == self.settings.steps, "steps", since_best)
+        return record
+
+    # Checkpoints
+
+    def _number(self) -> int:
+        return self.state.step
+
+    def _losses(self) -> list[tuple[int, float]]:
+        return [(record.step, record.valid_loss) for record in self.state.records]
+
+
+def _groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """Two groups for AdamW: matrices, which decay, and biases and norms, which do not."""
+    parameters = list(model.parameters())
+    return [
+        {"params": [p for p in parameters if p.dim() > 1], "weight_decay": weight_decay},
+        {"params": [p for p in parameters if p.dim() < 2], "weight_decay": 0.0},
+    ]

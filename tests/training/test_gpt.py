@@ -1,0 +1,129 @@
+"""Decoders are trained: the same every time, however often they stop, and what is said of them."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from archscout.errors import InputError
+from archscout.spaces import DecoderGenotype, DecoderScale, GptSpace
+from archscout.text import ByteLevel, Corpus, load_corpus
+from archscout.training import DecoderSettings, Paused, TrainedDecoder, find_trainer, train
+from archscout.training.gpt.evaluation import evaluate
+
+SETTINGS = DecoderSettings(
+    steps=24, batch_size=4, sequence_length=8, evaluate_every=8, learning_rate=1e-2, accumulation=2
+)
+SCALE = DecoderScale(2, 8, 16, "300")
+DECODERS = {
+    "gpt2": DecoderGenotype(n_layer=2, d_model=16, n_head=2, d_inner=32),
+    "banded": DecoderGenotype(
+        **{"n_layer": 2, "d_model": 16, "n_head": [2, 4], "d_inner": [16, 32], "div_val": 2},
+        **{"norm": "rmsnorm", "activation": "swiglu", "position": "rope", "bias": False},
+    ),
+}
+space = GptSpace()
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
+    """A tenth of the built-in text."""
+    path = tmp_path_factory.mktemp("text") / "part.txt"
+    words = load_corpus("python-docs").tokens()
+    path.write_text(" ".join(words[: len(words) // 10]).replace("<eos>", "\n"), "utf-8")
+    return load_corpus(path)
+
+
+def trained(corpus: Corpus, folder: Path, kind: str = "gpt2", **options: Any) -> Any:
+    given = {"settings": SETTINGS, "scale": SCALE, "vocabulary_size": 400} | options
+    return train("gpt", DECODERS[kind], corpus, out=folder, **given)
+
+
+@pytest.mark.parametrize("kind", DECODERS)
+def test_a_stopped_training_ends_as_one_that_never_stopped(
+    kind: str, corpus: Corpus, tmp_path: Path
+) -> None:
+    whole = trained(corpus, tmp_path / "whole", kind)
+    assert isinstance(whole, TrainedDecoder)
+    for until in (0.2, 0.5):
+        stopped = trained(corpus, tmp_path / "parts", kind, until=until, resume=until > 0.2)
+        assert isinstance(stopped, Paused)
+    parts = trained(corpus, tmp_path / "parts", kind, resume=True)
+    for one, other in zip(whole.network.parameters(), parts.network.parameters(), strict=True):
+        assert one.equal(other)
+    assert parts.losses == whole.losses
+    assert whole.losses["valid"].nats < math.log(400) - 0.5
+    assert whole.records[-1].valid_loss == pytest.approx(
+        whole.losses["valid"].nats if whole.best_step == 24 else whole.records[-1].valid_loss
+    )
+
+
+def test_what_a_training_leaves(corpus: Corpus, tmp_path: Path) -> None:
+    found = trained(corpus, tmp_path)
+    result = json.loads((tmp_path / "result.json").read_text("utf-8"))
+    for part in ("valid", "test"):
+        loss = result["losses"][part]
+        assert loss["perplexity"] == pytest.approx(math.exp(loss["nats"]))
+        bits = loss["nats"] * loss["tokens"] / math.log(2) / loss["bytes"]
+        assert loss["bits_per_byte"] == pytest.approx(bits)
+    assert result == json.loads(json.dumps(found.to_dict()))
+    assert "bits per byte" in (tmp_path / "model" / "README.md").read_text("utf-8")
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "model")
+    model = AutoModelForCausalLM.from_pretrained(tmp_path / "model")
+    ids = tokenizer("the value", return_tensors="pt")["input_ids"]
+    with torch.no_grad():
+        torch.testing.assert_close(model(ids).logits, found.network(ids), atol=1e-5, rtol=0)
+    assert model.config.eos_token_id is None
+
+
+def test_the_loss_of_a_text_is_that_of_each_next_token(corpus: Corpus) -> None:
+    pieces = ByteLevel.train(corpus, 400)
+    ids = pieces.encode(corpus.tokens())[:30]
+    network = space.build(DECODERS["gpt2"], len(pieces), SCALE).eval()
+    found = evaluate(network, ids, pieces.byte_lengths(), 8, 2)
+    nats = 0.0
+    for start in range(0, 29, 8):
+        reads = ids[start : start + 9]
+        logits = network(reads[None, :-1])[0]
+        nats += float(F.cross_entropy(logits, reads[1:], reduction="sum").detach())
+    assert found.tokens == 29
+    assert found.nats == pytest.approx(nats / 29, rel=1e-5)
+    assert found.bytes == len(pieces.decode(ids[1:].tolist()).encode())
+    assert found.bits_per_byte == pytest.approx(nats / math.log(2) / found.bytes, rel=1e-5)
+
+
+def test_text_is_drawn(corpus: Corpus, tmp_path: Path) -> None:
+    trainer, found = find_trainer("gpt"), trained(corpus, tmp_path)
+    drawn = trainer.draw(found, "the", 6, 1.0, 0)
+    assert drawn.startswith("the")
+    assert drawn == trainer.draw(found, "the", 6, 1.0, 0)
+    assert drawn != trainer.draw(found, "the", 6, 1.0, 1)
+    assert trainer.draw(found, "", 6, 1.0, 0)
+    with pytest.raises(InputError, match=r"16 tokens to sample after 1 of .* has 16 positions"):
+        trainer.draw(found, "", 16, 1.0, 0)
+    with pytest.raises(InputError, match="0 tokens to sample; accepted"):
+        trainer.draw(found, "", 0, 1.0, 0)
+    with pytest.raises(InputError, match="temperature 0; accepted"):
+        trainer.draw(found, "", 1, 0, 0)
+
+
+def test_what_is_refused(corpus: Corpus, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="sequence_length is 17: the decoder has 16 positions"):
+        trained(corpus, tmp_path, settings=SETTINGS.resized(sequence_length=17))
+    short = tmp_path / "short.txt"
+    short.write_text("a b\n" * 3, "utf-8")
+    with pytest.raises(
+        InputError, match=r"the valid part of the text .* has 0 tokens.* needs 2 there"
+    ):
+        trained(load_corpus(short), tmp_path / "out")
+    with pytest.raises(
+        InputError, match="div_val is 2, but cutoffs are 500 and the vocabulary has"
+    ):
+        trained(corpus, tmp_path / "out", "banded", scale=SCALE.resized(cutoffs=500))
