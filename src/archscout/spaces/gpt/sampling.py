@@ -79,12 +79,13 @@ def sample(rng: random.Random, limits: tuple[int, int] | None = None) -> Decoder
 def suggest(trial: Trial) -> DecoderGenotype:
     """A decoder from genes that a search suggests; every setting of the genes gives a valid one.
 
-    The genes are `n_layer`, `d_model / 64`, `d_embed` and the parts, and for each layer that there
-    is `layer 1 n_head`, `layer 1 n_kv_head` and `layer 1 d_inner / 64`. A number of heads is a
-    number from 0 to 1, its place among those that fit, the fewest first.
+    The genes are `n_layer`, `d_model`, `d_embed` and the parts, and for each layer that there is
+    `layer 1 n_head`, `layer 1 n_kv_head` and `layer 1 d_inner`. Widths and heads are numbers from 0
+    to 1: of a width its place between the least and the most, on a logarithmic scale, and of heads
+    their place among the numbers that fit, the fewest first.
     """
     layers = trial.suggest_int("n_layer", *NUM_LAYERS)
-    width = STEP * trial.suggest_int("d_model / 64", *WIDTHS)
+    width = _width(trial.suggest_float("d_model", 0, 1), WIDTHS)
     embedding = _suggest(trial, "d_embed", EMBEDDING_SIZES)
     parts = {name: _suggest(trial, name, choices) for name, choices in PARTS.items()}
     heads, groups, inner = [], [], []
@@ -92,7 +93,7 @@ def suggest(trial: Trial) -> DecoderGenotype:
         heads.append(_at(trial.suggest_float(f"layer {number} n_head", 0, 1), heads_of(width)))
         place = trial.suggest_float(f"layer {number} n_kv_head", 0, 1)
         groups.append(_at(place, divisors(heads[-1])))
-        inner.append(STEP * trial.suggest_int(f"layer {number} d_inner / 64", *INNER_WIDTHS))
+        inner.append(_width(trial.suggest_float(f"layer {number} d_inner", 0, 1), INNER_WIDTHS))
     return DecoderGenotype(
         n_layer=layers,
         d_model=width,
@@ -108,7 +109,7 @@ def genes(genotype: DecoderGenotype) -> dict[str, int | float | str] | None:
     """Genes by which `suggest` gives a decoder, None where it has values that no gene has."""
     found: dict[str, int | float | str] = {
         "n_layer": genotype.n_layer,
-        "d_model / 64": genotype.d_model // STEP,
+        "d_model": _width_gene(genotype.d_model, WIDTHS),
         "d_embed": str(genotype.d_embed),
         **{name: str(getattr(genotype, name)) for name in PARTS},
     }
@@ -118,7 +119,7 @@ def genes(genotype: DecoderGenotype) -> dict[str, int | float | str] | None:
             return None
         found[f"layer {number} n_head"] = _place(heads, heads_of(genotype.d_model))
         found[f"layer {number} n_kv_head"] = _place(groups, divisors(heads))
-        found[f"layer {number} d_inner / 64"] = inner // STEP
+        found[f"layer {number} d_inner"] = _width_gene(inner, INNER_WIDTHS)
     return found if _is_drawn(genotype) else None
 
 
@@ -164,7 +165,8 @@ def _of_size(rng: random.Random, size: float) -> DecoderGenotype | None:
         return None
     layers, steps = rng.choice(shapes)
     given = {name: str(part) for name, part in parts.items()}
-    drawn = suggest(RandomTrial(rng, {"n_layer": layers, "d_model / 64": steps, **given}))
+    gene = _width_gene(STEP * steps, WIDTHS)
+    drawn = suggest(RandomTrial(rng, {"n_layer": layers, "d_model": gene, **given}))
     missing = (size - decoder_parameters(drawn)) / _per_inner(drawn)
     widths = _spread(rng, missing + sum(drawn.d_inner), layers)
     return drawn.model_copy(update={"d_inner": widths}) if widths else None
@@ -203,6 +205,18 @@ def _spread(rng: random.Random, whole: float, layers: int) -> tuple[int, ...] | 
 def _suggest(trial: Trial, name: str, choices: Sequence[T]) -> T:
     by_word = {str(choice): choice for choice in choices}
     return by_word[trial.suggest_categorical(name, tuple(by_word))]
+
+
+def _width(place: float, steps: tuple[int, int]) -> int:
+    """The width at a place from 0 to 1, on a logarithmic scale."""
+    least, most = steps
+    return STEP * round(least * (most / least) ** place)
+
+
+def _width_gene(width: int, steps: tuple[int, int]) -> float:
+    """The place at which `_width` gives a width."""
+    least, most = steps
+    return math.log(width / STEP / least) / math.log(most / least)
 
 
 def _at(place: float, choices: Sequence[int]) -> int:
