@@ -23,7 +23,7 @@ from archscout.analysis.evaluation_results import PARAMETERS, Evaluation
 from archscout.analysis.statistics import MINIMUM
 from archscout.benchmarks import Benchmark, DataFolder, load
 from archscout.errors import InputError
-from archscout.execution import Workers
+from archscout.execution import Cluster, Workers, check_workers
 from archscout.metrics.formula import PREFIX
 from archscout.metrics.registry import LAST_LAYER
 from archscout.recording import Kind
@@ -57,7 +57,7 @@ class Preparation:
         settings: of the scores.
         scorer: of the first draw.
         names: of the architectures that will be scored.
-        workers: processes that score.
+        workers: processes, or a cluster, that score.
         combinations: of metrics, judged beside them.
     """
 
@@ -65,7 +65,7 @@ class Preparation:
     settings: EvaluationSettings
     scorer: Scorer
     names: Sequence[str]
-    workers: int = 1
+    workers: int | Cluster = 1
     combinations: Sequence[Combination] = ()
 
     def will_score(self, name: str) -> bool:
@@ -137,7 +137,7 @@ def prepare(
     tokenizer: str | None = None,
     device: str = "cpu",
     limit: int | None = None,
-    workers: int = 1,
+    workers: int | Cluster = 1,
     combinations: Sequence[Combination] = (),
 ) -> Preparation:
     """Check everything that decides an evaluation, before hours of scoring.
@@ -160,7 +160,7 @@ def prepare(
         tokenizer: of encoders.
         device: where networks run.
         limit: score so many architectures, drawn at random; all by default.
-        workers: processes that score.
+        workers: processes, or a cluster, that score.
         combinations: of metrics, judged beside them; what they are made of is scored, too.
 
     Raises:
@@ -168,7 +168,8 @@ def prepare(
     """
     folder = DataFolder(data_dir)
     found = load(benchmark, folder, dataset) if isinstance(benchmark, str) else benchmark
-    _load_files(metric_files)
+    for file in metric_files:
+        metrics_room.load_file(file)
     corpus = corpus_for(found, text, folder)
     metrics = _with_members(metrics, combinations, found.space.kind)
     names = [request.column for request in parse_requests(metrics, found.space.kind)]
@@ -195,7 +196,7 @@ def prepare(
     for draw in settings.draws:
         scorer.drawn(*draw)  # a text that is too short is said here
     chosen = chosen_names(found, limit, seed)
-    count = check_count("workers", workers)
+    count = check_workers(workers)
     prepared = Preparation(found, settings, scorer, chosen, count, combinations)
     for combination in combinations:
         if missing := [name for name in combination.members if not prepared.will_score(name)]:
@@ -295,7 +296,7 @@ def _score_missing(
         if (draw, name) not in done
     ]
     total = len(settings.draws) * len(names)
-    scorer, files = prepared.scorer, partial(_load_files, settings.metric_files)
+    scorer, files = prepared.scorer, _sources(settings.metric_files)
     with (
         store.lines.open("a", encoding="utf-8") as file,
         Workers(_Draws(scorer), prepared.workers, len(tasks), files) as pool,
@@ -372,6 +373,6 @@ def _row(task: _Task, score: Score) -> dict[str, Any]:
     return {"architecture": name, **draw._asdict(), **score.to_dict()}
 
 
-def _load_files(files: Iterable[str | os.PathLike[str]]) -> None:
-    for file in files:
-        metrics_room.load_file(file)
+def _sources(files: Iterable[str | os.PathLike[str]]) -> Callable[[], None]:
+    """What loads files of metrics, which it carries, in a worker."""
+    return partial(metrics_room.load_sources, metrics_room.read_sources(files))

@@ -16,6 +16,7 @@ from pydantic import BaseModel
 
 from archscout.comparison.proof import PROOF, Found, Proof
 from archscout.errors import InputError
+from archscout.execution import Cluster
 from archscout.files import write_json
 from archscout.promotion import FORMAT, Asked, Promotion, Trainings, promote, trainings_of
 from archscout.promotion.features import features_of, order_of, place_in_draw, ranked
@@ -63,7 +64,7 @@ def prove(
     budget: float | str,
     seeds: int,
     settings: BaseModel | str = "quick",
-    workers: int = 1,
+    workers: int | Cluster = 1,
     on_progress: Callable[[Progress], None] | None = None,
     on_warning: Callable[[str], None] | None = None,
 ) -> Proof:
@@ -78,7 +79,7 @@ def prove(
         budget: in full trainings, or a time, see `promotion.promote`.
         seeds: how many, from the run's own on.
         settings: the recipe, or the name of a preset.
-        workers: processes that score and train.
+        workers: processes, or a cluster, that score and train.
         on_progress: called now and then.
         on_warning: called with what the user should know.
 
@@ -138,7 +139,7 @@ def _found(
     budget: float,
     pool: Sequence[str],
     recipe: BaseModel,
-    workers: int,
+    workers: int | Cluster,
     say: Callable[[int, str], None],
     on_warning: Callable[[str], None] | None,
 ) -> list[Found]:

@@ -1,10 +1,12 @@
-"""Where work runs: in this process, or in several of this machine, one interface for both.
+"""Where work runs: in this process, in several of this machine, or by Ray; one interface for all.
 
 A task is a plain function of a state, which all tasks share and which is sent to a process once,
 and of an item. What it returns does not depend on where it ran, nor on what ran before.
 """
 
+from archscout.execution.cluster import Cluster
+from archscout.execution.lost import MAX_DEATHS
 from archscout.execution.processes import stopping
-from archscout.execution.workers import MAX_DEATHS, Workers, check_workers
+from archscout.execution.workers import Workers, check_workers, count_workers
 
-__all__ = ["MAX_DEATHS", "Workers", "check_workers", "stopping"]
+__all__ = ["MAX_DEATHS", "Cluster", "Workers", "check_workers", "count_workers", "stopping"]

@@ -35,6 +35,7 @@ class Processes:
     """
 
     def __init__(self, count: int, state: Any, before: Callable[[], object] | None) -> None:
+        self.count = count
         self._stop = get_context("loky").Event()
         payload = cloudpickle.dumps((before, cloudpickle.dumps(state)))
         self._executor = ProcessPoolExecutor(

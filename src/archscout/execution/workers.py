@@ -5,20 +5,22 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Future, wait
 from contextlib import suppress
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from archscout.errors import InputError
+from archscout.execution.cluster import Cluster
+from archscout.execution.lost import MAX_DEATHS, Lost
 from archscout.execution.processes import Processes
 from archscout.execution.serial import SerialExecutor
+
+if TYPE_CHECKING:
+    from archscout.execution.ray_tasks import RayTasks
 
 State = TypeVar("State")
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-
-MAX_DEATHS = 2
-"""After so many processes that died at one item by itself, it counts as lost."""
 
 _AHEAD = 2
 # Seconds of work for which others are started: each takes some five to be there.
@@ -28,13 +30,13 @@ _TICK_SECONDS = 2.0
 
 
 class Workers(Generic[State]):
-    """Runs tasks in this process, or in several once the work left is worth their start.
+    """Runs tasks in this process, in several once the work left is worth their start, or by Ray.
 
-    As a context; results do not depend on how many processes there are.
+    As a context; results do not depend on where tasks run.
 
     Args:
         state: that every task is given; in other processes it is a copy.
-        count: processes; with one it is this process.
+        count: processes, of which one is this process, or a cluster.
         total: items that are to be worked on in all, as far as known.
         before: called in each process before the state is there.
         worth: seconds of work left for which processes are started; `WORTH_SECONDS` if None.
@@ -43,7 +45,7 @@ class Workers(Generic[State]):
     def __init__(
         self,
         state: State,
-        count: int = 1,
+        count: int | Cluster = 1,
         total: int = 0,
         before: Callable[[], object] | None = None,
         worth: float | None = None,
@@ -51,15 +53,15 @@ class Workers(Generic[State]):
         self._state, self._count, self._left, self._before = state, count, total, before
         self._worth = WORTH_SECONDS if worth is None else worth
         self._serial = SerialExecutor()
-        self._processes: Processes | None = None
+        self._others: Processes | RayTasks | None = None
         self._seconds: list[float] = []
 
     def __enter__(self) -> Workers[State]:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._processes is not None:
-            self._processes.stop()
+        if self._others is not None:
+            self._others.stop()
 
     def map(
         self,
@@ -128,6 +130,8 @@ class Workers(Generic[State]):
                         self._launch(pool, task, waiting, flying)
                     future = _first_done(list(flying)[: 1 if in_order else None], tick)
                     item, result = flying[future], future.result()
+                except Lost as error:
+                    item, result = flying[future], lost(flying.pop(future), str(error))
                 except BrokenExecutor as error:
                     deaths += len(flying) == 1
                     suspects = suspects or deque(flying.values())
@@ -144,8 +148,8 @@ class Workers(Generic[State]):
                 deaths = 0
                 yield item, result
         except KeyboardInterrupt:
-            if not in_order and self._processes is not None:
-                yield from self._ended_early(self._processes, flying)
+            if not in_order and self._others is not None:
+                yield from self._ended_early(self._others, flying)
             raise
         finally:
             for future in flying:
@@ -153,7 +157,7 @@ class Workers(Generic[State]):
 
     def _launch(
         self,
-        pool: Processes | None,
+        pool: Processes | RayTasks | None,
         task: Callable[[State, Item], Result],
         waiting: deque[Item],
         flying: dict[Future[Result], Item],
@@ -166,24 +170,25 @@ class Workers(Generic[State]):
             raise
 
     def _ended_early(
-        self, pool: Processes, flying: dict[Future[Result], Item]
+        self, pool: Processes | RayTasks, flying: dict[Future[Result], Item]
     ) -> Iterator[tuple[Item, Result]]:
         """What tasks at work have come to when they are asked to stop."""
         pool.ask_to_stop()
         for future, item in flying.items():
             if future.cancel():
                 continue
-            with suppress(BrokenExecutor):  # it goes on from the result before
+            # Without a result it goes on from the one before.
+            with suppress(BrokenExecutor, CancelledError, Lost):
                 yield item, future.result()
 
-    def _ahead(self, pool: Processes | None, in_order: bool) -> int:
+    def _ahead(self, pool: Processes | RayTasks | None, in_order: bool) -> int:
         if pool is None:
             return 1
         # What waits for an earlier result must not leave its process idle.
-        return self._count * (_AHEAD if in_order else 1)
+        return max(1, pool.count) * (_AHEAD if in_order else 1)
 
     def _submit(
-        self, pool: Processes | None, task: Callable[[State, Item], Result], item: Item
+        self, pool: Processes | RayTasks | None, task: Callable[[State, Item], Result], item: Item
     ) -> Future[Result]:
         if pool is not None:
             return pool.submit(task, item)
@@ -192,11 +197,18 @@ class Workers(Generic[State]):
         self._seconds.append(time.perf_counter() - start)
         return future
 
-    def _pool(self) -> Processes | None:
-        """Other processes, once the work left is worth their start."""
-        if self._processes is None and self._count > 1 and self._is_worth_it():
-            self._processes = Processes(self._count, self._state, self._before)
-        return self._processes
+    def _pool(self) -> Processes | RayTasks | None:
+        """A cluster's workers, or other processes once the work left is worth their start."""
+        if self._others is not None:
+            return self._others
+        if isinstance(self._count, Cluster):
+            self._count.connect()
+            from archscout.execution.ray_tasks import RayTasks  # Ray is there
+
+            self._others = RayTasks(self._count, self._state, self._before)
+        elif self._count > 1 and self._is_worth_it():
+            self._others = Processes(self._count, self._state, self._before)
+        return self._others
 
     def _is_worth_it(self) -> bool:
         timed = self._seconds[-_TIMED:]
@@ -204,9 +216,9 @@ class Workers(Generic[State]):
         return enough and self._left * sum(timed) / _TIMED >= self._worth
 
     def _give_up(self) -> None:
-        if self._processes is not None:
-            self._processes.kill()
-            self._processes = None
+        if isinstance(self._others, Processes):
+            self._others.kill()
+            self._others = None
 
 
 def _first_done(
@@ -219,15 +231,22 @@ def _first_done(
     return min((f for f in futures if f in done), key=lambda f: f.exception() is not None)
 
 
-def check_workers(count: int) -> int:
-    """A number of processes that work.
+def check_workers(count: int | Cluster) -> int | Cluster:
+    """A number of processes that work, or a cluster, which is joined.
 
     Raises:
-        InputError: it is none.
+        InputError: it is none, or the cluster cannot be used.
     """
-    if count < 1:
+    if isinstance(count, Cluster):
+        count.connect()
+    elif count < 1:
         raise InputError(f"{count} workers; accepted is a whole number of at least 1")
     return count
+
+
+def count_workers(count: int | Cluster) -> int:
+    """So many work at the same time, by now."""
+    return max(1, count.count()) if isinstance(count, Cluster) else count
 
 
 def _reason(error: BaseException) -> str:

@@ -11,7 +11,9 @@ from archscout.metrics.registry import (
     Request,
     available,
     load_file,
+    load_sources,
     metric,
+    read_sources,
     registered,
     request,
 )
@@ -21,7 +23,9 @@ __all__ = [
     "Request",
     "available",
     "load_file",
+    "load_sources",
     "metric",
+    "read_sources",
     "registered",
     "request",
 ]

@@ -14,8 +14,6 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-import importlib.machinery
-import importlib.util
 import math
 import os
 import re
@@ -26,6 +24,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Literal, TypedDict, TypeVar
 
 from archscout.errors import InputError
@@ -254,26 +253,52 @@ def load_file(path: str | os.PathLike[str]) -> None:
     Raises:
         InputError: there is no such file, or it fails; the message names the line.
     """
-    _run(str(Path(path).absolute()))
+    place = str(Path(path).absolute())
+    if _module_name(place) not in sys.modules:
+        load_sources(read_sources([place]))
 
 
-@cache
-def _run(path: str) -> None:
-    if not Path(path).is_file():
-        raise InputError(f"no file {path!r}; a file of Python that defines metrics is accepted")
-    name = f"archscout_metrics_{hashlib.sha256(path.encode()).hexdigest()[:16]}"
-    spec = importlib.util.spec_from_file_location(
-        name, path, loader=importlib.machinery.SourceFileLoader(name, path)
-    )
-    if spec is None or spec.loader is None:
-        raise InputError(f"{path!r} cannot be run as Python")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
+def read_sources(paths: Iterable[str | os.PathLike[str]]) -> dict[str, bytes]:
+    """What files hold, by their absolute paths, for processes that cannot read them.
+
+    Raises:
+        InputError: there is no such file.
+    """
+    found = {}
+    for path in (Path(each).absolute() for each in paths):
+        if not path.is_file():
+            raise InputError(
+                f"no file {str(path)!r}; a file of Python that defines metrics is accepted"
+            )
+        found[str(path)] = path.read_bytes()
+    return found
+
+
+def load_sources(sources: Mapping[str, bytes]) -> None:
+    """Run what `read_sources` read, as `load_file` does, wherever the files lie.
+
+    Raises:
+        InputError: one fails; the message names the line.
+    """
+    for path, source in sources.items():
+        if _module_name(path) not in sys.modules:
+            _run(path, source)
+
+
+def _module_name(path: str) -> str:
+    return f"archscout_metrics_{hashlib.sha256(path.encode()).hexdigest()[:16]}"
+
+
+def _run(path: str, source: bytes) -> None:
+    name = _module_name(path)
+    module = sys.modules[name] = ModuleType(name)
+    module.__file__ = path
     try:
-        spec.loader.exec_module(module)
-    except InputError:
-        raise
-    except Exception as error:  # whatever the user's own code raises
+        exec(compile(source, path, "exec"), vars(module))
+    except BaseException as error:  # whatever the user's own code raises
+        del sys.modules[name]
+        if isinstance(error, InputError) or not isinstance(error, Exception):
+            raise
         frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == path]
         line = frames[-1].lineno if frames else getattr(error, "lineno", None)
         raise InputError(f"{path}, line {line}: {type(error).__name__}: {error}") from error

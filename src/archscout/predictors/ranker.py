@@ -19,6 +19,7 @@ from archscout.analysis.evaluation import evaluate
 from archscout.analysis.evaluation_results import Evaluation
 from archscout.benchmarks import Benchmark, DataFolder
 from archscout.errors import InputError
+from archscout.execution import Cluster
 from archscout.predictors import saving
 from archscout.predictors.estimators import Model, Progress
 from archscout.predictors.examples import columns_of, scores_of
@@ -100,7 +101,7 @@ class Ranker:
         data_dir: str | os.PathLike[str] | None = None,
         metric_files: Sequence[str | os.PathLike[str]] = (),
         device: str = "cpu",
-        workers: int = 1,
+        workers: int | Cluster = 1,
         resume: bool = False,
         progress: Progress | None = None,
     ) -> pd.DataFrame:
@@ -113,7 +114,7 @@ class Ranker:
             data_dir: the data folder.
             metric_files: files of Python that define metrics; a ranker's file names none.
             device: where networks run.
-            workers: processes that score.
+            workers: processes, or a cluster, that score.
             resume: go on with what `out` holds.
             progress: called with the number of scores that are there and that there will be.
 

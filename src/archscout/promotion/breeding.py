@@ -21,6 +21,7 @@ from optuna.distributions import (
     IntDistribution,
 )
 
+from archscout.execution import Cluster
 from archscout.files import write_json
 from archscout.runs import Run, propose
 
@@ -35,7 +36,7 @@ def breed(
     run: Run,
     losses: Mapping[str, float],
     folder: Path,
-    workers: int = 1,
+    workers: int | Cluster = 1,
     on_warning: Callable[[str], None] | None = None,
 ) -> None:
     """Propose children of the architectures that trained best, and score them.
@@ -46,7 +47,7 @@ def breed(
         run: in which the parents were proposed; it then has the children, too.
         losses: of what was trained, by fingerprint; infinite where a training failed.
         folder: of the trainings.
-        workers: processes that score.
+        workers: processes, or a cluster, that score.
         on_warning: called with what the user should know.
 
     Raises:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from archscout.execution import Workers
+from archscout.execution import Cluster, Workers
 from archscout.files import write_json
 from archscout.metrics import request
 from archscout.promotion.entrants import two_voices
@@ -44,7 +44,7 @@ def order_of(run: Run, features: pd.DataFrame) -> list[str]:
     return list(dict.fromkeys([*first, *order]))
 
 
-def features_of(run: Run, workers: int) -> pd.DataFrame:
+def features_of(run: Run, workers: int | Cluster) -> pd.DataFrame:
     """Of every candidate that may be trained, by fingerprint, more of each being better.
 
     The first column is the run's ranking; then come the space's other metrics, scored here and kept
@@ -74,7 +74,7 @@ def _opinions(run: Run) -> list[str]:
 
 
 def _scores(
-    run: Run, rows: pd.DataFrame, metrics: list[str], workers: int
+    run: Run, rows: pd.DataFrame, metrics: list[str], workers: int | Cluster
 ) -> dict[str, dict[str, float | None]]:
     """Scores by fingerprint; those of an earlier call are read, so that a run stays the same."""
     path = run.folder.path / SCORES

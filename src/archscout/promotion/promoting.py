@@ -17,7 +17,7 @@ import numpy as np
 from pydantic import BaseModel
 
 from archscout.errors import InputError
-from archscout.execution import check_workers
+from archscout.execution import Cluster, check_workers, count_workers
 from archscout.files import write_json
 from archscout.promotion.breeding import breed
 from archscout.promotion.budget import Budget, parse_budget
@@ -58,7 +58,7 @@ def promote(
     run: Run,
     budget: float | str,
     settings: BaseModel | str = "quick",
-    workers: int = 1,
+    workers: int | Cluster = 1,
     on_progress: Callable[[Progress], None] | None = None,
     on_warning: Callable[[str], None] | None = None,
 ) -> Promotion:
@@ -73,7 +73,7 @@ def promote(
         budget: in full trainings, or a time such as `30m`, which one short training turns into
             trainings, once for all.
         settings: the recipe, or the name of a preset.
-        workers: processes that train, each with one thread.
+        workers: processes, or a cluster, that train, each with one thread.
         on_progress: called after every segment.
         on_warning: called with what the user should know.
 
@@ -133,7 +133,7 @@ def fronts_by(run: Run) -> FrontOf | None:
     return front_of
 
 
-def _in_trainings(asked: Budget, trainings: Trainings, first: str, workers: int) -> float:
+def _in_trainings(asked: Budget, trainings: Trainings, first: str, workers: int | Cluster) -> float:
     """A budget in full trainings: a time is turned into them by the first candidate's first rung.
 
     What it was turned into is kept, so that the run stays the same when it goes on.
@@ -146,7 +146,7 @@ def _in_trainings(asked: Budget, trainings: Trainings, first: str, workers: int)
     if asked.given not in kept:
         trainings.train([first], PARTS[0])
         line = trainings.ledger.of(first)[0]
-        kept[asked.given] = asked.seconds * workers * line.spent / line.seconds
+        kept[asked.given] = asked.seconds * count_workers(workers) * line.spent / line.seconds
         write_json(path, kept)
     return kept[asked.given]
 

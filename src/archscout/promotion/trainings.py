@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pydantic import BaseModel
 
 from archscout.errors import InputError
-from archscout.execution import Workers
+from archscout.execution import Cluster, Workers
 from archscout.promotion.halving import PARTS
 from archscout.promotion.ledger import Ledger, Reached, loss_of
 from archscout.runs import Run
@@ -43,7 +43,7 @@ def trainings_of(
     run: Run,
     marks: Sequence[str],
     settings: BaseModel,
-    workers: int = 1,
+    workers: int | Cluster = 1,
     on_warning: Callable[[str], None] | None = None,
 ) -> Iterator[Trainings]:
     """Trainings of a run's candidates, at its model scale, on its text, with its seed.
@@ -52,7 +52,7 @@ def trainings_of(
         run: the run, whose folder is held meanwhile.
         marks: fingerprints of those that may be trained.
         settings: the recipe.
-        workers: processes that train, each with one thread.
+        workers: processes, or a cluster, that train, each with one thread.
         on_warning: called with what the user should know.
 
     Raises:

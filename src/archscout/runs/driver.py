@@ -15,7 +15,8 @@ from optuna.trial import FrozenTrial, TrialState
 
 from archscout import spaces
 from archscout.errors import InputError
-from archscout.execution import Workers, check_workers
+from archscout.execution import Cluster, Workers, check_workers
+from archscout.metrics import load_sources, read_sources
 from archscout.runs.costs import COSTS
 from archscout.runs.evaluator import Evaluations, Evaluator
 from archscout.runs.run import Run, address_of, open_study
@@ -95,7 +96,7 @@ def search(
     storage: str | None = None,
     resume: bool = False,
     minutes: float | None = None,
-    workers: int = 1,
+    workers: int | Cluster = 1,
     on_progress: Callable[[Progress], None] | None = None,
     on_warning: Callable[[str], None] | None = None,
 ) -> Run:
@@ -134,8 +135,8 @@ def search(
             password is to be given again on resuming, or by `ARCHSCOUT_STORAGE`.
         resume: go on with the run that lies in the folder; `trials` may have grown.
         minutes: for which it proposes, this time; by default until all proposals are made.
-        workers: processes that score, once the work is worth their start; the result does not
-            depend on their number. Latency is measured in one.
+        workers: processes that score, once the work is worth their start, or a cluster; the result
+            does not depend on their number. Latency is measured in one.
         on_progress: called once the run is begun, and after every proposal.
         on_warning: called with what the user should know.
 
@@ -148,7 +149,6 @@ def search(
     if minutes is not None and not 0 < minutes < math.inf:
         raise InputError(f"minutes is {minutes:g}; a positive number is accepted")
     space = spaces.get(space) if isinstance(space, str) else space
-    check_workers(workers)
     limits = dict(zip(COSTS, (max_parameters, max_flops, max_latency, max_memory), strict=True))
     settings = SearchSettings.of(
         space,
@@ -172,6 +172,9 @@ def search(
     evaluator = Evaluator.of(settings, space, text)
     folder = RunFolder(out or _usual_folder(evaluator.scorer))
     _prepare(folder, settings, evaluator, storage, resume)
+    if isinstance(workers, Cluster):
+        _check_fit(evaluator, storage or address_of(folder, folder.read()) if resume else storage)
+    check_workers(workers)
     with folder.lock():
         _claim(folder, settings, evaluator.scorer, storage)
         told = (on_progress, on_warning)
@@ -182,7 +185,7 @@ def search_from(
     run: Run,
     seed: int,
     out: str | os.PathLike[str],
-    workers: int = 1,
+    workers: int | Cluster = 1,
     on_progress: Callable[[Progress], None] | None = None,
     on_warning: Callable[[str], None] | None = None,
 ) -> Run:
@@ -212,7 +215,7 @@ def search_from(
 def propose(
     run: Run,
     genes: Sequence[Mapping[str, Any]],
-    workers: int = 1,
+    workers: int | Cluster = 1,
     on_warning: Callable[[str], None] | None = None,
 ) -> None:
     """Score architectures of given genes, and store them as proposals of a run.
@@ -233,7 +236,7 @@ def propose(
         address = address_of(run.folder, run.information)
         study = open_study(address, run, True, on_warning)
         count = 1 if evaluator.measures_latency else workers
-        files = partial(load_metrics, settings.metric_files)
+        files = partial(load_sources, read_sources(settings.metric_files))
         with one_thread(), Workers(evaluator, count, len(genes), files) as pool:
             evaluations = Evaluations(pool, evaluator, study.trials)
             try:
@@ -262,6 +265,25 @@ def _prepare(
     if storage is not None:
         check_storage(storage)
     evaluator.check_limits(settings.seed)
+
+
+def _check_fit(evaluator: Evaluator, address: str | None) -> None:
+    """Make sure that a search can run on a cluster.
+
+    Raises:
+        InputError: it measures latency, or keeps its study in SQLite.
+    """
+    if evaluator.measures_latency:
+        raise InputError(
+            "latency is measured alone on its machine, and workers of a cluster are never alone; "
+            "accepted for it is --executor processes, which measures in this process"
+        )
+    if address is not None and address.startswith("sqlite"):
+        raise InputError(
+            f"the study {shown(address)} is in SQLite, whose locks do not hold on the file systems "
+            "that machines of a cluster share; accepted are the folder's own journal and "
+            "PostgreSQL"
+        )
 
 
 def _claim(
@@ -308,7 +330,7 @@ def _search(
     trials: int,
     minutes: float | None,
     evaluator: Evaluator,
-    workers: int,
+    workers: int | Cluster,
     storage: str | None,
     on_progress: Callable[[Progress], None] | None,
     on_warning: Callable[[str], None] | None,
@@ -326,7 +348,7 @@ def _search(
     # Beside others on the same machine a network would seem slower.
     count = 1 if evaluator.measures_latency else workers
     try:
-        files = partial(load_metrics, run.settings.metric_files)
+        files = partial(load_sources, read_sources(run.settings.metric_files))
         # On more threads sums round otherwise.
         with one_thread(), Workers(evaluator, count, trials - progress.done, files) as pool:
             evaluations = Evaluations(pool, evaluator, study.trials)

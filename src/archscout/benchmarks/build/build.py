@@ -14,7 +14,7 @@ from scipy.stats import kendalltau
 from archscout.benchmarks.build.layouts import architecture_of, write_runs
 from archscout.benchmarks.built import FORMAT, INFORMATION, TARGET
 from archscout.errors import InputError
-from archscout.execution import check_workers
+from archscout.execution import Cluster, check_workers
 from archscout.files import write_json
 from archscout.folders import versions
 from archscout.training import find_trainer
@@ -28,7 +28,7 @@ def build(
     name: str,
     plan: Plan,
     jobs: Sequence[Job],
-    workers: int = 1,
+    workers: int | Cluster = 1,
     on_progress: Callable[[Standing], None] | None = None,
     on_warning: Callable[[str], None] | None = None,
 ) -> Standing:
@@ -42,7 +42,7 @@ def build(
         name: of the benchmark.
         plan: what the trainings have in common.
         jobs: the trainings, see `plan_jobs`.
-        workers: processes that train.
+        workers: processes, or a cluster, that train.
         on_progress: called every few seconds.
         on_warning: called with what the user should know.
 

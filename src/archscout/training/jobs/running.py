@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 from archscout.errors import InputError
-from archscout.execution import Workers, check_workers
+from archscout.execution import Cluster, Workers, check_workers
 from archscout.text import Corpus, load_corpus
 from archscout.training.jobs.job_folder import JobFolder, Running
 from archscout.training.jobs.plan import Outcome
@@ -77,7 +77,7 @@ class Standing:
 
 def run(
     folder: JobFolder,
-    workers: int = 1,
+    workers: int | Cluster = 1,
     on_progress: Callable[[Standing], None] | None = None,
     on_warning: Warn | None = None,
 ) -> dict[str, Outcome]:
@@ -85,7 +85,7 @@ def run(
 
     Args:
         folder: of the trainings.
-        workers: processes that train; with one it is this process.
+        workers: processes, or a cluster, that train; with one it is this process.
         on_progress: called every few seconds.
         on_warning: called with what the user should know.
 

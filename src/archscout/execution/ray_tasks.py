@@ -1,0 +1,276 @@
+"""An executor of Ray tasks: a thin adapter, with bounded tries of what was lost with its worker.
+
+Ray itself tries nothing again: it counts a worker that was killed for memory, one that died and a
+node that was lost alike.
+"""
+
+from __future__ import annotations
+
+import pickle
+import queue
+import socket
+import sys
+import threading
+import time
+import traceback
+import uuid
+import warnings
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError, Future
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import cloudpickle
+import ray
+from ray import exceptions
+
+from archscout.errors import InputError
+from archscout.execution.cluster import Cluster, check_same, installed, node_name
+from archscout.execution.lost import MAX_DEATHS, Lost
+
+MAX_MOVES = 5
+"""After so many nodes that were lost with a task, it counts as lost."""
+
+# Without a node that has room for a worker, before the run is stopped.
+_PATIENCE_SECONDS = 300.0
+_LOOK_SECONDS = 5.0
+_THREADS = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+
+_MEMORY, _DEATH, _NODE = "worker was killed for memory", "worker died", "node was lost"
+_REASONS: dict[type[Exception], str] = {
+    exceptions.OutOfMemoryError: _MEMORY,
+    exceptions.WorkerCrashedError: _DEATH,
+    exceptions.NodeDiedError: _NODE,
+    exceptions.LocalRayletDiedError: _NODE,
+    exceptions.ObjectLostError: _NODE,
+}
+
+
+@dataclass(eq=False)
+class _Attempt:
+    """A task with its future, and what it has been through."""
+
+    packed: bytes
+    future: Future[Any] = field(default_factory=Future)
+    reference: Any = None
+    deaths: int = 0
+    moves: int = 0
+
+
+class _Reply(NamedTuple):
+    """What a worker sends back: a result, or an error as bytes, for Ray would change its class."""
+
+    node: str
+    warnings: list[str]
+    result: Any = None
+    error: bytes | None = None
+
+
+class RayTasks:
+    """Workers of a Ray cluster that hold a state.
+
+    A thread of its own hands tasks to Ray, as many as there are workers, so that no more run at the
+    same time, and settles their futures.
+
+    Args:
+        cluster: where they run.
+        state: that tasks are given; it is put into Ray's object store once.
+        before: called in each worker before the state is unpickled.
+
+    Raises:
+        InputError: the cluster cannot be used.
+    """
+
+    def __init__(self, cluster: Cluster, state: Any, before: Callable[[], object] | None) -> None:
+        self._cluster = cluster
+        self._key = uuid.uuid4().hex
+        payload = cloudpickle.dumps((installed(), sys.path, before, cloudpickle.dumps(state)))
+        self._state = ray.put(payload)
+        self._remote = ray.remote(_work).options(
+            num_cpus=cluster.worker_cpus,
+            num_gpus=cluster.worker_gpus,
+            max_retries=0,
+            runtime_env={"env_vars": _THREADS},
+        )
+        self._waiting: deque[_Attempt] = deque()
+        self._running: set[_Attempt] = set()
+        self._told: set[str] = set()
+        self._dead = {node["NodeID"] for node in ray.nodes() if not node["Alive"]}
+        self._asked_to_stop = False
+        self.count = cluster.count()
+        self._looked = self._had_room = time.monotonic()
+        self._events: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
+
+    def submit(self, task: Callable[[Any, Any], Any], item: Any) -> Future[Any]:
+        """The future of a task on the state and an item."""
+        attempt = _Attempt(cloudpickle.dumps((task, item)))
+        self._events.put(lambda: self._waiting.append(attempt))
+        return attempt.future
+
+    def ask_to_stop(self) -> None:
+        """Interrupt what runs, as Ctrl-C does: a training ends early and returns its state."""
+
+        def interrupt() -> None:
+            self._asked_to_stop = True
+            for attempt in self._running:
+                ray.cancel(attempt.reference, force=False)
+
+        self._events.put(interrupt)
+
+    def stop(self) -> None:
+        """Interrupt what runs, and let the cluster have its workers back."""
+        self.ask_to_stop()
+        self._events.put(None)
+        self._thread.join()
+
+    def _serve(self) -> None:
+        try:
+            while True:
+                try:
+                    event = self._events.get(timeout=_LOOK_SECONDS)
+                except queue.Empty:
+                    event = _nothing
+                if event is None:
+                    return
+                event()
+                self._look()
+                while self._waiting and len(self._running) < self.count:
+                    self._start(self._waiting.popleft())
+        except BaseException as error:  # nobody waits for ever
+            for attempt in [*self._running, *self._waiting]:
+                _fail(attempt.future, error)
+
+    def _start(self, attempt: _Attempt) -> None:
+        if attempt.reference is None and not attempt.future.set_running_or_notify_cancel():
+            return
+        attempt.reference = self._remote.remote(self._key, [self._state], attempt.packed)
+        self._running.add(attempt)
+        done: Future[Any] = attempt.reference.future()
+        done.add_done_callback(lambda done: self._events.put(lambda: self._settle(attempt, done)))
+
+    def _settle(self, attempt: _Attempt, done: Future[Any]) -> None:
+        self._running.discard(attempt)
+        error = done.exception()
+        if error is None:
+            self._take(attempt, done.result())
+        elif isinstance(error, exceptions.TaskCancelledError) or self._asked_to_stop:
+            _fail(attempt.future, CancelledError())
+        elif reasons := [said for kind, said in _REASONS.items() if isinstance(error, kind)]:
+            self._try_again(attempt, reasons[0])
+        else:
+            said = " ".join(str(getattr(error, "cause", None) or type(error).__name__).split())
+            _fail(attempt.future, InputError(f"a worker of the Ray cluster failed: {said}"))
+
+    def _take(self, attempt: _Attempt, reply: _Reply) -> None:
+        for said in reply.warnings:
+            self._tell_once(f"{reply.node}: {said}")
+        if reply.error is None:
+            attempt.future.set_result(reply.result)
+        else:
+            _fail(attempt.future, pickle.loads(reply.error))
+
+    def _try_again(self, attempt: _Attempt, reason: str) -> None:
+        """Put a task in front of others, if it may be tried again."""
+        place = self._lost_nodes() if reason == _NODE else ""
+        attempt.deaths += reason != _NODE
+        attempt.moves += reason == _NODE
+        if attempt.deaths == MAX_DEATHS or attempt.moves == MAX_MOVES:
+            times = attempt.deaths if reason != _NODE else attempt.moves
+            _fail(attempt.future, Lost(f"its {reason} {times} times"))
+            return
+        self._cluster.tell(f"A {reason}{place}; its task is tried again")
+        self._waiting.appendleft(attempt)
+
+    def _lost_nodes(self) -> str:
+        new = [n for n in ray.nodes() if not n["Alive"] and n["NodeID"] not in self._dead]
+        self._dead |= {node["NodeID"] for node in new}
+        return "".join(f" ({node_name(node)})" for node in new)
+
+    def _look(self) -> None:
+        """How many workers there is room for by now."""
+        now = time.monotonic()
+        if now - self._looked < _LOOK_SECONDS:
+            return
+        self._looked, self.count = now, self._cluster.count()
+        if self.count or not (self._waiting or self._running):
+            self._had_room = now
+        elif now - self._had_room > _PATIENCE_SECONDS:
+            raise InputError(
+                "the Ray cluster has had no node with room for a worker for "
+                f"{_PATIENCE_SECONDS / 60:g} minutes; what is done is kept"
+            )
+
+    def _tell_once(self, said: str) -> None:
+        if said not in self._told:
+            self._told.add(said)
+            self._cluster.tell(said)
+
+
+def _nothing() -> None:
+    pass
+
+
+def _fail(future: Future[Any], error: BaseException) -> None:
+    if not future.done():
+        future.set_exception(error)
+
+
+class _Worker:
+    """What a worker keeps between tasks."""
+
+    key: str | None = None
+    state: Any = None
+
+
+def _work(key: str, box: list[Any], packed: bytes) -> _Reply:
+    """Run a task in a worker; its warnings, and perhaps its error, go back with its result."""
+    node = socket.gethostname()
+    with warnings.catch_warnings(record=True) as caught:
+        try:
+            with _lacking(node):
+                if _Worker.key != key:
+                    _Worker.state = _opened(node, ray.get(box[0]))
+                    _Worker.key = key
+                task, item = pickle.loads(packed)
+            reply = _Reply(node, [], task(_Worker.state, item))
+        except Exception as error:
+            reply = _Reply(node, [], error=_packed(error))
+    said = [f"{each.category.__name__}: {each.message}" for each in caught]
+    return reply._replace(warnings=list(dict.fromkeys(said)))
+
+
+def _opened(node: str, payload: bytes) -> Any:
+    """The state, once the worker is as the driver is."""
+    here, path, before, state = pickle.loads(payload)
+    check_same(node, installed(), here)
+    sys.path += [place for place in path if place not in sys.path]
+    if before is not None:
+        before()
+    return pickle.loads(state)
+
+
+@contextmanager
+def _lacking(node: str) -> Iterator[None]:
+    """Say of what cannot be loaded in a worker where that is."""
+    try:
+        yield
+    except exceptions.RayError:
+        raise
+    except Exception as error:
+        what = "" if isinstance(error, InputError) else f"{type(error).__name__}: "
+        raise InputError(f"a worker on {node} cannot begin: {what}{error}") from error
+
+
+def _packed(error: Exception) -> bytes:
+    """An error as bytes, its own class where that can be packed."""
+    error.add_note(f"In a worker:\n{traceback.format_exc()}")
+    packed: bytes = cloudpickle.dumps(error)
+    try:
+        pickle.loads(packed)
+    except Exception:
+        packed = cloudpickle.dumps(RuntimeError(f"{type(error).__name__}: {error}"))
+    return packed
