@@ -67,3 +67,15 @@ def until_interrupted(state: int, item: int) -> tuple[int, bool]:
     except KeyboardInterrupt:
         return item, True
     return item, False
+
+
+def sleepy(state: int, item: int) -> int:
+    time.sleep(3)
+    return state * item
+
+
+def sleepy_where(state: int, item: int) -> str:
+    time.sleep(3)
+    import ray
+
+    return ray.get_runtime_context().get_node_id()[:6]

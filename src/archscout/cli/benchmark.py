@@ -12,10 +12,12 @@ import typer
 from rich.table import Table
 
 from archscout.cli import options
+from archscout.cli.execution import Execution, with_execution
 from archscout.cli.output import console, progress, stoppable, warn
 from archscout.errors import InputError
 
 if TYPE_CHECKING:
+    from archscout.execution import Cluster
     from archscout.spaces.base import Space
     from archscout.training.jobs import Job, Plan, Standing
 
@@ -67,15 +69,16 @@ RetryFailed = Annotated[
 
 
 @app.command("build")
+@with_execution
 def build(
     space: options.SpaceName,
     folder: Folder,
+    execution: Execution,
     n: N = None,
     architectures: Architectures = None,
     repeat: Repeat = "0",
     preset: options.Preset = "quick",
     changes: options.Changes = None,
-    workers: options.Workers = 1,
     threads: Threads = 1,
     keep_weights: KeepWeights = False,
     name: Name = None,
@@ -142,12 +145,17 @@ def build(
     if retry_failed:
         JobFolder(folder).retry_failed()
 
-    done = _train(folder, name or folder.resolve().name, plan, jobs, workers, resume)
+    done = _train(folder, name or folder.resolve().name, plan, jobs, execution.place(), resume)
     _report(folder, done, as_json)
 
 
 def _train(
-    folder: Path, name: str, plan: Plan, jobs: Sequence[Job], workers: int, resume: bool
+    folder: Path,
+    name: str,
+    plan: Plan,
+    jobs: Sequence[Job],
+    workers: int | Cluster,
+    resume: bool,
 ) -> Standing:
     from archscout.benchmarks.build import build as run
 

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from archscout.cli import options, output
+from archscout.cli.execution import Execution, with_execution
 
 _ABLATION_DRAWS = 10
 
@@ -34,8 +35,10 @@ Out = Annotated[
 ]
 
 
+@with_execution
 def evaluate(
     benchmark: options.BenchmarkName,
+    execution: Execution,
     dataset: options.Dataset = None,
     metrics: options.Metrics = None,
     metric_file: options.MetricFiles = None,
@@ -50,7 +53,6 @@ def evaluate(
     resamples: options.Resamples = 1000,
     seed: options.Seed = 0,
     device: options.Device = "cpu",
-    workers: options.ScoringWorkers = 1,
     data_dir: options.DataDir = None,
     out: Out = None,
     resume: options.Resume = False,
@@ -94,7 +96,7 @@ def evaluate(
         seed=seed,
         device=device,
         limit=limit,
-        workers=workers,
+        workers=execution.place(),
         combinations=parse_combinations(combine or (), found.space.kind),
         **options.scoring(scoring, draws=True),
     )

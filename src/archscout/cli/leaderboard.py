@@ -11,6 +11,7 @@ import typer
 from rich.table import Column
 
 from archscout.cli import options, output
+from archscout.cli.execution import Execution, with_execution
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,7 +34,9 @@ Timed = Annotated[int, typer.Option(help="Architectures on which each metric is 
 Out = Annotated[Path, typer.Option(help="Folder of the leaderboard.")]
 
 
+@with_execution
 def leaderboard(
+    execution: Execution,
     metrics: options.Metrics = None,
     metric_file: options.MetricFiles = None,
     searches: Searches = None,
@@ -47,7 +50,6 @@ def leaderboard(
     resamples: options.Resamples = 1000,
     seed: options.Seed = 0,
     device: options.Device = "cpu",
-    workers: options.ScoringWorkers = 1,
     data_dir: options.DataDir = None,
     out: Out = _OUT,
     resume: options.Resume = False,
@@ -82,7 +84,7 @@ def leaderboard(
             seed=seed,
             device=device,
             limit=limit,
-            workers=workers,
+            workers=execution.place(),
             resume=resume,
             stage=_stage,
             **options.scoring(scoring, draws=True),

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import fields
+from functools import wraps
+from inspect import Parameter, Signature, signature
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
@@ -136,8 +139,6 @@ Limit = Annotated[
 ]
 Seeds = Annotated[int, typer.Option(help="How many initialisations.")]
 Minibatches = Annotated[int, typer.Option(help="How many minibatches.")]
-ScoringWorkers = Annotated[int, typer.Option("--workers", help="Processes that score.")]
-Workers = Annotated[int, typer.Option(help="Processes that train.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with what the folder holds.")]
 Folder = Annotated[Path, typer.Option("--out", "-o", help="Folder to write.")]
 Resamples = Annotated[
@@ -155,6 +156,40 @@ DataDir = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
+
+
+def grouped(kind: type[Any], name: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command the options that are fields of a dataclass, and hand it an instance.
+
+    Args:
+        kind: the dataclass, whose annotations declare the options.
+        name: of the command's parameter that gets it.
+    """
+    hints = get_type_hints(kind, include_extras=True)
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        own = signature(command, eval_str=True).parameters.values()
+        parameters = [
+            *(each.replace(kind=Parameter.KEYWORD_ONLY) for each in own if each.name != name),
+            *(
+                Parameter(
+                    f.name, Parameter.KEYWORD_ONLY, default=f.default, annotation=hints[f.name]
+                )
+                for f in fields(kind)
+            ),
+        ]
+
+        @wraps(command)
+        def with_options(**given: Any) -> None:
+            group = kind(**{field.name: given.pop(field.name) for field in fields(kind)})
+            command(**{name: group}, **given)
+
+        # typer reads both.
+        vars(with_options)["__signature__"] = Signature(parameters)
+        with_options.__annotations__ = {each.name: each.annotation for each in parameters}
+        return with_options
+
+    return decorate
 
 
 def pairs(option: str, given: Iterable[str] | None) -> dict[str, str]:

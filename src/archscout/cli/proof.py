@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Column
 
 from archscout.cli import options, output
+from archscout.cli.execution import Execution
 from archscout.errors import InputError
 
 if TYPE_CHECKING:
     from archscout import comparison
     from archscout.comparison import Proof
+    from archscout.execution import Cluster
     from archscout.promotion import Progress, Promotion
     from archscout.report.proof import ProofSummary
     from archscout.report.templates import Table
@@ -32,13 +34,13 @@ class Training:
         settings: the recipe; None where nothing is to be trained.
         budget: what is to be spent on training, as given; None where nothing is.
         seeds: from which the search is to be proved; None where it is not.
-        workers: processes that train.
+        workers: processes, or a cluster, that train.
     """
 
     settings: Any = None
     budget: str | None = None
     seeds: int | None = None
-    workers: int = 1
+    workers: int | Cluster = 1
 
     @classmethod
     def of(
@@ -48,7 +50,7 @@ class Training:
         seeds: int | None,
         preset: str | None,
         changes: list[str] | None,
-        workers: int | None,
+        execution: Execution,
     ) -> Training:
         """From the options; checks all that can be checked before the search.
 
@@ -63,7 +65,6 @@ class Training:
                 )
             return cls()
         from archscout.comparison import check_seeds
-        from archscout.execution import check_workers
         from archscout.promotion import parse_budget
         from archscout.training import comparison_preset
 
@@ -72,7 +73,7 @@ class Training:
             check_seeds(seeds)
         settings = comparison_preset(preset or "quick", space.name).settings
         settings = settings.resized(**options.pairs("--set", changes))
-        return cls(settings, budget, seeds, check_workers(1 if workers is None else workers))
+        return cls(settings, budget, seeds, execution.place())
 
     def do(self, run: Run, model: Path, resume: bool) -> tuple[Promotion | None, Proof | None]:
         """Train, write the report anew, and the winner in place of the model."""

@@ -11,6 +11,7 @@ import typer
 from rich.table import Column
 
 from archscout.cli import options, output
+from archscout.cli.execution import Execution, with_execution
 from archscout.cli.ranker_scoring import Scoring, own_option, parts_of, scoring_options
 from archscout.errors import InputError
 
@@ -148,9 +149,11 @@ def judge(
 
 
 @app.command("score")
+@with_execution
 def score(
     ranker: Annotated[Path, typer.Argument(metavar="RANKER", help="The file of a ranker.")],
     architectures: options.Architectures,
+    execution: Execution,
     text: Annotated[
         list[str] | None,
         typer.Option(
@@ -159,7 +162,6 @@ def score(
     ] = None,
     metric_file: options.MetricFiles = None,
     device: options.Device = "cpu",
-    workers: options.ScoringWorkers = 1,
     data_dir: options.DataDir = None,
     evaluations: Annotated[
         Path | None,
@@ -195,7 +197,7 @@ def score(
             data_dir=data_dir,
             metric_files=metric_file or (),
             device=device,
-            workers=workers,
+            workers=execution.place(),
             resume=resume,
             progress=bar.set,
         )

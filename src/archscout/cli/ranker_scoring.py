@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
-from functools import wraps
-from inspect import Parameter, Signature, signature
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from archscout.cli import options
 from archscout.cli.evaluate import Minibatches, Seeds
+from archscout.cli.execution import Execution
 from archscout.cli.output import progress, tell
 from archscout.errors import InputError
 
@@ -34,7 +33,7 @@ Evaluations = Annotated[
 
 
 @dataclass(frozen=True)
-class Scoring:
+class Scoring(Execution):
     """How benchmarks are scored: the options of that name, as they were given."""
 
     metrics: Metrics = None
@@ -46,7 +45,6 @@ class Scoring:
     minibatches: Minibatches = None
     seed: options.Seed = 0
     device: options.Device = "cpu"
-    workers: options.ScoringWorkers = 1
     data_dir: options.DataDir = None
     evaluations: Evaluations = Path("evaluations") / "ranker"
     resume: options.Resume = False
@@ -116,7 +114,7 @@ class Scoring:
         arguments = arguments | {
             "metric_files": self.metric_file or (),
             "device": self.device,
-            "workers": self.workers,
+            "workers": self.place(),
         }
         folder = scores_folder(self.evaluations, found, arguments)
         begun = EvaluationFolder(folder).exists
@@ -133,26 +131,8 @@ class Scoring:
             )
 
 
-def scoring_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options of scoring, which it gets together as `asked`."""
-    hints = get_type_hints(Scoring, include_extras=True)
-    own = signature(command, eval_str=True).parameters.values()
-    parameters = [
-        *(each.replace(kind=Parameter.KEYWORD_ONLY) for each in own if each.name != "asked"),
-        *(
-            Parameter(f.name, Parameter.KEYWORD_ONLY, default=f.default, annotation=hints[f.name])
-            for f in fields(Scoring)
-        ),
-    ]
-
-    @wraps(command)
-    def with_options(**given: Any) -> None:
-        command(asked=Scoring(**{name: given.pop(name) for name in hints}), **given)
-
-    # typer reads both.
-    vars(with_options)["__signature__"] = Signature(parameters)
-    with_options.__annotations__ = {each.name: each.annotation for each in parameters}
-    return with_options
+scoring_options = options.grouped(Scoring, "asked")
+"""Gives a command the options of scoring, which it gets together."""
 
 
 @contextmanager

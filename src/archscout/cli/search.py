@@ -14,6 +14,7 @@ from rich.table import Column
 from rich.text import Text
 
 from archscout.cli import options, output, proof
+from archscout.cli.execution import Execution, with_execution
 from archscout.errors import InputError
 
 if TYPE_CHECKING:
@@ -91,10 +92,6 @@ Preset = Annotated[
     str | None,
     typer.Option(help="Recipe of --budget, as of `archscout train`; quick by default."),
 ]
-Workers = Annotated[
-    int | None,
-    typer.Option(help="Processes that score (by default one a core) and that train (1)."),
-]
 Storage = Annotated[
     str | None,
     typer.Option(metavar="URL", help="An Optuna storage in place of the folder's study.jsonl."),
@@ -104,8 +101,10 @@ Out = Annotated[
 ]
 
 
+@with_execution
 def search(
     space: options.SpaceName,
+    execution: Execution,
     metrics: Metrics = None,
     metric_file: options.MetricFiles = None,
     limits: Limits = None,
@@ -121,7 +120,6 @@ def search(
     prove: Prove = None,
     preset: Preset = None,
     changes: options.Changes = None,
-    workers: Workers = None,
     storage: Storage = None,
     out: Out = None,
     resume: options.Resume = False,
@@ -158,7 +156,7 @@ def search(
             f"--minutes {minutes:g} may end the search early, and --budget {budget} trains the "
             "best of a whole one; end it by --trials, or train later, by --budget with --resume"
         )
-    training = proof.Training.of(found, budget, prove, preset, changes, workers)
+    training = proof.Training.of(found, budget, prove, preset, changes, execution)
     built = options.scale_of(found, model_size, scale, "--model-size") if model_size else None
     bounds = options.checked("--max", limits, COSTS).items()
     run, new, seconds = _search(
@@ -174,7 +172,7 @@ def search(
         model_scale=built,
         out=out,
         storage=storage,
-        workers=workers or os.cpu_count() or 1,
+        workers=execution.place(os.cpu_count() or 1),
         **{f"max_{cost}": limit for cost, limit in bounds},
         **options.scoring(scoring, device=True),
         **_sampler(sampler),

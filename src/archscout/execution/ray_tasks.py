@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import pickle
 import queue
+import re
 import socket
 import sys
 import threading
@@ -97,7 +98,6 @@ class RayTasks:
         self._waiting: deque[_Attempt] = deque()
         self._running: set[_Attempt] = set()
         self._told: set[str] = set()
-        self._dead = {node["NodeID"] for node in ray.nodes() if not node["Alive"]}
         self._asked_to_stop = False
         self.count = cluster.count()
         self._looked = self._had_room = time.monotonic()
@@ -160,7 +160,7 @@ class RayTasks:
         elif isinstance(error, exceptions.TaskCancelledError) or self._asked_to_stop:
             _fail(attempt.future, CancelledError())
         elif reasons := [said for kind, said in _REASONS.items() if isinstance(error, kind)]:
-            self._try_again(attempt, reasons[0])
+            self._try_again(attempt, reasons[0], error)
         else:
             said = " ".join(str(getattr(error, "cause", None) or type(error).__name__).split())
             _fail(attempt.future, InputError(f"a worker of the Ray cluster failed: {said}"))
@@ -173,22 +173,22 @@ class RayTasks:
         else:
             _fail(attempt.future, pickle.loads(reply.error))
 
-    def _try_again(self, attempt: _Attempt, reason: str) -> None:
+    def _try_again(self, attempt: _Attempt, reason: str, error: BaseException) -> None:
         """Put a task in front of others, if it may be tried again."""
-        place = self._lost_nodes() if reason == _NODE else ""
-        attempt.deaths += reason != _NODE
-        attempt.moves += reason == _NODE
+        moved = reason == _NODE
+        attempt.deaths, attempt.moves = attempt.deaths + (not moved), attempt.moves + moved
         if attempt.deaths == MAX_DEATHS or attempt.moves == MAX_MOVES:
-            times = attempt.deaths if reason != _NODE else attempt.moves
+            times = attempt.moves if moved else attempt.deaths
             _fail(attempt.future, Lost(f"its {reason} {times} times"))
             return
-        self._cluster.tell(f"A {reason}{place}; its task is tried again")
-        self._waiting.appendleft(attempt)
-
-    def _lost_nodes(self) -> str:
-        new = [n for n in ray.nodes() if not n["Alive"] and n["NodeID"] not in self._dead]
-        self._dead |= {node["NodeID"] for node in new}
-        return "".join(f" ({node_name(node)})" for node in new)
+        self._cluster.tell(f"A {reason}{_place_of(error)}; its task is tried again")
+        # For a while Ray gives tasks to a node that is gone.
+        pause = 2.0**attempt.moves if moved else 0.0
+        again = threading.Timer(
+            pause, self._events.put, [lambda: self._waiting.appendleft(attempt)]
+        )
+        again.daemon = True
+        again.start()
 
     def _look(self) -> None:
         """How many workers there is room for by now."""
@@ -208,6 +208,17 @@ class RayTasks:
         if said not in self._told:
             self._told.add(said)
             self._cluster.tell(said)
+
+
+def _place_of(error: BaseException) -> str:
+    """Where a worker or node was lost, as far as Ray says it."""
+    address = re.search(r"IP: ([\w.:]+)", str(error))
+    found = [
+        node_name(node)
+        for node in ray.nodes()
+        if address is not None and node["NodeManagerAddress"] == address[1]
+    ]
+    return f" on {found[0]}" if found else ""
 
 
 def _nothing() -> None:

@@ -18,7 +18,7 @@ from archscout.execution import Cluster, Workers
 from archscout.promotion.halving import PARTS
 from archscout.promotion.ledger import Ledger, Reached, loss_of
 from archscout.runs import Run
-from archscout.text import Corpus, load_corpus
+from archscout.text import load_corpus
 from archscout.training.jobs import (
     Job,
     JobFolder,
@@ -26,6 +26,7 @@ from archscout.training.jobs import (
     Part,
     Plan,
     Segment,
+    Shared,
     lost_segment,
     train_segment,
 )
@@ -64,7 +65,7 @@ def trainings_of(
         rows = run.table.set_index("fingerprint")["architecture"]
         jobs = {mark: Job(mark, json.loads(rows[mark]), run.settings.seed) for mark in marks}
         folder = folder_of(run, plan, list(jobs.values()))
-        shared = (plan, load_corpus(list(plan.text)))
+        shared = Shared.of(plan, load_corpus(list(plan.text)))
         with folder.lock(), Workers(shared, workers, len(jobs), worth=0) as pool:
             yield Trainings(folder, jobs, pool, on_warning or (lambda _: None))
 
@@ -123,7 +124,7 @@ class Trainings:
         self,
         folder: JobFolder,
         jobs: Mapping[str, Job],
-        pool: Workers[tuple[Plan, Corpus]],
+        pool: Workers[Shared],
         warn: Callable[[str], None],
     ) -> None:
         self.folder, self._jobs = folder, jobs

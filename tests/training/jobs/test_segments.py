@@ -16,16 +16,15 @@ from archscout import spaces
 from archscout.errors import InputError
 from archscout.execution import Workers
 from archscout.spaces.recurrent.cells import CELLS
-from archscout.text import Corpus, load_corpus
+from archscout.text import WordPiece, load_corpus
 from archscout.training import Paused, TrainingFolder, train
-from archscout.training.jobs import Job, Part, Plan, Segment, lost_segment, train_segment
+from archscout.training.jobs import Job, Part, Plan, Segment, Shared, lost_segment, train_segment
 from archscout.training.jobs.state import unpack
 from pretraining_runs import ENCODER
 from pretraining_runs import SCALE as ENCODER_SCALE
 from pretraining_runs import SETTINGS as PRETRAINING
 from training_runs import SCALE, SETTINGS
 
-Shared = tuple[Plan, Corpus]
 RNN = Job("rnn", spaces.get("rnn").to_dict(CELLS["lstm"]), 3)
 ENCODER_JOB = Job("encoder", ENCODER, 3)
 
@@ -33,13 +32,13 @@ ENCODER_JOB = Job("encoder", ENCODER, 3)
 def cells(words: Path, **changes: Any) -> Shared:
     corpus = load_corpus(words)
     settings = SETTINGS.resized(**changes)
-    return Plan.of(spaces.get("rnn"), corpus, settings, SCALE, keep_weights=True), corpus
+    return Shared.of(Plan.of(spaces.get("rnn"), corpus, settings, SCALE, keep_weights=True), corpus)
 
 
 def encoders(words: Path, **changes: Any) -> Shared:
     corpus, settings = load_corpus(words), PRETRAINING.resized(**changes)
     plan = Plan.of(spaces.get("flexibert"), corpus, settings, ENCODER_SCALE, 40, keep_weights=True)
-    return plan, corpus
+    return Shared.of(plan, corpus)
 
 
 def chain(shared: Shared, job: Job, *stops: float | None) -> list[Segment]:
@@ -91,6 +90,17 @@ def test_encoders(words: Path, changes: dict[str, Any]) -> None:
     assert parts[1].loss == parts[1].curve[-1]["valid_objective"]
     names = [name for name in load(whole.state or b"") if name.startswith("milestones/")]
     assert set(names) <= set(load(parts[-1].state or b"")) and bool(names) == bool(changes)
+
+
+def test_a_tokenizer_travels_with_the_text(words: Path, tmp_path: Path) -> None:
+    trained = encoders(words)
+    place = tmp_path / "pieces.json"
+    WordPiece.train(trained.corpus, 40).save(place)
+    plan = dataclasses.replace(trained.plan, vocabulary_limit=None, tokenizer=str(place))
+    ready = Shared.of(plan, trained.corpus)
+    place.unlink()
+    (segment,), (expected,) = (chain(each, ENCODER_JOB, 0.2) for each in (ready, trained))
+    assert segment.loss == expected.loss
 
 
 def test_the_loss_where_it_stops_is_the_validation_loss(words: Path, tmp_path: Path) -> None:

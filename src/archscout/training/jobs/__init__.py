@@ -3,7 +3,13 @@
 from archscout.training.jobs.job_folder import JobFolder
 from archscout.training.jobs.plan import Job, Outcome, Plan
 from archscout.training.jobs.running import Standing, run
-from archscout.training.jobs.segments import Part, Segment, lost_segment, train_segment
+from archscout.training.jobs.segments import (
+    Part,
+    Segment,
+    Shared,
+    lost_segment,
+    train_segment,
+)
 
 __all__ = [
     "Job",
@@ -12,6 +18,7 @@ __all__ = [
     "Part",
     "Plan",
     "Segment",
+    "Shared",
     "Standing",
     "lost_segment",
     "run",

@@ -14,7 +14,13 @@ from archscout.execution import Cluster, Workers, check_workers
 from archscout.text import Corpus, load_corpus
 from archscout.training.jobs.job_folder import JobFolder, Running
 from archscout.training.jobs.plan import Outcome
-from archscout.training.jobs.segments import Part, Segment, lost_segment, train_segment
+from archscout.training.jobs.segments import (
+    Part,
+    Segment,
+    Shared,
+    lost_segment,
+    train_segment,
+)
 
 Warn = Callable[[str], None]
 
@@ -106,7 +112,7 @@ def run(
         course = _Course(folder, tell, warn)
         task = partial(train_segment, on_progress=course.step) if workers == 1 else train_segment
         tick = course.tick
-        shared = (folder.plan, corpus)
+        shared = Shared.of(folder.plan, corpus)
         with Workers(shared, workers, len(course.waiting), worth=0) as pool:
             for part, segment in pool.as_they_come(task, course.waiting, lost_segment, tick):
                 for message in segment.warnings:

@@ -5,7 +5,7 @@ Segments in a row give what one training that never stopped gives, bit for bit. 
 trains many architectures for a while, and goes on with some of them, does this:
 
     waiting = deque(Part(job, folder.state(job), until=0.1) for job in jobs)
-    with Workers((plan, corpus), count, len(jobs), worth=0) as workers:
+    with Workers(Shared.of(plan, corpus), count, len(jobs), worth=0) as workers:
         for part, segment in workers.as_they_come(train_segment, waiting, lost_segment):
             folder.keep(part.job, segment)
             losses[part.job.name] = segment.loss
@@ -28,7 +28,7 @@ import torch
 from archscout import spaces
 from archscout.errors import InputError
 from archscout.scoring import resolve_scale
-from archscout.text import Corpus
+from archscout.text import Corpus, Tokenizer, tokenizer_for
 from archscout.training.by_space import find_trainer, train
 from archscout.training.jobs.plan import Job, Plan
 from archscout.training.jobs.state import pack, unpack
@@ -38,6 +38,32 @@ from archscout.training.training_folder import METRICS, TrainingFolder
 
 # What torch says of a device that gives no right answers any more, to whatever it is asked.
 _BROKEN = ("CUDA error", "cuDNN error", "CUBLAS error")
+
+
+class Shared(NamedTuple):
+    """What all segments have in common; a worker needs no file beside it.
+
+    Attributes:
+        plan: of the trainings.
+        corpus: that it is of.
+        tokenizer: a ready one, where the plan names it.
+    """
+
+    plan: Plan
+    corpus: Corpus
+    tokenizer: Tokenizer | None = None
+
+    @classmethod
+    def of(cls, plan: Plan, corpus: Corpus) -> Shared:
+        """With the tokenizer that a plan names.
+
+        Raises:
+            InputError: it cannot be read.
+        """
+        if plan.tokenizer is None:
+            return cls(plan, corpus)
+        kind = spaces.get(plan.space).tokenization
+        return cls(plan, corpus, tokenizer_for(kind, corpus, None, plan.tokenizer))
 
 
 class Part(NamedTuple):
@@ -95,25 +121,28 @@ class Segment:
 
 
 def train_segment(
-    shared: tuple[Plan, Corpus], part: Part, on_progress: Callable[[Any], None] | None = None
+    shared: Shared, part: Part, on_progress: Callable[[Any], None] | None = None
 ) -> Segment:
     """Train a network for a while; a task, see `archscout.execution`.
 
     Args:
-        shared: the plan, and the text that it is of.
+        shared: with all other segments.
         part: what is trained, from where and how far.
         on_progress: called after every step, where it is this process that trains.
 
     Raises:
         InputError: a file cannot be written, or the device is broken.
     """
-    (plan, corpus), start = shared, time.monotonic()
+    (plan, corpus, ready), start = shared, time.monotonic()
     space, trainer = spaces.get(plan.space), find_trainer(plan.space)
     last, warnings = _Last(on_progress), list[str]()
     with tempfile.TemporaryDirectory(prefix="archscout-") as place, _threads(plan.threads):
         folder = TrainingFolder(Path(place) / "training")
         if part.state is not None:
             unpack(part.state, folder)
+        tokenizer = None if ready is None else Path(place) / "tokenizer.json"
+        if ready is not None and tokenizer is not None:
+            ready.save(tokenizer)
         loss = problem = result = None
         try:
             trained = train(
@@ -125,7 +154,7 @@ def train_segment(
                 scale=dataclasses.replace(resolve_scale(space, None), **plan.scale),
                 seed=part.job.seed,
                 vocabulary_size=plan.vocabulary_limit,
-                tokenizer=plan.tokenizer,
+                tokenizer=tokenizer,
                 device=plan.device,
                 resume=folder.exists,
                 keep_model=plan.keep_weights,
