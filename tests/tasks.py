@@ -57,25 +57,3 @@ def until_stopped(state: int, item: int) -> tuple[int, bool]:
     while item % 2 and not stopping():
         time.sleep(0.01)
     return item, stopping()
-
-
-def until_interrupted(state: int, item: int) -> tuple[int, bool]:
-    """Ends at Ctrl-C, and still has a result."""
-    try:
-        for _ in range(3000):
-            time.sleep(0.01)
-    except KeyboardInterrupt:
-        return item, True
-    return item, False
-
-
-def sleepy(state: int, item: int) -> int:
-    time.sleep(3)
-    return state * item
-
-
-def sleepy_where(state: int, item: int) -> str:
-    time.sleep(3)
-    import ray
-
-    return ray.get_runtime_context().get_node_id()[:6]

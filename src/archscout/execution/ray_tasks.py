@@ -99,6 +99,7 @@ class RayTasks:
         self._running: set[_Attempt] = set()
         self._told: set[str] = set()
         self._asked_to_stop = False
+        self._broken: BaseException | None = None
         self.count = cluster.count()
         self._looked = self._had_room = time.monotonic()
         self._events: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
@@ -107,6 +108,8 @@ class RayTasks:
 
     def submit(self, task: Callable[[Any, Any], Any], item: Any) -> Future[Any]:
         """The future of a task on the state and an item."""
+        if self._broken is not None:
+            raise self._broken
         attempt = _Attempt(cloudpickle.dumps((task, item)))
         self._events.put(lambda: self._waiting.append(attempt))
         return attempt.future
@@ -141,52 +144,65 @@ class RayTasks:
                 while self._waiting and len(self._running) < self.count:
                     self._start(self._waiting.popleft())
         except BaseException as error:  # nobody waits for ever
+            self._broken = error
             for attempt in [*self._running, *self._waiting]:
-                _fail(attempt.future, error)
+                if not attempt.future.done():
+                    self._fail(attempt, error)
 
     def _start(self, attempt: _Attempt) -> None:
-        if attempt.reference is None and not attempt.future.set_running_or_notify_cancel():
+        if attempt.future.set_running_or_notify_cancel():
+            self._running.add(attempt)
+            self._send(attempt)
+
+    def _send(self, attempt: _Attempt) -> None:
+        if self._asked_to_stop:
+            self._fail(attempt, CancelledError())
             return
         attempt.reference = self._remote.remote(self._key, [self._state], attempt.packed)
-        self._running.add(attempt)
         done: Future[Any] = attempt.reference.future()
         done.add_done_callback(lambda done: self._events.put(lambda: self._settle(attempt, done)))
 
     def _settle(self, attempt: _Attempt, done: Future[Any]) -> None:
-        self._running.discard(attempt)
         error = done.exception()
         if error is None:
             self._take(attempt, done.result())
         elif isinstance(error, exceptions.TaskCancelledError) or self._asked_to_stop:
-            _fail(attempt.future, CancelledError())
+            self._fail(attempt, CancelledError())
         elif reasons := [said for kind, said in _REASONS.items() if isinstance(error, kind)]:
             self._try_again(attempt, reasons[0], error)
         else:
             said = " ".join(str(getattr(error, "cause", None) or type(error).__name__).split())
-            _fail(attempt.future, InputError(f"a worker of the Ray cluster failed: {said}"))
+            self._fail(attempt, InputError(f"a worker of the Ray cluster failed: {said}"))
 
     def _take(self, attempt: _Attempt, reply: _Reply) -> None:
         for said in reply.warnings:
-            self._tell_once(f"{reply.node}: {said}")
-        if reply.error is None:
-            attempt.future.set_result(reply.result)
-        else:
-            _fail(attempt.future, pickle.loads(reply.error))
+            if (warning := f"{reply.node}: {said}") not in self._told:
+                self._told.add(warning)
+                self._cluster.tell(warning)
+        if reply.error is not None:
+            self._fail(attempt, pickle.loads(reply.error))
+            return
+        self._running.discard(attempt)
+        attempt.future.set_result(reply.result)
+
+    def _fail(self, attempt: _Attempt, error: BaseException) -> None:
+        self._running.discard(attempt)
+        attempt.future.set_exception(error)
 
     def _try_again(self, attempt: _Attempt, reason: str, error: BaseException) -> None:
-        """Put a task in front of others, if it may be tried again."""
+        """Send a task once more, if it may be tried again; it keeps its place among those at work.
+
+        For a while Ray gives tasks to a node that is gone.
+        """
         moved = reason == _NODE
         attempt.deaths, attempt.moves = attempt.deaths + (not moved), attempt.moves + moved
         if attempt.deaths == MAX_DEATHS or attempt.moves == MAX_MOVES:
             times = attempt.moves if moved else attempt.deaths
-            _fail(attempt.future, Lost(f"its {reason} {times} times"))
+            self._fail(attempt, Lost(f"its {reason} {times} times"))
             return
         self._cluster.tell(f"A {reason}{_place_of(error)}; its task is tried again")
-        # For a while Ray gives tasks to a node that is gone.
         pause = 2.0**attempt.moves if moved else 0.0
-        again = threading.Timer(
-            pause, self._events.put, [lambda: self._waiting.appendleft(attempt)]
-        )
+        again = threading.Timer(pause, self._events.put, [lambda: self._send(attempt)])
         again.daemon = True
         again.start()
 
@@ -204,11 +220,6 @@ class RayTasks:
                 f"{_PATIENCE_SECONDS / 60:g} minutes; what is done is kept"
             )
 
-    def _tell_once(self, said: str) -> None:
-        if said not in self._told:
-            self._told.add(said)
-            self._cluster.tell(said)
-
 
 def _place_of(error: BaseException) -> str:
     """Where a worker or node was lost, as far as Ray says it."""
@@ -223,11 +234,6 @@ def _place_of(error: BaseException) -> str:
 
 def _nothing() -> None:
     pass
-
-
-def _fail(future: Future[Any], error: BaseException) -> None:
-    if not future.done():
-        future.set_exception(error)
 
 
 class _Worker:
