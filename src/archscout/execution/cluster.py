@@ -22,6 +22,7 @@ ANSWER_SECONDS = 10.0
 
 _PROBE_SECONDS = 120.0
 _LOCAL, _AUTO, _CLIENT = "local", "auto", "ray://"
+_TOKEN = "; a cluster that asks for a token needs RAY_AUTH_MODE=token in the environment"
 _known_nodes: set[str] = set()
 
 
@@ -108,11 +109,14 @@ class Cluster:
             options |= {"num_cpus": cpus, "include_dashboard": False}
         elif address != _AUTO:
             _check_answers(address)
+        if address != _LOCAL:  # what Ray says while it tries to connect is said below
+            os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
         try:
             ray.init(address, **options)
         except (Exception, SystemExit) as error:  # Ray leaves the process where it gives up
             said = " ".join(str(error).split())
-            raise InputError(f"the Ray cluster {address} cannot be used: {said}") from error
+            token = "" if "RAY_AUTH_MODE" in os.environ or address in (_LOCAL, _AUTO) else _TOKEN
+            raise InputError(f"the Ray cluster {address} cannot be used: {said}{token}") from error
         # Ray would print what its processes say among results; what matters of it is told here.
         vars(sys.modules["ray._private.worker"])["_worker_logs_enabled"] = False
 

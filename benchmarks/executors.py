@@ -1,0 +1,65 @@
+"""How fast is a search by each executor, and is its result the same?
+
+The same search at fast scale on python-docs, with everything that a search does: in this process,
+in two processes, and on Ray with two workers. Ray is started before the clock, its workers within
+it, as the processes are. Rounds take the executors in turn, so that what else the machine does
+meets all of them; ratios are of medians.
+
+    python benchmarks/executors.py [--trials 500] [--workers 2] [--rounds 3]
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+import archscout
+from archscout.execution import Cluster, check_workers
+
+
+def seconds(trials: int, workers: int | Cluster) -> tuple[float, str]:
+    """What a search takes, and what it found."""
+    with tempfile.TemporaryDirectory() as folder:
+        start = time.perf_counter()
+        run = archscout.search("rnn", trials=trials, workers=workers, out=Path(folder, "run"))
+        return time.perf_counter() - start, run.table.drop(columns="seconds").to_json()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--trials", type=int, default=500)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=3)
+    arguments = parser.parse_args()
+
+    cluster = Cluster("local", arguments.workers)
+    start = time.perf_counter()
+    check_workers(cluster)
+    print(f"starting Ray and asking its node for versions: {time.perf_counter() - start:.1f} s")
+    places: dict[str, int | Cluster] = {
+        "serial": 1,
+        "processes": arguments.workers,
+        "ray": cluster,
+    }
+    taken: dict[str, list[float]] = {name: [] for name in places}
+    tables: set[str] = set()
+    for _ in range(arguments.rounds):
+        for name, place in places.items():
+            took, table = seconds(arguments.trials, place)
+            taken[name].append(took)
+            tables.add(table)
+    medians = {name: statistics.median(times) for name, times in taken.items()}
+    for name, times in taken.items():
+        print(
+            f"{name}: {medians[name]:.1f} s ({', '.join(f'{each:.1f}' for each in times)}), "
+            f"{medians['serial'] / medians[name]:.2f} times as fast as serial"
+        )
+    print(f"ray takes {medians['ray'] / medians['processes']:.2f} times what processes take")
+    print(f"{len(tables)} different table(s) of results; 1 is right")
+
+
+if __name__ == "__main__":
+    main()
