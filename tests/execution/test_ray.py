@@ -57,7 +57,10 @@ def started() -> Iterator[Nodes]:
     head = {**SMALL, "include_dashboard": False, "_system_config": watch}
     machines = Machines(initialize_head=True, head_node_args=head)
     try:
-        yield Nodes(machines)
+        nodes = Nodes(machines)
+        check_workers(nodes.asked())
+        assert nodes.told == ["Ray: 2 workers on 2 nodes"]
+        yield nodes
     finally:
         ray.shutdown()
         machines.shutdown()
@@ -180,6 +183,17 @@ def test_a_node_with_other_versions_is_named(nodes: Nodes, monkeypatch: pytest.M
             list(workers.map(tasks.scaled, [1], lost))
 
 
+def test_a_head_that_is_gone_stops_the_run(nodes: Nodes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("archscout.execution.ray_tasks._LOOK_SECONDS", 0.1)
+    monkeypatch.setattr("archscout.execution.ray_tasks._HEAD_SECONDS", 0.3)
+    with Workers(1, nodes.asked()) as workers:
+        assert list(workers.map(tasks.slow_first, [0], lost)) == [0]
+        assert nodes.asked().answers()
+        monkeypatch.setattr(Cluster, "answers", lambda self: False)
+        with pytest.raises(InputError, match="the head of the Ray cluster does not answer any"):
+            list(workers.map(tasks.slow_first, [0] * 9, lost))
+
+
 class OutOfMemory:
     """In the place of a Ray task, which Ray would kill for memory on a machine that is full."""
 
@@ -245,6 +259,11 @@ def test_what_a_cluster_cannot_do_is_refused_before_anything_begins(
     with pytest.raises(InputError, match="is in SQLite, whose locks"):
         begin("parameters", storage=f"sqlite:///{tmp_path}/study.db")
     assert not (tmp_path / "run").exists()
+
+
+def test_a_gpu_is_asked_for_where_networks_run_on_one(nodes: Nodes) -> None:
+    with pytest.raises(InputError, match="device 'cuda': Ray hides GPUs from workers that ask for"):
+        check_workers(nodes.asked(), "cuda")
 
 
 @pytest.mark.parametrize(

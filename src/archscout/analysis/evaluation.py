@@ -196,7 +196,7 @@ def prepare(
     for draw in settings.draws:
         scorer.drawn(*draw)  # a text that is too short is said here
     chosen = chosen_names(found, limit, seed)
-    count = check_workers(workers)
+    count = check_workers(workers, device)
     prepared = Preparation(found, settings, scorer, chosen, count, combinations)
     for combination in combinations:
         if missing := [name for name in combination.members if not prepared.will_score(name)]:

@@ -9,6 +9,7 @@ import importlib
 import logging
 import math
 import os
+import re
 import socket
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -68,7 +69,8 @@ class Cluster:
                 a worker, or a node has other versions than this process.
         """
         ray = _ray()
-        if not ray.is_initialized():
+        is_new = not ray.is_initialized()
+        if is_new:
             self._join(ray)
         nodes = self.nodes()
         if not any(map(self._room, nodes)):
@@ -77,10 +79,26 @@ class Cluster:
                 f"a worker (--worker-cpus, --worker-gpus); there {_described(nodes)}"
             )
         _check_versions(ray, [node for node in nodes if self._room(node)])
+        if is_new:
+            room, places = self.count(), sum(map(bool, map(self._room, nodes)))
+            self.tell(
+                f"Ray: {room} worker{'s' * (room != 1)} on {places} node{'s' * (places != 1)}"
+            )
 
     def nodes(self) -> list[dict[str, Any]]:
         """The nodes that are alive, as Ray describes them."""
         return [node for node in _ray().nodes() if node["Alive"]]
+
+    def answers(self) -> bool:
+        """Whether something still listens where the head of the cluster is."""
+        address = self.address
+        if not address.startswith(_CLIENT):
+            address = _ray().get_runtime_context().gcs_address
+        try:
+            _touch(address)
+        except OSError:
+            return False
+        return True
 
     def count(self) -> int:
         """Workers that work at the same time; 0 while there is room for none."""
@@ -109,8 +127,6 @@ class Cluster:
             options |= {"num_cpus": cpus, "include_dashboard": False}
         elif address != _AUTO:
             _check_answers(address)
-        if address != _LOCAL:  # what Ray says while it tries to connect is said below
-            os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
         try:
             ray.init(address, **options)
         except (Exception, SystemExit) as error:  # Ray leaves the process where it gives up
@@ -204,19 +220,23 @@ def _check_answers(address: str) -> None:
     Raises:
         InputError: nothing does.
     """
-    host, colon, port = address.removeprefix(_CLIENT).rpartition(":")
-    if not colon or not port.isdigit():
+    if not re.fullmatch(r"(ray://)?.+:\d{1,5}", address):
         raise InputError(
             f"--ray {address}; accepted are local, auto, HOST:PORT of a cluster's head (6379 by "
             "default) and ray://HOST:PORT (10001)"
         )
     try:
-        socket.create_connection((host, int(port)), ANSWER_SECONDS).close()
+        _touch(address)
     except (OSError, OverflowError) as error:
         raise InputError(
             f"no Ray cluster answers at {address} within {ANSWER_SECONDS:g} s: "
             f"{getattr(error, 'strerror', None) or error}; it is started by `ray start --head`"
         ) from error
+
+
+def _touch(address: str) -> None:
+    host, _, port = address.removeprefix(_CLIENT).rpartition(":")
+    socket.create_connection((host.strip("[]"), int(port)), ANSWER_SECONDS).close()
 
 
 def _ray() -> Any:

@@ -34,8 +34,9 @@ from archscout.execution.lost import MAX_DEATHS, Lost
 MAX_MOVES = 5
 """After so many nodes that were lost with a task, it counts as lost."""
 
-# Without a node that has room for a worker, before the run is stopped.
-_PATIENCE_SECONDS = 300.0
+# Without a node that has room for a worker, and without the head, before the run is stopped: Ray
+# itself ends a process that has not found the head for a minute, without a word of ours.
+_PATIENCE_SECONDS, _HEAD_SECONDS = 300.0, 20.0
 _LOOK_SECONDS = 5.0
 _THREADS = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
@@ -101,7 +102,7 @@ class RayTasks:
         self._asked_to_stop = False
         self._broken: BaseException | None = None
         self.count = cluster.count()
-        self._looked = self._had_room = time.monotonic()
+        self._looked = self._had_room = self._answered = time.monotonic()
         self._events: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self._thread.start()
@@ -211,7 +212,14 @@ class RayTasks:
         now = time.monotonic()
         if now - self._looked < _LOOK_SECONDS:
             return
-        self._looked, self.count = now, self._cluster.count()
+        self._looked = now
+        if not self._cluster.answers():
+            if now - self._answered > _HEAD_SECONDS:
+                raise InputError(
+                    "the head of the Ray cluster does not answer any more; what is done is kept"
+                )
+            return
+        self._answered, self.count = now, self._cluster.count()
         if self.count or not (self._waiting or self._running):
             self._had_room = now
         elif now - self._had_room > _PATIENCE_SECONDS:

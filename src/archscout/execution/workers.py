@@ -231,13 +231,18 @@ def _first_done(
     return min((f for f in futures if f in done), key=lambda f: f.exception() is not None)
 
 
-def check_workers(count: int | Cluster) -> int | Cluster:
-    """A number of processes that work, or a cluster, which is joined.
+def check_workers(count: int | Cluster, device: str = "cpu") -> int | Cluster:
+    """A number of processes that work on a device, or a cluster, which is joined.
 
     Raises:
-        InputError: it is none, or the cluster cannot be used.
+        InputError: it is none, the cluster cannot be used, or its workers have no GPU to work on.
     """
     if isinstance(count, Cluster):
+        if device.startswith("cuda") and not count.worker_gpus:
+            raise InputError(
+                f"device {device!r}: Ray hides GPUs from workers that ask for none; --worker-gpus "
+                "says how many each takes, such as 1, or 0.25 where four share one"
+            )
         count.connect()
     elif count < 1:
         raise InputError(f"{count} workers; accepted is a whole number of at least 1")

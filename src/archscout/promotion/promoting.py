@@ -83,7 +83,7 @@ def promote(
             recipe, every training failed, or a file cannot be written.
         KeyboardInterrupt: Ctrl-C; what was at hand can be gone on with.
     """
-    check_workers(workers)
+    check_workers(workers, run.settings.device)
     recipe = settings
     if isinstance(recipe, str):
         recipe = comparison_preset(recipe, run.space.name).settings

@@ -174,7 +174,7 @@ def search(
     _prepare(folder, settings, evaluator, storage, resume)
     if isinstance(workers, Cluster):
         _check_fit(evaluator, storage or address_of(folder, folder.read()) if resume else storage)
-    check_workers(workers)
+    check_workers(workers, settings.device)
     with folder.lock():
         _claim(folder, settings, evaluator.scorer, storage)
         told = (on_progress, on_warning)

@@ -56,7 +56,7 @@ def build(
             f"the text {', '.join(plan.text)} has no test split: it has {', '.join(plan.parts)}; "
             "the benchmark's target is the loss on it"
         )
-    check_workers(workers)
+    check_workers(workers, plan.device)
     folder = JobFolder.create(out, plan, jobs)
     try:
         run(folder, workers, on_progress, on_warning)

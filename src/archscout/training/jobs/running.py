@@ -103,7 +103,7 @@ def run(
             process trains here; what is finished is kept.
         KeyboardInterrupt: Ctrl-C; what was at hand has a checkpoint.
     """
-    check_workers(workers)
+    check_workers(workers, folder.plan.device)
     corpus = load_corpus(list(folder.plan.text))
     _check_text(folder, corpus)
     tell, warn = on_progress or (lambda _: None), on_warning or (lambda _: None)
