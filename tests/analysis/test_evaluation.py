@@ -267,7 +267,7 @@ def test_a_file_of_metrics_that_fails(cells, tmp_path, content, message):
     [
         ({"seeds": 0}, "seeds is 0"),
         ({"minibatches": 0}, "minibatches is 0"),
-        ({"workers": 0}, "workers is 0"),
+        ({"workers": 0}, "0 workers; accepted is"),
         ({"limit": 0}, "limit is 0"),
         ({"seed": -1}, "seed is -1"),
         ({"minibatches": 10**4}, "minibatch"),

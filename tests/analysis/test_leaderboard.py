@@ -234,7 +234,7 @@ def test_metrics_are_scored_where_they_are_defined(two, text, tmp_path):
         ({"text": "no such text"}, "no text"),
         ({"device": "no such device"}, "device 'no such device'"),
         ({"seed": -1}, "seed is -1"),
-        ({"workers": 0}, "workers is 0"),
+        ({"workers": 0}, "0 workers; accepted is"),
         ({"minibatches": 10**4}, "minibatch"),
     ],
 )

@@ -11,7 +11,14 @@ import torch
 
 import archscout
 from archscout import InputError, Scorer, metric
-from archscout.metrics import Request, available, registry, request
+from archscout.metrics import (
+    Request,
+    available,
+    load_sources,
+    read_sources,
+    registry,
+    request,
+)
 from archscout.text import Corpus
 from archscout.tracing import Trace
 from archscout.tracing.quantities import QUANTITIES
@@ -328,3 +335,22 @@ def test_another_packages_metric_is_found_by_its_entry_point(
 
 def test_a_request_alone_finds_another_packages_metric(other_package: SimpleNamespace) -> None:
     assert request("largest_state").metric.source == "them"
+
+
+def test_a_file_is_run_where_only_its_content_is(tmp_path: Path) -> None:
+    path = tmp_path / "mine.py"
+    path.write_text(
+        "import archscout\n"
+        "@archscout.metric(needs={'hidden_states'}, larger_is_better=True)\n"
+        "def first_state(trace):\n"
+        "    return trace.hidden_states[0].max().item()\n"
+    )
+    sources = read_sources([path])
+    path.unlink()
+    load_sources(sources)
+    load_sources(sources)  # once
+    assert 0 < score("first_state")["first_state"] < 1
+    with pytest.raises(InputError, match=r"no file '.*mine.py'; a file of Python"):
+        read_sources([path])
+    with pytest.raises(InputError, match=r"broken.py, line 2: ZeroDivisionError"):
+        load_sources({"broken.py": b"x = 1\nx / 0\n"})

@@ -142,12 +142,15 @@ def node_name(node: Mapping[str, Any]) -> str:
     return str(node["NodeManagerHostname"])
 
 
-def _asker() -> Callable[[], dict[str, str]]:
+def _asker() -> Callable[[Sequence[str]], dict[str, str]]:
     """A function that travels whole, for it has no module: archscout may not be installed there."""
 
-    def installed() -> dict[str, str]:
+    def installed(path: Sequence[str]) -> dict[str, str]:
         import platform
+        import sys
         from importlib import metadata
+
+        sys.path += [place for place in path if place not in sys.path]
 
         def version(name: str) -> str:
             try:  # builds for other devices are the same version
@@ -167,7 +170,10 @@ def _asker() -> Callable[[], dict[str, str]]:
 
 
 installed = _asker()
-"""What must be the same in all processes of a run: versions, those of plug-ins among them."""
+"""What must be the same in all processes of a run: versions, those of plug-ins among them.
+
+It is given where the driver looks for packages, for on one machine they may lie beside its script.
+"""
 
 
 def check_same(name: str, there: Mapping[str, str], here: Mapping[str, str]) -> None:
@@ -202,8 +208,10 @@ def _check_versions(ray: Any, nodes: Sequence[Mapping[str, Any]]) -> None:
     asked = []
     for node in new:
         place = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-        asked.append(task.options(num_cpus=0, max_retries=0, scheduling_strategy=place).remote())
-    here = installed()
+        asked.append(
+            task.options(num_cpus=0, max_retries=0, scheduling_strategy=place).remote(sys.path)
+        )
+    here = installed(())
     for node, answer in zip(new, asked, strict=True):
         try:
             there = ray.get(answer, timeout=_PROBE_SECONDS)

@@ -88,7 +88,7 @@ class RayTasks:
     def __init__(self, cluster: Cluster, state: Any, before: Callable[[], object] | None) -> None:
         self._cluster = cluster
         self._key = uuid.uuid4().hex
-        payload = cloudpickle.dumps((installed(), sys.path, before, cloudpickle.dumps(state)))
+        payload = cloudpickle.dumps((installed(()), sys.path, before, cloudpickle.dumps(state)))
         self._state = ray.put(payload)
         self._remote = ray.remote(_work).options(
             num_cpus=cluster.worker_cpus,
@@ -271,8 +271,7 @@ def _work(key: str, box: list[Any], packed: bytes) -> _Reply:
 def _opened(node: str, payload: bytes) -> Any:
     """The state, once the worker is as the driver is."""
     here, path, before, state = pickle.loads(payload)
-    check_same(node, installed(), here)
-    sys.path += [place for place in path if place not in sys.path]
+    check_same(node, installed(path), here)
     if before is not None:
         before()
     return pickle.loads(state)
