@@ -172,8 +172,9 @@ class RayTasks:
         elif reasons := [said for kind, said in _REASONS.items() if isinstance(error, kind)]:
             self._try_again(attempt, reasons[0], error)
         else:
-            said = " ".join(str(getattr(error, "cause", None) or type(error).__name__).split())
-            self._fail(attempt, InputError(f"a worker of the Ray cluster failed: {said}"))
+            # Where archscout cannot be imported, say: the last line is the reason.
+            said = (str(getattr(error, "cause", "")).strip() or type(error).__name__).splitlines()
+            self._fail(attempt, InputError(f"a worker of the Ray cluster failed: {said[-1]}"))
 
     def _take(self, attempt: _Attempt, reply: _Reply) -> None:
         for said in reply.warnings:
