@@ -166,7 +166,9 @@ def _agree(folder: Path) -> None:
     ids = {"bos_token_id": tokenizer.bos_token_id, "pad_token_id": tokenizer.pad_token_id}
     known = {name: token for name, token in ids.items() if token is not None}
     changes: dict[str, dict[str, Any]] = {_CONFIG: known, "generation_config.json": known}
-    longest = json.loads((folder / _CONFIG).read_text("utf-8")).get("max_position_embeddings")
+    config = json.loads((folder / _CONFIG).read_text("utf-8"))
+    # GPT-2's configuration has a name of its own for it.
+    longest = config.get("max_position_embeddings", config.get("n_positions"))
     if longest is not None:
         changes["tokenizer_config.json"] = {"model_max_length": longest}
     for name, change in changes.items():

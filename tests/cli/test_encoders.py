@@ -388,7 +388,7 @@ def test_a_text_that_is_too_short_is_named(archscout: Program, place: Path) -> N
     ("more", "complaint"),
     [
         (["--size", "reading=scored"], "'reading'; this space has batch_size, sequence_length, "),
-        (["--scoring", "tokenizer=pieces"], "it is for encoders, as those of space flexibert"),
+        (["--scoring", "tokenizer=pieces"], "it is for encoders and decoders, as those"),
         (["--metrics", "synaptic_diversity"], "'synaptic_diversity' is defined for transformers"),
         (["--metrics", "head_importance"], "'head_importance' is defined for transformers only"),
     ],

@@ -75,4 +75,7 @@ def _is_run(source: str, space: str | None) -> bool:
 
     if not Path(source).is_dir():
         return False
-    return RunFolder(source).exists or source not in spaces.get(space or spaces.recognise(source)).named
+    return (
+        RunFolder(source).exists
+        or source not in spaces.get(space or spaces.recognise(source)).named
+    )

@@ -111,9 +111,10 @@ class Trial(Protocol):
 class Space(Protocol[Genotype]):
     """A search space: which architectures there are, and the networks that they describe.
 
-    Six more members are optional: `signature`, a name that stands in the JSON of its
+    Seven more members are optional: `signature`, a name that stands in the JSON of its
     architectures and of no other space's; `live` and `network_fingerprint`, see the functions of
-    these names in `spaces`; `genes`, see `spaces.classics`; `other_metrics`, names of metrics
+    these names in `spaces`; `samples_of_size(seed, low, high)`, samples with so many parameters,
+    embeddings left out; `genes`, see `spaces.classics`; `other_metrics`, names of metrics
     that a budget of training is spent by beside the default one, the most different first; and
     `with_unknown(network)`, the network with one more token, the last, for words that it was not
     made for, which an export takes where the vocabulary has no `<unk>`.

@@ -210,7 +210,8 @@ def _suggest(trial: Trial, name: str, choices: Sequence[T]) -> T:
 def _width(place: float, steps: tuple[int, int]) -> int:
     """The width at a place from 0 to 1, on a logarithmic scale."""
     least, most = steps
-    return STEP * round(least * (most / least) ** place)
+    width: int = STEP * round(least * (most / least) ** place)
+    return width
 
 
 def _width_gene(width: int, steps: tuple[int, int]) -> float:

@@ -99,20 +99,27 @@ class GptSpace:
     named: Mapping[str, DecoderGenotype] = DECODERS
     published_sample: Sequence[DecoderGenotype] = ()
 
-    def samples(
-        self, seed: int, decoder_parameters: tuple[int, int] | None = None
-    ) -> Iterator[DecoderGenotype]:
-        """Different decoders at random, see `sampling.sample`.
+    def samples(self, seed: int) -> Iterator[DecoderGenotype]:
+        """Different decoders at random, see `sampling.sample`."""
+        return self._samples(random.Random(seed), None)
 
-        Args:
-            seed: of the draws.
-            decoder_parameters: limits of all parameters but those of embeddings.
+    def samples_of_size(self, seed: int, low: int, high: int) -> Iterator[DecoderGenotype]:
+        """Different decoders of so many parameters, embeddings left out.
+
+        Their sizes are spread evenly on a logarithmic scale, see `sampling.sample`.
+
+        Raises:
+            InputError: the space has none.
         """
-        rng = random.Random(seed)
+        return self._samples(random.Random(seed), (low, high))
+
+    def _samples(
+        self, rng: random.Random, limits: tuple[int, int] | None
+    ) -> Iterator[DecoderGenotype]:
         seen: set[DecoderGenotype] = set()
         misses = 0
         while misses < _MISSES:
-            drawn = sampling.sample(rng, decoder_parameters)
+            drawn = sampling.sample(rng, limits)
             misses = misses + 1 if drawn in seen else 0
             if not misses:
                 seen.add(drawn)
