@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -23,7 +24,7 @@ from archscout.runs.run import Run, address_of, open_study
 from archscout.runs.run_folder import STUDY, VOCABULARY, RunFolder
 from archscout.runs.search_settings import Objective, SearchSettings, load_metrics
 from archscout.runs.storage import check_storage, shown
-from archscout.runs.study import is_outside, result_of
+from archscout.runs.study import Evaluation, Study, is_outside, result_of
 from archscout.scoring import Scorer, TextSource
 from archscout.spaces.base import Scale, Space
 from archscout.text import load_vocabulary
@@ -234,13 +235,10 @@ def propose(
     _check_same(run.folder, settings, evaluator.scorer, None)
     with run.folder.lock():
         address = address_of(run.folder, run.information)
-        study = open_study(address, run, True, on_warning)
-        count = 1 if evaluator.measures_latency else workers
-        files = partial(load_sources, read_sources(settings.metric_files))
-        with one_thread(), Workers(evaluator, count, len(genes), files) as pool:
-            evaluations = Evaluations(pool, evaluator, study.trials)
+        with closing(open_study(address, run, True, on_warning)) as study:
             try:
-                study.add(genes, run.space.suggest, evaluations.of)
+                with _evaluating(run, study, evaluator, workers, len(genes)) as evaluate:
+                    study.add(genes, run.space.suggest, evaluate)
             finally:
                 run.refresh(study.trials)
                 run.save()
@@ -338,27 +336,42 @@ def _search(
     end = math.inf if minutes is None else time.monotonic() + 60 * minutes
     run = Run(folder.path)
     address, space = storage or address_of(folder, run.information), evaluator.scorer.space
-    study = open_study(address, run, True, on_warning, spaces.classics(space))
-    run.trials = study.trials
-    progress = Progress(run.objectives[0], trials)
-    for trial in study.trials:
-        progress.add(trial)
-    if on_progress:
-        on_progress(progress)
+    with closing(open_study(address, run, True, on_warning, spaces.classics(space))) as study:
+        run.trials = study.trials
+        progress = Progress(run.objectives[0], trials)
+        for trial in study.trials:
+            progress.add(trial)
+        if on_progress:
+            on_progress(progress)
+        left = trials - progress.done
+        try:
+            with _evaluating(run, study, evaluator, workers, left) as evaluate:
+                for trial in study.run(trials, space.suggest, evaluate):
+                    progress.add(trial)
+                    if on_progress:
+                        on_progress(progress)
+                    if time.monotonic() >= end:
+                        break
+        finally:
+            if run.trials:
+                run.save()
+    return run
+
+
+@contextmanager
+def _evaluating(
+    run: Run, study: Study, evaluator: Evaluator, workers: int | Cluster, total: int
+) -> Iterator[Callable[[Sequence[Any]], Iterator[Evaluation]]]:
+    """What evaluates so many proposals, in workers; what the study does not take is kept aside."""
     # Beside others on the same machine a network would seem slower.
     count = 1 if evaluator.measures_latency else workers
-    try:
-        files = partial(load_sources, read_sources(run.settings.metric_files))
-        # On more threads sums round otherwise.
-        with one_thread(), Workers(evaluator, count, trials - progress.done, files) as pool:
-            evaluations = Evaluations(pool, evaluator, study.trials)
-            for trial in study.run(trials, space.suggest, evaluations.of):
-                progress.add(trial)
-                if on_progress:
-                    on_progress(progress)
-                if time.monotonic() >= end:
-                    break
-    finally:
-        if run.trials:
-            run.save()
-    return run
+    files = partial(load_sources, read_sources(run.settings.metric_files))
+    # On more threads sums round otherwise.
+    with one_thread(), Workers(evaluator, count, total, files) as pool:
+        evaluations = Evaluations(
+            pool, evaluator, study.trials, run.folder.unstored(evaluator.judged)
+        )
+        try:
+            yield evaluations.of
+        finally:
+            run.folder.keep_unstored(evaluations.unstored(study.trials))

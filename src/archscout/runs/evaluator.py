@@ -149,6 +149,12 @@ class Evaluator:
             },
         )
 
+    def judged(self, result: Mapping[str, Any]) -> Evaluation:
+        """What becomes of an architecture, from the result of an evaluation before."""
+        measured = Measured(**{name: result[name] for name in Measured._fields})
+        architecture = self.scorer.space.parse(result["architecture"])
+        return self.judge(architecture, result["fingerprint"], measured)
+
 
 class Evaluations:
     """The evaluations of a run, of which none is made twice.
@@ -157,15 +163,27 @@ class Evaluations:
         workers: that hold the evaluator.
         evaluator: the same one.
         trials: evaluated earlier.
+        kept: evaluated earlier, but not stored.
     """
 
     def __init__(
-        self, workers: Workers[Evaluator], evaluator: Evaluator, trials: Iterable[FrozenTrial]
+        self,
+        workers: Workers[Evaluator],
+        evaluator: Evaluator,
+        trials: Iterable[FrozenTrial],
+        kept: Iterable[Evaluation],
     ) -> None:
         self._workers, self._evaluator = workers, evaluator
         self._known: dict[str, Evaluation] = {}
         for trial in trials:
             self._known.setdefault(result_of(trial)["fingerprint"], Evaluation.of(trial))
+        for evaluation in kept:
+            self._known.setdefault(evaluation.result["fingerprint"], evaluation)
+
+    def unstored(self, trials: Iterable[FrozenTrial]) -> list[dict[str, Any]]:
+        """The results of what none of these trials holds."""
+        stored = {result_of(trial)["fingerprint"] for trial in trials}
+        return [known.result for mark, known in self._known.items() if mark not in stored]
 
     def of(self, architectures: Sequence[Any]) -> Iterator[Evaluation]:
         """Those of proposals, in their order, as they come."""

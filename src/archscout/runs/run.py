@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -99,7 +100,8 @@ class Run:
                 password, which run.json does not keep, and the environment variable
                 `ARCHSCOUT_STORAGE` does not give it.
         """
-        return open_study(address_of(self.folder, self.information), self).trials
+        with closing(open_study(address_of(self.folder, self.information), self)) as study:
+            return study.trials
 
     @cached_property
     def table(self) -> pd.DataFrame:

@@ -1,7 +1,8 @@
 """The run folder: what a search leaves on disk.
 
 `run.json` holds the settings, `study.jsonl` every proposal; `scores.parquet` and `best.json` are
-made from them and can be made again.
+made from them and can be made again. `unstored.jsonl` is there where the study could not be written
+to: what was scored, and is stored when the run goes on.
 """
 
 from __future__ import annotations
@@ -10,18 +11,19 @@ import json
 import os
 import platform
 import secrets
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pandas as pd
 from pydantic import ValidationError
 
 from archscout.errors import InputError
-from archscout.files import write_by, write_json, write_whole
-from archscout.folders import check_free, locked
+from archscout.files import write_by, write_json, write_json_lines, write_whole
+from archscout.folders import check_free, locked, read_lines
 from archscout.runs.search_settings import SearchSettings
 from archscout.runs.storage import JOURNAL, shown
 from archscout.text import Tokenizer
@@ -32,6 +34,10 @@ STUDY = "study.jsonl"
 OLD_STUDY = "study.db"  # of earlier versions, which had a database of their own
 TABLE = "scores.parquet"
 BEST = "best.json"
+UNSTORED = "unstored.jsonl"
+
+T = TypeVar("T")
+
 _LIBRARIES = ("archscout", "torch", "numpy", "optuna")
 
 
@@ -155,6 +161,29 @@ class RunFolder:
             InputError: the folder cannot be written.
         """
         write_whole(self.path / TABLE, table.to_parquet(index=False))
+
+    def unstored(self, parse: Callable[[Any], T]) -> list[T]:
+        """What was scored when the study could not be written to.
+
+        Args:
+            parse: what to make of a result.
+
+        Raises:
+            InputError: they are damaged.
+        """
+        advice = "without that file they are scored again"
+        return read_lines(self.path / UNSTORED, parse, advice)
+
+    def keep_unstored(self, results: Sequence[Mapping[str, Any]]) -> None:
+        """Keep results that the study does not hold, in place of those that were kept.
+
+        Raises:
+            InputError: the folder cannot be written.
+        """
+        if results:
+            write_json_lines(self.path / UNSTORED, results)
+        else:
+            (self.path / UNSTORED).unlink(missing_ok=True)
 
     def lock(self) -> AbstractContextManager[None]:
         """Keep other processes from running in the same folder.

@@ -9,24 +9,26 @@ from __future__ import annotations
 import errno
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 import optuna
-from optuna.storages import BaseStorage, JournalStorage, RDBStorage
+from optuna.storages import JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
-from sqlalchemy import URL, make_url
+from sqlalchemy import URL, event, make_url
 from sqlalchemy.exc import (
     ArgumentError,
     DBAPIError,
     IntegrityError,
+    OperationalError,
     ProgrammingError,
     SQLAlchemyError,
 )
 
 from archscout.errors import InputError
 from archscout.folders import drop_torn_line, torn_end
+from archscout.runs.study_lock import StudyLock
 
 HIDDEN = "***"
 JOURNAL = "journal:"
@@ -37,6 +39,18 @@ _LOCKED_SECONDS = 0.5
 
 # How often the tables of a database are made, and the seconds between, where others make them, too.
 _TRIES, _PAUSE = 10, 0.2
+
+# Seconds between tries to write to a database that is away; within each, Optuna tries five times.
+_PAUSES = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
+
+# A server that does not answer, or no longer, is away after so many seconds (libpq's settings).
+_CONNECTION = {
+    "connect_timeout": 10,
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 60_000,
+}
 
 _ACCEPTED = "accepted is an address such as postgresql://USER@HOST/NAME or sqlite:////FOLDER/FILE"
 
@@ -59,39 +73,56 @@ _ADVICE = {
 
 
 def open_storage(
-    address: str, write: bool, warn: Callable[[str], None] | None = None
-) -> BaseStorage:
-    """What lies at an address.
+    address: str, writes: str | None = None, warn: Callable[[str], None] | None = None
+) -> JournalStorage | RDBStorage:
+    """What lies at an address, which `close_storage` closes.
 
     Args:
         address: of a journal or a database.
-        write: a journal that is not there is made, and a line that a kill left without its end is
-            taken away.
+        writes: name of the study that is written to, or None where nothing is. A journal that is
+            not there is made then, and a line that a kill left without its end is taken away; a
+            study in PostgreSQL is locked.
         warn: called with what the user should know of that.
 
     Raises:
         InputError: it cannot be opened, or is damaged.
     """
     with storage_errors(address):
-        if address.startswith(JOURNAL):
-            path = Path(address.removeprefix(JOURNAL))
-            if torn_end(path) and write:
-                drop_torn_line(path)
-                if warn is not None:
-                    warn(f"{path}: the last line had no end, as after a kill, and was taken away")
-            # Optuna's own lock stays after a kill, and the run's folder has one.
-            return JournalStorage(JournalFileBackend(str(path), _HeldByTheRun(str(path))))
-        return _opened(address)
+        if not address.startswith(JOURNAL):
+            database = _database(address)
+            if writes is not None and database.engine.name == "postgresql":
+                # By the connection that writes, so that who writes holds the study.
+                event.listen(database.engine, "connect", StudyLock(shown(address), writes))
+                database.engine.dispose()
+            return database
+        path = Path(address.removeprefix(JOURNAL))
+        if torn_end(path) and writes is not None:
+            drop_torn_line(path)
+            if warn is not None:
+                warn(f"{path}: the last line had no end, as after a kill, and was taken away")
+        # Optuna's own lock stays after a kill, and the run's folder has one.
+        return JournalStorage(JournalFileBackend(str(path), _HeldByTheRun(str(path))))
 
 
-def _opened(address: str) -> RDBStorage:
+def close_storage(storage: JournalStorage | RDBStorage) -> None:
+    """Let go of what was opened: the connections, and a study's lock with them."""
+    if not isinstance(storage, JournalStorage):
+        storage.engine.dispose()
+
+
+def _database(address: str) -> RDBStorage:
     """A database, its tables made unless they are there."""
-    url, options = make_url(address), {}
-    if url.get_backend_name() == "sqlite" and "timeout" not in url.query:
-        options = {"connect_args": {"timeout": _LOCKED_SECONDS}}
+    url = make_url(address)
     if url.drivername in ("postgres", "postgresql"):  # the driver that our extra brings
         url = url.set(drivername="postgresql+psycopg")
         address = url.render_as_string(hide_password=False)
+    usual: Mapping[str, float] = {}
+    if url.get_backend_name() == "sqlite":
+        usual = {"timeout": _LOCKED_SECONDS}
+    elif url.drivername.startswith("postgresql+psycopg"):
+        usual = _CONNECTION
+    connect = {name: value for name, value in usual.items() if name not in url.query}
+    options = {"pool_pre_ping": True, "connect_args": connect}
     for _ in range(_TRIES - 1):
         try:
             return RDBStorage(address, engine_kwargs=options)
@@ -136,6 +167,34 @@ def storage_errors(address: str) -> Iterator[None]:
         raise InputError(_broken(address, error)) from error
 
 
+def write_persistently(
+    address: str, write: Callable[[], object], warn: Callable[[str], None] | None
+) -> None:
+    """Write to a storage, and again with growing pauses where its server is away.
+
+    Args:
+        address: of the storage.
+        write: one transaction; where its answer was lost, it is made twice.
+        warn: called once where it is tried again.
+
+    Raises:
+        InputError: it cannot be written.
+    """
+    with storage_errors(address):
+        for tries, pause in enumerate(_PAUSES):
+            try:
+                write()
+                return
+            except (optuna.exceptions.StorageInternalError, DBAPIError) as error:
+                cause = error.__cause__ or error
+                if not isinstance(cause, OperationalError) or address.startswith("sqlite"):
+                    raise
+                if not tries and warn is not None:
+                    warn(f"{_broken(address, cause)}. Trying again for {sum(_PAUSES):.0f} s or so")
+            time.sleep(pause)
+        write()
+
+
 def check_storage(address: str) -> None:
     """Make sure that a database can be opened, by another process too.
 
@@ -146,7 +205,7 @@ def check_storage(address: str) -> None:
         url = make_url(address)
         if url.get_backend_name() == "sqlite" and url.database in (None, "", ":memory:"):
             raise ValueError(f"it would be in memory, and lost at the end; {_ACCEPTED}")
-        open_storage(address, write=True)
+        close_storage(open_storage(address))
 
 
 def shown(address: str) -> str:

@@ -17,10 +17,16 @@ import optuna
 from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
+from archscout.errors import InputError
 from archscout.runs.search_settings import Direction
-from archscout.runs.storage import open_storage, storage_errors
+from archscout.runs.storage import (
+    close_storage,
+    open_storage,
+    storage_errors,
+    write_persistently,
+)
 
-_RESULT = "result"
+_RESULT, _PROPOSAL = "result", "proposal"
 # Of TPE, which learns from a batch only when it is done; of random proposals any would do.
 _BATCH = {"tpe": 10, "random": 50}
 
@@ -80,19 +86,26 @@ class Study:
         warn: Callable[[str], None] | None = None,
     ) -> None:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
-        self._address, self._sampler, self._seed = storage, sampler, seed
+        self._address, self._sampler, self._seed, self._warn = storage, sampler, seed, warn
         self._population_size, self._first = population_size, first
         self._batch_size = _BATCH.get(sampler, population_size)
         self._directions = list(directions)
-        with storage_errors(storage):
-            opened = open_storage(storage, create, warn)
-            if create:
-                self._stored = optuna.create_study(
-                    storage=opened, study_name=name, directions=directions, load_if_exists=True
-                )
-            else:
-                self._stored = optuna.load_study(storage=opened, study_name=name)
-            trials = self._stored.get_trials(deepcopy=False)
+        self._storage = open_storage(storage, name if create else None, warn)
+        try:
+            with storage_errors(storage):
+                if create:
+                    self._stored = optuna.create_study(
+                        storage=self._storage,
+                        study_name=name,
+                        directions=directions,
+                        load_if_exists=True,
+                    )
+                else:
+                    self._stored = optuna.load_study(storage=self._storage, study_name=name)
+                trials = _ours(self._stored.get_trials(deepcopy=False))
+        except BaseException:
+            self.close()
+            raise
         self.trials: list[FrozenTrial] = []
         self._genes: dict[str, BaseDistribution] | None = None
         self._parents: list[FrozenTrial] = []
@@ -101,6 +114,10 @@ class Study:
             self._append(trial)
         if sampler == "tpe":
             self._memory.add_trials(trials[: len(trials) - len(trials) % self._batch_size])
+
+    def close(self) -> None:
+        """Let go of the storage; nothing can be stored any more."""
+        close_storage(self._storage)
 
     def run(
         self,
@@ -126,12 +143,7 @@ class Study:
             new = batch[done - start : trials - start]
             evaluations = evaluate([architecture for _, architecture in new])
             for (trial, _), evaluation in zip(new, evaluations, strict=True):
-                frozen = _finished(trial, evaluation)
-                with storage_errors(self._address):
-                    self._stored.add_trial(frozen)
-                frozen.number = len(self.trials)
-                self._append(frozen)
-                yield frozen
+                yield self._store(trial, evaluation)
             if self._sampler == "tpe":
                 for (trial, _), frozen in zip(batch, self.trials[start:], strict=False):
                     self._tell(trial, frozen)
@@ -159,11 +171,20 @@ class Study:
         trials = [memory.ask() for _ in genes]
         architectures = [suggest(trial) for trial in trials]
         for trial, evaluation in zip(trials, evaluate(architectures), strict=True):
-            frozen = _finished(trial, evaluation)
-            with storage_errors(self._address):
-                self._stored.add_trial(frozen)
-            frozen.number = len(self.trials)
-            self._append(frozen)
+            self._store(trial, evaluation)
+
+    def _store(self, trial: optuna.Trial, evaluation: Evaluation) -> FrozenTrial:
+        """The trial with what became of it, which the storage holds now."""
+        frozen = _finished(trial, evaluation, len(self.trials))
+        try:
+            write_persistently(self._address, lambda: self._stored.add_trial(frozen), self._warn)
+        except InputError as error:
+            raise InputError(
+                f"{error}. Stopped after {len(self.trials)} proposals; everything scored is kept, "
+                "and --resume goes on"
+            ) from error
+        self._append(frozen)
+        return frozen
 
     def _propose(
         self, number: int, suggest: Callable[[optuna.Trial], Any]
@@ -205,7 +226,8 @@ class Study:
         if self._sampler == "random":
             return optuna.samplers.RandomSampler(seed=seed)
         if self._sampler == "tpe":
-            return optuna.samplers.TPESampler(seed=seed)
+            # The batch's own proposals are the only ones that run: its later ones keep away.
+            return optuna.samplers.TPESampler(seed=seed, constant_liar=True)
         return _NSGAIISampler(self._parents, self._genes or {}, self._population_size, seed=seed)
 
 
@@ -252,15 +274,34 @@ class _NSGAIISampler(optuna.samplers.NSGAIISampler):
         return sorted(super().select_parent(study, generation), key=lambda trial: trial.number)
 
 
-def _finished(trial: optuna.Trial, evaluation: Evaluation) -> FrozenTrial:
-    return create_trial(
+def _finished(trial: optuna.Trial, evaluation: Evaluation, number: int) -> FrozenTrial:
+    finished = create_trial(
         state=TrialState.FAIL if evaluation.values is None else TrialState.COMPLETE,
         values=None if evaluation.values is None else list(evaluation.values),
         params=trial.params,
         distributions=trial.distributions,
-        user_attrs={_RESULT: evaluation.result},
+        user_attrs={_RESULT: evaluation.result, _PROPOSAL: number},
         constraints=evaluation.violations,
     )
+    finished.number = number
+    return finished
+
+
+def _ours(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+    """The proposals among a study's trials, each once, by their numbers.
+
+    One whose answer was lost may have been stored twice; and who else writes to the study may have
+    left trials that are no proposals.
+    """
+    proposals: dict[int, FrozenTrial] = {}
+    for trial in trials:
+        if _RESULT in trial.user_attrs and trial.state.is_finished():
+            # Earlier versions wrote no numbers, and stored nothing twice.
+            proposals.setdefault(trial.user_attrs.get(_PROPOSAL, len(proposals)), trial)
+    found = [proposals[number] for number in sorted(proposals)]
+    for number, trial in enumerate(found):
+        trial.number = number
+    return found
 
 
 def result_of(trial: FrozenTrial) -> dict[str, Any]:
