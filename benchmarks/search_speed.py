@@ -25,14 +25,14 @@ from archscout.spaces import RecurrentSpace
 _SHARE = 400  # proposals over which a mean is taken
 
 
-class _Clock:
+class Clock:
     """Processor time of this process, but for evaluations."""
 
     def __init__(self) -> None:
         self.evaluating = 0.0
         self._evaluate = Evaluator.evaluate
 
-    def __enter__(self) -> _Clock:
+    def __enter__(self) -> Clock:
         def evaluate(evaluator: Evaluator, architecture: object) -> object:
             start = time.process_time()
             found = self._evaluate(evaluator, architecture)
@@ -65,7 +65,7 @@ def whole(trials: int, sampler: str) -> None:
 def proposing(sampler: str, counts: list[int]) -> None:
     """Milliseconds of processor time a proposal, at the end of so many."""
     times: list[float] = []
-    with tempfile.TemporaryDirectory() as folder, _Clock() as clock:
+    with tempfile.TemporaryDirectory() as folder, Clock() as clock:
         archscout.search(
             "rnn",
             metrics="parameters:max",

@@ -7,6 +7,7 @@ import io
 import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +28,16 @@ def read(space: Space[Any], sources: Iterable[str]) -> list[Any]:
 
 def read_named(space: Space[Any], sources: Iterable[str]) -> list[tuple[str, Any]]:
     """As `read`, each with what the user calls it: a name, or a file and the place in it."""
-    found = [pair for source in sources for pair in _read_one(space, source)]
-    if not found:
+    return list(stream(space, sources))
+
+
+def stream(space: Space[Any], sources: Iterable[str]) -> Iterator[tuple[str, Any]]:
+    """As `read_named`, one after the other; of JSON Lines no more than a line is held."""
+    found = chain.from_iterable(_read_one(space, source) for source in sources)
+    if (first := next(found, None)) is None:
         raise InputError(f"no architecture in {', '.join(sources)}; JSON or JSON Lines is accepted")
-    return found
+    yield first
+    yield from found
 
 
 def read_first(space: Space[Any], source: str, doing: str) -> Any:
@@ -120,47 +127,64 @@ def _read_one(space: Space[Any], source: str) -> Iterator[tuple[str, Any]]:
         yield source, space.named[source]
         return
     if source == "-":
-        name, text, called = "standard input", sys.stdin.read(), ""
+        name, lines, called = "standard input", iter(sys.stdin), ""
     else:
-        name, text, called = source, _load(space, source), Path(source).name
-    if not text.strip():
-        raise InputError(f"{name} is empty; architectures as JSON or JSON Lines are accepted")
-    documents = list(_documents(name, text))
-    for number, (place, document) in enumerate(documents, start=1):
-        numbered = f"{called}:{number}" if called and len(documents) > 1 else called
+        name, lines, called = source, _load(space, source), Path(source).name
+    documents = _documents(name, lines)
+    first, second = next(documents, None), next(documents, None)
+    several = chain(filter(None, (first, second)), documents)
+    for number, (place, document) in enumerate(several, start=1):
+        numbered = f"{called}:{number}" if called and second is not None else called
         try:
             yield numbered, space.parse(unwrapped(document, space.name))
         except InputError as error:
             raise InputError(f"{place}: {error}") from error
 
 
-def _load(space: Space[Any], source: str) -> str:
+def _load(space: Space[Any], source: str) -> Iterator[str]:
+    """The lines of a file."""
     near = difflib.get_close_matches(source, space.named, 1)
     if near and not Path(source).exists():
         raise InputError(f"no architecture {source!r}: it is no file; did you mean {near[0]}?")
     names = f", or a name such as {next(iter(space.named))}" if space.named else ""
+    before = 0
     try:
-        return Path(source).read_text(encoding="utf-8-sig")
+        with open(source, "rb") as file:
+            for line in file:
+                yield line.decode("utf-8" if before else "utf-8-sig")
+                before += len(line)
     except FileNotFoundError as error:
         raise InputError(
             f"no architecture {source!r}: it is no file; a file of JSON or JSON Lines, or - for "
             f"standard input{names} is accepted"
         ) from error
     except UnicodeDecodeError as error:
-        raise InputError(f"{source} is not text: byte {error.start} is not UTF-8") from error
+        place = before + error.start
+        raise InputError(f"{source} is not text: byte {place} is not UTF-8") from error
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise InputError(f"cannot read {source}: {reason}") from error
 
 
-def _documents(name: str, text: str) -> Iterator[tuple[str, Any]]:
-    """Places and parsed or raw documents: the whole text if it is one, else each line."""
-    lines = [(i, line) for i, line in enumerate(text.splitlines(), start=1) if line.strip()]
-    if not _is_json(text) and len(lines) > 1 and _is_json(lines[0][1]):
-        for number, line in lines:
-            yield from _unwrapped(f"{name}, line {number}", line, ": not")
+def _documents(name: str, lines: Iterator[str]) -> Iterator[tuple[str, Any]]:
+    """Places and parsed or raw documents: each line if the first one is one, else the whole."""
+    begun: list[str] = []
+    filled: list[tuple[int, str]] = []
+    for line in lines:
+        begun.append(line)
+        if line.strip():
+            filled.append((len(begun), line))
+        if len(filled) == 2:
+            break
+    if not filled:
+        raise InputError(f"{name} is empty; architectures as JSON or JSON Lines are accepted")
+    if len(filled) == 2 and _is_json(filled[0][1]):
+        others = enumerate(lines, start=len(begun) + 1)
+        for number, line in chain(filled, others):
+            if line.strip():
+                yield from _unwrapped(f"{name}, line {number}", line, ": not")
     else:
-        yield from _unwrapped(name, text, " is not")
+        yield from _unwrapped(name, "".join([*begun, *lines]), " is not")
 
 
 def _unwrapped(place: str, text: str, complaint: str) -> Iterator[tuple[str, Any]]:

@@ -171,7 +171,8 @@ def _line(task: Task) -> str:
     """Where a task is: `searching: 120 of 500 in 0:02:00, 0:06:20 left, best 0.44`."""
     begun = timedelta(seconds=int(task.elapsed or 0))
     if task.total is None:
-        return f"{task.description}: preparing for {begun}"
+        done = f"{task.completed:,.0f} in" if task.completed else "preparing for"
+        return f"{task.description}: {done} {begun}"
     left = task.time_remaining
     parts = [
         f"{number(round(task.completed, 2))} of {number(round(task.total, 2))} in {begun}",

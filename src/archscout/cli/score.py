@@ -5,8 +5,9 @@ from __future__ import annotations
 import csv
 import json
 import sys
+import tempfile
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -66,21 +67,29 @@ def score(
         device=device,
         **options.scoring(scoring),
     )
-    called, genotypes = zip(*reader.read_named(found, architectures), strict=True)
-    scores = []
-    with output.progress("scoring", len(genotypes)) as bar:
-        for result in scorer.score_all(genotypes):
-            bar.advance()
-            scores.append(result)
-            if as_json:
-                typer.echo(json.dumps(result.to_dict(), allow_nan=False))
-    if as_csv:
-        _print_csv(scores)
-    elif not as_json:
+    named = reader.stream(found, architectures)
+    if as_json:
+        for result in _scored(scorer, named):
+            typer.echo(json.dumps(result.to_dict(), allow_nan=False))
+    elif as_csv:
+        _print_csv(_scored(scorer, named))
+    else:
+        called, genotypes = zip(*named, strict=True)
+        scores = list(_scored(scorer, zip(called, genotypes, strict=True), len(genotypes)))
         titles = reader.titles(found, genotypes, scale, called)
         _print_table(scores, titles)
         if explain:
             _explain(scorer, genotypes, titles)
+
+
+def _scored(
+    scorer: Scorer, named: Iterable[tuple[str, Any]], total: int | None = None
+) -> Iterator[Score]:
+    """Scores as they come, with progress; how many there will be may not be known."""
+    with output.progress("scoring", total) as bar:
+        for score in scorer.score_all(genotype for _, genotype in named):
+            bar.advance()
+            yield score
 
 
 def _explain(scorer: Scorer, genotypes: Sequence[Any], titles: Sequence[str]) -> None:
@@ -88,24 +97,33 @@ def _explain(scorer: Scorer, genotypes: Sequence[Any], titles: Sequence[str]) ->
         typer.echo(f"{title}\n{textwrap.indent(str(scorer.explain(genotype)), '  ')}")
 
 
-def _columns(scores: Sequence[Score]) -> list[str]:
+def _columns(names: Iterable[str]) -> list[str]:
     """Names of all values; networks may differ in layers, and so in what they have."""
-    columns = list(dict.fromkeys(column for score in scores for column in score.scores))
+    columns = list(dict.fromkeys(names))
     bare = [column.partition("[")[0] for column in columns]
     return sorted(columns, key=lambda column: bare.index(column.partition("[")[0]))
 
 
-def _print_csv(scores: Sequence[Score]) -> None:
-    columns = _columns(scores)
-    writer = csv.writer(sys.stdout)
-    writer.writerow(["fingerprint", *columns, "seconds", "problem"])
-    for score in scores:
-        values = [score.scores.get(column, "") for column in columns]
-        writer.writerow([score.fingerprint, *values, score.seconds, score.problem or ""])
+def _print_csv(scores: Iterable[Score]) -> None:
+    """A line for each score, which wait in a file until it is known which columns there are."""
+    names: dict[str, None] = {}
+    with tempfile.TemporaryFile("w+", encoding="utf-8") as waiting:
+        for score in scores:
+            names |= dict.fromkeys(score.scores)
+            row = [score.fingerprint, score.scores, score.seconds, score.problem or ""]
+            waiting.write(json.dumps(row) + "\n")
+        waiting.seek(0)
+        columns = _columns(names)
+        writer = csv.writer(sys.stdout)
+        writer.writerow(["fingerprint", *columns, "seconds", "problem"])
+        for line in waiting:
+            fingerprint, values, seconds, problem = json.loads(line)
+            cells = [values.get(column, "") for column in columns]
+            writer.writerow([fingerprint, *cells, seconds, problem])
 
 
 def _print_table(scores: Sequence[Score], titles: Sequence[str]) -> None:
-    known = _columns(scores)
+    known = _columns(column for score in scores for column in score.scores)
     # The bare name of a per-layer metric stands for one of its layers: once is enough here.
     columns = [c for c in known if f"{c}[1]" not in known]
     rows = [

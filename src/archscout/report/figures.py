@@ -162,10 +162,10 @@ def hover_texts(findings: Findings, rows: pd.DataFrame, proposals: bool = False)
     """What is shown beside each architecture or proposal, in plotly's small subset of HTML."""
     columns = dict.fromkeys([*(o.name for o in findings.objectives), "parameters"])
     texts = []
-    for row in rows.to_dict("records"):
+    for row, words in zip(rows.to_dict("records"), findings.describe(rows), strict=True):
         lines = [f"<b>{escape(row['fingerprint'])}</b>"]
         # A number keeps to its noun.
-        description = re.sub(r"(\d) ", "\\1\u00a0", row["description"])
+        description = re.sub(r"(\d) ", "\\1\u00a0", words)
         lines += [escape(line) for line in textwrap.wrap(description, 38)]
         values = [(name, row[name]) for name in columns if not pd.isna(row[name])]
         lines += [f"{escape(name)} {unit_of(name).write(value)}" for name, value in values]

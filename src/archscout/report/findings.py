@@ -26,7 +26,7 @@ class Findings:
 
     @cached_property
     def architectures(self) -> pd.DataFrame:
-        """The ranking with every column that the report reads, and `outcome` and `description`.
+        """The ranking with every column that the report reads, and `outcome`.
 
         A run that scored nothing lacks the columns of its scores: they are added, empty.
         """
@@ -38,11 +38,6 @@ class Findings:
         outcome[table["within_limits"].eq(True)] = FAILED
         outcome[table["front"].notna()] = SCORED
         table["outcome"] = outcome
-        space = self.run.space
-        table["description"] = [
-            space.describe(space.parse(text)) if isinstance(text, str) else ""
-            for text in table["architecture"]
-        ]
         return table
 
     @property
@@ -63,6 +58,11 @@ class Findings:
     def title(self, fingerprint: str) -> str:
         """A fingerprint, with the name of the architecture that has one."""
         return f"{fingerprint} {self.named.get(fingerprint, '')}".strip()
+
+    def describe(self, rows: pd.DataFrame) -> list[str]:
+        """Each architecture of rows in words."""
+        space = self.run.space
+        return [space.describe(space.parse(text)) for text in rows["architecture"]]
 
     def shown(self, most: int) -> pd.DataFrame:
         """The best architectures, and below them the named ones, for comparison."""
@@ -121,6 +121,15 @@ class Findings:
 
     def _with(self, outcome: str) -> pd.DataFrame:
         return self.architectures[self.architectures["outcome"] == outcome]
+
+
+def sample(rows: pd.DataFrame, kept: pd.Series[bool], most: int) -> pd.DataFrame:
+    """So many rows at most, evenly spaced, and all those that are to be kept, in their order."""
+    if len(rows) <= most:
+        return rows
+    others = np.flatnonzero(~kept)
+    every = others[np.linspace(0, len(others) - 1, min(most, len(others))).astype(int)]
+    return rows.iloc[np.union1d(np.flatnonzero(kept), every)]
 
 
 def pareto(first: pd.Series[float], second: pd.Series[float]) -> pd.Series[bool]:

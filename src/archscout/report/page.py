@@ -134,10 +134,11 @@ def _ranking(findings: Findings) -> Table:
             *(unit_of(name).write(row[name]) for name in [*goals, *costs]),
             f"{1e3 * row['seconds']:.1f}",
             findings.title(row["fingerprint"]),
-            f"{row['description']}{again}",
+            f"{description}{again}",
         ]
-        for row, on_front, again in zip(
+        for row, description, on_front, again in zip(
             rows.to_dict("records"),
+            findings.describe(rows),
             findings.front[rows.index],
             _repeats(findings, rows),
             strict=True,
@@ -190,7 +191,7 @@ def _problems(findings: Findings) -> Table:
         "Architectures whose score is not finite, by reason",
         [Column("reason"), Column("architectures", "number"), Column("fingerprints", "codes")],
         [
-            [reason, f"{len(marks):,}", ", ".join(marks)]
+            [reason, f"{len(marks):,}", ", ".join(marks[:_SHOWN]) + " …" * (len(marks) > _SHOWN)]
             for reason, marks in sorted(groups.items(), key=lambda item: (-len(item[1]), item[0]))
         ],
     )

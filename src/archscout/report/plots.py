@@ -25,12 +25,14 @@ from archscout.report.figures import (
     blank,
     hover_texts,
 )
-from archscout.report.findings import FAILED, OUTSIDE, SCORED, Findings, pareto
+from archscout.report.findings import FAILED, OUTSIDE, SCORED, Findings, pareto, sample
 from archscout.report.numbers import count, number, unit_of
 
 _FEW_PROPOSALS = 10
 _SYMBOLS = {FAILED: "x-thin-open", OUTSIDE: "line-ns-open"}
 _MOST_BINS = 40
+# More points of a kind make a page slow, and cover each other.
+_MOST_POINTS = 3000
 _FEW_TIMES = 8
 
 
@@ -50,9 +52,10 @@ def _trade_off(findings: Findings, x: Quantity, y: Quantity) -> Figure:
     figure = blank(x={"title": x.title, **across.options()}, y={"title": y.title, **up.options()})
     others = {"color": BLUE, "size": 7, "opacity": 0.55}
     members = {"color": VERMILLION, "size": 10, "symbol": "diamond", "line": {"color": "white"}}
+    drawn = sample(rows, on_front, _MOST_POINTS)
     for name, chosen, marker in (
-        ("architecture", rows[~on_front], others),
-        ("on the Pareto front of these two", rows[on_front], members),
+        ("architecture", drawn[~on_front], others),
+        ("on the Pareto front of these two", drawn[on_front], members),
     ):
         places = across.place(chosen[x.name]), up.place(chosen[y.name])
         add_points(figure, name, *places, marker, hover_texts(findings, chosen))
@@ -67,7 +70,7 @@ def _trade_off(findings: Findings, x: Quantity, y: Quantity) -> Figure:
     total = count(len(rows), "scored architecture")
     caption = (
         f"{total} by {y} and {x}. The step line is the Pareto front: nothing found is better than "
-        f"it in one and as good in the other. {up.note} {across.note}"
+        f"it in one and as good in the other. {_drawn(drawn, rows)} {up.note} {across.note}"
     )
     label = f"{y.name} against {x.name} of {total}, {on_front.sum()} of them on the Pareto front."
     return Figure.of(figure, label, caption)
@@ -92,31 +95,38 @@ def _history(findings: Findings, goal: Quantity) -> Figure:
         y={"title": goal.title, **up.options()},
     )
     again = scored["repeated"]
+    best = (goal.sign * scored[goal.name]).cummax()
+    better = best.diff().ne(0)  # than all before
+    drawn = sample(scored, better, _MOST_POINTS)
     for name, chosen, marker in (
-        ("new architecture", scored[~again], {"size": 6, "color": BLUE, "opacity": 0.65}),
-        ("proposed before", scored[again], {"size": 6, "color": MUTED, "symbol": "circle-open"}),
+        ("new architecture", drawn[~again], {"size": 6, "color": BLUE, "opacity": 0.65}),
+        ("proposed before", drawn[again], {"size": 6, "color": MUTED, "symbol": "circle-open"}),
     ):
         places = list(chosen["trial"]), up.place(chosen[goal.name])
         add_points(figure, name, *places, marker, hover_texts(findings, chosen, True))
     first = scored[~again]
     add_named(figure, findings, first, list(first["trial"]), up.place(first[goal.name]))
-    best = list(goal.sign * (goal.sign * scored[goal.name]).cummax())
-    times = [*scored["trial"], rows["trial"].max()]
-    add_steps(figure, "best so far", times, up.place([*best, best[-1]]), legend=True)
-    caption = f"Every proposal's {goal}, in order; the line is the best value so far. {up.note}"
+    steps = list(goal.sign * best[better])
+    times = [*scored["trial"][better], rows["trial"].max()]
+    add_steps(figure, "best so far", times, up.place([*steps, steps[-1]]), legend=True)
+    caption = (
+        f"Every proposal's {goal}, in order; the line is the best value so far. "
+        f"{_drawn(drawn, scored)} {up.note}"
+    )
     if missing:
         _add_strip(figure, findings, missing)
         caption += " Proposals without a value stand below the plot: " + " and ".join(missing) + "."
     label = (
         f"{goal.name} of {count(len(scored), 'proposal')} over the search; "
-        f"the best ends at {unit_of(goal.name).write(best[-1])}."
+        f"the best ends at {unit_of(goal.name).write(steps[-1])}."
     )
     return Figure.of(figure, label, caption)
 
 
 def _add_strip(figure: go.Figure, findings: Findings, missing: dict[str, pd.DataFrame]) -> None:
     """Below the plot, one line of marks for each reason why a proposal has no value."""
-    for kind, chosen in missing.items():
+    for kind, rows in missing.items():
+        chosen = sample(rows, pd.Series(False, rows.index), _MOST_POINTS)
         figure.add_scatter(
             x=list(chosen["trial"]),
             y=[kind] * len(chosen),
@@ -142,6 +152,13 @@ def _add_strip(figure: go.Figure, findings: Findings, missing: dict[str, pd.Data
         },
         xaxis={"anchor": "y2"},
     )
+
+
+def _drawn(drawn: pd.DataFrame, rows: pd.DataFrame) -> str:
+    """That a plot shows a sample, where it does."""
+    if len(drawn) == len(rows):
+        return ""
+    return f"{len(drawn):,} of the {len(rows):,} are drawn: those on the line, and a sample."
 
 
 def plot_scoring_time(findings: Findings) -> list[Figure]:

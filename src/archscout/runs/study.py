@@ -9,12 +9,14 @@ so they take no longer after many than after few, but for TPE's, which read all.
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from archscout.errors import InputError
@@ -90,24 +92,19 @@ class Study:
         self._population_size, self._first = population_size, first
         self._batch_size = _BATCH.get(sampler, population_size)
         self._directions = list(directions)
-        self._storage = open_storage(storage, name if create else None, warn)
+        self._opened = open_storage(storage, name if create else None, warn)
         try:
             with storage_errors(storage):
-                if create:
-                    self._stored = optuna.create_study(
-                        storage=self._storage,
-                        study_name=name,
-                        directions=directions,
-                        load_if_exists=True,
-                    )
-                else:
-                    self._stored = optuna.load_study(storage=self._storage, study_name=name)
-                trials = _ours(self._stored.get_trials(deepcopy=False))
+                self._storage = optuna.storages.get_storage(self._opened)
+                self._id = self._study_id(name, create)
+                trials = _ours(self._storage.get_all_trials(self._id, deepcopy=False))
         except BaseException:
             self.close()
             raise
         self.trials: list[FrozenTrial] = []
         self._genes: dict[str, BaseDistribution] | None = None
+        self._kinds: dict[Any, dict[str, BaseDistribution]] = {}
+        self._results: dict[str, dict[str, Any]] = {}
         self._parents: list[FrozenTrial] = []
         self._memory = self._in_memory()
         for trial in trials:
@@ -117,7 +114,17 @@ class Study:
 
     def close(self) -> None:
         """Let go of the storage; nothing can be stored any more."""
-        close_storage(self._storage)
+        close_storage(self._opened)
+
+    def _study_id(self, name: str, create: bool) -> int:
+        """What the storage calls the study."""
+        try:
+            return self._storage.get_study_id_from_name(name)
+        except KeyError:
+            if not create:
+                raise
+        ways = [StudyDirection[direction.upper()] for direction in self._directions]
+        return self._storage.create_new_study(ways, name)
 
     def run(
         self,
@@ -175,16 +182,25 @@ class Study:
 
     def _store(self, trial: optuna.Trial, evaluation: Evaluation) -> FrozenTrial:
         """The trial with what became of it, which the storage holds now."""
-        frozen = _finished(trial, evaluation, len(self.trials))
+        finished = _finished(trial, evaluation, len(self.trials))
+        ids: list[int] = []
+
+        def write() -> None:
+            ids.append(self._storage.create_new_trial(self._id, finished))
+
         try:
-            write_persistently(self._address, lambda: self._stored.add_trial(frozen), self._warn)
+            write_persistently(self._address, write, self._warn)
         except InputError as error:
             raise InputError(
                 f"{error}. Stopped after {len(self.trials)} proposals; everything scored is kept, "
                 "and --resume goes on"
             ) from error
-        self._append(frozen)
-        return frozen
+        # The storage's own, with the result that the evaluation has: two of each fill the memory.
+        self._results[evaluation.result["fingerprint"]] = evaluation.result
+        stored = self._storage.get_trial(ids[-1])
+        stored.number = len(self.trials)
+        self._append(stored)
+        return stored
 
     def _propose(
         self, number: int, suggest: Callable[[optuna.Trial], Any]
@@ -210,6 +226,7 @@ class Study:
         return optuna.create_study(directions=self._directions)
 
     def _append(self, trial: FrozenTrial) -> None:
+        self._share(trial)
         self.trials.append(trial)
         genes = trial.distributions
         if self._genes is not None:
@@ -219,6 +236,17 @@ class Study:
             generation = self.trials[-self._batch_size :]
             selection = _NSGAIISampler(self._parents, {}, self._population_size, generation)
             self._parents = selection.select_parent(self._memory, 1)
+
+    def _share(self, trial: FrozenTrial) -> None:
+        """Let a trial hold what others hold, too, in place of what is equal."""
+        kinds = tuple(trial.distributions.items())
+        trial.distributions = self._kinds.setdefault(kinds, trial.distributions)
+        trial.params = {sys.intern(name): value for name, value in trial.params.items()}
+        result = result_of(trial)
+        known = self._results.get(result["fingerprint"])
+        if known != result:
+            known = self._results[result["fingerprint"]] = _shared(result)
+        trial.set_user_attr(_RESULT, known)
 
     def _make_sampler(self, batch: int) -> optuna.samplers.BaseSampler:
         digest = hashlib.blake2b(f"{self._seed}/{batch}".encode(), digest_size=4).digest()
@@ -275,7 +303,7 @@ class _NSGAIISampler(optuna.samplers.NSGAIISampler):
 
 
 def _finished(trial: optuna.Trial, evaluation: Evaluation, number: int) -> FrozenTrial:
-    finished = create_trial(
+    return create_trial(
         state=TrialState.FAIL if evaluation.values is None else TrialState.COMPLETE,
         values=None if evaluation.values is None else list(evaluation.values),
         params=trial.params,
@@ -283,8 +311,6 @@ def _finished(trial: optuna.Trial, evaluation: Evaluation, number: int) -> Froze
         user_attrs={_RESULT: evaluation.result, _PROPOSAL: number},
         constraints=evaluation.violations,
     )
-    finished.number = number
-    return finished
 
 
 def _ours(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
@@ -302,6 +328,17 @@ def _ours(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
     for number, trial in enumerate(found):
         trial.number = number
     return found
+
+
+def _shared(document: Any) -> Any:
+    """A JSON document whose strings are held once, however often they are there."""
+    if isinstance(document, str):
+        return sys.intern(document)
+    if isinstance(document, list):
+        return [_shared(item) for item in document]
+    if isinstance(document, dict):
+        return {sys.intern(name): _shared(value) for name, value in document.items()}
+    return document
 
 
 def result_of(trial: FrozenTrial) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from bisect import bisect_left
 from collections.abc import Sequence
 
 import numpy as np
@@ -88,11 +89,32 @@ def _row(trial: FrozenTrial) -> dict[str, object]:
 
 
 def fronts_of(values: np.ndarray) -> np.ndarray:
-    """For each row of values (n, objectives), larger being better, the number of its front."""
-    fronts = np.zeros(len(values), dtype=int)
-    order = np.lexsort(-values.T[::-1])  # whatever beats a row stands before it
-    rows = values[order]
+    """For each row of values (n, objectives), larger being better, the number of its front.
+
+    By binary search among the fronts of the rows before (Zhang et al., "An Efficient Approach to
+    Nondominated Sorting for Evolutionary Multiobjective Optimization", 2015, ENS-BS): who is beaten
+    by a member of a front is so by one of each front before.
+    """
+    # Whatever beats a row stands before it; rows that are equal are on one front.
+    rows, places = np.unique(-values, axis=0, return_inverse=True)
+    if values.shape[1] == 1:
+        return 1 + places.ravel()
+    fronts = np.zeros(len(rows), dtype=int)
+    members: list[np.ndarray] = []
+    counts: list[int] = []
     for i, row in enumerate(rows):
-        beat = (rows[:i] >= row).all(1) & (rows[:i] > row).any(1)
-        fronts[order[i]] = 1 + fronts[order[:i][beat]].max(initial=0)
-    return fronts
+
+        def is_open(front: int, row: np.ndarray = row) -> bool:
+            """Whether no member of a front beats the row."""
+            return not (members[front][: counts[front]] <= row).all(1).any()
+
+        front = bisect_left(range(len(members)), True, key=is_open)
+        if front == len(members):
+            members.append(np.empty((1, values.shape[1])))
+            counts.append(0)
+        elif counts[front] == len(members[front]):
+            members[front] = np.concatenate([members[front], members[front]])
+        members[front][counts[front]] = row
+        counts[front] += 1
+        fronts[i] = 1 + front
+    return fronts[places.ravel()]
