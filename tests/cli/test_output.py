@@ -41,6 +41,14 @@ def test_the_line_is_of_the_file_that_is_read_now(capsys: pytest.CaptureFixture[
     assert set(capsys.readouterr().err.splitlines()) == {"two.csv: 5 of 20 in 0:00:00"}
 
 
+@pytest.mark.usefixtures("often")
+def test_what_is_done_of_an_unknown_number_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    with output.progress("scoring") as bar:
+        bar.advance()
+        time.sleep(0.2)
+    assert set(capsys.readouterr().err.splitlines()) == {"scoring: 1 in 0:00:00"}
+
+
 def test_short_work_tells_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     with output.progress("scoring", 2) as bar:
         bar.advance()

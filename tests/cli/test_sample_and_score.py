@@ -210,6 +210,40 @@ def test_standard_input_is_read(score: Program, monkeypatch: pytest.MonkeyPatch)
     assert strict(score("-", "--json", *FAST).out)["fingerprint"] == MARKS[1]
 
 
+def test_lines_are_scored_before_the_last_one_is_read(
+    score: Program, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = json.dumps(SPACE.to_dict(SPACE.named["gru"])) + "\n"
+    printed: list[int] = []
+
+    def lines() -> Iterator[str]:
+        for _ in range(5):
+            printed.append(len(capsys.readouterr().out.splitlines()))
+            yield line
+
+    monkeypatch.setattr(sys, "stdin", lines())
+    result = score("-", "--json", *FAST)
+    # A second line tells that these are lines; then each waits for the one before.
+    assert printed == [0, 0, 2, 1, 1] and len(result.lines) == 1
+
+
+@pytest.mark.parametrize("form", ["--json", "--csv"])
+def test_what_stands_before_a_bad_line_is_scored(form: str, score: Program, tmp_path: Path) -> None:
+    cells = tmp_path / "cells.jsonl"
+    cells.write_text("\n".join([json.dumps(SPACE.to_dict(SPACE.named["gru"]))] * 3 + ["{}x"]))
+    result = score(cells, form, *FAST)
+    assert result.code == 2 and "cells.jsonl, line 4: not valid JSON" in result.err
+    assert len(result.lines) == (3 if form == "--json" else 0)
+
+
+def test_bytes_that_are_no_text_are_counted_over_all_lines(score: Program, tmp_path: Path) -> None:
+    cells = tmp_path / "cells.jsonl"
+    line = json.dumps(SPACE.to_dict(SPACE.named["gru"])).encode() + b"\n"
+    cells.write_bytes(line * 2 + b"{\xff")
+    result = score(cells, "--json", *FAST)
+    assert f"cells.jsonl is not text: byte {2 * len(line) + 1} is not UTF-8" in result.err
+
+
 PYTHON = f"{sys.executable} -m archscout.cli.main"
 
 

@@ -1,12 +1,14 @@
 """What the plots show."""
 
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from archscout.report import plots
 from archscout.report.findings import Findings
 from archscout.report.plots import (
     histogram,
@@ -77,6 +79,29 @@ def test_nothing_scored_has_no_plots(hopeless: Run) -> None:
     findings = Findings(hopeless)
     assert plot_trade_offs(findings) == plot_histories(findings) == []
     assert len(plot_scoring_time(findings)) == 1
+
+
+def test_of_many_a_sample_is_drawn_with_all_that_the_lines_touch(
+    plain: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = [*plot_trade_offs(Findings(plain)), *plot_histories(Findings(plain))]
+    monkeypatch.setattr(plots, "_MOST_POINTS", 5)
+    few = [*plot_trade_offs(Findings(plain)), *plot_histories(Findings(plain))]
+    for full, drawn in zip(whole, few, strict=True):
+        assert "drawn" not in full.caption
+        places = [
+            {place for trace in plot.figure.data if trace.mode == "markers" for place in at(trace)}
+            for plot in (full, drawn)
+        ]
+        assert places[1] < places[0]
+        lines = [[at(t) for t in p.figure.data if t.mode == "lines"] for p in (full, drawn)]
+        assert lines[0] == lines[1]
+    total = len(Findings(plain).scored)
+    assert f" of the {total} are drawn: those on the line, and a sample." in few[0].caption
+
+
+def at(trace: Any) -> list[tuple[float, float]]:
+    return list(zip(trace.x, trace.y, strict=True))
 
 
 def test_the_median_of_the_scoring_time_is_shown(plain: Run) -> None:

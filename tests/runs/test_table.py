@@ -5,12 +5,15 @@ import math
 import random
 from typing import Any
 
+import numpy as np
 import optuna
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from optuna.trial import FrozenTrial, TrialState
 
 from archscout.runs.search_settings import parse_objectives
-from archscout.runs.table import front, ranking
+from archscout.runs.table import front, fronts_of, ranking
 
 ONE = parse_objectives("jacobian_cosine:max")
 TWO = parse_objectives("jacobian_cosine:max,latency:min")
@@ -142,3 +145,16 @@ def test_fronts_are_those_of_brute_force(seed: int) -> None:
     chosen = front(table, TWO)
     assert set(chosen["fingerprint"]) == {m for m, n in expected.items() if n == 1}
     assert list(chosen["jacobian_cosine"]) == sorted(chosen["jacobian_cosine"], reverse=True)
+
+
+@given(
+    st.integers(1, 3).flatmap(
+        lambda objectives: st.lists(st.tuples(*[st.integers(0, 4)] * objectives), min_size=1)
+    )
+)
+def test_a_front_is_beaten_by_the_one_before_and_by_no_later_one(rows: list[Any]) -> None:
+    values = np.array(rows, dtype=float)
+    fronts = fronts_of(values)
+    for row, number in zip(values, fronts, strict=True):
+        beat = (values >= row).all(1) & (values > row).any(1)
+        assert number == 1 + fronts[beat].max(initial=0)

@@ -44,6 +44,7 @@ from archscout.tracing.quantities import Objective
 
 FALLBACK_TEXT = "python-docs"
 Progress = Callable[[int, int], None]
+_BLOCK = 1000  # genotypes that are at hand at once
 _Task = tuple[Draw, str, dict[str, Any]]
 """A draw, the name of an architecture, and its genotype as plain JSON types."""
 
@@ -289,24 +290,25 @@ def _score_missing(
     benchmark, settings, names = prepared.benchmark, prepared.settings, prepared.names
     done = {(Draw(row["seed"], row["minibatch"]), row["architecture"]) for row in store.rows()}
     to_dict = benchmark.space.to_dict
-    tasks: list[_Task] = [
-        (draw, name, to_dict(benchmark.architectures[name]))
-        for draw in settings.draws
-        for name in names
-        if (draw, name) not in done
-    ]
+    missing = [(d, name) for d in settings.draws for name in names if (d, name) not in done]
     total = len(settings.draws) * len(names)
+    # Genotypes take more room than names: only those of a block are made.
+    blocks = (missing[i : i + _BLOCK] for i in range(0, len(missing), _BLOCK))
+    tasks = ([(d, n, to_dict(benchmark.architectures[n])) for d, n in block] for block in blocks)
     scorer, files = prepared.scorer, _sources(settings.metric_files)
     with (
         store.lines.open("a", encoding="utf-8") as file,
-        Workers(_Draws(scorer), prepared.workers, len(tasks), files) as pool,
-        closing(pool.map(_score, tasks, partial(_lost, scorer))) as rows,
+        Workers(_Draws(scorer), prepared.workers, len(missing), files) as pool,
     ):
-        for count, row in enumerate(rows, start=total - len(tasks) + 1):
-            file.write(json.dumps(row) + "\n")
-            file.flush()  # with the operating system, should this process be killed
-            if progress is not None:
-                progress(count, total)
+        count = total - len(missing)
+        for block in tasks:
+            with closing(pool.map(_score, block, partial(_lost, scorer))) as rows:
+                for row in rows:
+                    file.write(json.dumps(row) + "\n")
+                    file.flush()  # with the operating system, should this process be killed
+                    count += 1
+                    if progress is not None:
+                        progress(count, total)
 
 
 def _evaluation(prepared: Preparation, store: EvaluationFolder) -> Evaluation:

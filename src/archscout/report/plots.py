@@ -53,9 +53,10 @@ def _trade_off(findings: Findings, x: Quantity, y: Quantity) -> Figure:
     others = {"color": BLUE, "size": 7, "opacity": 0.55}
     members = {"color": VERMILLION, "size": 10, "symbol": "diamond", "line": {"color": "white"}}
     drawn = sample(rows, on_front, _MOST_POINTS)
+    beaten = drawn[~on_front[drawn.index]]
     for name, chosen, marker in (
-        ("architecture", drawn[~on_front], others),
-        ("on the Pareto front of these two", drawn[on_front], members),
+        ("architecture", beaten, others),
+        ("on the Pareto front of these two", rows[on_front], members),
     ):
         places = across.place(chosen[x.name]), up.place(chosen[y.name])
         add_points(figure, name, *places, marker, hover_texts(findings, chosen))
@@ -94,17 +95,17 @@ def _history(findings: Findings, goal: Quantity) -> Figure:
         x={"title": "proposal", "range": [-edge, len(rows) - 1 + edge], **whole},
         y={"title": goal.title, **up.options()},
     )
-    again = scored["repeated"]
     best = (goal.sign * scored[goal.name]).cummax()
     better = best.diff().ne(0)  # than all before
     drawn = sample(scored, better, _MOST_POINTS)
+    new, old = drawn[~drawn["repeated"]], drawn[drawn["repeated"]]
     for name, chosen, marker in (
-        ("new architecture", drawn[~again], {"size": 6, "color": BLUE, "opacity": 0.65}),
-        ("proposed before", drawn[again], {"size": 6, "color": MUTED, "symbol": "circle-open"}),
+        ("new architecture", new, {"size": 6, "color": BLUE, "opacity": 0.65}),
+        ("proposed before", old, {"size": 6, "color": MUTED, "symbol": "circle-open"}),
     ):
         places = list(chosen["trial"]), up.place(chosen[goal.name])
         add_points(figure, name, *places, marker, hover_texts(findings, chosen, True))
-    first = scored[~again]
+    first = scored[~scored["repeated"]]
     add_named(figure, findings, first, list(first["trial"]), up.place(first[goal.name]))
     steps = list(goal.sign * best[better])
     times = [*scored["trial"][better], rows["trial"].max()]

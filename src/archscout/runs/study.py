@@ -103,7 +103,7 @@ class Study:
             raise
         self.trials: list[FrozenTrial] = []
         self._genes: dict[str, BaseDistribution] | None = None
-        self._kinds: dict[Any, dict[str, BaseDistribution]] = {}
+        self._kinds: dict[tuple[str, ...], dict[str, BaseDistribution]] = {}
         self._results: dict[str, dict[str, Any]] = {}
         self._parents: list[FrozenTrial] = []
         self._memory = self._in_memory()
@@ -229,9 +229,11 @@ class Study:
         self._share(trial)
         self.trials.append(trial)
         genes = trial.distributions
-        if self._genes is not None:
-            genes = {name: kind for name, kind in self._genes.items() if genes.get(name) == kind}
-        self._genes = genes
+        if self._genes is None:
+            self._genes = genes
+        elif genes is not self.trials[-2].distributions:
+            known = self._genes.items()
+            self._genes = {name: kind for name, kind in known if genes.get(name) == kind}
         if self._sampler == "nsga2" and len(self.trials) % self._batch_size == 0:
             generation = self.trials[-self._batch_size :]
             selection = _NSGAIISampler(self._parents, {}, self._population_size, generation)
@@ -239,14 +241,15 @@ class Study:
 
     def _share(self, trial: FrozenTrial) -> None:
         """Let a trial hold what others hold, too, in place of what is equal."""
-        kinds = tuple(trial.distributions.items())
-        trial.distributions = self._kinds.setdefault(kinds, trial.distributions)
+        genes = trial.distributions
+        if (known := self._kinds.setdefault(tuple(genes), genes)) == genes:
+            trial.distributions = known
         trial.params = {sys.intern(name): value for name, value in trial.params.items()}
         result = result_of(trial)
-        known = self._results.get(result["fingerprint"])
-        if known != result:
-            known = self._results[result["fingerprint"]] = _shared(result)
-        trial.set_user_attr(_RESULT, known)
+        held = self._results.get(result["fingerprint"])
+        if held != result:
+            held = self._results[result["fingerprint"]] = _shared(result)
+        trial.set_user_attr(_RESULT, held)
 
     def _make_sampler(self, batch: int) -> optuna.samplers.BaseSampler:
         digest = hashlib.blake2b(f"{self._seed}/{batch}".encode(), digest_size=4).digest()
