@@ -461,6 +461,45 @@ def test_a_run_of_an_earlier_version_opens_and_goes_on(hunt: Hunt, tmp_path: Pat
     assert not (tmp_path / "run" / "study.jsonl").exists()
 
 
+def test_what_is_equal_is_held_once(hunt: Hunt, tmp_path: Path) -> None:
+    searched = hunt(tmp_path / "run", trials=60)
+    for run in (searched, Run(tmp_path / "run")):
+        genes = {id(trial.distributions) for trial in run.trials}
+        results: dict[str, set[int]] = {}
+        for trial in run.trials:
+            results.setdefault(result_of(trial)["fingerprint"], set()).add(id(result_of(trial)))
+        assert len(genes) == 1
+        assert len(results) < 60 and {len(held) for held in results.values()} == {1}
+
+
+def test_what_was_scored_and_not_stored_is_not_scored_again(
+    hunt: Hunt, tmp_path: Path, scored: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = hunt(tmp_path / "whole")
+    scored.clear()
+    write = JournalFileBackend.append_logs
+
+    def fail(backend: JournalFileBackend, logs: list[dict[str, Any]]) -> None:
+        if len(scored) == 4:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write(backend, logs)
+
+    with monkeypatch.context() as full:
+        full.setattr(JournalFileBackend, "append_logs", fail)
+        with pytest.raises(InputError, match=r"No space left .*Stopped after 3 proposals; every"):
+            hunt(tmp_path / "run")
+    unstored = tmp_path / "run" / "unstored.jsonl"
+    assert [json.loads(line)["fingerprint"] for line in unstored.open()] == scored[-1:]
+    damaged = unstored.read_text()
+    unstored.write_text("{}\n")
+    with pytest.raises(InputError, match=r"unstored.jsonl: line 1 is damaged: .*scored again"):
+        hunt(tmp_path / "run", resume=True)
+    unstored.write_text(damaged)
+    run = hunt(tmp_path / "run", resume=True)
+    assert list(run.table["fingerprint"]) == list(whole.table["fingerprint"])
+    assert len(scored) == len(set(scored)) and not unstored.exists()
+
+
 def test_a_missing_study_is_named_and_not_made(spoilt: Path) -> None:
     (spoilt / "study.jsonl").unlink()
     with pytest.raises(InputError, match=r"spoilt has lost its .*\(study.jsonl is missing\)"):
