@@ -11,7 +11,7 @@ process of its own that goes on with the run of the stage before, and takes
 - processor time of the report, and what it takes on the disk.
 
     python benchmarks/scale.py [--folder runs/scale] [--samplers random nsga2]
-                               [--counts 1000 10000 100000] [--plot docs/scale.svg]
+                               [--counts 1000 10000 100000] [--plot docs/scale.png]
 
 Results are appended to FOLDER/scale.jsonl; what is there is not measured again, so the same command
 goes on where it was stopped.
@@ -121,7 +121,7 @@ def table(rows: list[dict[str, Any]]) -> str:
 def plot(rows: list[dict[str, Any]], path: Path) -> None:
     import matplotlib
 
-    matplotlib.use("svg")
+    matplotlib.use("agg")
     import matplotlib.pyplot as plt
 
     panels = {
@@ -147,7 +147,7 @@ def plot(rows: list[dict[str, Any]], path: Path) -> None:
         axis.title.set_fontsize(10)
         axis.grid(color="#e6e9ed")
     axes[0].legend(frameon=False)
-    figure.savefig(path)
+    figure.savefig(path, dpi=110)
 
 
 def main() -> None:
