@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import optuna
 import pytest
@@ -229,15 +230,18 @@ def test_a_proposal_whose_answer_was_lost_counts_once(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    add, lost = optuna.Study.add_trial, [5]
+    cached, lost = optuna.storages._CachedStorage, [5]
+    create = cached.create_new_trial
 
-    def add_trial(study: optuna.Study, trial: optuna.trial.FrozenTrial) -> None:
-        add(study, trial)
-        if lost == [trial.number] and len(study.directions) == 1 and lost.pop():
+    def create_new_trial(store: Any, study: int, trial: optuna.trial.FrozenTrial) -> int:
+        made = create(store, study, trial)
+        if lost == [trial.user_attrs["proposal"]]:
+            lost.clear()
             cause = OperationalError("commit", {}, Exception("connection lost"))
             raise optuna.exceptions.StorageInternalError("commit") from cause
+        return made
 
-    monkeypatch.setattr(optuna.Study, "add_trial", add_trial)
+    monkeypatch.setattr(cached, "create_new_trial", create_new_trial)
     monkeypatch.setattr(storage, "_PAUSES", (0.1,))
     assert_same(hunt(tmp_path / "run", storage=address, trials=7), hunt(tmp_path / "w", trials=7))
     assert not lost
