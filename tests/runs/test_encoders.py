@@ -20,7 +20,7 @@ from archscout.exports import export_candidate
 from archscout.report import write_report
 from archscout.runs import Progress, Run, search
 from archscout.runs.study import result_of
-from archscout.spaces import EncoderScale, FlexibertSpace
+from archscout.spaces import EncoderScale, FlexibertSpace, streams
 from archscout.spaces.flexibert import initialisation
 from archscout.text import WordPiece
 from archscout.threads import one_thread
@@ -142,14 +142,14 @@ def test_each_reading_and_objective_is_a_run_of_its_own(hunt: Hunt, tmp_path: Pa
 def test_gradients_that_are_not_finite_are_ranked_last_with_the_reason(
     hunt: Hunt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    drawn = initialisation._draw
+    drawn = streams._draw
 
     def draw(seed: int, name: str, size: int) -> Tensor:
         values = drawn(seed, name, size)
         return values.fill_(math.inf) if "conv_out_layer" in name else values
 
     monkeypatch.setattr(initialisation, "_STREAMS", initialisation.Streams())
-    monkeypatch.setattr(initialisation, "_draw", draw)
+    monkeypatch.setattr(streams, "_draw", draw)
     run = hunt(tmp_path / "run", metrics="synaptic_saliency", sampler="random", trials=12)
     has_convolution = run.table["architecture"].str.contains('"DSC"')
     assert has_convolution.any() and not has_convolution.all()
