@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from archscout.benchmarks import contents, packing
+from archscout.benchmarks import contents
 from archscout.benchmarks.catalogue import FILES, PublishedFile, checksums, select
+from archscout.benchmarks.disk import candidates, content_of, discard, put, read, read_bytes, write
 from archscout.benchmarks.downloading import ProgressBar, fetch
 from archscout.errors import InputError
 from archscout.text.corpora import data_folder
@@ -152,7 +152,7 @@ class DataFolder:
         file = self._file(name)
         place = self._place(file)
         try:
-            content = _content(file, place)
+            content = content_of(file, place)
         except (FileNotFoundError, NotADirectoryError) as error:
             raise InputError(
                 f"{name} is not in the data folder {self.path}; `archscout data download {name}` "
@@ -257,8 +257,8 @@ class DataFolder:
         claims: dict[PublishedFile, Path] = {}
         claimed: dict[PublishedFile, frozenset[str]] = {}
         names = {file.basename: file.is_folder for file in self.files}
-        for path, asked in _candidates(sources, names):
-            content = _read(path)
+        for path, asked in candidates(sources, names):
+            content = read(path)
             file = contents.recognise(path, content, self.files)
             if file is None:
                 if asked:
@@ -276,7 +276,7 @@ class DataFolder:
         return claims
 
     def _add(self, file: PublishedFile, origin: Path) -> Change:
-        content = _read(origin)
+        content = read(origin)
         given = self._stored(file, content)
         is_known = bool(file.checksum) and not given.modified
         if not is_known and (problem := _problem(file, content)):
@@ -287,11 +287,8 @@ class DataFolder:
         if there and given.modified and not there[1].modified:
             return Change(there[1], str(origin), "kept")
         with self._writing(self._place(file)) as part:
-            if file.is_folder:
-                packing.unpack(content, part)
-            else:
-                part.write_bytes(content)
-            _put(part, self._place(file))
+            write(file, content, part)
+            put(part, self._place(file))
         unpacked = self._unpack(file, content)
         return Change(given, str(origin), "replaced" if there else "added", unpacked)
 
@@ -303,8 +300,8 @@ class DataFolder:
                 return Change(stored, file.url, "present", self._unpack(file, content))
         with self._writing(self._place(file)) as part:
             fetch(file, part, progress(file) if progress else None)
-            content = _content(file, part)
-            _put(part, self._place(file))
+            content = content_of(file, part)
+            put(part, self._place(file))
         stored = self._stored(file, content)
         unpacked = self._unpack(file, content)
         return Change(stored, file.url, "replaced" if there else "downloaded", unpacked)
@@ -337,7 +334,7 @@ class DataFolder:
             try:
                 yield part
             finally:
-                _discard(part)
+                discard(part)
         except OSError as error:
             if error.errno == errno.ENOSPC:
                 raise
@@ -357,76 +354,6 @@ def _saying_what_stays(changes: Sequence[Change]) -> Iterator[None]:
         if not done:
             raise
         raise InputError(f"{error}\n{', '.join(done)} before it: done, and kept") from error
-
-
-def _candidates(sources: Sequence[Path], names: Mapping[str, bool]) -> Iterator[tuple[Path, bool]]:
-    """Files and folders that may be published ones, and whether the user named them one by one.
-
-    Args:
-        sources: what the user named.
-        names: of what was published, and whether it is a folder.
-    """
-    for source in sources:
-        if source.is_dir() and not names.get(source.absolute().name):
-            yield from (
-                (path, False) for path in _walk(source) if names.get(path.name) is path.is_dir()
-            )
-        else:
-            yield source, True
-
-
-def _walk(folder: Path) -> Iterator[Path]:
-    """What is in a folder and below, hidden folders left out, in the same order everywhere."""
-
-    def refuse(error: OSError) -> None:
-        raise InputError(f"cannot read {error.filename}: {error.strerror}") from error
-
-    for root, folders, names in os.walk(folder, onerror=refuse):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        yield from (Path(root, name) for name in folders)
-        yield from (path for name in sorted(names) if (path := Path(root, name)).is_file())
-
-
-def read_bytes(path: Path) -> bytes:
-    """What a file holds; InputError, if it cannot be read."""
-    try:
-        return path.read_bytes()
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise InputError(f"cannot read {path}: {reason}") from error
-
-
-def _read(path: Path) -> bytes:
-    """What a file, or a folder of files, holds; InputError, if it cannot be read."""
-    if not path.is_dir():
-        return read_bytes(path)
-    try:
-        return packing.pack(path)
-    except (OSError, ValueError) as error:
-        raise InputError(f"cannot read {path}: {error}") from error
-
-
-def _content(file: PublishedFile, place: Path) -> bytes:
-    """What lies at a place; FileNotFoundError where it is not there."""
-    if not file.is_folder:
-        return place.read_bytes()
-    if not (place / file.summaries[0]).is_file():
-        raise FileNotFoundError(place)
-    return packing.pack(place)
-
-
-def _put(part: Path, place: Path) -> None:
-    """Give what was written its final name; a folder has the earlier one of that name removed."""
-    if part.is_dir():
-        _discard(place)
-    os.replace(part, place)
-
-
-def _discard(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
 
 
 def _same(one: Path, other: Path) -> bool:

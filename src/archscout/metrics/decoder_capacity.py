@@ -10,7 +10,7 @@ from archscout.tracing.quantities import Trace
 @metric(
     needs={"embeddings", "non_embedding_parameters"},
     larger_is_better=True,
-    source="archscout; the exponent was chosen on half of LiteTransformerSearch's decoders",
+    source="archscout, its exponent chosen on half of the decoders of Javaheripi et al. 2022",
     undefined="embeddings are not finite, or all alike",
 )
 def decoder_capacity(trace: Trace) -> float:

@@ -15,7 +15,7 @@ from tokenizers import decoders, models, pre_tokenizers, trainers
 
 from archscout.errors import InputError
 from archscout.text.minibatches import check_at_least, minibatch
-from archscout.text.pretrained import read_pretrained, write_pretrained, writing
+from archscout.text.pretrained import pieces_of, read_pretrained, write_pretrained, writing
 from archscout.text.tokenizer import SplitText
 from archscout.text.vocabulary import EOS
 
@@ -55,14 +55,8 @@ class ByteLevel:
 
     def __post_init__(self) -> None:
         tokenizer = _parse(self.definition)
-        ids = tokenizer.get_vocab(with_added_tokens=True)
-        tokens = tuple(sorted(ids, key=ids.__getitem__))
-        if any(ids[token] != position for position, token in enumerate(tokens)):
-            raise InputError(
-                f"ids of {len(tokens)} pieces that run up to {ids[tokens[-1]]}; "
-                "accepted are the ids from 0 on without gaps"
-            )
-        ends = [ids[token] for token in _ENDS if token in ids]
+        tokens = pieces_of(tokenizer)
+        ends = [tokens.index(token) for token in _ENDS if token in tokens]
         if not ends:
             raise InputError(f"it has none of the tokens {', '.join(_ENDS)}; {_ACCEPTED}")
         object.__setattr__(self, "definition", tokenizer.to_str())

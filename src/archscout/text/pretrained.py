@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import tokenizers
+
 from archscout.errors import InputError
 
 if TYPE_CHECKING:
@@ -139,3 +141,19 @@ def _definition(folder: Path) -> str:
 def _reason(error: Exception) -> str:
     lines = str(error).strip().splitlines()
     return f"{type(error).__name__}: {lines[0]:.150}" if lines else type(error).__name__
+
+
+def pieces_of(tokenizer: tokenizers.Tokenizer) -> tuple[str, ...]:
+    """The pieces in the order of their ids.
+
+    Raises:
+        InputError: the ids have gaps.
+    """
+    ids = tokenizer.get_vocab(with_added_tokens=True)
+    tokens = tuple(sorted(ids, key=ids.__getitem__))
+    if any(ids[token] != position for position, token in enumerate(tokens)):
+        raise InputError(
+            f"ids of {len(tokens)} pieces that run up to {ids[tokens[-1]]}; "
+            "accepted are the ids from 0 on without gaps"
+        )
+    return tokens

@@ -14,7 +14,7 @@ from tokenizers import models
 
 from archscout.errors import InputError
 from archscout.text.minibatches import framed_minibatch
-from archscout.text.pretrained import read_pretrained, write_pretrained, writing
+from archscout.text.pretrained import pieces_of, read_pretrained, write_pretrained, writing
 from archscout.text.tokenizer import SplitText
 from archscout.text.vocabulary import EOS, UNK
 from archscout.text.wordpiece_training import (
@@ -57,13 +57,7 @@ class WordPiece:
 
     def __post_init__(self) -> None:
         tokenizer = _parse(self.definition)
-        ids = tokenizer.get_vocab(with_added_tokens=True)
-        tokens = tuple(sorted(ids, key=ids.__getitem__))
-        if any(ids[token] != position for position, token in enumerate(tokens)):
-            raise InputError(
-                f"ids of {len(tokens)} pieces that run up to {ids[tokens[-1]]}; "
-                "accepted are the ids from 0 on without gaps"
-            )
+        tokens = pieces_of(tokenizer)
         object.__setattr__(self, "definition", tokenizer.to_str())
         object.__setattr__(self, "tokens", tokens)
         object.__setattr__(self, "_tokenizer", tokenizer)

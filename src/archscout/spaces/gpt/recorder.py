@@ -11,6 +11,7 @@ from archscout import counting
 from archscout.errors import InputError
 from archscout.recording import RECORDABLE, Linear, Recorder, Recording
 from archscout.spaces.gpt.network import DecoderNetwork, Layer
+from archscout.spaces.layer_hooks import LayerParts, record_layers
 
 
 class DecoderRecorder(Recorder):
@@ -88,11 +89,7 @@ class DecoderRecorder(Recorder):
             recording.position_embedding = added.requires_grad_(torch.is_grad_enabled())
             words = words + recording.position_embedding[: len(words), None]
         with ExitStack() as stack:
-            if "layer_input" in wanted:
-                stack.enter_context(layers[0].register_forward_pre_hook(_keep_input(recording)))
-            for layer in layers:
-                for module, keep in _hooks(recording, layer, wanted):
-                    stack.enter_context(module.register_forward_hook(keep))
+            record_layers(stack, recording, map(_parts, layers), wanted)
             outputs = self._network.decode(
                 embeddings=words.transpose(0, 1),
                 keep_probabilities="softmaxes" in wanted,
@@ -117,55 +114,14 @@ class DecoderRecorder(Recorder):
         return self._network.loss(output[:, :-1], minibatch.t()[:, 1:])
 
 
-def _kept(tensors: list[Any], batch_first: Tensor) -> Tensor:
-    """The same, after it was kept with time first: what is kept must be part of the graph."""
-    tensors.append(batch_first.transpose(0, 1))
-    kept: Tensor = tensors[-1].transpose(0, 1)
-    return kept
-
-
-def _keep_input(recording: Recording) -> Any:
-    def keep(_module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
-        entering: list[Tensor] = []
-        inputs = (_kept(entering, inputs[0]), *inputs[1:])
-        (recording.layer_input,) = entering
-        return inputs
-
-    return keep
-
-
-def _hooks(
-    recording: Recording, layer: Layer, wanted: frozenset[str]
-) -> Iterator[tuple[nn.Module, Any]]:
-    """Modules of a layer whose outputs are kept, with the hooks that keep them, time first."""
-
-    def keep(tensors: list[Any]) -> Any:
-        return lambda _module, _inputs, output: _kept(tensors, output)
-
-    def keep_state(_module: nn.Module, _inputs: Any, output: tuple[Tensor, Any]) -> Any:
-        return _kept(recording.hidden_states, output[0]), output[1]
-
-    def keep_use(module: nn.Linear, inputs: tuple[Tensor], output: Tensor) -> Tensor:
-        outputs = output.transpose(0, 1)
-        recording.linear_uses.append(Linear(module.weight, inputs[0].transpose(0, 1), outputs))
-        return outputs.transpose(0, 1)
-
-    def keep_inputs(_module: nn.Module, inputs: tuple[Tensor], _output: Tensor) -> None:
-        recording.preactivations.append(inputs[0].transpose(0, 1))
-
+def _parts(layer: Layer) -> LayerParts:
     attention = layer.attention
-    if "projections" in wanted:
-        for module in (attention.query, attention.key, attention.value):
-            yield module, keep(recording.projections)
-    if "activations" in wanted:
-        yield layer.feed_forward.activation, keep(recording.activations)
-    if "preactivations" in wanted:
-        yield layer.feed_forward.activation, keep_inputs
-    if "linear_uses" in wanted:
-        for linear, _ in _linear_modules(layer):
-            yield linear, keep_use
-    if "hidden_states" in wanted:
-        yield layer, keep_state
+    return LayerParts(
+        layer,
+        (attention.query, attention.key, attention.value),
+        layer.feed_forward.activation,
+        [module for module, _ in _linear_modules(layer)],
+    )
 
 
 def _linear_modules(layer: Layer) -> Iterator[tuple[nn.Linear, str]]:

@@ -9,6 +9,7 @@ from torch import nn
 import archscout
 from archscout.metrics.decoder_capacity import decoder_capacity
 from archscout.metrics.embedding_dimension import embedding_dimension, participation_ratio
+from archscout.metrics.non_embedding_parameters import non_embedding_parameters
 from archscout.tracing import Trace
 
 NAMES = ("non_embedding_parameters", "embedding_dimension", "decoder_capacity")
@@ -55,6 +56,7 @@ def test_embeddings_without_a_difference_have_none() -> None:
     tokens = torch.arange(5)[:, None]
     trace = Trace(0, tokens, embeddings=torch.ones(5, 1, 3), non_embedding_parameters=9)
     assert math.isnan(embedding_dimension(trace)) and math.isnan(decoder_capacity(trace))
+    assert non_embedding_parameters(trace) == 9
 
 
 def test_tables_of_embeddings_are_no_parameters_of_the_decoder() -> None:
