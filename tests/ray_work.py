@@ -21,12 +21,15 @@ def until_interrupted(state: int, item: int) -> tuple[int, bool]:
     return item, False
 
 
-def scored(state: Scorer, item: Any) -> tuple[dict[str, float], str]:
-    """Scores, after a while, and the Ray node that made them."""
+def scored(state: tuple[Scorer, Path], item: Any) -> tuple[dict[str, float], str]:
+    """Scores, after a while, and the Ray node that made them, which is written down before."""
     import ray
 
+    scorer, folder = state
+    node = ray.get_runtime_context().get_node_id()
+    (folder / node).touch()
     time.sleep(1.5)
-    return state.score(item).scores, ray.get_runtime_context().get_node_id()
+    return scorer.score(item).scores, node
 
 
 class Odd(Exception):

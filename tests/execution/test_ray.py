@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
@@ -331,8 +332,16 @@ def test_a_worker_killed_while_it_trains_costs_nothing(
     assert found == trainings(words, 1, train_segment)
 
 
+def wait_until_at_work(mark: Path) -> None:
+    """Until a node has just begun a task: a mark is touched at the beginning of each."""
+    end, before = time.monotonic() + 60, mark.stat().st_mtime_ns
+    while mark.stat().st_mtime_ns == before:
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
 def test_a_node_killed_while_it_scores_costs_nothing_and_a_late_one_gets_work(
-    nodes: Nodes, words: Path, monkeypatch: pytest.MonkeyPatch
+    nodes: Nodes, words: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import ray_work
 
@@ -340,21 +349,22 @@ def test_a_node_killed_while_it_scores_costs_nothing_and_a_late_one_gets_work(
     scorer = Scorer("rnn", words, ["hidden_covariance"], TINY)
     cells = list(islice(RecurrentSpace().samples(0), 20))
     seen: list[tuple[dict[str, float], str]] = []
-    late = None
+    killed = late = None
     with (
-        Workers(scorer, nodes.asked()) as workers,
+        Workers((scorer, tmp_path), nodes.asked()) as workers,
         closing(workers.map(ray_work.scored, cells * 10, lost)) as found,
     ):
         for scores, node in found:
             seen.append((scores, node))
-            if len(seen) == 3:
-                assert {node for _, node in seen} == {n["NodeID"] for n in nodes.asked().nodes()}
+            if killed is None and node == nodes.second.node_id:
+                killed = node
+                wait_until_at_work(tmp_path / node)
                 nodes.cluster.remove_node(nodes.second, allow_graceful=False)
             if nodes.told and late is None:
                 nodes.second = nodes.cluster.add_node(**SMALL)
                 late = nodes.second.node_id
             if node == late:
                 break
-    assert late is not None and late == seen[-1][1]
+    assert late is not None and late == seen[-1][1] != killed
     expected = [scorer.score(cell).scores for cell in cells]
     assert [scores for scores, _ in seen] == (expected * 10)[: len(seen)]
