@@ -260,16 +260,14 @@ class RayTasks:
         self._gone |= dict.fromkeys(self._nodes - nodes, now)
         self._nodes = nodes
         due = [node for node, since in self._gone.items() if now - since >= _GONE_SECONDS]
-        if not due:
-            return
-        try:
-            names = ray.get(self._places.on.remote(due), timeout=_LOOK_SECONDS)
-        except exceptions.GetTimeoutError:  # asked again at the next look
-            return
-        except exceptions.RayError:  # Ray itself tells in the end
-            names = set()
         for node in due:
             del self._gone[node]
+        if not due or not self._running:
+            return
+        try:
+            names = ray.get(self._places.on.remote(due), timeout=_GONE_SECONDS)
+        except exceptions.RayError:  # Ray itself tells in the end
+            return
         for attempt in [each for each in self._running if each.name in names]:
             ray.cancel(attempt.reference, force=False)
             self._try_again(attempt, _NODE, TimeoutError())
