@@ -32,17 +32,6 @@ def scored(state: tuple[Scorer, Path], item: Any) -> tuple[dict[str, float], str
     return scorer.score(item).scores, node
 
 
-def hangs_once(state: Path, item: int) -> int:
-    """Does not end, the first time, but for Ctrl-C; writes down on which Ray node that is."""
-    import ray
-
-    if item == 1 and not state.exists():
-        state.write_text(ray.get_runtime_context().get_node_id())
-        while True:  # Ray's interrupt comes between two calls
-            time.sleep(0.01)
-    return item
-
-
 class Odd(Exception):
     """What cannot be unpickled."""
 

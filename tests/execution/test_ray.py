@@ -195,26 +195,6 @@ def test_a_head_that_is_gone_stops_the_run(nodes: Nodes, monkeypatch: pytest.Mon
             list(workers.map(tasks.slow_first, [0] * 9, lost))
 
 
-def test_what_ran_on_a_node_whose_line_is_cut_is_tried_again(
-    nodes: Nodes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Ray itself waits for minutes where a node is gone and nothing was closed."""
-    import ray_work
-
-    monkeypatch.setattr("archscout.execution.ray_tasks._LOOK_SECONDS", 0.2)
-    monkeypatch.setattr("archscout.execution.ray_tasks._GONE_SECONDS", 2)
-    mark, true = tmp_path / "node", Cluster.nodes
-
-    def alive(self: Cluster) -> list[dict[str, Any]]:
-        gone = mark.read_text() if mark.exists() else ""
-        return [node for node in true(self) if node["NodeID"] != gone]
-
-    monkeypatch.setattr(Cluster, "nodes", alive)
-    with Workers(mark, nodes.asked()) as workers:
-        assert list(workers.map(ray_work.hangs_once, range(4), lost)) == [0, 1, 2, 3]
-    assert nodes.told == ["A node was lost; its task is tried again"]
-
-
 class OutOfMemory:
     """In the place of a Ray task, which Ray would kill for memory on a machine that is full."""
 

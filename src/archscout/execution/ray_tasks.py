@@ -38,10 +38,6 @@ MAX_MOVES = 5
 # itself ends a process that has not found the head for a minute, without a word of ours.
 _PATIENCE_SECONDS, _HEAD_SECONDS = 300.0, 20.0
 _LOOK_SECONDS = 5.0
-# After a node is gone, for Ray to say which tasks it took along; where its line was cut and nothing
-# was closed, Ray waits for its workers for minutes.
-_GONE_SECONDS = 10.0
-_KEPT = 100_000
 _THREADS = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
 _MEMORY, _DEATH, _NODE = "worker was killed for memory", "worker died", "node was lost"
@@ -61,7 +57,6 @@ class _Attempt:
     packed: bytes
     future: Future[Any] = field(default_factory=Future)
     reference: Any = None
-    name: str = ""
     deaths: int = 0
     moves: int = 0
 
@@ -101,18 +96,6 @@ class RayTasks:
             max_retries=0,
             runtime_env={"env_vars": _THREADS},
         )
-        self._places = (
-            ray.remote(_Places)
-            .options(
-                name="archscout places",
-                get_if_exists=True,
-                num_cpus=0,
-                resources={"node:__internal_head__": 0.001},
-            )
-            .remote()
-        )
-        self._nodes = {node["NodeID"] for node in cluster.nodes()}
-        self._gone: dict[str, float] = {}
         self._waiting: deque[_Attempt] = deque()
         self._running: set[_Attempt] = set()
         self._told: set[str] = set()
@@ -176,17 +159,11 @@ class RayTasks:
         if self._asked_to_stop:
             self._fail(attempt, CancelledError())
             return
-        name = attempt.name = uuid.uuid4().hex
-        box = [self._state, self._places]
-        attempt.reference = self._remote.remote(self._key, box, name, attempt.packed)
+        attempt.reference = self._remote.remote(self._key, [self._state], attempt.packed)
         done: Future[Any] = attempt.reference.future()
-        done.add_done_callback(
-            lambda done: self._events.put(lambda: self._settle(attempt, name, done))
-        )
+        done.add_done_callback(lambda done: self._events.put(lambda: self._settle(attempt, done)))
 
-    def _settle(self, attempt: _Attempt, name: str, done: Future[Any]) -> None:
-        if name != attempt.name:  # it was given up meanwhile
-            return
+    def _settle(self, attempt: _Attempt, done: Future[Any]) -> None:
         error = done.exception()
         if error is None:
             self._take(attempt, done.result())
@@ -219,7 +196,6 @@ class RayTasks:
 
         For a while Ray gives tasks to a node that is gone.
         """
-        attempt.name = ""
         moved = reason == _NODE
         attempt.deaths, attempt.moves = attempt.deaths + (not moved), attempt.moves + moved
         if attempt.deaths == MAX_DEATHS or attempt.moves == MAX_MOVES:
@@ -245,7 +221,6 @@ class RayTasks:
                 )
             return
         self._answered, self.count = now, self._cluster.count()
-        self._give_up_gone(now)
         if self.count or not (self._waiting or self._running):
             self._had_room = now
         elif now - self._had_room > _PATIENCE_SECONDS:
@@ -253,44 +228,6 @@ class RayTasks:
                 "the Ray cluster has had no node with room for a worker for "
                 f"{_PATIENCE_SECONDS / 60:g} minutes; what is done is kept"
             )
-
-    def _give_up_gone(self, now: float) -> None:
-        """Try again what ran on nodes that are gone, where Ray still waits for it."""
-        nodes = {node["NodeID"] for node in self._cluster.nodes()}
-        self._gone |= dict.fromkeys(self._nodes - nodes, now)
-        self._nodes = nodes
-        due = [node for node, since in self._gone.items() if now - since >= _GONE_SECONDS]
-        for node in due:
-            del self._gone[node]
-        if not due or not self._running:
-            return
-        try:
-            names = ray.get(self._places.on.remote(due), timeout=_GONE_SECONDS)
-        except exceptions.RayError:  # Ray itself tells in the end
-            return
-        for attempt in [each for each in self._running if each.name in names]:
-            ray.cancel(attempt.reference, force=False)
-            self._try_again(attempt, _NODE, TimeoutError())
-
-
-class _Places:
-    """On which nodes tasks run: Ray knows it, and does not tell its driver.
-
-    An actor on the cluster's head.
-    """
-
-    def __init__(self) -> None:
-        self._nodes: dict[str, str] = {}
-
-    def began(self, name: str, node: str) -> None:
-        """Remember where a task runs."""
-        self._nodes[name] = node
-        if len(self._nodes) > _KEPT:
-            del self._nodes[next(iter(self._nodes))]
-
-    def on(self, nodes: list[str]) -> set[str]:
-        """The tasks that ran on nodes."""
-        return {name for name, node in self._nodes.items() if node in nodes}
 
 
 def _place_of(error: BaseException) -> str:
@@ -315,10 +252,9 @@ class _Worker:
     state: Any = None
 
 
-def _work(key: str, box: list[Any], name: str, packed: bytes) -> _Reply:
+def _work(key: str, box: list[Any], packed: bytes) -> _Reply:
     """Run a task in a worker; its warnings, and perhaps its error, go back with its result."""
     node = socket.gethostname()
-    box[1].began.remote(name, ray.get_runtime_context().get_node_id())
     with warnings.catch_warnings(record=True) as caught:
         try:
             with _lacking(node):
