@@ -38,7 +38,8 @@ search: $(BASE) ## score recurrent cells on English prose, train the best by hal
 	$(BIN)/archscout search $(SPACE) --text $(TEXT) --trials $(TRIALS) --budget $(BUDGET) $(RECIPE) \
 		--workers $(WORKERS) --out $(RUN) $(if $(wildcard $(RUN)/run.json),--resume)
 
-test: check docs ## check, build the documentation, then run every test
+test: $(DEV) $(DOCS) ## check, build the documentation, then run every test
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync check docs
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadscope $(PYTEST_ARGS)
 
 test-lowest: $(LOWEST) ## run the quick tests with the lowest versions of the dependencies
