@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import math
 import random
 from typing import Any
 
@@ -58,6 +59,17 @@ def test_no_token_sees_those_behind_it(kind: str) -> None:
     moved = (network(given) - network(changed)).abs().amax((0, 2))
     assert moved[:5].max() == 0
     assert moved[5:].min() > 1e-3
+
+
+def test_sines_are_added_to_embeddings_of_the_published_size() -> None:
+    network = space.build(DecoderGenotype(**SMALL, position="sinusoidal"), V, SCALE).eval()
+    one, other = tokens(seed=0), tokens(seed=1)
+    with torch.no_grad():
+        network.norm = torch.nn.Identity()
+        moved = network.decode(one, depth=0).last_hidden_state
+        moved = moved - network.decode(other, depth=0).last_hidden_state
+        expected = math.sqrt(32) * (network.embedding(one) - network.embedding(other))
+    torch.testing.assert_close(moved, expected)
 
 
 @kinds

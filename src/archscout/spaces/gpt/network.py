@@ -191,8 +191,9 @@ class DecoderNetwork(nn.Module):
         if self.position == "learned":
             added: Tensor = self.positions(places)
             return words + added
-        if self.position == "sinusoidal":
-            return words + sinusoids(places, words.shape[-1]).to(words.dtype)
+        if self.position == "sinusoidal":  # sines do not shrink as embeddings do (Vaswani, 3.4)
+            scaled = words * math.sqrt(self.d_model)
+            return scaled + sinusoids(places, self.d_model).to(words.dtype)
         return words
 
     def _rotations(self, places: Tensor, words: Tensor) -> dict[int, tuple[Tensor, Tensor]]:
