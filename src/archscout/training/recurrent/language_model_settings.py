@@ -110,7 +110,6 @@ PRESETS: Mapping[str, Preset[TrainingSettings]] = {
             between_dropout=0.2,
             output_dropout=0.3,
             weight_drop=0.2,
-            patience=3,
             unigram_bias=True,
         ),
         "fast",
