@@ -15,8 +15,9 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from archscout.errors import InputError
 from archscout.spaces import DecoderGenotype, DecoderScale, GptSpace
 from archscout.text import ByteLevel, Corpus, load_corpus
-from archscout.training import DecoderSettings, Paused, TrainedDecoder, find_trainer, train
-from archscout.training.gpt.evaluation import evaluate
+from archscout.training import DecoderSettings, Paused, TrainedCausal, find_trainer, train
+from archscout.training.causal.evaluation import evaluate
+from archscout.training.gpt.trainer import decoder_loss
 
 SETTINGS = DecoderSettings(
     steps=24, batch_size=4, sequence_length=8, evaluate_every=8, learning_rate=1e-2, accumulation=2
@@ -51,7 +52,7 @@ def test_a_stopped_training_ends_as_one_that_never_stopped(
     kind: str, corpus: Corpus, tmp_path: Path
 ) -> None:
     whole = trained(corpus, tmp_path / "whole", kind)
-    assert isinstance(whole, TrainedDecoder)
+    assert isinstance(whole, TrainedCausal)
     for until in (0.2, 0.5):
         stopped = trained(corpus, tmp_path / "parts", kind, until=until, resume=until > 0.2)
         assert isinstance(stopped, Paused)
@@ -87,7 +88,7 @@ def test_the_loss_of_a_text_is_that_of_each_next_token(corpus: Corpus) -> None:
     pieces = ByteLevel.train(corpus, 400)
     ids = pieces.encode(corpus.tokens())[:30]
     network = space.build(DECODERS["gpt2"], len(pieces), SCALE).eval()
-    found = evaluate(network, ids, pieces.byte_lengths(), 8, 2)
+    found = evaluate(network, decoder_loss, ids, pieces.byte_lengths(), 8, 2)
     nats = 0.0
     for start in range(0, 29, 8):
         reads = ids[start : start + 9]

@@ -67,10 +67,10 @@ def _list(known: list[Space[Any]], as_json: bool) -> None:
 
 
 def _show(space: Space[Any], as_json: bool) -> None:
-    from archscout.training import trainers
+    from archscout.training import trainer_of
 
     scales: _Values = {name: dataclasses.asdict(scale) for name, scale in space.scales.items()}
-    trainer = trainers().get(space.name)
+    trainer = trainer_of(space)
     presets = {} if trainer is None else trainer.presets
     recipes = {name: preset.settings.model_dump() for name, preset in presets.items()}
     if as_json:

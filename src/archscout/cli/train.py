@@ -175,11 +175,11 @@ def _refuse(
 ) -> None:
     """Make sure that options (for drawing text, streams, pieces) are for this space."""
     from archscout import spaces
-    from archscout.training import trainers
+    from archscout.training import find_trainer, trainers
 
     does: list[tuple[Mapping[str, object], Callable[[str], bool]]] = [
-        (drawing, lambda name: trainers()[name].draws_text),
-        (stream, lambda name: trainers()[name].reads_streams),
+        (drawing, lambda name: find_trainer(name).draws_text),
+        (stream, lambda name: find_trainer(name).reads_streams),
         (pieces, lambda name: spaces.get(name).tokenization != "words"),
     ]
     for given, can in does:

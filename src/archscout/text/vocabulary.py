@@ -173,6 +173,14 @@ class Vocabulary:
             decoded.append(self.tokens[number])
         return decoded
 
+    def byte_lengths(self) -> torch.Tensor:
+        """How many bytes of a text each token is, with the space after it, (V,), int64.
+
+        A line's end is one, and `<unk>` counts as it is written.
+        """
+        lengths = (0 if token == EOS else len(token.encode()) for token in self.tokens)
+        return torch.tensor([length + 1 for length in lengths])
+
     def minibatch(
         self,
         corpus: SplitText,

@@ -14,18 +14,21 @@ from archscout.training.by_space import (
     find_trainer,
     named_preset,
     preset,
+    register,
     train,
+    trainer_of,
     trainers,
 )
+from archscout.training.causal.causal_settings import CausalSettings
+from archscout.training.causal.trainer import CausalTrainer, TrainedCausal
 from archscout.training.electra.evaluation import PretrainingLoss, evaluate_encoder
 from archscout.training.electra.pretraining_loop import EvaluationRecord, PretrainingProgress
 from archscout.training.electra.pretraining_settings import PretrainingSettings
 from archscout.training.electra.streams import StreamedText
 from archscout.training.electra.trainer import Pretrained
 from archscout.training.gpt.decoder_settings import DecoderSettings
-from archscout.training.gpt.trainer import TrainedDecoder
 from archscout.training.loop import TrainingLoop
-from archscout.training.outcome import Diverged, Loss, Paused
+from archscout.training.outcome import Diverged, Loss, Paused, Untrainable
 from archscout.training.recurrent.evaluation import evaluate
 from archscout.training.recurrent.generation import sample_text
 from archscout.training.recurrent.language_model_loop import EpochRecord, Progress
@@ -37,6 +40,8 @@ from archscout.training.training_folder import TrainingFolder
 __all__ = [
     "PRESETS",
     "Assignment",
+    "CausalSettings",
+    "CausalTrainer",
     "DecoderSettings",
     "Diverged",
     "EpochRecord",
@@ -52,18 +57,21 @@ __all__ = [
     "StreamedText",
     "Summary",
     "Trained",
-    "TrainedDecoder",
+    "TrainedCausal",
     "Trainer",
     "TrainingFolder",
     "TrainingLoop",
     "TrainingSettings",
+    "Untrainable",
     "comparison_preset",
     "evaluate",
     "evaluate_encoder",
     "find_trainer",
     "named_preset",
     "preset",
+    "register",
     "sample_text",
     "train",
+    "trainer_of",
     "trainers",
 ]

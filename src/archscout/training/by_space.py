@@ -11,6 +11,7 @@ from archscout import spaces
 from archscout.errors import InputError
 from archscout.scoring import TextSource
 from archscout.spaces.base import Space
+from archscout.training.causal.trainer import CausalTrainer
 from archscout.training.electra.pretraining_settings import PretrainingSettings
 from archscout.training.electra.streams import StreamedText
 from archscout.training.electra.trainer import ElectraTrainer, Pretrained
@@ -32,30 +33,54 @@ def trainers() -> dict[str, Trainer[Any]]:
     return {trainer.space: trainer for trainer in own} | others
 
 
-def find_trainer(space: str, lacks: str = "trainer") -> Trainer[Any]:
+def register(trainer: Trainer[Any]) -> None:
+    """Make a trainer known by its space's name in this process, in place of one that was.
+
+    A `ModuleSpace` needs none: its modules are trained by `CausalTrainer` unless another is
+    registered.
+    """
+    trainers()[trainer.space] = trainer
+
+
+def trainer_of(space: str | Space[Any]) -> Trainer[Any] | None:
+    """The trainer of a space, or of that of a name; None where it has none.
+
+    Raises:
+        InputError: there is no space of that name.
+    """
+    name = space if isinstance(space, str) else space.name
+    if name in trainers():
+        return trainers()[name]
+    found = spaces.get(space) if isinstance(space, str) else space
+    return CausalTrainer(found) if isinstance(found, spaces.ModuleSpace) else None
+
+
+def find_trainer(space: str | Space[Any], lacks: str = "trainer") -> Trainer[Any]:
     """The trainer of a space.
 
     Args:
-        space: the name of the space.
+        space: the space, or its name.
         lacks: what a space without one has none of, for the message.
 
     Raises:
         InputError: it has none; the message says what to register.
     """
-    if space not in trainers():
+    if (found := trainer_of(space)) is None:
+        name = space if isinstance(space, str) else space.name
         raise InputError(
-            f"space {space!r} has no {lacks}; accepted: {', '.join(trainers())};\n"
-            f"a package gives a space a trainer by the entry point {space!r} in the group {GROUP}"
+            f"space {name!r} has no {lacks}; accepted: {', '.join(trainers())};\n"
+            "archscout.training.register gives a space a trainer in this process, and a package by "
+            f"the entry point {name!r} in the group {GROUP}"
         )
-    return trainers()[space]
+    return found
 
 
-def named_preset(name: str, space: str = spaces.DEFAULT) -> Preset[Any]:
+def named_preset(name: str, space: str | Space[Any] = spaces.DEFAULT) -> Preset[Any]:
     """The preset of that name, with the scale that it is for.
 
     Args:
         name: `quick`, `published`, or what else the space's trainer has.
-        space: the name of the space.
+        space: the space, or its name.
 
     Raises:
         InputError: the space has none of that name, or is none that is trained.
@@ -81,8 +106,8 @@ def preset(name: str, space: Literal["rnn"] = ...) -> TrainingSettings: ...
 @overload
 def preset(name: str, space: Literal["flexibert"]) -> PretrainingSettings: ...
 @overload
-def preset(name: str, space: str) -> Any: ...
-def preset(name: str, space: str = spaces.DEFAULT) -> Any:
+def preset(name: str, space: str | Space[Any]) -> Any: ...
+def preset(name: str, space: str | Space[Any] = spaces.DEFAULT) -> Any:
     """The settings of that name; see `named_preset`.
 
     Raises:
@@ -138,8 +163,8 @@ def train(
     resumed, too (unless `settings.minutes` ended it).
 
     Args:
-        space: a space, or its name: of `rnn` and `gpt` a language model is trained, of `flexibert`
-            an encoder is pretrained.
+        space: a space, or its name: of `rnn` and `gpt` a language model is trained, of a
+            `ModuleSpace` too, and of `flexibert` an encoder is pretrained.
         architecture: a genotype, its JSON, or its name.
         text: a corpus, or what `load_corpus` takes. Of a text without splits the last tenth is
             held out for validation, and the tenth before it for testing. For encoders also a
@@ -158,7 +183,7 @@ def train(
         KeyboardInterrupt: Ctrl-C; a checkpoint was written.
     """
     found = spaces.get(space) if isinstance(space, str) else space
-    trainer = find_trainer(found.name)
+    trainer = find_trainer(found)
     if not isinstance(settings, trainer.settings_type | str):
         raise InputError(
             f"settings of {type(settings).__name__}; this space takes "

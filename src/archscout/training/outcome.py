@@ -9,7 +9,11 @@ from typing import NamedTuple
 from archscout.errors import InputError
 
 
-class Diverged(InputError):
+class Untrainable(InputError):
+    """A network that cannot be trained, where others may be."""
+
+
+class Diverged(Untrainable):
     """The loss or its gradient is no longer a number."""
 
 

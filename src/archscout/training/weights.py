@@ -1,4 +1,4 @@
-"""The tensors of a training: weights and the optimizer's averages, by the parameters' names."""
+"""The tensors of a training: weights, buffers and the optimizer's averages, by their names."""
 
 from __future__ import annotations
 
@@ -18,10 +18,9 @@ def training_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict
     """What a checkpoint holds of a model and its optimizer; no copies."""
     tensors: dict[str, Tensor] = {}
     for name, parameter in model.named_parameters():
-        tensors[f"model/{name}"] = parameter.detach()
         for key, value in optimizer.state[parameter].items():
             tensors[f"optimizer/{key}/{name}"] = value
-    return tensors
+    return {f"model/{name}": value for name, value in _weights(model).items()} | tensors
 
 
 def restore_tensors(
@@ -31,24 +30,23 @@ def restore_tensors(
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     numbers = {id(parameter): i for i, parameter in enumerate(parameters)}
     state: dict[int, dict[str, Tensor]] = {}
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            parameter.copy_(tensors[f"model/{name}"])
-            found = {
-                key: tensors[f"optimizer/{key}/{name}"]
-                for key in ("step", "exp_avg", "exp_avg_sq")
-                if f"optimizer/{key}/{name}" in tensors
-            }
-            if found:
-                state[numbers[id(parameter)]] = found
+    for name, weight in _weights(model).items():
+        weight.copy_(tensors[f"model/{name}"])
+    for name, parameter in model.named_parameters():
+        found = {
+            key: tensors[f"optimizer/{key}/{name}"]
+            for key in ("step", "exp_avg", "exp_avg_sq")
+            if f"optimizer/{key}/{name}" in tensors
+        }
+        if found:
+            state[numbers[id(parameter)]] = found
     groups = optimizer.state_dict()["param_groups"]
     optimizer.load_state_dict({"state": state, "param_groups": groups})
 
 
 def save_weights(model: nn.Module, path: Path) -> None:
     """Write a model's weights, whole or not at all."""
-    weights = {name: p.detach() for name, p in model.named_parameters()}
-    write_checkpoint(path, Checkpoint(weights, {}))
+    write_checkpoint(path, Checkpoint(_weights(model), {}))
 
 
 def remove_superseded(folder: Path, losses: Iterable[tuple[int, float]]) -> None:
@@ -84,9 +82,15 @@ def load_best(model: nn.Module, path: Path, when: str) -> None:
             f"{path}, the weights of the best {when}, is damaged: {damage};\n"
             "no other file holds them: train again in another folder (--out)"
         ) from damage
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            parameter.copy_(weights[name])
+    for name, weight in _weights(model).items():
+        weight.copy_(weights[name])
+
+
+def _weights(model: nn.Module) -> dict[str, Tensor]:
+    """What of a model training changes, each once: parameters, and buffers that are kept."""
+    kept = model.state_dict()
+    buffers = {name: buffer for name, buffer in model.named_buffers() if name in kept}
+    return {name: p.detach() for name, p in model.named_parameters()} | buffers
 
 
 def is_decayed(name: str) -> bool:

@@ -1,67 +1,23 @@
-"""How a decoder is trained, and a quick recipe for a laptop.
-
-Sources: Radford et al. 2019, "GPT-2", and Brown et al. 2020, "GPT-3", appendix B (AdamW, a warm-up
-and a cosine, gradients clipped at 1, weight decay of matrices).
-"""
+"""How a decoder is trained, and a quick recipe for a laptop."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
 
-from pydantic import Field
-
-from archscout.training.training_settings import Preset, Rate, Settings
+from archscout.training.causal.causal_settings import CausalSettings
+from archscout.training.training_settings import Preset, Rate
 
 
-class DecoderSettings(Settings):
+class DecoderSettings(CausalSettings):
     """Everything that decides how a decoder is trained, but for its text and seed.
 
     Attributes:
-        steps: updates of the weights, at most.
-        batch_size: B, stretches of the text that are read at once.
-        accumulation: batches whose gradients are added up for one step.
-        sequence_length: T, tokens of a stretch.
-        learning_rate: of AdamW.
-        schedule: of the learning rate, `cosine` (down to a hundredth), `linear` (down to zero) or
-            `constant`.
-        warm_up: part of the training in which the learning rate rises to its value.
-        weight_decay: of AdamW, decoupled; of matrices only.
-        beta_2: of AdamW, by which the mean of squares forgets.
-        clip: largest norm of all gradients together.
         dropout: of embeddings, attention and what blocks add.
-        evaluate_every: steps between evaluations.
-        patience: evaluations without a better validation loss after which training ends; None for
-            no such end.
-        minutes: of training after which it ends, and to which the schedule is fitted; None for no
-            limit. Where it is what ends the training, so does the machine's speed.
-        precision: of matrix products, `float32`, or `bfloat16` (mixed, for GPUs).
         gradient_checkpointing: compute layers again in backward passes, which saves memory.
-        checkpoint_minutes: between checkpoints within `evaluate_every` steps.
     """
 
-    steps: int = Field(1000, ge=1)
-    batch_size: int = Field(16, ge=1)
-    accumulation: int = Field(1, ge=1)
-    sequence_length: int = Field(64, ge=1)
-    learning_rate: float = Field(3e-3, gt=0)
-    schedule: Literal["cosine", "linear", "constant"] = "cosine"
-    warm_up: Rate = 0.05
-    weight_decay: float = Field(0.1, ge=0)
-    beta_2: float = Field(0.95, gt=0, lt=1)
-    clip: float = Field(1.0, gt=0)
     dropout: Rate = 0.1
-    evaluate_every: int = Field(100, ge=1)
-    patience: int | None = Field(None, ge=1)
-    minutes: float | None = Field(None, gt=0)
-    precision: Literal["float32", "bfloat16"] = "float32"
     gradient_checkpointing: bool = False
-    checkpoint_minutes: float = Field(10.0, ge=0)
-
-    @property
-    def step_tokens(self) -> int:
-        """Tokens that a step reads."""
-        return self.batch_size * self.accumulation * self.sequence_length
 
 
 PRESETS: Mapping[str, Preset[DecoderSettings]] = {

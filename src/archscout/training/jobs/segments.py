@@ -28,11 +28,12 @@ import torch
 from archscout import spaces
 from archscout.errors import InputError
 from archscout.scoring import resolve_scale
+from archscout.spaces.base import Space
 from archscout.text import Corpus, Tokenizer, tokenizer_for
-from archscout.training.by_space import find_trainer, train
+from archscout.training.by_space import find_trainer
 from archscout.training.jobs.plan import Job, Plan
 from archscout.training.jobs.state import pack, unpack
-from archscout.training.outcome import Diverged, Paused
+from archscout.training.outcome import Paused, Untrainable
 from archscout.training.trainer import Trained, Trainer
 from archscout.training.training_folder import METRICS, TrainingFolder
 
@@ -46,24 +47,29 @@ class Shared(NamedTuple):
     Attributes:
         plan: of the trainings.
         corpus: that it is of.
+        space: of the architectures.
+        trainer: of the space.
         tokenizer: a ready one, where the plan names it.
     """
 
     plan: Plan
     corpus: Corpus
+    space: Space[Any]
+    trainer: Trainer[Any]
     tokenizer: Tokenizer | None = None
 
     @classmethod
     def of(cls, plan: Plan, corpus: Corpus) -> Shared:
-        """With the tokenizer that a plan names.
+        """With the space, its trainer, and the tokenizer that a plan names.
 
         Raises:
-            InputError: it cannot be read.
+            InputError: there is none, or it cannot be read.
         """
-        if plan.tokenizer is None:
-            return cls(plan, corpus)
-        kind = spaces.get(plan.space).tokenization
-        return cls(plan, corpus, tokenizer_for(kind, corpus, None, plan.tokenizer))
+        space, trainer = spaces.get(plan.space), find_trainer(plan.space)
+        ready = None
+        if plan.tokenizer is not None:
+            ready = tokenizer_for(space.tokenization, corpus, None, plan.tokenizer)
+        return cls(plan, corpus, space, trainer, ready)
 
 
 class Part(NamedTuple):
@@ -133,8 +139,7 @@ def train_segment(
     Raises:
         InputError: a file cannot be written, or the device is broken.
     """
-    (plan, corpus, ready), start = shared, time.monotonic()
-    space, trainer = spaces.get(plan.space), find_trainer(plan.space)
+    (plan, corpus, space, trainer, ready), start = shared, time.monotonic()
     last, warnings = _Last(on_progress), list[str]()
     with tempfile.TemporaryDirectory(prefix="archscout-") as place, _threads(plan.threads):
         folder = TrainingFolder(Path(place) / "training")
@@ -145,7 +150,7 @@ def train_segment(
             ready.save(tokenizer)
         loss = problem = result = None
         try:
-            trained = train(
+            trained = trainer.train(
                 space,
                 space.parse(part.job.architecture),
                 corpus,
@@ -167,7 +172,7 @@ def train_segment(
             loss, result = _ended(trained, trainer, plan)
         except KeyboardInterrupt:  # a checkpoint was written
             pass
-        except Diverged as error:
+        except Untrainable as error:
             problem = str(error).partition(";")[0]
         except OSError as error:  # of a library that writes files
             raise InputError(f"cannot go on: {error.strerror or error}") from error

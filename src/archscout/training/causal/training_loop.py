@@ -1,4 +1,4 @@
-"""A decoder's training: steps, evaluations, and where to stop."""
+"""A causal language model's training: steps, evaluations, and where to stop."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from archscout.spaces.gpt.network import DecoderNetwork
-from archscout.training.gpt.decoder_settings import DecoderSettings
-from archscout.training.gpt.evaluation import DecoderLoss, evaluate
+from archscout.training.causal.causal_settings import CausalSettings
+from archscout.training.causal.evaluation import CausalLoss, LossFunction, evaluate
 from archscout.training.loop import TrainingLoop, TrainingState, smoothed
 from archscout.training.seeds import seed_of, seeded
 from archscout.training.trainer import Assignment
@@ -23,7 +22,7 @@ _LOG_STEPS = 50
 
 
 @dataclasses.dataclass(frozen=True)
-class DecoderRecord:
+class CausalRecord:
     """What an evaluation found: a line of metrics.jsonl.
 
     Attributes:
@@ -50,7 +49,7 @@ class DecoderRecord:
 
 
 @dataclasses.dataclass(frozen=True)
-class DecoderProgress:
+class CausalProgress:
     """How far a training is.
 
     Attributes:
@@ -71,7 +70,7 @@ class DecoderProgress:
 
 
 @dataclasses.dataclass
-class DecoderState(TrainingState):
+class CausalState(TrainingState):
     """Where a training is; it ends for `steps`, `patience` or `minutes`.
 
     Attributes:
@@ -80,31 +79,33 @@ class DecoderState(TrainingState):
         best_step: with the lowest validation loss; 0 before the first evaluation.
     """
 
-    record_type = DecoderRecord
+    record_type = CausalRecord
 
     loss: float = 0.0
     losses: int = 0
     best_step: int = 0
 
 
-class DecoderTraining(TrainingLoop[Tensor, float]):
-    """One decoder on its way.
+class CausalTraining(TrainingLoop[Tensor, float]):
+    """One causal language model on its way.
 
     Args:
         task: what is trained.
         model: on its device.
+        loss: of the model.
         parts: token ids of the parts of the text, (N,) each, on that device.
         byte_lengths: of each token, (V,).
         identity: what is trained, kept in every checkpoint.
     """
 
-    state: DecoderState
-    settings: DecoderSettings
+    state: CausalState
+    settings: CausalSettings
 
     def __init__(
         self,
-        task: Assignment[DecoderSettings],
-        model: DecoderNetwork,
+        task: Assignment[CausalSettings],
+        model: nn.Module,
+        loss: LossFunction,
         parts: Mapping[str, Tensor],
         byte_lengths: Tensor,
         identity: dict[str, Any],
@@ -117,11 +118,11 @@ class DecoderTraining(TrainingLoop[Tensor, float]):
             fused=True,
         )
         super().__init__(
-            *(model, optimizer, DecoderState(), settings, task.seed, task.folder.path, identity),
+            *(model, optimizer, CausalState(), settings, task.seed, task.folder.path, identity),
             *(torch.device(task.device), task.on_progress, task.on_record),
         )
         self.model, self.parts, self.byte_lengths = model, parts, byte_lengths
-        self._folder = task.folder
+        self._loss, self._folder = loss, task.folder
         self._recent: float | None = None
 
     @property
@@ -166,8 +167,7 @@ class DecoderTraining(TrainingLoop[Tensor, float]):
             with torch.autocast(
                 self.device.type, torch.bfloat16, enabled=settings.precision == "bfloat16"
             ):
-                hidden = self.model.decode(reads[:, :-1]).last_hidden_state
-                loss = self.model.loss(hidden, reads[:, 1:]) / settings.accumulation
+                loss = self._loss(self.model, reads) / settings.accumulation
             loss.backward()
             total += loss.item()
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), settings.clip)
@@ -189,7 +189,7 @@ class DecoderTraining(TrainingLoop[Tensor, float]):
         if state.step % _LOG_STEPS == 0:
             self._log({"loss/train": losses, "rate": self._last_rate})
         self._on_progress(
-            DecoderProgress(
+            CausalProgress(
                 *(state.step, self.settings.steps, self.done, self.total, self._recent, speed)
             )
         )
@@ -202,27 +202,24 @@ class DecoderTraining(TrainingLoop[Tensor, float]):
 
     # Evaluations
 
-    def evaluate(self, part: str) -> DecoderLoss:
+    def evaluate(self, part: str) -> CausalLoss:
         """The loss on a part of the text."""
         settings = self.settings
         return evaluate(
-            self.model,
-            self.parts[part],
-            self.byte_lengths,
-            settings.sequence_length,
-            settings.batch_size,
+            *(self.model, self._loss, self.parts[part], self.byte_lengths),
+            *(settings.sequence_length, settings.batch_size),
         )
 
     def _validation_loss(self) -> float:
         return self.evaluate("valid").nats
 
-    def _evaluate(self, speed: float) -> DecoderRecord:
+    def _evaluate(self, speed: float) -> CausalRecord:
         """Evaluate, remember the best weights, and decide whether to stop."""
         state = self.state
         valid = self.evaluate("valid")
         if not math.isfinite(valid.perplexity):
             self._diverge(state.step, f"the validation loss is {valid.nats}")
-        record = DecoderRecord(
+        record = CausalRecord(
             step=state.step,
             tokens=self.done,
             train_loss=state.loss / state.losses,

@@ -1,19 +1,23 @@
-"""How well a decoder predicts a text."""
+"""How well a causal language model predicts a text."""
 
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from archscout.spaces.gpt.network import DecoderNetwork
 from archscout.training.outcome import Loss
 
+LossFunction = Callable[[Any, Tensor], Tensor]
+"""Of a network and token ids (B, T + 1): the mean nats of each token but the first, given those
+before it."""
 
-class DecoderLoss(NamedTuple):
-    """A decoder's loss on a text.
+
+class CausalLoss(NamedTuple):
+    """A causal language model's loss on a text.
 
     Attributes:
         nats: mean negative log-likelihood of a token.
@@ -46,16 +50,18 @@ class DecoderLoss(NamedTuple):
 
 @torch.no_grad()
 def evaluate(
-    network: DecoderNetwork,
+    network: nn.Module,
+    loss: LossFunction,
     ids: Tensor,
     byte_lengths: Tensor,
     sequence_length: int,
     batch_size: int,
-) -> DecoderLoss:
+) -> CausalLoss:
     """The loss on a text, in stretches one after another that know nothing of those before.
 
     Args:
         network: any; dropout is off, and its mode is left as it was.
+        loss: of the network.
         ids: of the text, (N,), at least two.
         byte_lengths: of each token, (V,).
         sequence_length: tokens that a stretch reads.
@@ -67,12 +73,10 @@ def evaluate(
     mode, total = network.training, 0.0
     network.eval()
     for reads in batches(ids, sequence_length, batch_size):
-        hidden = network.decode(reads[:, :-1]).last_hidden_state
-        targets = reads[:, 1:]
-        total += float(network.loss(hidden, targets)) * targets.numel()
+        total += float(loss(network, reads)) * reads[:, 1:].numel()
     network.train(mode)
     predicted = ids[1:].cpu()
-    return DecoderLoss(
+    return CausalLoss(
         total / len(predicted), len(predicted), int(byte_lengths[predicted].sum()) or 1
     )
 

@@ -1,0 +1,1 @@
+"""Training of causal language models: the next token, perplexity and bits per byte."""
