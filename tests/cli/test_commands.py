@@ -1,5 +1,6 @@
 """What holds for every command: how many options there are, and how their help reads."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -148,3 +149,20 @@ def test_spaces_lists_sizes_and_recipes(archscout: Any) -> None:
     assert "replaced, masked" in archscout("spaces", "flexibert").out
     assert "layer_decay" in archscout("spaces", "--finetuning").out
     assert "did you mean rnn?" in archscout("spaces", "rn").err
+
+
+def test_spaces_lists_the_costs_that_a_space_has(archscout: Any) -> None:
+    listed = "for -m and --max of a search: parameters, flops, latency, memory"
+    assert archscout("spaces", "rnn").out.replace("\n", " ").count(f"{listed} ") == 1
+    costs = json.loads(archscout("spaces", "gpt", "--json").out)["costs"]
+    assert costs[-3:] == ["prefill_latency", "token_latency", "cache_memory"]
+
+
+def test_a_cost_that_a_space_lacks_is_refused_before_its_search(
+    archscout: Any, tmp_path: Path
+) -> None:
+    for given in (("-m", "token_latency"), ("--max-cache-memory", "50MB")):
+        result = archscout("search", "flexibert", *given, "--out", tmp_path / "run")
+        assert result.code == 2
+        assert "those of space flexibert have none; accepted: parameters, flops," in result.err
+    assert not (tmp_path / "run").exists()

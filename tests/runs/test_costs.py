@@ -1,12 +1,20 @@
 """What an architecture costs."""
 
 import itertools
+from typing import Any
 
 import pytest
 import torch
 
-from archscout.runs.costs import COSTS, measure
-from archscout.spaces import FlexibertSpace, Recipe, RecurrentScale, RecurrentSpace
+from archscout.errors import InputError
+from archscout.runs.costs import COSTS, available, measure
+from archscout.spaces import (
+    FlexibertSpace,
+    GptSpace,
+    Recipe,
+    RecurrentScale,
+    RecurrentSpace,
+)
 
 SPACE = RecurrentSpace()
 RNN = SPACE.named["rnn"]
@@ -83,9 +91,68 @@ def test_latency_is_positive_and_grows_with_the_network() -> None:
 def test_only_what_was_asked_for_is_measured_in_that_order() -> None:
     assert list(measure(SPACE, RNN, V, SCALE, [])) == []
     assert list(measure(SPACE, RNN, V, SCALE, ["memory", "flops"])) == ["memory", "flops"]
-    assert set(measure(SPACE, RNN, V, SCALE, COSTS)) == {
-        "parameters",
-        "flops",
-        "latency",
-        "memory",
-    }
+    ordinary = ["parameters", "flops", "latency", "memory"]
+    assert available(SPACE) == ordinary
+    assert list(measure(SPACE, RNN, V, SCALE, ordinary)) == ordinary
+
+
+DECODERS = GptSpace()
+TEXT = DECODERS.scales["fast"].resized(sequence_length=33, batch_size=B, num_positions=64)
+
+
+def of_decoder(genes: dict[str, Any], *names: str, **sizes: int) -> dict[str, float]:
+    """Costs of a decoder with genes beside a width of 32 and two layers."""
+    genotype = DECODERS.parse({"d_model": 32, "n_layer": 2, "n_head": 4, "d_inner": 64} | genes)
+    return measure(DECODERS, genotype, V, TEXT.resized(**sizes), names)
+
+
+@pytest.mark.parametrize("heads", [1, 2, 4])
+def test_flops_of_grouped_attention_are_those_of_the_heads_of_queries(heads: int) -> None:
+    length = TEXT.sequence_length
+    projections = 2 * 32 * (32 + 2 * heads * 8 + 32)
+    attention = 2 * 2 * length * 32  # products with keys and with values, of all heads
+    by_hand = 2 * (projections + attention + 2 * 2 * 32 * 64) + 2 * 32 * V
+    assert of_decoder({"n_kv_head": heads}, "flops") == {"flops": by_hand}
+
+
+def test_memory_with_a_cache_grows_by_its_keys_and_values() -> None:
+    def found(**sizes: int) -> float:
+        return of_decoder({"position": "rope"}, "cache_memory", **sizes)["cache_memory"]
+
+    keys_and_values = 4 * 2 * 2 * 32  # bytes of a token, in two layers
+    grown = found(sequence_length=64) - found()
+    # And at most one layer's scaled keys again, and logits and probabilities of four heads.
+    assert 31 * B * keys_and_values <= grown <= 31 * B * (keys_and_values + 4 * (32 + 2 * 4))
+    weights = 4 * of_decoder({"position": "rope"}, "parameters")["parameters"]
+    assert found() > weights + 33 * B * keys_and_values
+
+
+@pytest.mark.parametrize("batch_size", [1, 7])
+def test_heads_that_share_keys_have_a_cache_as_much_smaller(batch_size: int) -> None:
+    saved = 0.0
+    for groups, sign in ((4, 1), (1, -1)):
+        genes = {"n_kv_head": groups}
+        costs = of_decoder(genes, "cache_memory", "parameters", batch_size=batch_size)
+        saved += sign * (costs["cache_memory"] - 4 * costs["parameters"])
+    cached = 33 * batch_size * 4 * 2 * 2 * 24  # bytes of three heads of 8, keys and values
+    # No keys are copied for the heads that share them, but to be scaled, those of one layer.
+    assert cached <= saved <= 1.25 * cached
+
+
+def test_reading_a_text_takes_longer_than_generating_a_token() -> None:
+    genes = {"d_model": 256, "d_inner": 1024}
+    sizes = {"sequence_length": 256, "num_positions": 256}
+    found = of_decoder(genes, "prefill_latency", "token_latency", **sizes)
+    assert 0 < found["token_latency"] < found["prefill_latency"]
+
+
+def test_a_cost_of_a_cache_is_refused_where_there_is_none() -> None:
+    complaint = (
+        "token_latency is a cost of networks with a key/value cache, and those of space rnn have "
+        "none; accepted: parameters, flops, latency, memory"
+    )
+    with pytest.raises(InputError, match=complaint):
+        measure(SPACE, RNN, V, SCALE, ["parameters", "token_latency"])
+    with pytest.raises(InputError, match="sequence_length is 1, which leaves nothing to cache"):
+        of_decoder({}, "token_latency", sequence_length=1)
+    assert available(DECODERS) == list(COSTS)

@@ -16,7 +16,10 @@ _RECIPES = (
     *("epsilon", "max-length", "both-orders"),
 )
 _SCORING = ("split", "vocabulary-size", "minibatch", "objective", "tokenizer", "device")
-_COSTS = ("parameters", "flops", "latency", "memory")
+_COSTS = (
+    *("parameters", "flops", "latency", "memory"),
+    *("prefill-latency", "token-latency", "cache-memory"),
+)
 _OTHERS = {
     "all": "archscout leaderboard judges every metric on every benchmark at hand",
     "population": "use --population-size",
@@ -37,7 +40,7 @@ _SHORT = {
     "metric": ("--metrics", ""),
     "scale": ("--size", ""),
     "model-scale": ("--model-size", ""),
-    **{f"max-{cost}": ("--max", f"{cost}=") for cost in _COSTS},
+    **{f"max-{cost}": ("--max", f"{cost.replace('-', '_')}=") for cost in _COSTS},
     **{name: ("--scoring", f"{name.replace('-', '_')}=") for name in _SCORING},
 }
 

@@ -30,7 +30,7 @@ Metrics = Annotated[
         "--metrics",
         "-m",
         metavar="NAMES",
-        help="What to improve: metrics, or costs (parameters, flops, latency, memory); several "
+        help="What to improve: metrics, or costs, which --max lists; several "
         "by commas, or by repeating the option, for a Pareto front. A direction may "
         "follow, as in parameters:max. The space's best metric by default.",
     ),
@@ -41,8 +41,10 @@ Limits = Annotated[
         "--max",
         metavar="COST=VALUE",
         help="Upper limit of a cost: parameters=10M, flops=5M (per token), latency=5ms (of one "
-        "token, or, of an encoder, one sequence), or memory=50MB (weights and peak of a "
-        "step); repeat the option for more.",
+        "token, or, of an encoder or decoder, one sequence), memory=50MB (weights and peak of a "
+        "step); of decoders, with a key/value cache, prefill_latency=20ms (of reading a text), "
+        "token_latency=5ms (of generating one token after it), or cache_memory=50MB (weights, and "
+        "cache and peak of such a token); repeat the option for more.",
     ),
 ]
 Trials = Annotated[int, typer.Option(help="Number of proposals.")]
@@ -289,16 +291,16 @@ def _print(run: Run, new: int, seconds: float) -> None:
 def _print_ranking(run: Run) -> None:
     """One architecture a line, with what there is room for of its description."""
     from archscout.cli.architectures import titles
-    from archscout.runs.costs import UNITS
+    from archscout.runs.costs import COSTS
     from archscout.spaces import names
 
     ranked = run.table[run.table["front"].notna()]
     is_best = ranked["rank"] <= _SHOWN
     rows = ranked[is_best | ranked["fingerprint"].isin(names(run.space))]
     objectives = [objective.name for objective in run.objectives]
-    costs = [c for c in ("parameters", "flops", "latency", "memory") if c in rows]
-    columns = [*objectives, *(c for c in costs if c not in objectives)]
-    headings = [f"{column} {UNITS.get(column, '')}".strip() for column in columns]
+    columns = [*objectives, *(c for c in COSTS if c in rows and c not in objectives)]
+    units = {name: cost.unit for name, cost in COSTS.items()}
+    headings = [f"{column} {units.get(column, '')}".strip() for column in columns]
     header = ["rank", "fingerprint", *headings]
     several = len(objectives) > 1
     architectures = [run.space.parse(architecture) for architecture in rows["architecture"]]

@@ -67,6 +67,7 @@ def _list(known: list[Space[Any]], as_json: bool) -> None:
 
 
 def _show(space: Space[Any], as_json: bool) -> None:
+    from archscout.runs.costs import available
     from archscout.training import trainer_of
 
     scales: _Values = {name: dataclasses.asdict(scale) for name, scale in space.scales.items()}
@@ -74,11 +75,13 @@ def _show(space: Space[Any], as_json: bool) -> None:
     presets = {} if trainer is None else trainer.presets
     recipes = {name: preset.settings.model_dump() for name, preset in presets.items()}
     if as_json:
-        print_json({"space": space.name, "scales": scales, "recipes": recipes})
+        costs = {"costs": available(space)}
+        print_json({"space": space.name, "scales": scales, "recipes": recipes} | costs)
         return
     kinds = get_type_hints(type(space.scales[space.default_scale]))
     title = f"Scales of {space.name}, for --size; {space.default_scale} is the default"
     _print(title, scales, kinds)
+    console.print(f"Costs, for -m and --max of a search: {', '.join(available(space))}")
     if trainer is None:
         console.print(f"Space {space.name} has no trainer.")
         return

@@ -40,6 +40,9 @@ COSTS = {
     "flops": Unit("per token", decimals=0),
     "latency": Unit("ms", decimals=2),
     "memory": Unit("MB", 1e6, 2),
+    "prefill_latency": Unit("ms", decimals=2),
+    "token_latency": Unit("ms", decimals=2),
+    "cache_memory": Unit("MB", 1e6, 2),
 }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -145,11 +145,20 @@ def _ranking(findings: Findings) -> Table:
         )
     ]
     caption = _ranking_caption(findings)
-    if "latency" in [*goals, *costs]:
-        steps = findings.run.model_scale.step_tokens
-        whole = f"whole sequence of {steps:,} tokens"
-        caption += f" Latency is that of one {'token of one sequence' if steps == 1 else whole}."
-    return Table(caption, columns, cells)
+    return Table(caption + _what_is_timed(findings.run, [*goals, *costs]), columns, cells)
+
+
+def _what_is_timed(run: Run, names: Sequence[str]) -> str:
+    """What the latencies of a table are those of, in a sentence each."""
+    steps, length = run.model_scale.step_tokens, run.model_scale.sequence_length
+    whole = f"whole sequence of {steps:,} tokens"
+    said = {
+        "latency": f"Latency is that of one {'token of one sequence' if steps == 1 else whole}.",
+        "prefill_latency": f"Prefill is reading {length - 1:,} tokens at once.",
+        "token_latency": f"Token latency is that of generating one token after {length:,}.",
+        "cache_memory": f"The cache holds {length:,} tokens.",
+    }
+    return "".join(f" {sentence}" for name, sentence in said.items() if name in names)
 
 
 def _repeats(findings: Findings, rows: pd.DataFrame) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""What an architecture costs to run: parameters, FLOPs, latency and memory.
+"""What an architecture costs to run: parameters, FLOPs, latency and memory, and to generate text.
 
 Parameters, FLOPs and memory follow from shapes alone and are taken on the meta device, without
 weights; latency is measured.
@@ -9,8 +9,8 @@ from __future__ import annotations
 import statistics
 import time
 import weakref
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -18,10 +18,39 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from archscout import counting
-from archscout.spaces.base import Scale, Space
+from archscout.errors import InputError
+from archscout.spaces.base import CachingSpace, Scale, Space
 
-UNITS = {"parameters": "", "flops": "per token", "latency": "ms", "memory": "bytes"}
-COSTS = tuple(UNITS)
+
+class Cost(NamedTuple):
+    """A kind of cost.
+
+    Attributes:
+        unit: in which it is said.
+        limit: how one may be written, beside a plain number.
+        cached: whether only networks with a key/value cache have it.
+    """
+
+    unit: str
+    limit: str = ""
+    cached: bool = False
+
+    @property
+    def is_timed(self) -> bool:
+        """Whether it is measured by the clock."""
+        return self.unit == "ms"
+
+
+COSTS: Mapping[str, Cost] = {
+    "parameters": Cost(""),
+    "flops": Cost("per token"),
+    "latency": Cost("ms", "5ms"),
+    "memory": Cost("bytes", "50MB"),
+    "prefill_latency": Cost("ms", "20ms", cached=True),
+    "token_latency": Cost("ms", "5ms", cached=True),
+    "cache_memory": Cost("bytes", "50MB", cached=True),
+}
+"""All costs, in the order in which tables have them."""
 
 _WARM_UP = 3
 _REPEATS = 15
@@ -47,9 +76,19 @@ def measure(
             apart, matrix products only); `latency` (milliseconds of one step for one sequence on
             the device: a token, or, of an encoder, the whole sequence; median of 15 after 3 to
             warm up); `memory` (bytes of the weights and of the tensors alive at the worst moment
-            of one step at the scale's batch size).
+            of one step at the scale's batch size). Of networks with a key/value cache, for a text
+            of the scale's length: `prefill_latency` (milliseconds of reading all but its last
+            token at once, one sequence), `token_latency` (milliseconds of generating one token
+            after, by reading the last), and `cache_memory` (bytes of the weights, and of the cache
+            and the other tensors alive at the worst moment of generating one token at the scale's
+            batch size).
         device: where latency is measured.
+
+    Raises:
+        InputError: a cost is of a key/value cache, and the space's networks have none, or the text
+            is too short for one.
     """
+    names = check(space, names)
     skeleton = space.skeleton(architecture, vocabulary_size, scale).eval()
     found: dict[str, float] = {}
     for name in names:
@@ -59,10 +98,47 @@ def measure(
             found[name] = _flops(space, skeleton, scale)
         elif name == "memory":
             found[name] = _memory(space, skeleton, scale)
-        elif name == "latency":
+        elif name == "cache_memory":
+            found[name] = _cache_memory(_caching(space, scale), skeleton, scale)
+        else:
             network = space.build(architecture, vocabulary_size, scale, seed=0)
-            found[name] = _latency(space, network.to(device).eval(), scale, device)
+            with torch.inference_mode():
+                step = _timed_step(name, space, network.to(device).eval(), scale)
+                found[name] = _latency(step, device)
     return found
+
+
+def check(space: Space[Any], names: Iterable[str]) -> list[str]:
+    """Names of costs, which the networks of a space have.
+
+    Raises:
+        InputError: one is of a key/value cache, and they have none.
+    """
+    names, accepted = list(names), available(space)
+    for name in names:
+        if name not in accepted:
+            raise InputError(
+                f"{name} is a cost of networks with a key/value cache, and those of space "
+                f"{space.name} have none; accepted: {', '.join(accepted)}"
+            )
+    return names
+
+
+def available(space: Space[Any]) -> list[str]:
+    """The costs that the networks of a space have."""
+    caches = isinstance(space, CachingSpace)
+    return [name for name, cost in COSTS.items() if caches or not cost.cached]
+
+
+def _caching(space: Any, scale: Scale) -> CachingSpace:
+    """The space, for a scale at which there is something to cache."""
+    if scale.sequence_length < 2:
+        raise InputError(
+            "sequence_length is 1, which leaves nothing to cache before the last token; from 2 up "
+            "is accepted for costs of a key/value cache"
+        )
+    caching: CachingSpace = space
+    return caching
 
 
 def _flops(space: Space[Any], skeleton: nn.Module, scale: Scale) -> int:
@@ -76,15 +152,36 @@ def _memory(space: Space[Any], skeleton: nn.Module, scale: Scale) -> int:
     return int(weights + peak.bytes)
 
 
-def _latency(space: Space[Any], network: nn.Module, scale: Scale, device: str) -> float:
+def _cache_memory(space: CachingSpace, skeleton: nn.Module, scale: Scale) -> int:
+    weights = sum(p.numel() * p.element_size() for p in skeleton.parameters())
+    with torch.no_grad(), _PeakMemory() as peak:
+        cache = space.prefill(skeleton, scale, scale.batch_size)
+        peak.bytes = 0  # what reading the text took is gone, but for the cache
+        space.next_token(skeleton, cache, scale.batch_size)
+    return int(weights + peak.bytes)
+
+
+def _timed_step(
+    name: str, space: Space[Any], network: nn.Module, scale: Scale
+) -> Callable[[], object]:
+    """What a latency is that of."""
+    if name == "latency":
+        return lambda: space.step(network, scale, 1)
+    caching = _caching(space, scale)
+    if name == "prefill_latency":
+        return lambda: caching.prefill(network, scale, 1)
+    cache = caching.prefill(network, scale, 1)
+    return lambda: caching.next_token(network, cache, 1)
+
+
+def _latency(step: Callable[[], object], device: str) -> float:
     times = []
-    with torch.inference_mode():
-        for _ in range(_WARM_UP + _REPEATS):
-            start = time.perf_counter()
-            space.step(network, scale, 1)
-            if device.startswith("cuda"):
-                torch.cuda.synchronize(device)
-            times.append(1e3 * (time.perf_counter() - start))
+    for _ in range(_WARM_UP + _REPEATS):
+        start = time.perf_counter()
+        step()
+        if device.startswith("cuda"):
+            torch.cuda.synchronize(device)
+        times.append(1e3 * (time.perf_counter() - start))
     return statistics.median(times[_WARM_UP:])
 
 

@@ -85,6 +85,9 @@ def search(
     max_flops: float | str | None = None,
     max_latency: float | str | None = None,
     max_memory: float | str | None = None,
+    max_prefill_latency: float | str | None = None,
+    max_token_latency: float | str | None = None,
+    max_cache_memory: float | str | None = None,
     scale: str | Scale | None = None,
     model_scale: str | Scale | None = None,
     split: str | None = None,
@@ -110,8 +113,8 @@ def search(
         space: a space or its name.
         text: a corpus, its name, a file, several files or a folder.
         metrics: what to improve, one or several of: metrics, and the costs `parameters`, `flops`,
-            `latency`, `memory`; a direction may follow, as in `parameters:max`. The space's
-            default metric if None.
+            `latency`, `memory`, `prefill_latency`, `token_latency`, `cache_memory`; a direction may
+            follow, as in `parameters:max`. The space's default metric if None.
         metric: the same, for where one is named.
         metric_files: files of Python that define metrics with `archscout.metric`.
         trials: number of proposals.
@@ -122,6 +125,9 @@ def search(
         max_flops: upper limit per token.
         max_latency: upper limit in milliseconds a step.
         max_memory: upper limit in bytes, or as in `50MB`.
+        max_prefill_latency: upper limit in milliseconds of reading a text, see `costs.measure`.
+        max_token_latency: upper limit in milliseconds of generating a token after that text.
+        max_cache_memory: upper limit in bytes, with the key/value cache of that text.
         scale: at which networks are scored; the space's default for search if None.
         model_scale: at which costs are taken and the winner is built; as `scale` if None.
         split: of the corpus.
@@ -150,7 +156,9 @@ def search(
     if minutes is not None and not 0 < minutes < math.inf:
         raise InputError(f"minutes is {minutes:g}; a positive number is accepted")
     space = spaces.get(space) if isinstance(space, str) else space
-    limits = dict(zip(COSTS, (max_parameters, max_flops, max_latency, max_memory), strict=True))
+    plain = (max_parameters, max_flops, max_latency, max_memory)
+    cached = (max_prefill_latency, max_token_latency, max_cache_memory)
+    limits = dict(zip(COSTS, (*plain, *cached), strict=True))
     settings = SearchSettings.of(
         space,
         text,

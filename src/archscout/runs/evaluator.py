@@ -81,7 +81,7 @@ class Evaluator:
     @property
     def measures_latency(self) -> bool:
         """Whether an evaluation takes the time that networks need."""
-        return "latency" in self._costs
+        return any(costs.COSTS[name].is_timed for name in self._costs)
 
     def check_limits(self, seed: int) -> None:
         """Make sure that some sampled architecture meets the limits.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from archscout.runs.costs import UNITS
+from archscout.runs.costs import COSTS
 from archscout.runs.run import Run
 
 _NEARLY_ALL = 0.9
@@ -22,7 +22,7 @@ def remarks(run: Run) -> list[str]:
         outside = int((costs > limit).sum())
         if 0 < outside < _NEARLY_ALL * len(costs):
             continue
-        unit = f" {UNITS[name]}".rstrip()
+        unit = f" {COSTS[name].unit}".rstrip()
         left_out = f"{outside:,} of {len(costs):,} architectures" if outside else "no architecture"
         found.append(
             f"max_{name} {_short(limit)}{unit} left out {left_out}: they have "

@@ -16,7 +16,7 @@ from archscout.metrics import load_file
 from archscout.metrics.formula import PREFIX
 from archscout.metrics.registry import Request, request
 from archscout.recording import Kind
-from archscout.runs.costs import COSTS
+from archscout.runs.costs import COSTS, check
 from archscout.scoring import ScoringSettings, TextSource, resolve_objective, resolve_scale
 from archscout.spaces.base import Scale, Space
 from archscout.text import Corpus
@@ -74,7 +74,7 @@ def parse_objective(text: str, kind: Kind = "other") -> Objective:
 
 
 def parse_limit(name: str, value: str | float) -> float:
-    """An upper limit from a number or a text such as `10M`, `50MB`, `5ms`.
+    """An upper limit of a cost from a number or a text such as `10M`, `50MB`, `5ms`.
 
     Raises:
         InputError: it is no positive number.
@@ -87,7 +87,7 @@ def parse_limit(name: str, value: str | float) -> float:
     if number is None or not 0 < number < float("inf"):
         raise InputError(
             f"max_{name} is {value!r}; a positive number is accepted, such as 10e6, 10M"
-            + {"memory": " or 50MB", "latency": " or 5ms"}.get(name, "")
+            + (f" or {COSTS[name].limit}" if COSTS[name].limit else "")
         )
     return number
 
@@ -173,12 +173,14 @@ class SearchSettings(BaseModel):
                 f"unknown sampler {others['sampler']!r}; accepted: {', '.join(SAMPLERS)}"
             )
         improved = parse_objectives(objectives or space.default_metric, space.kind)
+        bounds = {k: parse_limit(k, v) for k, v in limits.items() if v is not None}
+        check(space, [*bounds, *(o.name for o in improved if o.request is None)])
         scored_at = resolve_scale(space, scale)
         return cls(
             space=space.name,
             text=_as_given(text),
             objectives=[f"{o.name}:{o.direction[:3]}" for o in improved],
-            limits={k: parse_limit(k, v) for k, v in limits.items() if v is not None},
+            limits=bounds,
             scale=vars(scored_at),
             model_scale=vars(resolve_scale(space, model_scale) if model_scale else scored_at),
             objective=resolve_objective(objective, space.kind),

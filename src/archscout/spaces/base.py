@@ -187,6 +187,23 @@ class Space(Protocol[Genotype]):
 
 
 @runtime_checkable
+class CachingSpace(Protocol):
+    """A space whose networks generate text by a key/value cache, each token read once.
+
+    What that costs is then among the costs of a search.
+    """
+
+    def prefill(self, network: Any, scale: Any, batch_size: int) -> Any:
+        """Read all but the last of `scale.sequence_length` tokens of each of B texts, at once.
+
+        Returns the cache, without the logits of the next token, which were computed.
+        """
+
+    def next_token(self, network: Any, cache: Any, batch_size: int) -> Tensor:
+        """Logits (B, V) of the token after the last, which is read; the cache is left as it was."""
+
+
+@runtime_checkable
 class RecordingSpace(Protocol):
     """A space that records its networks itself, to be faster, or to say more of them.
 

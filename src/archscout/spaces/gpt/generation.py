@@ -13,7 +13,7 @@ from archscout.spaces.gpt.network import DecoderNetwork
 class Cache:
     """Keys and values of the tokens that were read, by layer; made once for a longest text.
 
-    The caches of transformers have the same two methods.
+    The caches of transformers have the same methods.
     """
 
     def __init__(self, capacity: int) -> None:
@@ -39,6 +39,15 @@ class Cache:
         self._lengths[layer] = stop
         return keys[:, :, :stop], values[:, :, :stop]
 
+    def crop(self, length: int) -> None:
+        """Forget all but the first so many tokens."""
+        self._lengths = [length] * len(self._lengths)
+
+
+def read(network: DecoderNetwork, tokens: Tensor, cache: Cache) -> Tensor:
+    """Logits (B, V) of the token after texts, of which tokens (B, T) are read, and kept."""
+    return network.logits(network.decode(tokens, cache=cache).last_hidden_state[:, -1])
+
 
 @torch.no_grad()
 def generate(
@@ -62,8 +71,7 @@ def generate(
     cache = Cache(tokens.shape[1] + count)
     new = tokens
     for _ in range(count):
-        last = network.decode(new, cache=cache).last_hidden_state[:, -1]
-        logits = network.logits(last).float().cpu()
+        logits = read(network, new, cache).float().cpu()
         new = _drawn(logits, temperature, top_k, generator).to(tokens.device)
         tokens = torch.cat([tokens, new], 1)
     return tokens

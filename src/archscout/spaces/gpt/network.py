@@ -282,7 +282,11 @@ class SelfAttention(nn.Module):
             query, key = (rotate(x, *rotations[self.head_size]) for x in (query, key))
         if cache is not None:
             key, value = cache.update(key, value, self.index)
-        if self.shared_by > 1:
+        shape = query.shape
+        if shape[2] == 1 and not keep_probabilities:
+            # Heads that share keys read them as steps of one head: none are copied for one token.
+            query = query.reshape(shape[0], -1, self.shared_by, self.head_size)
+        elif self.shared_by > 1 and (keep_probabilities or visible is not None):
             key, value = (x.repeat_interleave(self.shared_by, 1) for x in (key, value))
         dropout = self.dropout.p if self.training else 0.0
         probabilities = None
@@ -293,10 +297,11 @@ class SelfAttention(nn.Module):
             probabilities = scores.masked_fill(~visible, -math.inf).softmax(-1)
             mixed = F.dropout(probabilities, dropout) @ value
         else:
-            is_causal = visible is None and query.shape[2] > 1
+            is_causal = visible is None and shape[2] > 1
+            grouped = query.shape[1] != key.shape[1]
             mixed = F.scaled_dot_product_attention(
-                query, key, value, visible, dropout, is_causal=is_causal
-            )
+                query, key, value, visible, dropout, is_causal=is_causal, enable_gqa=grouped
+            ).reshape(shape)
         return self.output(mixed.transpose(1, 2).flatten(2)), probabilities
 
 

@@ -18,6 +18,7 @@ from archscout.spaces.base import Scale, Trial, unwrapped
 from archscout.spaces.gpt import genotype as genotypes
 from archscout.spaces.gpt import sampling
 from archscout.spaces.gpt.decoders import DECODERS
+from archscout.spaces.gpt.generation import Cache, read
 from archscout.spaces.gpt.genotype import DecoderGenotype
 from archscout.spaces.gpt.initialisation import fill
 from archscout.spaces.gpt.network import DecoderNetwork
@@ -236,6 +237,21 @@ class GptSpace:
         device = next(network.parameters()).device
         tokens = torch.zeros(batch_size, scale.sequence_length, dtype=torch.long, device=device)
         logits: Tensor = network(tokens)
+        return logits
+
+    def prefill(self, network: DecoderNetwork, scale: DecoderScale, batch_size: int) -> Cache:
+        """A cache that holds all but the last of the scale's tokens, of each of B texts."""
+        device = next(network.parameters()).device
+        shape = (batch_size, scale.sequence_length - 1)
+        cache = Cache(scale.sequence_length)
+        read(network, torch.zeros(shape, dtype=torch.long, device=device), cache)
+        return cache
+
+    def next_token(self, network: DecoderNetwork, cache: Cache, batch_size: int) -> Tensor:
+        """Logits (B, V) after one more token, which the cache does not keep."""
+        held, device = cache.get_seq_length(), next(network.parameters()).device
+        logits = read(network, torch.zeros(batch_size, 1, dtype=torch.long, device=device), cache)
+        cache.crop(held)
         return logits
 
 
