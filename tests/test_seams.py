@@ -30,7 +30,7 @@ OWN = (
     # What was published is of these spaces, and so are their drawings.
     *("benchmarks/nas_bench_nlp.py", "benchmarks/nas_bench_bert.py", "benchmarks/mini.py"),
     "benchmarks/lts_gpt2.py",
-    *("paper/", "report/recurrent.py", "report/encoder.py"),
+    *("paper/", "report/recurrent.py", "report/encoder.py", "report/decoder.py"),
     # What the package offers to `import`.
     *("spaces/__init__.py", "training/__init__.py"),
 )

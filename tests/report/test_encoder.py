@@ -43,7 +43,7 @@ class Picture:
 
     def __init__(self, genotype: EncoderGenotype, reading: Reading, embedding: int = 128) -> None:
         scale = SCALE.resized(reading=reading, embedding_size=embedding)
-        self.drawing = draw(genotype, scale)
+        self.drawing = draw(genotype, scale, 100)
         self.svg = ElementTree.fromstring(str(self.drawing.svg))
         self.boxes: dict[str, str] = {}
         self.places: dict[str, tuple[float, float, float, float]] = {}
@@ -251,7 +251,7 @@ def test_the_page_draws_what_the_run_builds_not_what_it_scores(encoders: Run) ->
     found = re.search(r'<svg class="graph".*?</svg>', text, re.DOTALL)
     assert found is not None
     scale = SCALE.resized(reading="trained")
-    assert found[0] == str(draw(encoders.best.architecture, scale).svg)
+    assert found[0] == str(draw(encoders.best.architecture, scale, 100).svg)
     assert "reading: trained" in text
 
 

@@ -161,7 +161,7 @@ def test_a_recipe_with_odd_names_and_a_node_used_twice_is_drawn() -> None:
 
 
 def check_drawing(recipe: Recipe) -> None:
-    drawing = draw(recipe, RecurrentSpace.scales["fast"])
+    drawing = draw(recipe, RecurrentSpace.scales["fast"], 100)
     svg = ElementTree.fromstring(str(drawing.svg))
     drawn = {group.get("data-name") for group in svg.iter("g") if group.get("data-name")}
     assert {*recipe.nodes, *recipe.sources} <= drawn

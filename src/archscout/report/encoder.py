@@ -110,7 +110,7 @@ class _Sketch:
         self.arrows.append((path, True))
 
 
-def draw(genotype: EncoderGenotype, scale: EncoderScale) -> Drawing:
+def draw(genotype: EncoderGenotype, scale: EncoderScale, _vocabulary_size: int) -> Drawing:
     """The network that the genotype stands for in the scale's reading, from top to bottom."""
     built = plan(genotype, scale.reading)
     used = {layer.operation for layer in built.layers}

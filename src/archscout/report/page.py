@@ -16,7 +16,7 @@ from archscout.comparison import Proof, load_proof
 from archscout.errors import InputError
 from archscout.files import write_whole
 from archscout.promotion import Promotion, load_promotion
-from archscout.report import encoder, promoted, proof, recurrent, summary
+from archscout.report import decoder, encoder, promoted, proof, recurrent, summary
 from archscout.report.drawing import Drawing
 from archscout.report.figures import Figure, Quantity
 from archscout.report.findings import Findings
@@ -27,10 +27,11 @@ from archscout.runs import Run
 from archscout.spaces import network_fingerprint
 
 REPORT = "report.html"
-# By space: what draws an architecture as it is built at a scale.
-DRAWINGS: Mapping[str, Callable[[Any, Any], Drawing]] = {
+# By space: what draws an architecture as it is built at a scale, for so many tokens.
+DRAWINGS: Mapping[str, Callable[[Any, Any, int], Drawing]] = {
     recurrent.SPACE: recurrent.draw,
     encoder.SPACE: encoder.draw,
+    decoder.SPACE: decoder.draw,
 }
 _SHOWN = 20
 
@@ -208,10 +209,11 @@ def _problems(findings: Findings) -> Table:
 
 def _drawing(findings: Findings) -> Drawing | None:
     """The best architecture drawn, where there is one and its space has a drawing."""
-    draw = DRAWINGS.get(findings.run.settings.space)
-    if draw is None or findings.best is None:
+    run, best = findings.run, findings.best
+    draw = DRAWINGS.get(run.settings.space)
+    if draw is None or best is None:
         return None
-    return draw(findings.best.architecture, findings.run.model_scale)
+    return draw(best.architecture, run.model_scale, run.vocabulary_size)
 
 
 def _genotype(findings: Findings) -> str:

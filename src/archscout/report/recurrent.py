@@ -25,7 +25,7 @@ _BLEND_PORTS = ("g", "a", "b")
 _SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 
 
-def draw(recipe: Recipe, scale: RecurrentScale) -> Drawing:
+def draw(recipe: Recipe, scale: RecurrentScale, _vocabulary_size: int) -> Drawing:
     """The recipe's graph: sources at the left, operations, new states at the right."""
     boxes = [Box(name, written_name(name), _SOURCE, "first") for name in recipe.sources]
     arrows = []
