@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from archscout.promotion import Progress, Promotion, hand_over, is_promoted, loa
 from archscout.promotion.features import SCORES, features_of, order_of
 from archscout.promotion.promoting import BUDGETS
 from archscout.promotion.trainings import RUNGS, TRAININGS
+from archscout.report.promoted import summarise
 from archscout.runs import Run, search
 from archscout.spaces import RecurrentSpace
 from promotion.conftest import TINY, Recipe
@@ -41,6 +43,19 @@ def test_the_winner_is_trained_whole_and_the_budget_kept(spent: Promotion) -> No
     assert sum(each.reached == 1 for each in spent.candidates) == 1
     first = [each for each in spent.candidates if "0.1111" in each.losses or each.problem]
     assert len(first) == len(spent.candidates) == 13
+
+
+def test_the_winner_has_bits_per_byte(spent: Promotion) -> None:
+    results, bits = spent.winner.results, spent.winner.bits_per_byte
+    # The same tokens and bytes for all, words of four bytes or three with spaces and line ends.
+    assert bits["test"] / results["test"] == pytest.approx(
+        bits["valid"] / results["valid"], rel=0.1
+    )
+    assert 1 / 4 < bits["test"] * math.log(2) / results["test"] < 1 / 3
+    found = summarise(spent)
+    assert found.verdict.endswith(f", {bits['test']:.3f} bits per byte.")
+    place = [column.name for column in found.table.columns].index("bits per byte")
+    assert found.table.rows[0][place] == f"{bits['test']:.3f}"
 
 
 def test_named_cells_enter_first_and_then_two_voices_in_turn(run: Run) -> None:

@@ -34,6 +34,18 @@ def test_it_says_what_the_search_beat_and_what_not() -> None:
     assert told.table.rows[-1] == ["lstm", "172.4", "200.3", "148.4", "1", "1", "1 of 2"]
 
 
+def test_bits_per_byte_stand_beside_perplexities_where_they_are_known() -> None:
+    made = [
+        found(name, seed, loss, bits_per_byte={"test": bits})
+        for name, seed, loss, bits in (("search", 0, 5.0, 1.5), ("search", 1, 5.1, 1.6))
+    ]
+    told = summarise(proof(found=made))
+    assert "of 156.0 over 2 seeds, 1.550 bits per byte: in most" in told.verdict
+    place = [column.name for column in told.table.columns].index("bits per byte")
+    assert told.table.rows[0][place] == "1.550"
+    assert "bits per byte" not in [column.name for column in summarise(proof()).table.columns]
+
+
 def test_one_that_beats_all_is_told_so_and_near_ones_are_counted() -> None:
     told = summarise(proof({"search": (5.0,), "random": (5.005,)}))
     assert told.verdict.endswith("over 1 seed: in most of them better than random.")

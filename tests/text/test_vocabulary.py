@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from archscout.errors import InputError
-from archscout.text import EOS, UNK, Vocabulary
+from archscout.text import EOS, UNK, ByteLevel, Vocabulary
 
 tokens_of_a_text = st.lists(
     st.one_of(st.sampled_from(["a", "b", "c", "d", UNK, EOS]), st.text(min_size=1, max_size=3)),
@@ -168,3 +168,18 @@ def test_a_description_says_what_becomes_of_other_words() -> None:
     assert one.endswith("knows 2 tokens; every other word becomes `<unk>`")
     assert "there is no `<unk>` among them, so it raises an error at every other word" in other
     assert "`--vocabulary-size N`" in other
+
+
+@given(st.lists(st.sampled_from(["a", "bc", "é", UNK, EOS]), min_size=1, max_size=30))
+def test_words_have_the_bytes_that_pieces_have(tokens: list[str]) -> None:
+    pieces = ByteLevel.train(" ".join(tokens))
+    lengths = Vocabulary.from_tokens(tokens).byte_lengths(tokens)
+    assert len(lengths) == len(tokens)
+    assert lengths.sum() == pieces.byte_lengths()[pieces.encode(tokens)].sum()
+
+
+def test_what_stands_for_other_words_has_no_length() -> None:
+    tokens = ["to", "be", "or", "not", "to", "be", UNK]
+    lengths = Vocabulary.from_tokens(tokens, limit=3).byte_lengths(tokens)
+    assert lengths.isnan().tolist() == [False, False, True, True, False, False, False]
+    assert lengths[-1] == len(f" {UNK}")  # which stands in the text itself

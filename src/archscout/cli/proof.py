@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from archscout.spaces.base import Space
 
 _SHOWN = 10
+_LEFT_OUT = ("parameters", "bits per byte", "outcome")  # columns that the page has, too
 
 
 @dataclasses.dataclass(frozen=True)
@@ -145,7 +146,7 @@ def print_promotion(promotion: Promotion) -> None:
     ]
     title = f"Trained candidates, validation {promotion.measure}"
     left_out = len(promotion.candidates) - len(rows)
-    _print_table(dataclasses.replace(found.table, rows=rows), title, ("parameters", "outcome"))
+    _print_table(dataclasses.replace(found.table, rows=rows), title, _LEFT_OUT)
     if left_out:
         output.say(f"({left_out} others, which left early, are in the report.)")
     for each in promotion.candidates:

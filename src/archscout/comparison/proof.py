@@ -27,6 +27,7 @@ class Found(BaseModel):
         cost: in full trainings, as if nothing had been trained for the other strategies.
         trained: architectures that were trained, whole or in part.
         losses: of what was found, by part of the text, nats, at the best evaluation.
+        bits_per_byte: the same in bits a byte of the text, where it is a code of the text.
         steps: after each architecture that was trained whole, the cost so far, and the loss, on the
             part that is compared, of the best one so far by validation.
     """
@@ -40,6 +41,7 @@ class Found(BaseModel):
     cost: float
     trained: int
     losses: dict[str, float] = Field(default_factory=dict)
+    bits_per_byte: dict[str, float] = Field(default_factory=dict)
     steps: list[tuple[float, float]] = Field(default_factory=list)
 
 

@@ -27,6 +27,7 @@ from archscout.runs import Run, search_from
 from archscout.runs.search_settings import SearchSettings
 from archscout.spaces import names
 from archscout.training import comparison_preset, find_trainer
+from archscout.training.outcome import bits_per_byte
 
 SEEDS = "seeds"
 
@@ -177,10 +178,13 @@ def _spent(run: Run, way: Strategy, trainings: Trainings, named: Mapping[str, st
     outcomes = trainings.folder.outcomes()
     trainer, plan = find_trainer(run.space.name), trainings.folder.plan
 
-    def losses(mark: str) -> dict[str, float]:
+    def parts(mark: str) -> Mapping[str, Any]:
         result: Mapping[str, Any] = outcomes[mark].result if mark in outcomes else {}
-        parts = result.get("losses", {})
-        return {part: trainer.loss(at, plan.settings) for part, at in parts.items()}
+        found: Mapping[str, Any] = result.get("losses", {})
+        return found
+
+    def losses(mark: str) -> dict[str, float]:
+        return {part: trainer.loss(at, plan.settings) for part, at in parts(mark).items()}
 
     costs = {mark: took.cost(mark) for mark in took.until}
     cost = sum(costs[mark] for mark in costs if mark not in whole)
@@ -202,6 +206,7 @@ def _spent(run: Run, way: Strategy, trainings: Trainings, named: Mapping[str, st
         cost=cost,
         trained=len(took.until),
         losses={} if winner is None else losses(winner),
+        bits_per_byte={} if winner is None else bits_per_byte(parts(winner)),
         steps=steps,
     )
 

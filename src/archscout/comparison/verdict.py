@@ -22,6 +22,7 @@ class Standing:
         strategy: its name.
         mean: loss of what it found, nats, over the seeds from which it found something; None where
             it never did.
+        bits_per_byte: the same in bits a byte of the text; None where it is no code of the text.
         cost: mean, in full trainings.
         trained: mean number of architectures that were trained, whole or in part.
         won: seeds from which the search found a lower loss than it; None of the search itself.
@@ -32,6 +33,7 @@ class Standing:
 
     strategy: str
     mean: float | None
+    bits_per_byte: float | None
     cost: float
     trained: float
     won: int | None
@@ -50,11 +52,17 @@ def _standing(proof: Proof, name: str, ours: dict[int, float | None]) -> Standin
     losses = {seed: proof.loss(each) for seed, each in found.items()}
     there = [loss for loss in losses.values() if loss is not None]
     mean = math.fsum(there) / len(there) if there else None
+    bits = [
+        each.bits_per_byte[proof.part]
+        for each in found.values()
+        if proof.part in each.bits_per_byte
+    ]
     pairs = [(_known(ours[seed]), _known(loss)) for seed, loss in losses.items()]
     is_other = name != SEARCH
     return Standing(
         strategy=name,
         mean=mean,
+        bits_per_byte=math.fsum(bits) / len(bits) if bits and len(bits) == len(there) else None,
         cost=math.fsum(each.cost for each in found.values()) / len(found),
         trained=sum(each.trained for each in found.values()) / len(found),
         won=sum(a < b for a, b in pairs) if is_other else None,

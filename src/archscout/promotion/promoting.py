@@ -33,6 +33,7 @@ from archscout.runs import Run
 from archscout.runs.table import fronts_of
 from archscout.spaces import names
 from archscout.training import comparison_preset, find_trainer
+from archscout.training.outcome import bits_per_byte
 
 BUDGETS = "budgets.json"
 
@@ -205,6 +206,7 @@ def _promotion(
                 part: trainer.loss(losses, plan.settings)
                 for part, losses in result.get("losses", {}).items()
             },
+            bits_per_byte=bits_per_byte(result.get("losses", {})),
         )
 
     last = {mark: took.lines(mark)[-1] for mark in took.until}

@@ -34,6 +34,7 @@ class Promoted(BaseModel):
         problem: why its training failed; None where it did not.
         results: of one that was trained whole, losses by part of the text, nats, at the best
             evaluation.
+        bits_per_byte: the same in bits a byte of the text, where it is a code of the text.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -48,6 +49,7 @@ class Promoted(BaseModel):
     losses: dict[str, float]
     problem: str | None = None
     results: dict[str, float] = Field(default_factory=dict)
+    bits_per_byte: dict[str, float] = Field(default_factory=dict)
 
     @property
     def title(self) -> str:

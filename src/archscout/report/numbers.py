@@ -70,6 +70,15 @@ def number(value: float, digits: int = 5) -> str:
     return f"{value:,.{decimals}f}".replace("-", "−")
 
 
+def bits(value: float | None, missing: str = MISSING) -> str:
+    """Bits a byte, which differ little between models.
+
+    >>> bits(1.23456), bits(None)
+    ('1.235', 'none')
+    """
+    return missing if value is None else f"{value:.3f}"
+
+
 def short(value: float) -> str:
     """A round number in few characters.
 

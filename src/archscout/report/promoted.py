@@ -5,9 +5,10 @@ from __future__ import annotations
 from archscout.promotion import Promoted, Promotion
 from archscout.report.axes import Axis
 from archscout.report.figures import BLUE, INK, VERMILLION, Figure, blank, escape
-from archscout.report.numbers import count, number
+from archscout.report.numbers import bits, count, number
 from archscout.report.proof import ProofSummary
 from archscout.report.templates import Column, Table
+from archscout.training.outcome import written_bits
 
 _DIGITS = 4
 
@@ -77,7 +78,8 @@ def _verdict(promotion: Promotion) -> str:
     part = "test" if "test" in winner.results else "valid"
     return (
         f"The winner is {winner.title}, rank {winner.rank:,} by score: trained whole, it reaches a "
-        f"{part} {promotion.measure} of {_written(promotion, winner.results.get(part))}."
+        f"{part} {promotion.measure} of {_written(promotion, winner.results.get(part))}"
+        f"{written_bits(winner.bits_per_byte.get(part))}."
     )
 
 
@@ -133,13 +135,17 @@ def _table(promotion: Promotion) -> Table:
     parts = _parts(promotion)
     columns = [Column("rank", "number"), Column("parameters", "number")]
     columns += [Column(_percent(part), "number", "of a training") for part in parts]
-    columns += [Column("test", "number"), Column("fingerprint", "code"), Column("outcome")]
+    with_bits = any("test" in each.bits_per_byte for each in promotion.candidates)
+    columns += [Column("test", "number")]
+    columns += [Column("bits per byte", "number", "test")] * with_bits
+    columns += [Column("fingerprint", "code"), Column("outcome")]
     rows = [
         [
             str(each.rank),
             f"{each.parameters:,}",
             *(_written(promotion, each.losses.get(part)) for part in parts),
             _written(promotion, each.results.get("test")),
+            *[bits(each.bits_per_byte.get("test"), "–")] * with_bits,
             each.title,
             _outcome(promotion, each),
         ]

@@ -9,8 +9,9 @@ from archscout.comparison import Found, Proof, Standing, compare
 from archscout.comparison.verdict import SEARCH
 from archscout.report.axes import Axis
 from archscout.report.figures import BLUE, INK, MUTED, PALE_BLUE, VERMILLION, Figure, blank, escape
-from archscout.report.numbers import MISSING, count, number
+from archscout.report.numbers import MISSING, bits, count, number
 from archscout.report.templates import Column, Table
+from archscout.training.outcome import written_bits
 
 _DIGITS = 4
 _COLOURS = (VERMILLION, BLUE, PALE_BLUE, MUTED)
@@ -89,7 +90,8 @@ def _verdict(proof: Proof, standings: list[Standing]) -> str:
         said += f"{', but ' if paid else ''}not better than {lost}"
     return (
         f"For {proof.budget:.4g} full trainings the search finds a {proof.part} {proof.measure} of "
-        f"{_mean(proof, ours)} over {seeds}: in most of them {said}."
+        f"{_mean(proof, ours)} over {seeds}{written_bits(ours.bits_per_byte)}: in most of them "
+        f"{said}."
     )
 
 
@@ -122,6 +124,8 @@ def _failures(standings: list[Standing]) -> str:
 def _table(proof: Proof, standings: list[Standing]) -> Table:
     columns = [Column("found by"), Column("mean", "number", f"{proof.part} {proof.measure}")]
     columns += [Column(f"seed {seed}", "number") for seed in proof.seeds]
+    with_bits = any(each.bits_per_byte is not None for each in standings)
+    columns += [Column("bits per byte", "number", f"mean, {proof.part}")] * with_bits
     columns += [
         Column("cost", "number", "full trainings"),
         Column("trained", "number", "networks"),
@@ -133,7 +137,8 @@ def _table(proof: Proof, standings: list[Standing]) -> Table:
         values = [_written(proof, found.get(seed)) for seed in proof.seeds]
         won = "–" if each.won is None else f"{each.won} of {len(found)}"
         sizes = [f"{each.cost:.3g}", f"{each.trained:.3g}"]
-        rows.append([each.strategy, _mean(proof, each), *values, *sizes, won])
+        in_bits = [bits(each.bits_per_byte)] * with_bits
+        rows.append([each.strategy, _mean(proof, each), *values, *in_bits, *sizes, won])
     kind = "geometric mean" if proof.is_exponential else "mean"
     caption = (
         f"The {proof.part} {proof.measure} of what each way of spending the budget found, all "

@@ -1,9 +1,10 @@
 """The vocabulary: which token has which id."""
 
 import json
+import math
 import os
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -173,13 +174,27 @@ class Vocabulary:
             decoded.append(self.tokens[number])
         return decoded
 
-    def byte_lengths(self) -> torch.Tensor:
-        """How many bytes of a text each token is, with the space after it, (V,), int64.
+    def byte_lengths(self, tokens: Sequence[str]) -> torch.Tensor:
+        """How many bytes of a text each of its tokens is, with the space before it.
 
-        A line's end is one, and `<unk>` counts as it is written.
+        The words of a line stand between single spaces, and `<eos>` is the end of a line.
+
+        Args:
+            tokens: N tokens.
+
+        Returns:
+            The lengths, (N,), float64; NaN where a token has no id, so that what stands for it
+            does not say which it was.
+
+        >>> Vocabulary(("be", "to", "<eos>")).byte_lengths(["to", "be", "<eos>", "<eos>", "or"])
+        tensor([2., 3., 1., 1., nan], dtype=torch.float64)
         """
-        lengths = (0 if token == EOS else len(token.encode()) for token in self.tokens)
-        return torch.tensor([length + 1 for length in lengths])
+        lengths = {token: 1.0 + len(token.encode()) for token in self.tokens} | {EOS: 1.0}
+        found = torch.tensor([lengths.get(t, math.nan) for t in tokens], dtype=torch.float64)
+        begins = [not i or tokens[i - 1] == EOS for i in range(len(tokens))]
+        spaces = [token != EOS for token in tokens]
+        found[torch.tensor(begins, dtype=torch.bool) & torch.tensor(spaces, dtype=torch.bool)] -= 1
+        return found
 
     def minibatch(
         self,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from archscout.errors import InputError
 
@@ -40,10 +40,13 @@ class Loss(NamedTuple):
         nats: mean negative log-likelihood of a token that was to be predicted. For recurrent
             language models a token is a word or the end of a line.
         tokens: that were predicted.
+        bytes: of the text that these tokens are; None where they are no text, as masked ones are,
+            or some stand for words that they do not name, as `<unk>` does.
     """
 
     nats: float
     tokens: int
+    bytes: int | None = None
 
     @property
     def perplexity(self) -> float:
@@ -57,6 +60,18 @@ class Loss(NamedTuple):
     def bits(self) -> float:
         """The loss in bits a token."""
         return self.nats / math.log(2)
+
+    @property
+    def bits_per_byte(self) -> float | None:
+        """The loss in bits a byte of the text, which does not depend on how it is cut to tokens."""
+        return self.bits * self.tokens / self.bytes if self.bytes else None
+
+    def logged(self, part: str) -> dict[str, float]:
+        """What trackers are told of a part of the text."""
+        told = {f"loss/{part}": self.nats, f"perplexity/{part}": self.perplexity}
+        if self.bits_per_byte is not None:
+            told[f"bits per byte/{part}"] = self.bits_per_byte
+        return told
 
 
 def check_finite(losses: Mapping[str, float]) -> None:
@@ -76,3 +91,14 @@ def check_finite(losses: Mapping[str, float]) -> None:
 def written_perplexity(nats: float) -> str:
     """The exponential of a loss, as text."""
     return f"{Loss(nats, 1).perplexity:,.1f}"
+
+
+def written_bits(bits_per_byte: float | None) -> str:
+    """A loss in bits a byte, to follow its perplexity; nothing where there is none."""
+    return "" if bits_per_byte is None else f", {bits_per_byte:.3f} bits per byte"
+
+
+def bits_per_byte(losses: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
+    """By part of a text, where result.json has it for that part."""
+    found = {part: at.get("bits_per_byte") for part, at in losses.items()}
+    return {part: bits for part, bits in found.items() if bits is not None}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Callable
 
 from torch import Tensor
 
@@ -12,18 +12,15 @@ from archscout.text import Corpus
 _HELD_OUT = 10
 
 
-class Encodes(Protocol):
-    """What turns words into token ids."""
-
-    def encode(self, tokens: list[str], /) -> Tensor:
-        """Token ids, (N,)."""
-
-
-def splits(corpus: Corpus, vocabulary: Encodes) -> dict[str, Tensor]:
-    """The token ids of the parts for training (`train`), for choosing (`valid`), and `test`.
+def splits(corpus: Corpus, encode: Callable[[list[str]], Tensor]) -> dict[str, Tensor]:
+    """What is made of the parts for training (`train`), for choosing (`valid`), and of `test`.
 
     Of a text without splits the last tenth is held out for validation and the tenth before it for
     testing. A text with splits needs the first two.
+
+    Args:
+        corpus: the text.
+        encode: what makes ids, or another number each, of tokens: (N,) for the words of a text.
 
     Returns:
         (N,) each.
@@ -32,7 +29,7 @@ def splits(corpus: Corpus, vocabulary: Encodes) -> dict[str, Tensor]:
         InputError: the text has splits, but not these.
     """
     if "all" in corpus.splits:
-        ids = vocabulary.encode(corpus.tokens("all"))
+        ids = encode(corpus.tokens("all"))
         tenth = len(ids) // _HELD_OUT
         train, test, valid = ids.split([len(ids) - 2 * tenth, tenth, tenth])
         return {"train": train, "valid": valid, "test": test}
@@ -42,4 +39,4 @@ def splits(corpus: Corpus, vocabulary: Encodes) -> dict[str, Tensor]:
             f"{', '.join(corpus.names())};\ntraining needs train and valid, or files (not their "
             "folder), which are taken as one text without splits"
         )
-    return {name: vocabulary.encode(corpus.tokens(name)) for name in corpus.names()}
+    return {name: encode(corpus.tokens(name)) for name in corpus.names()}

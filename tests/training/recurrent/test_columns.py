@@ -72,7 +72,7 @@ def corpus(**parts: int) -> Corpus:
 def test_a_text_without_splits_is_cut_at_its_end() -> None:
     whole = corpus(all=105)
     vocabulary = whole.vocabulary()
-    parts = splits(whole, vocabulary)
+    parts = splits(whole, vocabulary.encode)
     assert {name: len(ids) for name, ids in parts.items()} == {"train": 85, "test": 10, "valid": 10}
     joined = torch.cat([parts[name] for name in ("train", "test", "valid")])
     assert torch.equal(joined, vocabulary.encode(whole.tokens("all")))
@@ -80,7 +80,7 @@ def test_a_text_without_splits_is_cut_at_its_end() -> None:
 
 def test_splits_are_taken_as_they_are() -> None:
     text = corpus(train=20, valid=9, test=8)
-    parts = splits(text, text.vocabulary())
+    parts = splits(text, text.vocabulary().encode)
     assert {name: len(ids) for name, ids in parts.items()} == {"train": 20, "valid": 9, "test": 8}
 
 
@@ -88,4 +88,4 @@ def test_splits_are_taken_as_they_are() -> None:
 def test_splits_without_train_or_valid(parts: dict[str, int]) -> None:
     text = corpus(**parts)
     with pytest.raises(InputError, match=r"'made up' has no (train|valid) split"):
-        splits(text, text.vocabulary())
+        splits(text, text.vocabulary().encode)

@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from archscout.errors import InputError
-from archscout.text import load_corpus
+from archscout.text import EOS, load_corpus
 from archscout.training import (
     Diverged,
     Loss,
@@ -24,15 +24,16 @@ from archscout.training import (
     Trained,
     TrainingFolder,
     evaluate,
+    find_trainer,
     train,
 )
 from archscout.training.checkpoints import Damaged, read_checkpoint
 from archscout.training.parts import splits
 from archscout.training.recurrent import language_model_loop as loop_module
-from archscout.training.recurrent import trainer as training_module
 from archscout.training.recurrent.columns import columns
 from archscout.training.schedule import rate_factor
 from training_runs import (
+    SCALE,
     SETTINGS,
     Killed,
     TrainSmall,
@@ -67,12 +68,45 @@ def test_training_learns_and_writes_its_folder(train_small: TrainSmall, words: P
     assert not list(folder.rglob("*.part"))
 
 
+def test_bits_per_byte_are_those_of_the_text(train_small: TrainSmall, words: Path) -> None:
+    trained = train_small(epochs=1)
+    tokens = load_corpus(words).tokens()
+    tenth = len(tokens) // 10
+    rows = tenth // SETTINGS.evaluation_batch_size
+    held_out = columns(torch.arange(tenth), SETTINGS.evaluation_batch_size, "valid")
+    # What is predicted: all that is read but for the first token of each column.
+    text, predicted = tokens[-tenth:], held_out[1:].t().flatten().tolist()
+    written = 0
+    for i in predicted:
+        before = text[i - 1]
+        written += 1 if text[i] == EOS else len(text[i].encode()) + (before != EOS)
+    loss = trained.losses["valid"]
+    assert (loss.tokens, loss.bytes) == (len(predicted), written)
+    assert loss.tokens == (rows - 1) * SETTINGS.evaluation_batch_size
+    bits = loss.nats / math.log(2) * loss.tokens / written
+    assert loss.bits_per_byte == pytest.approx(bits)
+    assert trained.to_dict()["losses"]["valid"]["bits_per_byte"] == pytest.approx(bits)
+    assert trained.records[-1].valid_bits_per_byte == pytest.approx(bits)
+    assert find_trainer("rnn").summarise(trained).rows[0][-1] == f"{bits:.4f}"
+
+
+def test_unknown_words_are_no_code_of_the_text(words: Path, tmp_path: Path) -> None:
+    settings = SETTINGS.resized(epochs=1)
+    trained = train("rnn", "gru", words, settings, tmp_path, scale=SCALE, vocabulary_size=8)
+    loss = trained.losses["valid"]
+    assert loss.bytes is None and loss.bits_per_byte is None
+    assert trained.records[-1].valid_bits_per_byte is None
+    assert find_trainer("rnn").summarise(trained).rows[0][-1] == "–"
+    readme = (tmp_path / "model" / "README.md").read_text()
+    assert "validation perplexity" in readme and "bits per byte" not in readme
+
+
 def test_the_model_has_the_weights_of_the_best_epoch(train_small: TrainSmall, words: Path) -> None:
     trained = train_small(epochs=4, learning_rate=0.3, clip=10.0)  # too much, on purpose
     losses = [record.valid_loss for record in trained.records]
     assert trained.best_epoch == losses.index(min(losses)) + 1
     corpus = load_corpus(words)
-    text = columns(splits(corpus, trained.vocabulary)["valid"], 3, "valid")
+    text = columns(splits(corpus, trained.vocabulary.encode)["valid"], 3, "valid")
     assert evaluate(trained.model, text).nats == pytest.approx(min(losses), rel=1e-5)
 
 
@@ -94,7 +128,7 @@ def test_loss_in_other_units() -> None:
 
 
 def test_early_stopping(train_small: TrainSmall, monkeypatch: pytest.MonkeyPatch) -> None:
-    found = iter([3.0, 2.0, 2.5, 2.0, 1.0])
+    found = iter([3.0, 2.0, 2.5, 2.0, 2.0, 2.0])  # two for the parts, at the end
     monkeypatch.setattr(loop_module, "evaluate", lambda *_: Loss(next(found), 1))
     trained = train_small(epochs=9, patience=2)
     assert (len(trained.records), trained.best_epoch, trained.ended) == (4, 2, "patience")
@@ -206,7 +240,10 @@ def test_ctrl_c_stops_with_a_checkpoint(
 def test_a_test_part_that_explodes_is_a_divergence(
     train_small: TrainSmall, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(training_module, "evaluate", lambda *_: Loss(800.0, 10))
+    def end(_: object) -> None:
+        monkeypatch.setattr(loop_module, "evaluate", lambda *_: Loss(800.0, 10))
+
+    monkeypatch.setattr(loop_module.LanguageModelTraining, "_end", end)
     with pytest.raises(Diverged, match="the valid loss of the trained model"):
         train_small()
     result = json.loads((tmp_path / "training" / "result.json").read_text())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,38 +16,6 @@ LossFunction = Callable[[Any, Tensor], Tensor]
 before it."""
 
 
-class CausalLoss(NamedTuple):
-    """A causal language model's loss on a text.
-
-    Attributes:
-        nats: mean negative log-likelihood of a token.
-        tokens: that were predicted.
-        bytes: of the text that these tokens are.
-    """
-
-    nats: float
-    tokens: int
-    bytes: int
-
-    @property
-    def perplexity(self) -> float:
-        """The exponential of the loss; infinite where that overflows."""
-        return Loss(self.nats, self.tokens).perplexity
-
-    @property
-    def bits_per_byte(self) -> float:
-        """The loss in bits a byte of the text, which does not depend on how it is cut to tokens."""
-        return self.nats * self.tokens / math.log(2) / self.bytes
-
-    def to_dict(self) -> dict[str, float]:
-        """The numbers, as result.json holds them."""
-        return {
-            **self._asdict(),
-            "perplexity": self.perplexity,
-            "bits_per_byte": self.bits_per_byte,
-        }
-
-
 @torch.no_grad()
 def evaluate(
     network: nn.Module,
@@ -56,14 +24,14 @@ def evaluate(
     byte_lengths: Tensor,
     sequence_length: int,
     batch_size: int,
-) -> CausalLoss:
+) -> Loss:
     """The loss on a text, in stretches one after another that know nothing of those before.
 
     Args:
         network: any; dropout is off, and its mode is left as it was.
         loss: of the network.
         ids: of the text, (N,), at least two.
-        byte_lengths: of each token, (V,).
+        byte_lengths: of the tokens of the text, (N,), NaN where one stands for others.
         sequence_length: tokens that a stretch reads.
         batch_size: stretches that are read at once, which only the memory depends on.
 
@@ -75,9 +43,11 @@ def evaluate(
     for reads in batches(ids, sequence_length, batch_size):
         total += float(loss(network, reads)) * reads[:, 1:].numel()
     network.train(mode)
-    predicted = ids[1:].cpu()
-    return CausalLoss(
-        total / len(predicted), len(predicted), int(byte_lengths[predicted].sum()) or 1
+    num_bytes = float(byte_lengths[1:].sum())
+    return Loss(
+        nats=total / (len(ids) - 1),
+        tokens=len(ids) - 1,
+        bytes=None if math.isnan(num_bytes) else int(num_bytes),
     )
 
 

@@ -14,10 +14,10 @@ from archscout.errors import InputError
 from archscout.spaces.base import Space
 from archscout.text import ByteLevel, Corpus, Tokenizer, WordPiece, load_corpus, tokenizer_for
 from archscout.training.causal.causal_settings import CausalSettings
-from archscout.training.causal.evaluation import CausalLoss, LossFunction
+from archscout.training.causal.evaluation import LossFunction
 from archscout.training.causal.module_loss import OwnLoss, next_token_loss
 from archscout.training.causal.training_loop import CausalProgress, CausalRecord, CausalTraining
-from archscout.training.outcome import check_finite, written_perplexity
+from archscout.training.outcome import Loss, check_finite, written_bits, written_perplexity
 from archscout.training.parts import splits
 from archscout.training.trainer import Assignment, Summary, Trainer
 from archscout.training.training_folder import MODEL, TrainingFolder
@@ -51,7 +51,7 @@ class TrainedCausal:
     architecture: Any
     network: Any
     vocabulary: Any
-    losses: dict[str, CausalLoss]
+    losses: dict[str, Loss]
     best_step: int
     records: list[CausalRecord]
     ended: str
@@ -70,7 +70,14 @@ class TrainedCausal:
             "steps": self.records[-1].step,
             "ended": self.ended,
             "seconds": self.records[-1].seconds,
-            "losses": {part: loss.to_dict() for part, loss in self.losses.items()},
+            "losses": {
+                part: {
+                    **loss._asdict(),
+                    "perplexity": loss.perplexity,
+                    "bits_per_byte": loss.bits_per_byte,
+                }
+                for part, loss in self.losses.items()
+            },
         }
 
 
@@ -135,7 +142,9 @@ class CausalTrainer(Trainer[CausalSettings]):
                 f"space {self.space!r} reads word pieces, of which texts cannot be made again; "
                 "accepted of causal language models are words and bpe"
             )
-        parts = {name: ids.to(task.device) for name, ids in splits(corpus, tokenizer).items()}
+        parts = {
+            name: ids.to(task.device) for name, ids in splits(corpus, tokenizer.encode).items()
+        }
         needed = {"train": settings.sequence_length + 1}
         for name, ids in parts.items():
             if len(ids) < (least := needed.get(name, 2)):
@@ -149,7 +158,11 @@ class CausalTrainer(Trainer[CausalSettings]):
         if isinstance(tokenizer, ByteLevel):
             known["tokenizer"] = hashlib.sha256(tokenizer.definition.encode()).hexdigest()
         identity = task.identity(text={"name": corpus.name, "sha256": corpus.sha256}, **known)
-        lengths = tokenizer.byte_lengths()
+        if isinstance(tokenizer, ByteLevel):
+            table = tokenizer.byte_lengths()
+            lengths = {name: table[ids.cpu()] for name, ids in parts.items()}
+        else:
+            lengths = splits(corpus, tokenizer.byte_lengths)
         return CausalTraining(task, network, loss, parts, lengths, identity), tokenizer
 
     def finish(
@@ -173,7 +186,7 @@ class CausalTrainer(Trainer[CausalSettings]):
         valid = trained.losses["valid"]
         return (
             f"trained on {training.identity['text']['name']}, validation perplexity "
-            f"{valid.perplexity:.1f}, {valid.bits_per_byte:.3f} bits per byte"
+            f"{valid.perplexity:.1f}{written_bits(valid.bits_per_byte)}"
         )
 
     def describe_progress(self, progress: CausalProgress) -> str:
@@ -187,9 +200,8 @@ class CausalTrainer(Trainer[CausalSettings]):
         """An evaluation in a line."""
         return (
             f"step {record.step:,}: loss {record.train_loss:.3f}, validation "
-            f"{record.valid_loss:.3f} (perplexity {record.valid_perplexity:,.1f}, "
-            f"{record.valid_bits_per_byte:.3f} bits per byte), {record.tokens_per_second:,.0f} "
-            "tokens/s"
+            f"{record.valid_loss:.3f} (perplexity {record.valid_perplexity:,.1f}"
+            f"{written_bits(record.valid_bits_per_byte)}), {record.tokens_per_second:,.0f} tokens/s"
         )
 
     def summarise(self, trained: TrainedCausal) -> Summary:
@@ -206,7 +218,7 @@ class CausalTrainer(Trainer[CausalSettings]):
                     f"{loss.tokens:,}",
                     f"{loss.nats:.4f}",
                     f"{loss.perplexity:,.2f}",
-                    f"{loss.bits_per_byte:.4f}",
+                    "–" if loss.bits_per_byte is None else f"{loss.bits_per_byte:.4f}",
                 ]
                 for part, loss in trained.losses.items()
             ],

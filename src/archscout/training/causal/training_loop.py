@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from archscout.training.causal.causal_settings import CausalSettings
-from archscout.training.causal.evaluation import CausalLoss, LossFunction, evaluate
+from archscout.training.causal.evaluation import LossFunction, evaluate
 from archscout.training.loop import TrainingLoop, TrainingState, smoothed
+from archscout.training.outcome import Loss
 from archscout.training.seeds import seed_of, seeded
 from archscout.training.trainer import Assignment
 from archscout.training.weights import load_best, save_weights
@@ -31,7 +32,7 @@ class CausalRecord:
         train_loss: nats a token, with dropout, the mean since the evaluation before.
         valid_loss: nats a token.
         valid_perplexity: the exponential of it.
-        valid_bits_per_byte: the same in bits a byte of the text.
+        valid_bits_per_byte: the same in bits a byte of the text; None where it has no bytes.
         learning_rate: of the last step.
         seconds: of training so far, evaluation left out.
         tokens_per_second: of training in this process, since the evaluation before.
@@ -42,7 +43,7 @@ class CausalRecord:
     train_loss: float
     valid_loss: float
     valid_perplexity: float
-    valid_bits_per_byte: float
+    valid_bits_per_byte: float | None
     learning_rate: float
     seconds: float
     tokens_per_second: float
@@ -94,7 +95,7 @@ class CausalTraining(TrainingLoop[Tensor, float]):
         model: on its device.
         loss: of the model.
         parts: token ids of the parts of the text, (N,) each, on that device.
-        byte_lengths: of each token, (V,).
+        byte_lengths: of their tokens, (N,), of those that are evaluated.
         identity: what is trained, kept in every checkpoint.
     """
 
@@ -107,7 +108,7 @@ class CausalTraining(TrainingLoop[Tensor, float]):
         model: nn.Module,
         loss: LossFunction,
         parts: Mapping[str, Tensor],
-        byte_lengths: Tensor,
+        byte_lengths: Mapping[str, Tensor],
         identity: dict[str, Any],
     ) -> None:
         settings = task.settings
@@ -121,7 +122,7 @@ class CausalTraining(TrainingLoop[Tensor, float]):
             *(model, optimizer, CausalState(), settings, task.seed, task.folder.path, identity),
             *(torch.device(task.device), task.on_progress, task.on_record),
         )
-        self.model, self.parts, self.byte_lengths = model, parts, byte_lengths
+        self.model, self.parts, self._byte_lengths = model, parts, byte_lengths
         self._loss, self._folder = loss, task.folder
         self._recent: float | None = None
 
@@ -202,11 +203,11 @@ class CausalTraining(TrainingLoop[Tensor, float]):
 
     # Evaluations
 
-    def evaluate(self, part: str) -> CausalLoss:
+    def evaluate(self, part: str) -> Loss:
         """The loss on a part of the text."""
         settings = self.settings
         return evaluate(
-            *(self.model, self._loss, self.parts[part], self.byte_lengths),
+            *(self.model, self._loss, self.parts[part], self._byte_lengths[part]),
             *(settings.sequence_length, settings.batch_size),
         )
 
@@ -235,14 +236,7 @@ class CausalTraining(TrainingLoop[Tensor, float]):
             save_weights(self.model, self._folder.best(state.step))
         state.records.append(record)
         state.loss, state.losses = 0.0, 0
-        self._log(
-            {
-                "loss/valid": valid.nats,
-                "perplexity/valid": valid.perplexity,
-                "bits per byte/valid": valid.bits_per_byte,
-                "speed": speed,
-            }
-        )
+        self._log(valid.logged("valid") | {"speed": speed})
         since_best = sum(found.step > state.best_step for found in state.records)
         state.ended = self._why_over(state.step == self.settings.steps, "steps", since_best)
         return record

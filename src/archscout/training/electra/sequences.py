@@ -140,7 +140,7 @@ def corpus_text(
         InputError: the text has splits, but not train and valid, or a part is too short or has
             nothing to mask.
     """
-    ids = splits(corpus, tokenizer)
+    ids = splits(corpus, tokenizer.encode)
     parts = {
         part: pack(pieces, tokenizer, settings.sequence_length) for part, pieces in ids.items()
     }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -11,13 +13,19 @@ from archscout.training.recurrent.columns import even_segments, read
 from archscout.training.recurrent.network import training_loss
 
 
-def evaluate(model: RecurrentLanguageModel, text: Tensor, sequence_length: int = 70) -> Loss:
+def evaluate(
+    model: RecurrentLanguageModel,
+    text: Tensor,
+    sequence_length: int = 70,
+    byte_lengths: Tensor | None = None,
+) -> Loss:
     """The loss on a text in columns, read from its start to its end with the state carried on.
 
     Args:
         model: any; dropout is off, and its mode is left as it was.
         text: token ids, (rows, B).
         sequence_length: rows that are read at a time, which only the memory depends on.
+        byte_lengths: of the tokens, (rows, B), NaN where one stands for others.
 
     Returns:
         The loss over all rows but the first, which nothing predicts.
@@ -32,4 +40,9 @@ def evaluate(model: RecurrentLanguageModel, text: Tensor, sequence_length: int =
             _, entropy, states = training_loss(model, tokens, targets, states)
             total += float(entropy) * segment.length
     model.train(mode)
-    return Loss(total / (len(text) - 1), (len(text) - 1) * text.shape[1])
+    num_bytes = math.nan if byte_lengths is None else float(byte_lengths[1:].sum())
+    return Loss(
+        nats=total / (len(text) - 1),
+        tokens=(len(text) - 1) * text.shape[1],
+        bytes=None if math.isnan(num_bytes) else int(num_bytes),
+    )

@@ -38,6 +38,8 @@ class EpochRecord:
         learning_rate: at the end of the epoch, before its scaling by a segment's length.
         seconds: of training so far, evaluation left out.
         tokens_per_second: of training in this process, in this epoch.
+        valid_bits_per_byte: the validation loss in bits a byte of the text; None where words stand
+            there as `<unk>`.
     """
 
     epoch: int
@@ -49,6 +51,7 @@ class EpochRecord:
     learning_rate: float
     seconds: float
     tokens_per_second: float
+    valid_bits_per_byte: float | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,6 +102,7 @@ class LanguageModelTraining(TrainingLoop[Segment, float]):
         model: with its first weights, on its device, its dropout set.
         texts: token ids in columns, (rows, B), of the parts `train`, `valid` and, if there is
             one, `test`, on the device.
+        byte_lengths: of the tokens of those that are evaluated, alike.
         identity: what is trained, kept in every checkpoint.
     """
 
@@ -110,6 +114,7 @@ class LanguageModelTraining(TrainingLoop[Segment, float]):
         task: Assignment[TrainingSettings],
         model: RecurrentLanguageModel,
         texts: Mapping[str, Tensor],
+        byte_lengths: Mapping[str, Tensor],
         identity: dict[str, Any],
     ) -> None:
         settings = task.settings
@@ -124,6 +129,7 @@ class LanguageModelTraining(TrainingLoop[Segment, float]):
             *(model.embedding.device, task.on_progress, task.on_record),
         )
         self.model, self.texts, self.folder = model, texts, task.folder
+        self._byte_lengths = byte_lengths
         self.hidden: States = model.initial_state(settings.batch_size)
         self._recent: float | None = None
 
@@ -148,7 +154,12 @@ class LanguageModelTraining(TrainingLoop[Segment, float]):
 
     def loss(self, part: str) -> Loss:
         """Of a part of the text, of the weights as they are."""
-        return evaluate(self.model, self.texts[part], self.settings.sequence_length)
+        return evaluate(
+            self.model,
+            self.texts[part],
+            self.settings.sequence_length,
+            self._byte_lengths[part],
+        )
 
     def _validation_loss(self) -> float:
         return self.loss("valid").nats
@@ -222,9 +233,7 @@ class LanguageModelTraining(TrainingLoop[Segment, float]):
             state.best_epoch = state.epoch
             save_weights(self.model, self.folder.best(state.epoch))
         state.records.append(record)
-        self._log(
-            {"loss/valid": valid.nats, "perplexity/valid": valid.perplexity, "speed": speed},
-        )
+        self._log(valid.logged("valid") | {"speed": speed})
         is_last = state.epoch == settings.epochs
         state.ended = self._why_over(is_last, "epochs", state.epoch - state.best_epoch)
         if state.ended is None:
@@ -245,6 +254,7 @@ class LanguageModelTraining(TrainingLoop[Segment, float]):
             learning_rate=self._rate(),
             seconds=state.seconds,
             tokens_per_second=speed,
+            valid_bits_per_byte=valid.bits_per_byte,
         )
 
     def _test_loss(self) -> float | None:

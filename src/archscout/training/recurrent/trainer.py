@@ -13,10 +13,9 @@ from archscout.spaces.recurrent.language_model import RecurrentLanguageModel
 from archscout.spaces.recurrent.space import RecurrentSpace
 from archscout.text import Corpus, Vocabulary, load_corpus, tokenizer_for
 from archscout.training.electra.streams import StreamedText
-from archscout.training.outcome import Loss, check_finite, written_perplexity
+from archscout.training.outcome import Loss, check_finite, written_bits, written_perplexity
 from archscout.training.parts import splits
 from archscout.training.recurrent.columns import columns
-from archscout.training.recurrent.evaluation import evaluate
 from archscout.training.recurrent.generation import sample_text
 from archscout.training.recurrent.language_model_loop import (
     EpochRecord,
@@ -75,6 +74,8 @@ class Trained:
                     "perplexity": loss.perplexity,
                     "bits_per_word": loss.bits,
                     "tokens": loss.tokens,
+                    "bytes": loss.bytes,
+                    "bits_per_byte": loss.bits_per_byte,
                 }
                 for part, loss in self.losses.items()
             },
@@ -101,12 +102,19 @@ class RecurrentTrainer(Trainer[TrainingSettings]):
         corpus = task.text if isinstance(task.text, Corpus) else load_corpus(task.text)
         vocabulary = tokenizer_for("words", corpus, task.vocabulary_size, task.tokenizer)
         assert isinstance(vocabulary, Vocabulary)
-        sizes = {"train": settings.batch_size}
+
+        def in_columns(part: str, numbers: Tensor) -> Tensor:
+            is_trained = part == "train"
+            size = settings.batch_size if is_trained else settings.evaluation_batch_size
+            return columns(numbers, size, part)
+
         texts = {
-            part: columns(ids, sizes.get(part, settings.evaluation_batch_size), part).to(
-                task.device
-            )
-            for part, ids in splits(corpus, vocabulary).items()
+            part: in_columns(part, ids).to(task.device)
+            for part, ids in splits(corpus, vocabulary.encode).items()
+        }
+        byte_lengths = {
+            part: in_columns(part, lengths)
+            for part, lengths in splits(corpus, vocabulary.byte_lengths).items()
         }
         space, drawn_as = task.space, task.architecture
         if task.scale.initialisation == "canonical":
@@ -122,7 +130,7 @@ class RecurrentTrainer(Trainer[TrainingSettings]):
         model.dropout = settings.dropout
         if settings.unigram_bias:
             _start_from_unigram(model, texts["train"])
-        return LanguageModelTraining(task, model, texts, identity), vocabulary
+        return LanguageModelTraining(task, model, texts, byte_lengths, identity), vocabulary
 
     def finish(
         self,
@@ -131,12 +139,8 @@ class RecurrentTrainer(Trainer[TrainingSettings]):
         tokenizer: Vocabulary,
     ) -> Trained:
         """Evaluate with the weights of the best epoch."""
-        model, texts = training.model.eval(), training.texts
-        losses = {
-            part: evaluate(model, texts[part], task.settings.sequence_length)
-            for part in ("valid", "test")
-            if part in texts
-        }
+        model = training.model.eval()
+        losses = {part: training.loss(part) for part in ("valid", "test") if part in training.texts}
         check_finite({part: loss.nats for part, loss in losses.items()})
         state = training.state
         assert isinstance(task.space, RecurrentSpace) and state.ended is not None
@@ -147,8 +151,11 @@ class RecurrentTrainer(Trainer[TrainingSettings]):
 
     def origin(self, training: LanguageModelTraining, trained: Trained) -> str:
         """What the trained weights are."""
-        quality = f"validation perplexity {trained.losses['valid'].perplexity:.1f}"
-        return f"trained on {training.identity['text']['name']}, {quality}"
+        valid = trained.losses["valid"]
+        return (
+            f"trained on {training.identity['text']['name']}, validation perplexity "
+            f"{valid.perplexity:.1f}{written_bits(valid.bits_per_byte)}"
+        )
 
     def for_benchmark(self, settings: TrainingSettings) -> TrainingSettings:
         """With the test loss of every epoch, which NAS-Bench-NLP's logs hold."""
@@ -165,8 +172,8 @@ class RecurrentTrainer(Trainer[TrainingSettings]):
         """An epoch in a line."""
         return (
             f"epoch {record.epoch}: loss {record.train_loss:.3f}, validation "
-            f"{record.valid_loss:.3f} (perplexity {record.valid_perplexity:,.1f}), "
-            f"{record.tokens_per_second:,.0f} tokens/s"
+            f"{record.valid_loss:.3f} (perplexity {record.valid_perplexity:,.1f}"
+            f"{written_bits(record.valid_bits_per_byte)}), {record.tokens_per_second:,.0f} tokens/s"
         )
 
     def summarise(self, trained: Trained) -> Summary:
@@ -175,7 +182,7 @@ class RecurrentTrainer(Trainer[TrainingSettings]):
             f"{len(trained.records)} epochs in {trained.records[-1].seconds:.0f} s "
             f"({_ENDED[trained.ended]}), the best is epoch {trained.best_epoch}.",
             f"At epoch {trained.best_epoch}",
-            ("part", "tokens", "loss", "perplexity", "bits per word"),
+            ("part", "tokens", "loss", "perplexity", "bits per word", "bits per byte"),
             [
                 [
                     part,
@@ -183,6 +190,7 @@ class RecurrentTrainer(Trainer[TrainingSettings]):
                     f"{loss.nats:.4f}",
                     f"{loss.perplexity:,.2f}",
                     f"{loss.bits:.4f}",
+                    "–" if loss.bits_per_byte is None else f"{loss.bits_per_byte:.4f}",
                 ]
                 for part, loss in trained.losses.items()
             ],
