@@ -61,7 +61,7 @@ def test_of_a_recurrent_cell(name: str) -> None:
     steps = []
     for layer in model.recurrent_layers:
         states = layer.initial_state(TOKENS.shape[1])
-        unrolled = layer.unroll(layer.affine(outputs).unbind(0), states, layer.activations)
+        unrolled = layer.unroll(layer.steps(layer.affine(outputs)), states, layer.activations)
         steps += list(unrolled.values.values())
         outputs = torch.stack(unrolled.outputs)
     flat = [step for values in steps for step in values]

@@ -203,7 +203,7 @@ def check_against_interpreter(recipe: Recipe) -> None:
     states = tuple(
         (0.3 * numbers(3, H, seed=10 + i)).requires_grad_() for i in range(recipe.num_states)
     )
-    unrolled = layer.unroll(layer.affine(inputs), states, keep=recipe.nodes)
+    unrolled = layer.unroll(layer.steps(layer.affine(inputs)), states, keep=recipe.nodes)
     after, values = interpreted(layer, recipe, inputs, states)
 
     def same(ours: object, theirs: object) -> None:

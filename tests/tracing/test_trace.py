@@ -553,7 +553,8 @@ def test_probes_are_products_of_random_signs_with_the_jacobian_between_layers(na
     for layer, (v, product) in zip(network.recurrent_layers, found, strict=True):
         assert set(v.unique().tolist()) == {-1.0, 1.0}
         zeros = tuple(z.requires_grad_() for z in layer.initial_state(v.shape[1]))
-        states = [step[0] for step in layer.unroll(layer.affine(torch.stack(inputs)), zeros).states]
+        steps = layer.steps(layer.affine(torch.stack(inputs)))
+        states = [step[0] for step in layer.unroll(steps, zeros).states]
         entering, inputs = states[:-1], states[1:]
         objective = torch.stack(
             [(state * direction).sum() for state, direction in zip(entering, v, strict=True)]

@@ -10,7 +10,7 @@ Klyuchnikov et al. 2020, "NAS-Bench-NLP" (cells as graphs).
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from graphlib import TopologicalSorter
 from itertools import pairwise
 from typing import Any
@@ -92,7 +92,8 @@ class LinearNode(nn.Module):
 
     def weight_from(self, source: str, drop: float = 0.0) -> Tensor:
         """The weight (H, width) that a source is multiplied by, after weight drop."""
-        weights = [w for w, s in zip(self.weights, self.inputs, strict=True) if s == source]
+        pairs = zip(self.weights._parameters.values(), self.inputs, strict=True)
+        weights: list[Tensor] = [w for w, name in pairs if name == source and w is not None]
         if drop:
             weights = [F.dropout(weight, drop) for weight in weights]
         return weights[0] if len(weights) == 1 else torch.stack(weights).sum(0)
@@ -167,9 +168,22 @@ class RecurrentLayer(nn.Module):
                 )
         return weights
 
+    def steps(self, affine: Tensor) -> Iterator[tuple[Tensor, ...]]:
+        """For each step of the affine part (T, B, N * H) its `columns`."""
+        return zip(*(part.unbind(0) for part in self.columns(affine)), strict=True)
+
+    def columns(self, affine: Tensor) -> tuple[Tensor, ...]:
+        """The affine part (..., N * H), what readers of h_prev_0 get in one, the others singly."""
+        h, first = self.hidden_size, self.readers["h_prev_0"]
+        before = self.stacked.index(first[0]) if first else len(self.stacked)
+        groups = [h] * before + ([h * len(first)] if first else [])
+        groups += [h] * (len(self.stacked) - before - len(first))
+        parts: tuple[Tensor, ...] = affine.split(groups, -1)
+        return parts
+
     def unroll(
         self,
-        affine: Iterable[Tensor],
+        steps: Iterable[Sequence[Tensor]],
         states: tuple[Tensor, ...],
         keep: Iterable[str] = (),
         weight_drop: float = 0.0,
@@ -179,7 +193,7 @@ class RecurrentLayer(nn.Module):
         """Run the cell over T steps.
 
         Args:
-            affine: for each step what `affine` gives, T of (B, N * H).
+            steps: what `steps` gives, or for each step `columns` of (B, N * H).
             states: k of (B, H).
             keep: names of nodes whose outputs are to be returned.
             weight_drop: dropout rate of the weights that read a previous state.
@@ -189,19 +203,31 @@ class RecurrentLayer(nn.Module):
         """
         weights = self.recurrent_weights(weight_drop) if weights is None else weights
         turned = {source: weight.t() for source, weight in weights.items()}
+        first = self.readers["h_prev_0"]
+        start = self.stacked.index(first[0]) if first else 0
+        others = [(s, None, (), self.readers[s]) for s in self.states[1:] if s in turned]
+        program = [(*node, turned.get(node[0])) for node in (*others, *self.program)]
         unrolled = Unrolled([states], {name: [] for name in keep})
-        groups = self._column_groups()
-        for t, step in enumerate(affine):
-            values = dict(zip(self.states, states, strict=True))
-            sums = self._start(step.split(groups, -1), states[0], turned)
-            for source in self.states[1:]:
-                self._feed(sums, self.readers[source], values[source], turned.get(source))
-            for name, function, inputs, readers in self.program:
-                value = sums[name] if function is None else function(*[values[s] for s in inputs])
-                values[name] = value
-                if readers:
-                    self._feed(sums, readers, value, turned[name])
-            after = tuple(values[name] for name in self.new_states)
+        for t, step in enumerate(steps):
+            if first:
+                product = torch.addmm(step[start], states[0], turned["h_prev_0"])
+                step = (*step[:start], *product.chunk(len(first), 1), *step[start + 1 :])
+            # A linear node's value is its sum so far, which is whole when its turn has come.
+            values = dict(zip(self.stacked, step, strict=True))
+            values.update(zip(self.states, states, strict=True))
+            for name, function, inputs, readers, weight in program:
+                if function is not None:
+                    values[name] = function(*map(values.__getitem__, inputs))
+                if weight is None:
+                    continue
+                if len(readers) == 1:
+                    (reader,) = readers
+                    values[reader] = torch.addmm(values[reader], values[name], weight)
+                    continue
+                parts = torch.mm(values[name], weight).chunk(len(readers), 1)
+                for reader, part in zip(readers, parts, strict=True):
+                    values[reader] = values[reader] + part
+            after = tuple([values[name] for name in self.new_states])
             if present is not None:
                 there = present[t, :, None]
                 pairs = zip(after, states, strict=True)
@@ -212,38 +238,6 @@ class RecurrentLayer(nn.Module):
                 kept.append(values[name])
         return unrolled
 
-    def _column_groups(self) -> list[int]:
-        """Widths of the affine part's columns: readers of h_prev_0 in one, the others singly."""
-        h, first = self.hidden_size, self.readers["h_prev_0"]
-        before = self.stacked.index(first[0]) if first else len(self.stacked)
-        groups = [h] * before + ([h * len(first)] if first else [])
-        return groups + [h] * (len(self.stacked) - before - len(first))
-
-    def _start(
-        self, step: Sequence[Tensor], state: Tensor, weights: Mapping[str, Tensor]
-    ) -> dict[str, Tensor]:
-        """The linear nodes' sums so far: the affine part, and what h_prev_0 gives."""
-        first = self.readers["h_prev_0"]
-        if not first:
-            return dict(zip(self.stacked, step, strict=True))
-        before = self.stacked.index(first[0])
-        product = torch.addmm(step[before], state, weights["h_prev_0"])
-        pieces = (*step[:before], *product.chunk(len(first), 1), *step[before + 1 :])
-        return dict(zip(self.stacked, pieces, strict=True))
-
-    @staticmethod
-    def _feed(
-        sums: dict[str, Tensor], readers: Sequence[str], value: Tensor, weight: Tensor | None
-    ) -> None:
-        """Add one value's products with the weights of its readers to their sums."""
-        if weight is None:
-            return
-        if len(readers) == 1:
-            sums[readers[0]] = torch.addmm(sums[readers[0]], value, weight)
-            return
-        for name, part in zip(readers, (value @ weight).chunk(len(readers), 1), strict=True):
-            sums[name] = sums[name] + part
-
     def forward(
         self,
         inputs: Tensor,
@@ -252,8 +246,8 @@ class RecurrentLayer(nn.Module):
         present: Tensor | None = None,
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Outputs (T, B, H) of inputs (T, B, I), and states after the last step, k of (B, H)."""
-        affine = self.affine(inputs).unbind(0)
-        unrolled = self.unroll(affine, states, weight_drop=weight_drop, present=present)
+        steps = self.steps(self.affine(inputs))
+        unrolled = self.unroll(steps, states, weight_drop=weight_drop, present=present)
         return torch.stack(unrolled.outputs), unrolled.states[-1]
 
 

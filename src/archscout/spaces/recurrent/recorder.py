@@ -127,21 +127,22 @@ class RecurrentRecorder(Recorder):
             affine = None
             state = layer.initial_state(minibatch.shape[1])
             if inputs is None and wanted.isdisjoint(_LINEAR):
-                affine_steps = self._affine_of_tokens(layer, minibatch[:steps])
-                unrolled = layer.unroll(affine_steps, state, names[i])
+                of_tokens = self._steps_of_tokens(layer, minibatch[:steps])
+                unrolled = layer.unroll(of_tokens, state, names[i])
             else:
                 inputs = self.embed(minibatch) if inputs is None else inputs
-                before = None
+                before, weights = None, layer.recurrent_weights()
                 if since:
-                    with torch.no_grad():
-                        first = layer.affine(inputs[:since]).unbind(0)
-                        before = layer.unroll(first, state, names[i])
-                    state = before.states[-1]
+                    with torch.inference_mode():
+                        first = layer.steps(layer.affine(inputs[:since]))
+                        before = layer.unroll(first, state, names[i], weights=weights)
+                    # Autograd keeps nothing that was made in inference mode, but a copy of it.
+                    state = tuple(entering.clone() for entering in before.states[-1])
                 affine = layer.affine(inputs[since:])
                 if torch.is_grad_enabled() and not affine.requires_grad:
                     affine.requires_grad_()  # no linear node of this cell reads x
-                affine_steps = iter(affine[: steps - since].unbind(0))
-                unrolled = layer.unroll(affine_steps, state, names[i])
+                later = layer.steps(affine[: steps - since])
+                unrolled = layer.unroll(later, state, names[i], weights=weights)
                 if before is not None:
                     unrolled = before.followed_by(unrolled)
             if "hidden_states" in wanted:
@@ -178,11 +179,13 @@ class RecurrentRecorder(Recorder):
         if "linears" in wanted and torch.is_grad_enabled():
             recording.linears.append(Linear(decoder, outputs[:-1], logits, role=DECODER))
 
-    def _affine_of_tokens(self, layer: RecurrentLayer, minibatch: Tensor) -> Iterator[Tensor]:
+    def _steps_of_tokens(
+        self, layer: RecurrentLayer, minibatch: Tensor
+    ) -> Iterator[tuple[Tensor, ...]]:
         """The first layer's affine part at each step, computed once for each distinct token."""
         tokens, index = minibatch.unique(return_inverse=True)
         table = layer.affine(self.embed(tokens))
-        return (table.index_select(0, row) for row in index)
+        return (layer.columns(table.index_select(0, row)) for row in index)
 
 
 def _names_to_keep(layer: RecurrentLayer, wanted: frozenset[str]) -> list[str]:

@@ -66,7 +66,7 @@ def run_layer(
         affine, multiplied, places, *weights.values()
     )
     unrolled = layer.unroll(
-        tapped.unbind(0),
+        layer.steps(tapped),
         tuple(state.to(affine.dtype) for state in states),
         [source for source in weights if source not in layer.states],
         weights={source: weight.detach() for source, weight in weights.items()},
