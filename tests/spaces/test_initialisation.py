@@ -1,6 +1,7 @@
 """Random weights from a seed, in both ways of drawing them."""
 
 import copy
+import hashlib
 import json
 import math
 import random
@@ -343,3 +344,25 @@ def test_first_activations_are_those_of_the_reference(
             torch.testing.assert_close(
                 ours[: len(theirs)], torch.tensor(theirs), rtol=1e-5, atol=1e-7, msg=case["name"]
             )
+
+
+def test_tensors_that_a_recorder_shares_are_those_that_are_drawn_alone() -> None:
+    small = SCALES["canonical"].resized(embedding_size=4, hidden_size=5)
+    for scale in (small, SCALES["canonical"], small):  # of other sizes, by the same names
+        for recipe in (CELLS["lstm"], CELL, CELLS["gru"]):
+            recorder = SPACE.recorder(recipe, V, scale, 8, None)
+            shared = {p.data_ptr(): p for p in recorder.linear_parameters()}
+            model = SPACE.build(recipe, V, scale, 8)
+            for i, layer in enumerate(model.recurrent_layers):
+                bound = 1 / math.sqrt(layer.hidden_size)
+                for name, node in layer.linear.items():
+                    for j, weight in enumerate(node.weights):
+                        digest = hashlib.blake2b(f"8/{i}/{name}/{j}".encode(), digest_size=8)
+                        start = int.from_bytes(digest.digest(), "big") >> 1
+                        generator = torch.Generator().manual_seed(start)
+                        expected = torch.empty(weight.shape)
+                        expected.uniform_(-bound, bound, generator=generator)
+                        assert torch.equal(weight, expected)
+                        assert any(torch.equal(p, expected) for p in shared.values())
+            again = SPACE.recorder(recipe, V, scale, 8, None).linear_parameters()
+            assert {p.data_ptr() for p in again} == shared.keys()

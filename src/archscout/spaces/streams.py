@@ -8,6 +8,7 @@ copies nothing: its tensors are views of the drawn numbers.
 from __future__ import annotations
 
 import zlib
+from collections.abc import Callable
 from threading import Lock
 
 import numpy as np
@@ -19,9 +20,15 @@ DEVIATION = 0.02
 
 
 class Streams:
-    """The numbers drawn so far for one seed, by the tensor's name."""
+    """The numbers drawn so far for one seed, by the tensor's name.
 
-    def __init__(self) -> None:
+    Args:
+        draw: the first numbers of a stream, from the seed, the name and how many; normal ones of
+            deviation `DEVIATION` by default.
+    """
+
+    def __init__(self, draw: Callable[[int, str, int], Tensor] | None = None) -> None:
+        self._draw = draw
         self._seed: int | None = None
         self._drawn: dict[str, Tensor] = {}
         self._lock = Lock()
@@ -33,7 +40,7 @@ class Streams:
                 self._seed, self._drawn = seed, {}
             drawn = self._drawn.get(name)
             if drawn is None or len(drawn) < size:
-                drawn = self._drawn[name] = _draw(seed, name, size)
+                drawn = self._drawn[name] = (self._draw or _draw)(seed, name, size)
             return drawn[:size]
 
 

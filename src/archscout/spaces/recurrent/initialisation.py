@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from archscout.spaces.recurrent.language_model import EMBEDDING_BOUND, RecurrentLanguageModel
+from archscout.spaces.streams import Streams
 
 
 def initialise_published(
@@ -50,23 +51,36 @@ def initialise_published(
     model.decoder_bias = torch.nn.Parameter(torch.zeros(vocabulary_size))
 
 
-def initialise_canonical(model: RecurrentLanguageModel, seed: int, depth: int) -> None:
+def initialise_canonical(
+    model: RecurrentLanguageModel, seed: int, depth: int, share: bool = False
+) -> None:
     """Fill the first `depth` layers and the embedding, each tensor from a stream of its own.
 
     A tensor's stream follows from the seed and its place in the model, so that it is the same
     whatever else is drawn, and the embedding is the same for all architectures. The recipe must
     be in canonical form.
+
+    Args:
+        model: a model on the CPU or the meta device.
+        seed: as for `torch.manual_seed`.
+        depth: number of layers to fill.
+        share: whether tensors are views of the drawn numbers, which must then not be changed.
     """
-    vocabulary_size, embedding_size = model.embedding.shape
-    shared = _canonical_embedding(seed, vocabulary_size, embedding_size)
-    model.embedding = torch.nn.Parameter(shared.clone())
+
+    def drawn(like: Tensor, bound: float, name: str) -> torch.nn.Parameter:
+        values = _streams(bound).take(seed, name, like.numel()).view(like.shape)
+        return torch.nn.Parameter(values if share else values.clone(), requires_grad=not share)
+
+    model.embedding = drawn(model.embedding, EMBEDDING_BOUND, "embedding")
     for i, layer in enumerate(model.recurrent_layers[:depth]):
         bound = 1 / math.sqrt(layer.hidden_size)
         for name, node in layer.linear.items():
-            node.bias = _uniform(node.bias, bound, _stream(seed, f"{i}/{name}/bias"))
-            for j, weight in enumerate(node.weights):
-                node.weights[j] = _uniform(weight, bound, _stream(seed, f"{i}/{name}/{j}"))
-    model.decoder_bias = torch.nn.Parameter(torch.zeros(vocabulary_size))
+            node.bias = drawn(node.bias, bound, f"{i}/{name}/bias")
+            weights = node.weights._parameters
+            for j, weight in weights.items():
+                assert weight is not None
+                weights[j] = drawn(weight, bound, f"{i}/{name}/{j}")
+    model.decoder_bias = torch.nn.Parameter(torch.zeros(len(model.decoder_bias)))
 
 
 def _uniform(like: Tensor, bound: float, generator: torch.Generator) -> torch.nn.Parameter:
@@ -74,15 +88,16 @@ def _uniform(like: Tensor, bound: float, generator: torch.Generator) -> torch.nn
     return torch.nn.Parameter(values)
 
 
-def _stream(seed: int, name: str) -> torch.Generator:
-    digest = hashlib.blake2b(f"{seed}/{name}".encode(), digest_size=8).digest()
-    return torch.Generator().manual_seed(int.from_bytes(digest, "big") >> 1)
+@lru_cache(maxsize=4)
+def _streams(bound: float) -> Streams:
+    """Uniform numbers within a bound: of the embedding, or of layers of one width."""
 
+    def draw(seed: int, name: str, size: int) -> Tensor:
+        digest = hashlib.blake2b(f"{seed}/{name}".encode(), digest_size=8).digest()
+        generator = torch.Generator().manual_seed(int.from_bytes(digest, "big") >> 1)
+        return torch.empty(size).uniform_(-bound, bound, generator=generator)
 
-@lru_cache(maxsize=1)
-def _canonical_embedding(seed: int, vocabulary_size: int, embedding_size: int) -> Tensor:
-    empty = torch.empty(vocabulary_size, embedding_size)
-    return empty.uniform_(-EMBEDDING_BOUND, EMBEDDING_BOUND, generator=_stream(seed, "embedding"))
+    return Streams(draw)
 
 
 class _Stream:

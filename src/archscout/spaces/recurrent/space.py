@@ -217,7 +217,7 @@ class RecurrentSpace:
         depth = scale.num_layers if depth is None else min(depth, scale.num_layers)
         if not depth:
             return RecurrentRecorder(self.skeleton(architecture, vocabulary_size, scale))
-        model = self._filled(architecture, vocabulary_size, scale, seed, depth)
+        model = self._filled(architecture, vocabulary_size, scale, seed, depth, share=True)
         if device != "cpu":
             for layer in model.recurrent_layers[depth:]:
                 layer.to_empty(device=device)
@@ -231,12 +231,13 @@ class RecurrentSpace:
         scale: RecurrentScale,
         seed: int,
         depth: int,
+        share: bool = False,
     ) -> RecurrentLanguageModel:
         model = self.skeleton(architecture, vocabulary_size, scale)
         if scale.initialisation == "published":
             initialise_published(model, seed, depth, scale.hidden_size)
         else:
-            initialise_canonical(model, seed, depth)
+            initialise_canonical(model, seed, depth, share)
         return model
 
     def with_unknown(self, network: RecurrentLanguageModel) -> RecurrentLanguageModel:
