@@ -14,7 +14,7 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import TypeAlias
 
-from archscout.spaces.recurrent.recipe import COMMUTATIVE, Node, Recipe
+from archscout.spaces.recurrent.recipe import COMMUTATIVE, Node, Recipe, topological_order
 
 Colours: TypeAlias = tuple[int, ...]
 Certificate: TypeAlias = tuple[tuple[int, tuple[str, int], tuple[tuple[int, int], ...]], ...]
@@ -87,7 +87,7 @@ def canonical(recipe: Recipe) -> Recipe:
         renamed[f"h_prev_{old}"] = f"h_prev_{new}"
         renamed[f"h_new_{old}"] = f"h_new_{new}"
     by_rank = sorted(recipe.nodes, key=rank.__getitem__)
-    order = Recipe({name: recipe.nodes[name] for name in by_rank}).order
+    order = topological_order({name: recipe.nodes[name] for name in by_rank})
     inner = [name for name in order if name not in renamed]
     renamed |= {name: f"n{i}" for i, name in enumerate(inner)}
     nodes = {}

@@ -63,7 +63,7 @@ class Recipe:
             _check_node(name, node, self.nodes, self.num_states)
         if not any(node.op == "linear" for node in self.nodes.values()):
             raise InputError("recipe has no linear node; only these read x and can be trained")
-        self.order = _topological_order(self.nodes)
+        self.order = topological_order(self.nodes)
 
     @classmethod
     def from_json(cls, document: str | bytes | Mapping[str, Any]) -> Recipe:
@@ -203,22 +203,28 @@ def _check_node(name: str, node: Node, nodes: Mapping[str, Node], num_states: in
             )
 
 
-def _topological_order(nodes: Mapping[str, Node]) -> tuple[str, ...]:
-    """Names in an order of computation that keeps the written order where it can."""
-    position = {name: i for i, name in enumerate(nodes)}
-    sorter = TopologicalSorter(
-        {name: [s for s in node.input if s in nodes] for name, node in nodes.items()}
-    )
-    try:
-        sorter.prepare()
-    except CycleError as error:
-        raise InputError(
-            f"recipe has a cycle: {' -> '.join(error.args[1])}; a cell must be acyclic"
-        ) from error
-    order: list[str] = []
-    ready: list[str] = []
-    while sorter.is_active():
-        ready = sorted([*ready, *sorter.get_ready()], key=position.__getitem__)
-        order.append(ready.pop(0))
-        sorter.done(order[-1])
+def topological_order(nodes: Mapping[str, Node]) -> tuple[str, ...]:
+    """Names in an order of computation that keeps the written order where it can.
+
+    Raises:
+        InputError: there is a cycle.
+    """
+    before = {name: [s for s in node.input if s in nodes] for name, node in nodes.items()}
+    order: dict[str, None] = {}
+    left = list(nodes)
+    while left:
+        name = next((name for name in left if order.keys() >= set(before[name])), None)
+        if name is None:
+            raise InputError(f"recipe has a cycle: {_a_cycle(before)}; a cell must be acyclic")
+        order[name] = None
+        left.remove(name)
     return tuple(order)
+
+
+def _a_cycle(before: Mapping[str, Iterable[str]]) -> str:
+    """The names on a cycle, in the order of computation."""
+    try:
+        TopologicalSorter(before).prepare()
+    except CycleError as error:
+        return " -> ".join(error.args[1])
+    raise AssertionError("there is no cycle")
