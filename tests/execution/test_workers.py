@@ -33,6 +33,17 @@ def test_results_come_in_order(count: int, elsewhere: bool) -> None:
         assert list(workers.map(tasks.slow_first, range(4), lost)) == [0, 10, 20, 30]
 
 
+@pytest.mark.parametrize(("count", "ahead"), [(1, 1), (2, 4)])
+def test_items_are_asked_for_when_there_is_room(count: int, ahead: int) -> None:
+    asked: list[int] = []
+    items = (asked.append(item) or item for item in range(9))  # type: ignore[func-returns-value]
+    with Workers(10, count, total=9, worth=0) as workers:
+        found = workers.map(tasks.scaled, items, lost)
+        assert not asked
+        assert next(found)[0] == 0 and asked == list(range(ahead))
+        assert [result for result, _ in found] == [10 * item for item in range(1, 9)]
+
+
 def test_processes_are_started_when_they_are_worth_it() -> None:
     with Workers(1, 2, total=4, worth=30) as workers:
         assert [there for _, there in workers.map(tasks.scaled, range(4), lost)] == [False] * 4

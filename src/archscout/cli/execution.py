@@ -89,7 +89,7 @@ class Execution:
                 self.workers,
                 1 if cpus is None else cpus,
                 0 if gpus is None else gpus,
-                output.warn,
+                tell=output.warn,
             )
         of_ray = {"ray": self.ray, "worker-cpus": self.worker_cpus, "worker-gpus": self.worker_gpus}
         for name, value in of_ray.items():

@@ -72,6 +72,16 @@ ModelSize = Annotated[
         "scored by default.",
     ),
 ]
+LatencyOn = Annotated[
+    str | None,
+    typer.Option(
+        "--latency-on",
+        metavar="RESOURCE",
+        help="Measure latency on a node of the cluster of --executor ray that was started with "
+        "this custom resource, such as laptop; nothing else of the search runs there. It is "
+        "measured on the node's GPU where the search has one and the node, too.",
+    ),
+]
 Budget = Annotated[
     str | None,
     typer.Option(
@@ -116,6 +126,7 @@ def search(
     text: options.Texts = None,
     size: options.Sizes = None,
     model_size: ModelSize = None,
+    latency_on: LatencyOn = None,
     scoring: options.ScoringChanges = None,
     seed: options.Seed = 0,
     budget: Budget = None,
@@ -175,6 +186,7 @@ def search(
         out=out,
         storage=storage,
         workers=execution.place(os.cpu_count() or 1),
+        latency_on=latency_on,
         **{f"max_{cost}": limit for cost, limit in bounds},
         **options.scoring(scoring, device=True),
         **_sampler(sampler),

@@ -38,6 +38,8 @@ class Cluster:
             nodes that come later among them.
         worker_cpus: processors of each, or a part of one.
         worker_gpus: GPUs of each, or a part of one.
+        alone_on: a custom resource of Ray; each worker then has a node with it for itself, whole.
+        not_on: a custom resource of Ray; nodes with it get no worker.
         tell: called with what the user should know, such as what was lost and is tried again.
 
     Raises:
@@ -48,6 +50,8 @@ class Cluster:
     workers: int | None = None
     worker_cpus: float = 1.0
     worker_gpus: float = 0.0
+    alone_on: str | None = None
+    not_on: str | None = None
     tell: Callable[[str], None] = field(default=lambda _: None, compare=False)
 
     def __post_init__(self) -> None:
@@ -74,10 +78,7 @@ class Cluster:
             self._join(ray)
         nodes = self.nodes()
         if not any(map(self._room, nodes)):
-            raise InputError(
-                f"no node of the Ray cluster has {_amount(self.worker_cpus, self.worker_gpus)} for "
-                f"a worker (--worker-cpus, --worker-gpus); there {_described(nodes)}"
-            )
+            raise InputError(self._lack(nodes))
         _check_versions(ray, [node for node in nodes if self._room(node)])
         if is_new:
             room, places = self.count(), sum(map(bool, map(self._room, nodes)))
@@ -105,9 +106,53 @@ class Cluster:
         room = sum(map(self._room, self.nodes()))
         return self.workers if self.workers is not None and room else room
 
+    def options(self) -> dict[str, Any]:
+        """What a worker asks of Ray, by the nodes that there are now."""
+        if self.alone_on is not None:
+            whole = self.whole_node()
+            resources = {self.alone_on: whole[self.alone_on]}
+            return {"num_cpus": whole["CPU"], "num_gpus": whole["GPU"], "resources": resources}
+        options: dict[str, Any] = {"num_cpus": self.worker_cpus, "num_gpus": self.worker_gpus}
+        if self.not_on is not None:
+            kept = [node["NodeID"] for node in self.nodes() if self.not_on in _custom(node)]
+            if kept:
+                options["label_selector"] = {"ray.io/node-id": f"!in({','.join(kept)})"}
+        return options
+
+    def whole_node(self) -> dict[str, float]:
+        """What the largest of the nodes with `alone_on` has, or what one must have at least."""
+        assert self.alone_on is not None
+        asked = ("CPU", "GPU", self.alone_on)
+        found = [node["Resources"] for node in self.nodes() if self.alone_on in _custom(node)]
+        has = [{name: each.get(name, 0.0) for name in asked} for each in found]
+        least = {"CPU": 0.0, "GPU": 0.0, self.alone_on: 1.0}
+        return max(has, key=lambda each: each["CPU"], default=least)
+
+    def _lack(self, nodes: Sequence[Mapping[str, Any]]) -> str:
+        """Why there is no room."""
+        if self.alone_on is not None:
+            there = ", ".join(sorted({name for node in nodes for name in _custom(node)}))
+            return (
+                f"no node of the Ray cluster has the resource {self.alone_on!r}; there "
+                f"{f'are {there}' if there else 'is none'}; a node is given it by "
+                f"""`ray start --address=... --resources='{{"{self.alone_on}": 1}}'`"""
+            )
+        amount = _amount(self.worker_cpus, self.worker_gpus)
+        kept = f", beside those with {self.not_on!r}" if self.not_on is not None else ""
+        return (
+            f"no node of the Ray cluster has {amount} for a worker (--worker-cpus, "
+            f"--worker-gpus){kept}; there {_described(nodes)}"
+        )
+
     def _room(self, node: Mapping[str, Any]) -> int:
         """For so many workers."""
-        resources = node["Resources"]
+        resources, custom = node["Resources"], _custom(node)
+        if self.alone_on is not None:
+            return self.alone_on in custom and all(
+                resources.get(name, 0.0) >= amount for name, amount in self.whole_node().items()
+            )
+        if self.not_on in custom:
+            return 0
         room: float = resources.get("CPU", 0.0) / self.worker_cpus
         if self.worker_gpus:
             gpus = resources.get("GPU", 0.0)
@@ -140,6 +185,16 @@ class Cluster:
 def node_name(node: Mapping[str, Any]) -> str:
     """What a message calls a node that Ray describes."""
     return str(node["NodeManagerHostname"])
+
+
+def _custom(node: Mapping[str, Any]) -> set[str]:
+    """The resources that a node has beside those that Ray counts by itself."""
+    usual = ("CPU", "GPU", "memory", "object_store_memory")
+    return {
+        name
+        for name in node["Resources"]
+        if name not in usual and not name.startswith(("node:", "accelerator_type:"))
+    }
 
 
 def _asker() -> Callable[[Sequence[str]], dict[str, str]]:

@@ -6,6 +6,7 @@ node that was lost alike.
 
 from __future__ import annotations
 
+import os
 import pickle
 import queue
 import re
@@ -88,14 +89,9 @@ class RayTasks:
     def __init__(self, cluster: Cluster, state: Any, before: Callable[[], object] | None) -> None:
         self._cluster = cluster
         self._key = uuid.uuid4().hex
-        payload = cloudpickle.dumps((installed(()), sys.path, before, cloudpickle.dumps(state)))
-        self._state = ray.put(payload)
-        self._remote = ray.remote(_work).options(
-            num_cpus=cluster.worker_cpus,
-            num_gpus=cluster.worker_gpus,
-            max_retries=0,
-            runtime_env={"env_vars": _THREADS},
-        )
+        begin = (installed(()), sys.path, cluster.alone_on is not None, before)
+        self._state = ray.put(cloudpickle.dumps((*begin, cloudpickle.dumps(state))))
+        self._remote = self._task()
         self._waiting: deque[_Attempt] = deque()
         self._running: set[_Attempt] = set()
         self._told: set[str] = set()
@@ -106,6 +102,12 @@ class RayTasks:
         self._events: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self._thread.start()
+
+    def _task(self) -> Any:
+        """What is asked of Ray for a task, by the nodes that there are now."""
+        return ray.remote(_work).options(
+            **self._cluster.options(), max_retries=0, runtime_env={"env_vars": _THREADS}
+        )
 
     def submit(self, task: Callable[[Any, Any], Any], item: Any) -> Future[Any]:
         """The future of a task on the state and an item."""
@@ -221,6 +223,7 @@ class RayTasks:
                 )
             return
         self._answered, self.count = now, self._cluster.count()
+        self._remote = self._task()
         if self.count or not (self._waiting or self._running):
             self._had_room = now
         elif now - self._had_room > _PATIENCE_SECONDS:
@@ -271,11 +274,27 @@ def _work(key: str, box: list[Any], packed: bytes) -> _Reply:
 
 def _opened(node: str, payload: bytes) -> Any:
     """The state, once the worker is as the driver is."""
-    here, path, before, state = pickle.loads(payload)
+    here, path, is_alone, before, state = pickle.loads(payload)
     check_same(node, installed(path), here)
+    if is_alone:
+        _take_usual_priority()
     if before is not None:
         before()
     return pickle.loads(state)
+
+
+def _take_usual_priority() -> None:
+    """Run as a process of a user does: Ray's workers leave processors to others first."""
+    if sys.platform == "win32" or (priority := os.nice(0)) <= 0:
+        return
+    try:
+        os.nice(-priority)
+    except PermissionError:
+        warnings.warn(
+            f"what is measured here runs at the low priority of Ray's workers (nice {priority}); "
+            "start this node with RAY_worker_niceness=0 in the environment of `ray start`",
+            stacklevel=1,
+        )
 
 
 @contextmanager

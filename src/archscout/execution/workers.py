@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Future, wait
 from contextlib import suppress
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from archscout.errors import InputError
@@ -74,14 +75,14 @@ class Workers(Generic[State]):
 
         Args:
             task: a function of the state and an item; importable by its name.
-            items: plain values.
+            items: plain values; one is asked for when there is room for it.
             lost: the result of an item at which processes died, and the reason in words.
             tick: called every few seconds while other processes are waited for.
 
         Raises:
             Exception: whatever a task raises.
         """
-        for _, result in self._results(task, deque(items), lost, tick, in_order=True):
+        for _, result in self._results(task, _Source(items), lost, tick, in_order=True):
             yield result
 
     def as_they_come(
@@ -121,12 +122,12 @@ class Workers(Generic[State]):
         suspects: deque[Item] = deque()
         deaths = 0
         try:
-            while waiting or suspects or flying:
+            while flying or suspects or waiting:
                 pool = self._pool()
                 try:
                     if suspects and not flying:
                         flying[self._submit(pool, task, suspects[0])] = suspects[0]
-                    while not suspects and waiting and len(flying) < self._ahead(pool, in_order):
+                    while not suspects and len(flying) < self._ahead(pool, in_order) and waiting:
                         self._launch(pool, task, waiting, flying)
                     future = _first_done(list(flying)[: 1 if in_order else None], tick)
                     item, result = flying[future], future.result()
@@ -219,6 +220,19 @@ class Workers(Generic[State]):
         if isinstance(self._others, Processes):
             self._others.kill()
             self._others = None
+
+
+class _Source(deque[Item]):
+    """Items that an iterable gives when the one before was taken."""
+
+    def __init__(self, items: Iterable[Item]) -> None:
+        super().__init__()
+        self._items = iter(items)
+
+    def __bool__(self) -> bool:
+        if not len(self):
+            self.extend(islice(self._items, 1))
+        return len(self) > 0
 
 
 def _first_done(

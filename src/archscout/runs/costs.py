@@ -9,7 +9,8 @@ from __future__ import annotations
 import statistics
 import time
 import weakref
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
@@ -106,6 +107,23 @@ def measure(
                 step = _timed_step(name, space, network.to(device).eval(), scale)
                 found[name] = _latency(step, device)
     return found
+
+
+@dataclass(frozen=True)
+class Meter:
+    """Takes the same costs of one architecture after another; its fields are as of `measure`."""
+
+    space: Space[Any]
+    vocabulary_size: int
+    scale: Scale
+    names: Sequence[str]
+    device: str = "cpu"
+
+    def measure(self, architecture: Any) -> dict[str, float]:
+        """The costs of an architecture."""
+        return measure(
+            self.space, architecture, self.vocabulary_size, self.scale, self.names, self.device
+        )
 
 
 def check(space: Space[Any], names: Iterable[str]) -> list[str]:

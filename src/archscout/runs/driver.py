@@ -20,6 +20,13 @@ from archscout.execution import Cluster, Workers, check_workers
 from archscout.metrics import load_sources, read_sources
 from archscout.runs.costs import COSTS
 from archscout.runs.evaluator import Evaluations, Evaluator
+from archscout.runs.places import (
+    check_latency,
+    check_limits,
+    check_storage_fit,
+    meters,
+    scoring_place,
+)
 from archscout.runs.run import Run, address_of, open_study
 from archscout.runs.run_folder import STUDY, VOCABULARY, RunFolder
 from archscout.runs.search_settings import Objective, SearchSettings, load_metrics
@@ -101,6 +108,7 @@ def search(
     resume: bool = False,
     minutes: float | None = None,
     workers: int | Cluster = 1,
+    latency_on: str | None = None,
     on_progress: Callable[[Progress], None] | None = None,
     on_warning: Callable[[str], None] | None = None,
 ) -> Run:
@@ -144,6 +152,8 @@ def search(
         minutes: for which it proposes, this time; by default until all proposals are made.
         workers: processes that score, once the work is worth their start, or a cluster; the result
             does not depend on their number. Latency is measured in one.
+        latency_on: a custom resource of a Ray cluster: latency is measured on a node that has it,
+            on which nothing else of the search runs; a run that goes on has it from before.
         on_progress: called once the run is begun, and after every proposal.
         on_warning: called with what the user should know.
 
@@ -180,10 +190,16 @@ def search(
     )
     evaluator = Evaluator.of(settings, space, text)
     folder = RunFolder(out or _usual_folder(evaluator.scorer))
-    _prepare(folder, settings, evaluator, storage, resume)
+    if resume and folder.exists and latency_on is None:
+        latency_on = folder.read()["settings"].latency_on
+    settings = settings.model_copy(update={"latency_on": latency_on})
+    _prepare(folder, settings, evaluator.scorer, storage, resume)
+    check_latency(settings, evaluator, workers)
     if isinstance(workers, Cluster):
-        _check_fit(evaluator, storage or address_of(folder, folder.read()) if resume else storage)
-    check_workers(workers, settings.device)
+        check_storage_fit(storage or address_of(folder, folder.read()) if resume else storage)
+    check_workers(scoring_place(settings, evaluator, workers), settings.device)
+    if not resume:
+        check_limits(settings, evaluator, workers)
     with folder.lock():
         _claim(folder, settings, evaluator.scorer, storage)
         told = (on_progress, on_warning)
@@ -214,7 +230,10 @@ def search_from(
     settings = run.settings.model_copy(update={"seed": seed})
     evaluator = Evaluator.of(settings, run.space, settings.text)
     folder = RunFolder(out)
-    _prepare(folder, settings, evaluator, None, resume=folder.exists)
+    is_begun = folder.exists
+    _prepare(folder, settings, evaluator.scorer, None, is_begun)
+    if not is_begun:
+        check_limits(settings, evaluator, workers)
     with folder.lock():
         _claim(folder, settings, evaluator.scorer, None)
         told = (on_progress, on_warning)
@@ -259,37 +278,16 @@ def _usual_folder(scorer: Scorer) -> Path:
 def _prepare(
     folder: RunFolder,
     settings: SearchSettings,
-    evaluator: Evaluator,
+    scorer: Scorer,
     storage: str | None,
     resume: bool,
 ) -> None:
     """Make sure that the run can begin, or go on, in the folder."""
     folder.check_free(resume)
     if resume:
-        _check_same(folder, settings, evaluator.scorer, storage)
-        return
-    if storage is not None:
+        _check_same(folder, settings, scorer, storage)
+    elif storage is not None:
         check_storage(storage)
-    evaluator.check_limits(settings.seed)
-
-
-def _check_fit(evaluator: Evaluator, address: str | None) -> None:
-    """Make sure that a search can run on a cluster.
-
-    Raises:
-        InputError: it measures latency, or keeps its study in SQLite.
-    """
-    if evaluator.measures_latency:
-        raise InputError(
-            "latency is measured alone on its machine, and workers of a cluster are never alone; "
-            "accepted for it is --executor processes, which measures in this process"
-        )
-    if address is not None and address.startswith("sqlite"):
-        raise InputError(
-            f"the study {shown(address)} is in SQLite, whose locks do not hold on the file systems "
-            "that machines of a cluster share; accepted are the folder's own journal and "
-            "PostgreSQL"
-        )
 
 
 def _claim(
@@ -371,14 +369,16 @@ def _evaluating(
     run: Run, study: Study, evaluator: Evaluator, workers: int | Cluster, total: int
 ) -> Iterator[Callable[[Sequence[Any]], Iterator[Evaluation]]]:
     """What evaluates so many proposals, in workers; what the study does not take is kept aside."""
-    # Beside others on the same machine a network would seem slower.
-    count = 1 if evaluator.measures_latency else workers
-    files = partial(load_sources, read_sources(run.settings.metric_files))
+    settings, kept = run.settings, run.folder.unstored(evaluator.judged)
+    files = partial(load_sources, read_sources(settings.metric_files))
+    place = scoring_place(settings, evaluator, workers)
     # On more threads sums round otherwise.
-    with one_thread(), Workers(evaluator, count, total, files) as pool:
-        evaluations = Evaluations(
-            pool, evaluator, study.trials, run.folder.unstored(evaluator.judged)
-        )
+    with (
+        one_thread(),
+        meters(settings, evaluator, workers) as metering,
+        Workers(evaluator, place, total, files) as pool,
+    ):
+        evaluations = Evaluations(pool, metering, evaluator, study.trials, kept)
         try:
             yield evaluations.of
         finally:

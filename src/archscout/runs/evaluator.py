@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import replace
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -13,7 +14,7 @@ from optuna.trial import FrozenTrial
 from archscout.errors import InputError
 from archscout.execution import Workers
 from archscout.rounding import reproducible
-from archscout.runs import costs
+from archscout.runs.costs import COSTS, Meter
 from archscout.runs.search_settings import Objective, SearchSettings, parse_objectives
 from archscout.runs.study import Evaluation, result_of
 from archscout.scoring import Scorer, TextSource, resolve_scale
@@ -48,6 +49,9 @@ class Evaluator:
         model_scale: at which costs are taken.
         objectives: of the search.
         limits: cost to upper limit.
+
+    Attributes:
+        meter: of the costs that limits and objectives ask for.
     """
 
     def __init__(
@@ -58,13 +62,17 @@ class Evaluator:
         limits: Mapping[str, float],
     ) -> None:
         self.scorer = scorer
-        self._model_scale = model_scale
         self._objectives = objectives
         self._limits = limits
         wanted = [o.name for o in objectives if o.request is None]
-        self._costs = list(dict.fromkeys(["parameters", *limits, *wanted]))
         self._metrics = [o.name for o in objectives if o.request]
-        self._vocabulary_size = len(scorer.vocabulary)
+        self.meter = Meter(
+            scorer.space,
+            len(scorer.vocabulary),
+            model_scale,
+            list(dict.fromkeys(["parameters", *limits, *wanted])),
+            scorer.device,
+        )
 
     @classmethod
     def of(cls, settings: SearchSettings, space: Space[Any], text: TextSource) -> Evaluator:
@@ -81,10 +89,16 @@ class Evaluator:
     @property
     def measures_latency(self) -> bool:
         """Whether an evaluation takes the time that networks need."""
-        return any(costs.COSTS[name].is_timed for name in self._costs)
+        return any(COSTS[name].is_timed for name in self.meter.names)
 
-    def check_limits(self, seed: int) -> None:
+    def check_limits(
+        self, seed: int, measured: Callable[[Iterable[Any]], Iterable[dict[str, float]]]
+    ) -> None:
         """Make sure that some sampled architecture meets the limits.
+
+        Args:
+            seed: of the sample.
+            measured: the costs of architectures, as they come.
 
         Raises:
             InputError: none does; the message has the smallest costs seen.
@@ -93,9 +107,8 @@ class Evaluator:
             return
         probes = _SLOW_PROBES if self.measures_latency else _PROBES
         seen: list[dict[str, float]] = []
-        for architecture in islice(self.scorer.space.samples(seed), probes):
-            found = self._measure(architecture)
-            if all(found[name] <= limit for name, limit in self._limits.items()):
+        for found in measured(islice(self.scorer.space.samples(seed), probes)):
+            if self._is_within(found):
                 return
             seen.append(found)
         smallest = "; ".join(
@@ -105,40 +118,44 @@ class Evaluator:
         )
         raise InputError(f"no architecture of {probes} sampled meets the limits: {smallest}")
 
-    def _measure(self, architecture: Any) -> dict[str, float]:
-        return costs.measure(
-            self.scorer.space,
-            architecture,
-            self._vocabulary_size,
-            self._model_scale,
-            self._costs,
-            self.scorer.device,
-        )
+    def _is_within(self, found: Mapping[str, float]) -> bool:
+        return all(found[name] <= limit for name, limit in self._limits.items())
 
     def evaluate(self, architecture: Any) -> Measured:
         """Costs of an architecture in its canonical form, and its scores if it is within limits."""
-        found = self._measure(architecture)
+        return self.score((architecture, measured_costs(self.meter, architecture)))
+
+    def score(self, item: tuple[Any, Measured]) -> Measured:
+        """What was measured of an architecture, with its scores if it is within limits."""
+        architecture, measured = item
         # What is outside the limits is not scored: that is the point of having them.
-        within = all(found[name] <= limit for name, limit in self._limits.items())
-        if not within or not self._metrics:
-            return Measured(found, {})
+        if measured.problem or not self._is_within(measured.costs) or not self._metrics:
+            return measured
         score = self.scorer.score(architecture)
-        return Measured(found, score.to_dict()["scores"], score.seconds, score.problem)
+        return Measured(measured.costs, score.to_dict()["scores"], score.seconds, score.problem)
 
     def lost(self, architecture: Any, reason: str) -> Measured:
-        """What is known of an architecture at which processes died."""
-        return Measured(self._measure(architecture), dict.fromkeys(self._metrics), 0.0, reason)
+        """What is known of an architecture at which processes died: all but its latency."""
+        others = [name for name in self.meter.names if not COSTS[name].is_timed]
+        found = replace(self.meter, names=others).measure(architecture)
+        return Measured(found, dict.fromkeys(self._metrics), 0.0, reason)
+
+    def lost_score(self, item: tuple[Any, Measured], reason: str) -> Measured:
+        """What is known of an architecture of known costs at which processes died."""
+        return Measured(item[1].costs, dict.fromkeys(self._metrics), 0.0, reason)
 
     def judge(self, architecture: Any, fingerprint: str, measured: Measured) -> Evaluation:
         """What becomes of an architecture, from what was measured of it."""
         found, scores = measured.costs, measured.scores
         values = [
-            _compared(scores.get(o.name, -o.sign * math.inf)) if o.request else found[o.name]
+            _compared(scores.get(o.name, -o.sign * math.inf)) if o.request else found.get(o.name)
             for o in self._objectives
         ]
+        limits = {name: limit for name, limit in self._limits.items() if name in found}
+        is_known = None not in values and len(limits) == len(self._limits)
         return Evaluation(
-            values=None if None in values else [v for v in values if v is not None],
-            violations={name: found[name] / limit - 1 for name, limit in self._limits.items()},
+            values=[v for v in values if v is not None] if is_known else None,
+            violations={name: found[name] / limit - 1 for name, limit in limits.items()},
             result={
                 "architecture": self.scorer.space.to_dict(architecture),
                 "fingerprint": fingerprint,
@@ -156,11 +173,17 @@ class Evaluator:
         return self.judge(architecture, result["fingerprint"], measured)
 
 
+def measured_costs(meter: Meter, architecture: Any) -> Measured:
+    """Costs of an architecture, which is not scored yet."""
+    return Measured(meter.measure(architecture), {})
+
+
 class Evaluations:
     """The evaluations of a run, of which none is made twice.
 
     Args:
         workers: that hold the evaluator.
+        meters: workers that take costs, where those that score do not.
         evaluator: the same one.
         trials: evaluated earlier.
         kept: evaluated earlier, but not stored.
@@ -169,11 +192,12 @@ class Evaluations:
     def __init__(
         self,
         workers: Workers[Evaluator],
+        meters: Workers[Meter] | None,
         evaluator: Evaluator,
         trials: Iterable[FrozenTrial],
         kept: Iterable[Evaluation],
     ) -> None:
-        self._workers, self._evaluator = workers, evaluator
+        self._workers, self._meters, self._evaluator = workers, meters, evaluator
         self._known: dict[str, Evaluation] = {}
         for trial in trials:
             self._known.setdefault(result_of(trial)["fingerprint"], Evaluation.of(trial))
@@ -192,8 +216,15 @@ class Evaluations:
         marks = [space.fingerprint(network) for network in networks]
         by_mark = dict(zip(marks, networks, strict=True))
         new = [by_mark[mark] for mark in by_mark if mark not in self._known]
-        found = self._workers.map(Evaluator.evaluate, new, self._evaluator.lost)
-        with closing(found):
+        with ExitStack() as stack:
+            if self._meters is None:
+                found = self._workers.map(Evaluator.evaluate, new, self._evaluator.lost)
+            else:
+                costs = self._meters.map(measured_costs, new, self._evaluator.lost)
+                stack.enter_context(closing(costs))
+                items = zip(new, costs, strict=True)
+                found = self._workers.map(Evaluator.score, items, self._evaluator.lost_score)
+            stack.enter_context(closing(found))
             for mark in marks:
                 if mark not in self._known:
                     self._known[mark] = self._evaluator.judge(by_mark[mark], mark, next(found))

@@ -111,6 +111,7 @@ class SearchSettings(BaseModel):
         vocabulary_size: of the vocabulary.
         minibatch_index: which minibatch of the text.
         device: where networks are scored.
+        latency_on: the custom resource of Ray on whose nodes latency is measured; None is here.
         objective: what gradients are taken of.
         tokenizer: of encoders, where it was not trained on the text.
     """
@@ -136,6 +137,7 @@ class SearchSettings(BaseModel):
     device: str
     objective: Literal["sum", "cotangent", "loss"] = "sum"
     tokenizer: str | None = None
+    latency_on: str | None = None
 
     @classmethod
     def of(

@@ -1,0 +1,28 @@
+"""What becomes of an architecture, from what was measured of it."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from archscout import Scorer
+from archscout.runs.evaluator import Evaluator
+from archscout.runs.search_settings import parse_objectives
+from archscout.spaces.recurrent.cells import CELLS
+
+
+@pytest.mark.parametrize(
+    ("objectives", "limits"), [("parameters:max", {"latency": 5.0}), ("latency", {})]
+)
+def test_a_network_whose_latency_is_unknown_is_in_no_ranking(
+    objectives: str, limits: dict[str, float], words: Path, tiny: Any
+) -> None:
+    scorer = Scorer("rnn", words, ["hidden_covariance[1]"], tiny)
+    evaluator = Evaluator(scorer, tiny, parse_objectives(objectives, "recurrent"), limits)
+    assert evaluator.judge(CELLS["gru"], "gru", evaluator.evaluate(CELLS["gru"])).values
+    lost = evaluator.lost(CELLS["gru"], "its worker died 2 times")
+    assert list(lost.costs) == ["parameters"]
+    assert evaluator.score((CELLS["gru"], lost)) == lost
+    judged = evaluator.judge(CELLS["gru"], "gru", lost)
+    assert (judged.values, judged.violations) == (None, {})
+    assert judged.result["problem"] == "its worker died 2 times"
