@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 
 from archscout import Scorer
+from archscout.execution import Cluster
 from archscout.runs.evaluator import Evaluator
+from archscout.runs.places import scoring_place
 from archscout.runs.search_settings import parse_objectives
 from archscout.spaces.recurrent.cells import CELLS
 
@@ -26,3 +28,18 @@ def test_a_network_whose_latency_is_unknown_is_in_no_ranking(
     judged = evaluator.judge(CELLS["gru"], "gru", lost)
     assert (judged.values, judged.violations) == (None, {})
     assert judged.result["problem"] == "its worker died 2 times"
+
+
+def test_latency_is_measured_here_where_no_node_is_kept_for_it(
+    words: Path, tiny: Any, hunt: Any, tmp_path: Path
+) -> None:
+    settings = hunt(tmp_path / "run", trials=1).settings
+    scorer = Scorer("rnn", words, ["hidden_covariance[1]"], tiny)
+    places = []
+    for limits in ({}, {"latency": 5.0}):
+        evaluator = Evaluator(scorer, tiny, [], limits)
+        places.append([scoring_place(settings, evaluator, w) for w in (3, Cluster("auto", 3))])
+    assert places == [[3, Cluster("auto", 3)], [1, 1]]
+    kept = settings.model_copy(update={"latency_on": "laptop"})
+    place = scoring_place(kept, evaluator, Cluster("auto", 3))
+    assert place == Cluster("auto", 3, not_on="laptop")

@@ -18,7 +18,7 @@ from sqlalchemy.exc import OperationalError
 
 from archscout import InputError
 from archscout.report import write_report
-from archscout.runs import Progress, Run, storage
+from archscout.runs import Progress, Run, propose, storage
 from archscout.runs.storage import check_storage
 from postgresql import PASSWORD, Server, served
 
@@ -104,6 +104,17 @@ def test_a_run_is_that_of_a_folder_and_goes_on(
     assert_same(hunt(tmp_path / "run", storage=address, resume=True), whole)
     for path in (tmp_path / "run").iterdir():
         assert PASSWORD.encode() not in path.read_bytes()
+
+
+def test_what_comes_after_a_search_has_its_password(
+    address: str, hunt: Hunt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("ARCHSCOUT_STORAGE", raising=False)
+    run = hunt(tmp_path / "run", storage=address)
+    propose(run, [dict(run.trials[0].params)])
+    assert len(run.trials) == 15
+    with pytest.raises(InputError, match="without the password; set ARCHSCOUT_STORAGE"):
+        propose(Run(tmp_path / "run"), [dict(run.trials[0].params)])
 
 
 def test_limits_and_failures_are_kept(

@@ -260,15 +260,13 @@ def propose(
     settings = run.settings
     evaluator = Evaluator.of(settings, run.space, settings.text)
     _check_same(run.folder, settings, evaluator.scorer, None)
-    with run.folder.lock():
-        address = address_of(run.folder, run.information)
-        with closing(open_study(address, run, True, on_warning)) as study:
-            try:
-                with _evaluating(run, study, evaluator, workers, len(genes)) as evaluate:
-                    study.add(genes, run.space.suggest, evaluate)
-            finally:
-                run.refresh(study.trials)
-                run.save()
+    with run.folder.lock(), closing(open_study(run.address, run, True, on_warning)) as study:
+        try:
+            with _evaluating(run, study, evaluator, workers, len(genes)) as evaluate:
+                study.add(genes, run.space.suggest, evaluate)
+        finally:
+            run.refresh(study.trials)
+            run.save()
 
 
 def _usual_folder(scorer: Scorer) -> Path:
@@ -340,9 +338,8 @@ def _search(
     on_warning: Callable[[str], None] | None,
 ) -> Run:
     end = math.inf if minutes is None else time.monotonic() + 60 * minutes
-    run = Run(folder.path)
-    address, space = storage or address_of(folder, run.information), evaluator.scorer.space
-    with closing(open_study(address, run, True, on_warning, spaces.classics(space))) as study:
+    run, space = Run(folder.path, storage), evaluator.scorer.space
+    with closing(open_study(run.address, run, True, on_warning, spaces.classics(space))) as study:
         run.trials = study.trials
         progress = Progress(run.objectives[0], trials)
         for trial in study.trials:

@@ -91,10 +91,10 @@ def scoring_place(
     settings: SearchSettings, evaluator: Evaluator, workers: int | Cluster
 ) -> int | Cluster:
     """Where networks are scored: not where the time is taken that others need."""
-    if isinstance(workers, Cluster):
-        return replace(workers, not_on=settings.latency_on)
-    # Beside others on the same machine a network would seem slower.
-    return min(workers, 1) if evaluator.measures_latency else workers
+    if evaluator.measures_latency and settings.latency_on is None:
+        # Beside others on the same machine a network would seem slower.
+        return 1 if isinstance(workers, Cluster) else min(workers, 1)
+    return replace(workers, not_on=settings.latency_on) if isinstance(workers, Cluster) else workers
 
 
 def check_storage_fit(address: str | None) -> None:

@@ -65,13 +65,15 @@ class Run:
 
     Args:
         path: the folder.
+        storage: the address of its study, where run.json does not tell all of it.
 
     Raises:
         InputError: no run lies there, or it is damaged.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], storage: str | None = None) -> None:
         self.folder = RunFolder(path)
+        self._storage = storage
         self.information = self.folder.read()
         self.settings: SearchSettings = self.information["settings"]
         self.space: Space[Any] = spaces.get(self.settings.space)
@@ -91,6 +93,15 @@ class Run:
         """What turned the run's text into token ids."""
         return load_vocabulary(self.folder.path / VOCABULARY)
 
+    @property
+    def address(self) -> str:
+        """Where the study lies.
+
+        Raises:
+            InputError: the address has a password, which was not given.
+        """
+        return self._storage or address_of(self.folder, self.information)
+
     @cached_property
     def trials(self) -> list[FrozenTrial]:
         """Every proposal, in order.
@@ -100,7 +111,7 @@ class Run:
                 password, which run.json does not keep, and the environment variable
                 `ARCHSCOUT_STORAGE` does not give it.
         """
-        with closing(open_study(address_of(self.folder, self.information), self)) as study:
+        with closing(open_study(self.address, self)) as study:
             return study.trials
 
     @cached_property
