@@ -85,6 +85,7 @@ def test_run_json_tells_settings_versions_and_text(finished: Path, words: Path, 
         "device": "cpu",
         "objective": "sum",
         "tokenizer": None,
+        "latency_on": None,
     }
     assert told["text"] == {
         "name": "words.txt",
