@@ -15,6 +15,11 @@ process of its own that goes on with the run of the stage before, and takes
 
 Results are appended to FOLDER/scale.jsonl; what is there is not measured again, so the same command
 goes on where it was stopped.
+
+    python benchmarks/scale.py --lines [--counts 10000 100000 1000000]
+
+measures `archscout sample rnn -n 1000000 | archscout score rnn - --metrics parameters --json`
+instead, each time that so many lines have come out: processor time and largest memory of both.
 """
 
 from __future__ import annotations
@@ -37,6 +42,7 @@ from archscout.runs import Progress, Run
 
 _SHARE, _LEAST = 0.1, 500
 _TOLD = 5000
+_MORE = 20_000
 
 
 def searched(folder: Path, sampler: str, trials: int, on_progress: Any = None) -> Run:
@@ -150,11 +156,52 @@ def plot(rows: list[dict[str, Any]], path: Path) -> None:
     figure.savefig(path, dpi=110)
 
 
+def usage(process: subprocess.Popen[bytes]) -> tuple[float, float]:
+    """Processor time so far, in seconds, and the largest memory, in MB, of a process on Linux."""
+    times = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[11:13]
+    status = Path(f"/proc/{process.pid}/status").read_text()
+    largest = next(line for line in status.splitlines() if line.startswith("VmHWM"))
+    return sum(map(int, times)) / os.sysconf("SC_CLK_TCK"), int(largest.split()[1]) / 1e3
+
+
+def lines(folder: Path, counts: list[int]) -> None:
+    """Sample and score cells, line by line; a few more, so that both are there at the end."""
+    archscout = [sys.executable, "-c", "from archscout.cli.main import main; main()"]
+    begin = time.perf_counter()
+    sampling = subprocess.Popen(
+        [*archscout, "sample", "rnn", "-n", str(max(counts) + _MORE)], stdout=subprocess.PIPE
+    )
+    scoring = subprocess.Popen(
+        [*archscout, "score", "rnn", "-", "--metrics", "parameters", "--json"],
+        stdin=sampling.stdout,
+        stdout=subprocess.PIPE,
+    )
+    assert scoring.stdout is not None
+    for number, _ in enumerate(scoring.stdout, start=1):
+        if number in counts:
+            seconds, memory = usage(scoring)
+            found = {
+                "lines": number,
+                "seconds": seconds,
+                "wall_s": time.perf_counter() - begin,
+                "memory_mb": memory,
+                "sampling_memory_mb": usage(sampling)[1],
+            }
+            print(json.dumps(found), flush=True)
+            with (folder / "lines.jsonl").open("a") as file:
+                file.write(json.dumps(found) + "\n")
+        if number == max(counts):
+            break
+    sampling.terminate()
+    scoring.terminate()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--folder", type=Path, default=Path("runs/scale"))
     parser.add_argument("--samplers", nargs="+", default=["random", "nsga2"])
     parser.add_argument("--counts", nargs="+", type=int, default=[1000, 10_000, 100_000])
+    parser.add_argument("--lines", action="store_true", help="measure sample and score")
     parser.add_argument("--plot", type=Path)
     parser.add_argument("--part", choices=["grown", "resumed"], help=argparse.SUPPRESS)
     given = parser.parse_args()
@@ -164,6 +211,9 @@ def main() -> None:
         print(json.dumps(measure(folder, given.samplers[0], given.counts[0])))
         return
     given.folder.mkdir(parents=True, exist_ok=True)
+    if given.lines:
+        lines(given.folder, given.counts)
+        return
     results = given.folder / "scale.jsonl"
     for count in given.counts:
         for sampler in given.samplers:

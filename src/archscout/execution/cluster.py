@@ -26,6 +26,14 @@ _LOCAL, _AUTO, _CLIENT = "local", "auto", "ray://"
 _TOKEN = "; a cluster that asks for a token needs RAY_AUTH_MODE=token in the environment"
 _known_nodes: set[str] = set()
 
+# A node that is cut off closes nothing: Ray asks after the process of a task for a sign of life
+# after five minutes, and waits for two. Each process refuses to be asked more often than once a
+# minute, unless the head was started with other settings, which then hold here, too.
+_SIGNS_OF_LIFE = {
+    "RAY_grpc_client_keepalive_time_ms": "70000",
+    "RAY_grpc_client_keepalive_timeout_ms": "20000",
+}
+
 
 @dataclass(frozen=True)
 class Cluster:
@@ -303,6 +311,8 @@ def _touch(address: str) -> None:
 
 
 def _ray() -> Any:
+    for name, value in _SIGNS_OF_LIFE.items():  # read when Ray is first imported
+        os.environ.setdefault(name, value)
     try:
         return importlib.import_module("ray")
     except ImportError as error:
