@@ -18,6 +18,7 @@ from archscout.text import ByteLevel, Corpus, load_corpus
 from archscout.training import DecoderSettings, Paused, TrainedCausal, find_trainer, train
 from archscout.training.causal.evaluation import evaluate
 from archscout.training.gpt.trainer import decoder_loss
+from archscout.training.schedule import rate_factor
 
 SETTINGS = DecoderSettings(
     steps=24, batch_size=4, sequence_length=8, evaluate_every=8, learning_rate=1e-2, accumulation=2
@@ -98,6 +99,21 @@ def test_the_loss_of_a_text_is_that_of_each_next_token(corpus: Corpus) -> None:
     assert found.nats == pytest.approx(nats / 29, rel=1e-5)
     assert found.bytes == len(pieces.decode(ids[1:].tolist()).encode())
     assert found.bits_per_byte == pytest.approx(nats / math.log(2) / found.bytes, rel=1e-5)
+
+
+def test_the_recipe_of_nanogpt() -> None:
+    recipe = find_trainer("gpt").presets["nanogpt-char"].settings
+    rates = [recipe.learning_rate * rate_factor(recipe, step / 5000, 0.1) for step in (100, 5000)]
+    assert rates == pytest.approx([1e-3, 1e-4])
+    assert recipe.step_tokens == 64 * 256
+
+
+def test_the_last_steps_learn_at_the_lowest_rate(corpus: Corpus, tmp_path: Path) -> None:
+    settings = SETTINGS.resized(steps=40, lowest_rate=0.5, warm_up=0.0)
+    found = trained(corpus, tmp_path, settings=settings)
+    expected = settings.learning_rate * rate_factor(settings, 39 / 40, 0.5)
+    assert found.records[-1].learning_rate == pytest.approx(expected)
+    assert expected > 0.5 * settings.learning_rate
 
 
 def test_text_is_drawn(corpus: Corpus, tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from archscout.execution import stopping
 from archscout.files import write_json_lines
 from archscout.training.checkpoints import Checkpoint, Checkpoints
 from archscout.training.outcome import Diverged, Paused
-from archscout.training.schedule import Clock, rate_factor
+from archscout.training.schedule import LOWEST_RATE, Clock, rate_factor
 from archscout.training.seeds import random_devices
 from archscout.training.tracking import open_trackers
 from archscout.training.training_folder import CHECKPOINTS, METRICS
@@ -290,7 +290,8 @@ class TrainingLoop(ABC, Generic[Batch, Losses]):
         minutes = getattr(self.settings, "minutes", None)
         if minutes is not None:
             done = max(done, self.state.seconds / 60 / minutes)
-        rate: float = self.settings.learning_rate * rate_factor(self.settings, done)
+        lowest = getattr(self.settings, "lowest_rate", LOWEST_RATE)
+        rate: float = self.settings.learning_rate * rate_factor(self.settings, done, lowest)
         return rate
 
     def _why_over(self, is_last: bool, whole: str, since_best: int) -> str | None:

@@ -6,7 +6,7 @@ import math
 import time
 from typing import Protocol
 
-_LOWEST_RATE = 0.01
+LOWEST_RATE = 0.01
 
 
 class Scheduled(Protocol):
@@ -21,20 +21,20 @@ class Scheduled(Protocol):
         """Part of the training in which the learning rate rises to its value."""
 
 
-def rate_factor(settings: Scheduled, done: float) -> float:
+def rate_factor(settings: Scheduled, done: float, lowest: float = LOWEST_RATE) -> float:
     """What the learning rate is multiplied by when a part of the training, 0 to 1, is done.
 
-    It rises from a hundredth to one in the warm-up, then stays, falls back to a hundredth along a
+    It rises from a hundredth to one in the warm-up, then stays, falls to the lowest along a
     cosine, or falls along a line that would be one at the start and is zero at the end, as in the
     released code of Clark et al. 2020, "ELECTRA".
     """
     left = max(0.0, 1 - done) if settings.schedule == "linear" else 1.0
     if done < settings.warm_up:
-        return left * (_LOWEST_RATE + (1 - _LOWEST_RATE) * done / settings.warm_up)
+        return left * (LOWEST_RATE + (1 - LOWEST_RATE) * done / settings.warm_up)
     if settings.schedule != "cosine":
         return left
     rest = min(1.0, (done - settings.warm_up) / (1 - settings.warm_up))
-    return _LOWEST_RATE + (1 - _LOWEST_RATE) * (1 + math.cos(math.pi * rest)) / 2
+    return lowest + (1 - lowest) * (1 + math.cos(math.pi * rest)) / 2
 
 
 class Clock:

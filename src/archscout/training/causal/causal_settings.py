@@ -10,6 +10,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from archscout.training.schedule import LOWEST_RATE
 from archscout.training.training_settings import Rate, Settings
 
 
@@ -22,8 +23,9 @@ class CausalSettings(Settings):
         accumulation: batches whose gradients are added up for one step.
         sequence_length: T, tokens of a stretch.
         learning_rate: of AdamW.
-        schedule: of the learning rate, `cosine` (down to a hundredth), `linear` (down to zero) or
-            `constant`.
+        schedule: of the learning rate, `cosine` (down to `lowest_rate`), `linear` (down to zero)
+            or `constant`.
+        lowest_rate: part of the learning rate that is left at the end of a cosine.
         warm_up: part of the training in which the learning rate rises to its value.
         weight_decay: of AdamW, decoupled; of matrices only.
         beta_2: of AdamW, by which the mean of squares forgets.
@@ -43,6 +45,7 @@ class CausalSettings(Settings):
     sequence_length: int = Field(64, ge=1)
     learning_rate: float = Field(3e-3, gt=0)
     schedule: Literal["cosine", "linear", "constant"] = "cosine"
+    lowest_rate: Rate = LOWEST_RATE
     warm_up: Rate = 0.05
     weight_decay: float = Field(0.1, ge=0)
     beta_2: float = Field(0.95, gt=0, lt=1)

@@ -1,4 +1,8 @@
-"""How a decoder is trained, and a quick recipe for a laptop."""
+"""How a decoder is trained, and recipes that have a name.
+
+Source of `nanogpt-char`: Karpathy, "nanoGPT" (config/train_shakespeare_char.py, and what
+train.py has by default).
+"""
 
 from __future__ import annotations
 
@@ -22,5 +26,20 @@ class DecoderSettings(CausalSettings):
 
 PRESETS: Mapping[str, Preset[DecoderSettings]] = {
     "quick": Preset("for a laptop and a small text", DecoderSettings(), "fast"),
+    "nanogpt-char": Preset(
+        "of nanoGPT for the characters of a small text, for a GPU",
+        DecoderSettings(
+            steps=5000,
+            batch_size=64,
+            sequence_length=256,
+            learning_rate=1e-3,
+            lowest_rate=0.1,
+            warm_up=0.02,
+            beta_2=0.99,
+            dropout=0.2,
+            evaluate_every=250,
+        ),
+        "fast",
+    ),
 }
 """The recipes that have a name."""
