@@ -42,6 +42,14 @@ def test_a_mistake_in_sizes_is_named(
     assert complaint in result.err
 
 
+def test_what_a_benchmark_cannot_take_by_size_is_named(archscout: Program, tmp_path: Path) -> None:
+    folder, sizes = tmp_path / "out", ("--between", "1M,2M")
+    refused = archscout("benchmark", "build", "rnn", folder, "-n", 2, *sizes)
+    assert refused.code == 2 and "space rnn draws no architectures by size" in refused.err
+    listed = archscout("benchmark", "build", "gpt", folder, "--architectures", "-", *sizes)
+    assert listed.code == 2 and "--between is about what -n draws" in listed.err
+
+
 def test_named_decoders_are_scored_and_known_without_their_space(archscout: Program) -> None:
     scored = archscout("score", "gpt", "llama-tiny", "--metrics", "flops", *SMALL, "--json")
     document = json.loads(scored.out)

@@ -35,7 +35,8 @@ N = Annotated[
     int | None,
     typer.Option(
         "-n",
-        help="How many: the space's named ones, and others drawn at random.",
+        help="How many: the space's named ones, and others drawn at random; of the sizes that "
+        "--between says, if any.",
     ),
 ]
 Architectures = Annotated[
@@ -75,6 +76,7 @@ def build(
     folder: Folder,
     execution: Execution,
     n: N = None,
+    between: options.Between = None,
     architectures: Architectures = None,
     repeat: Repeat = "0",
     preset: options.Preset = "quick",
@@ -102,6 +104,8 @@ def build(
     Examples:
         archscout benchmark build rnn my-cells -n 100 --text my.txt --workers 4
 
+        archscout benchmark build gpt my-decoders -n 40 --between 300K,3M --workers 2
+
         archscout benchmark build flexibert my-encoders -n 60 --repeat 6 --set steps=500
 
         archscout benchmark build rnn my-cells -n 100 --text my.txt --workers 4 --resume
@@ -124,7 +128,7 @@ def build(
         raise InputError("--retry-failed is of a benchmark that was begun; it needs --resume")
     if threads < 1:
         raise InputError(f"--threads {threads}; accepted is a whole number of at least 1")
-    chosen_ones = _architectures(found, n, architectures, seed)
+    chosen_ones = _architectures(found, n, between, architectures, seed)
     jobs = plan_jobs(found, chosen_ones, check_seed(seed), *_repeats(repeat))
     if resume:
         check_there(folder, PLAN, "benchmark")
@@ -187,7 +191,7 @@ def _repeats(text: str) -> tuple[int, int]:
 
 
 def _architectures(
-    space: Space[Any], n: int | None, sources: list[str] | None, seed: int
+    space: Space[Any], n: int | None, between: str | None, sources: list[str] | None, seed: int
 ) -> list[Any]:
     """What -n or --architectures asks for."""
     from archscout.benchmarks.build.plan import choose
@@ -195,7 +199,11 @@ def _architectures(
 
     if (n is None) == (sources is None):
         raise InputError("give either -n or --architectures: which architectures are trained")
-    return choose(space, n, seed) if n is not None else architectures.read(space, sources or ())
+    if n is not None:
+        return choose(space, n, seed, options.sizes_between(space, between))
+    if between is not None:
+        raise InputError("--between is about what -n draws; --architectures says which there are")
+    return architectures.read(space, sources or ())
 
 
 def _report(folder: Path, now: Standing, as_json: bool) -> None:

@@ -70,6 +70,14 @@ Texts = Annotated[
         "(always there; the default), wikitext-2, ptb.",
     ),
 ]
+Between = Annotated[
+    str | None,
+    typer.Option(
+        metavar="LOW,HIGH",
+        help="Take those with so many parameters, embeddings left out, such as 1M,4M, drawn evenly "
+        "on a logarithmic scale; for decoders.",
+    ),
+]
 VocabularySize = Annotated[
     int | None,
     typer.Option(
@@ -270,6 +278,24 @@ def scale_of(
             f"here are sizes of networks; a recipe's is --set {wrong[0]}=VALUE"
         )
     return scale.resized(**{name: _number(value) for name, value in changes.items()})
+
+
+def sizes_between(space: Space[Any], between: str | None) -> tuple[int, int] | None:
+    """The least and most parameters that --between says of a space."""
+    if between is None:
+        return None
+    from archscout.runs.search_settings import parse_limit
+    from archscout.spaces.base import SizedSpace
+
+    if not isinstance(space, SizedSpace):
+        raise InputError(
+            f"space {space.name} draws no architectures by size; --between is for decoders"
+        )
+    try:
+        low, high = (int(parse_limit("parameters", each)) for each in between.split(","))
+    except ValueError as error:
+        raise InputError(f"--between {between}; accepted is LOW,HIGH, such as 1M,4M") from error
+    return low, high
 
 
 def listed(names: str | None) -> list[str] | None:

@@ -12,7 +12,14 @@ from archscout.errors import InputError
 from archscout.spaces.base import RecordingSpace, Scale, Space
 from archscout.spaces.flexibert import EncoderGenotype, EncoderScale, FlexibertSpace
 from archscout.spaces.gpt import DecoderGenotype, DecoderScale, GptSpace
-from archscout.spaces.identity import classics, live, names, network_fingerprint
+from archscout.spaces.identity import (
+    classics,
+    live,
+    named,
+    names,
+    network_fingerprint,
+    samples,
+)
 from archscout.spaces.module_space import ModuleSpace
 from archscout.spaces.recurrent import Recipe, RecurrentScale, RecurrentSpace
 
@@ -35,10 +42,12 @@ __all__ = [
     "classics",
     "get",
     "live",
+    "named",
     "names",
     "network_fingerprint",
     "recognise",
     "register",
+    "samples",
 ]
 
 DEFAULT = RecurrentSpace.name

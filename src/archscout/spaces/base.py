@@ -111,10 +111,9 @@ class Trial(Protocol):
 class Space(Protocol[Genotype]):
     """A search space: which architectures there are, and the networks that they describe.
 
-    Seven more members are optional: `signature`, a name that stands in the JSON of its
+    Six more members are optional: `signature`, a name that stands in the JSON of its
     architectures and of no other space's; `live` and `network_fingerprint`, see the functions of
-    these names in `spaces`; `samples_of_size(seed, low, high)`, samples with so many parameters,
-    embeddings left out; `genes`, see `spaces.classics`; `other_metrics`, names of metrics
+    these names in `spaces`; `genes`, see `spaces.classics`; `other_metrics`, names of metrics
     that a budget of training is spent by beside the default one, the most different first; and
     `with_unknown(network)`, the network with one more token, the last, for words that it was not
     made for, which an export takes where the vocabulary has no `<unk>`.
@@ -184,6 +183,17 @@ class Space(Protocol[Genotype]):
 
     def step(self, network: Any, scale: Any, batch_size: int) -> Tensor:
         """Run the network on the next `scale.step_tokens` tokens of each of B sequences."""
+
+
+@runtime_checkable
+class SizedSpace(Protocol):
+    """A space that draws architectures by their size."""
+
+    def size(self, architecture: Any) -> int:
+        """Parameters, embeddings left out."""
+
+    def samples_of_size(self, seed: int, low: int, high: int) -> Iterator[Any]:
+        """Different architectures drawn at random with such a size, until hardly any are left."""
 
 
 @runtime_checkable

@@ -1,10 +1,27 @@
-"""Which architectures are one network."""
+"""Which architectures there are, and which of them are one network."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
-from archscout.spaces.base import Scale, Space
+from archscout.spaces.base import Scale, SizedSpace, Space
+
+
+def samples(space: Space[Any], seed: int, sizes: tuple[int, int] | None) -> Iterator[Any]:
+    """Different architectures drawn at random; of a `SizedSpace` those of some sizes, if given."""
+    if sizes is not None and isinstance(space, SizedSpace):
+        return space.samples_of_size(seed, *sizes)
+    return space.samples(seed)
+
+
+def named(space: Space[Any], sizes: tuple[int, int] | None) -> list[Any]:
+    """The architectures that have a name; of a `SizedSpace` those of some sizes, if given."""
+    found = list(space.named.values())
+    if sizes is not None and isinstance(space, SizedSpace):
+        low, high = sizes
+        found = [each for each in found if low <= space.size(each) <= high]
+    return found
 
 
 def live(space: Space[Any], architecture: Any) -> Any:

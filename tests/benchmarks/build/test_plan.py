@@ -8,6 +8,7 @@ from archscout import spaces
 from archscout.benchmarks.build import plan_jobs
 from archscout.benchmarks.build.plan import choose
 from archscout.errors import InputError
+from archscout.spaces import GptSpace
 
 RNN, FLEXIBERT = spaces.get("rnn"), spaces.get("flexibert")
 
@@ -43,3 +44,17 @@ def test_bad_plans() -> None:
         plan_jobs(RNN, cells, repeated=4)
     with pytest.raises(InputError, match="0 more times"):
         plan_jobs(RNN, cells, repeated=1, repeats=0)
+
+
+def test_named_decoders_of_other_sizes_are_left_out() -> None:
+    space = GptSpace()
+    found = choose(space, 6, seed=1, sizes=(100_000, 1_000_000))
+    assert all(100_000 <= space.size(each) <= 1_000_000 for each in found)
+    tiny = [space.named[name] for name in space.named if name.endswith("tiny")]
+    assert found[: len(tiny)] == tiny and space.named["gpt2"] not in found
+    assert space.named["gpt2"] in choose(space, 6, seed=1)
+
+
+def test_sizes_that_nothing_has_are_told() -> None:
+    with pytest.raises(InputError, match="no decoder was found with 1 to 2 decoder parameters"):
+        choose(GptSpace(), 3, sizes=(1, 2))

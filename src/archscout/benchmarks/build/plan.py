@@ -7,19 +7,33 @@ from itertools import islice
 from typing import Any
 
 from archscout.errors import InputError
+from archscout.spaces import named, samples
 from archscout.spaces.base import Space
 from archscout.training.jobs import Job
 
 
-def choose(space: Space[Any], n: int, seed: int = 0) -> list[Any]:
-    """Different architectures: the space's named ones first, then a random sample."""
+def choose(
+    space: Space[Any], n: int, seed: int = 0, sizes: tuple[int, int] | None = None
+) -> list[Any]:
+    """Different architectures: the space's named ones first, then a random sample.
+
+    Args:
+        space: of the architectures.
+        n: how many.
+        seed: of the sample.
+        sizes: least and most parameters, embeddings left out, of a `SizedSpace`; any if None.
+
+    Raises:
+        InputError: the space has not so many, or none of the sizes.
+    """
     if n < 1:
         raise InputError(f"{n} architectures; accepted is a whole number of at least 1")
     found: dict[str, Any] = {}
-    for architecture in (*space.named.values(), *islice(space.samples(seed), n)):
+    for architecture in (*named(space, sizes), *islice(samples(space, seed, sizes), n)):
         found.setdefault(space.fingerprint(architecture), architecture)
     if len(found) < n:
-        raise InputError(f"space {space.name} has {len(found)} architectures, not {n}")
+        limits = "" if sizes is None else f" of {sizes[0]:,} to {sizes[1]:,} parameters"
+        raise InputError(f"space {space.name} has {len(found)} architectures{limits}, not {n}")
     return list(found.values())[:n]
 
 

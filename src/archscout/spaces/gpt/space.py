@@ -23,7 +23,7 @@ from archscout.spaces.gpt.genotype import DecoderGenotype
 from archscout.spaces.gpt.initialisation import fill
 from archscout.spaces.gpt.network import DecoderNetwork
 from archscout.spaces.gpt.recorder import DecoderRecorder
-from archscout.spaces.gpt.sizes import band_widths, bands
+from archscout.spaces.gpt.sizes import band_widths, bands, decoder_parameters
 
 _MISSES = 1000
 
@@ -103,6 +103,10 @@ class GptSpace:
     def samples(self, seed: int) -> Iterator[DecoderGenotype]:
         """Different decoders at random, see `sampling.sample`."""
         return self._samples(random.Random(seed), None)
+
+    def size(self, architecture: DecoderGenotype) -> int:
+        """Parameters of a decoder, embeddings left out."""
+        return decoder_parameters(architecture)
 
     def samples_of_size(self, seed: int, low: int, high: int) -> Iterator[DecoderGenotype]:
         """Different decoders of so many parameters, embeddings left out.
