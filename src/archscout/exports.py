@@ -35,15 +35,18 @@ A network of space `{space}` with architecture `{fingerprint}` ({description}),
 {parameters:,} parameters, {origin}. Made by archscout.
 
 ```python
-from transformers import {auto_class}, PreTrainedTokenizerFast
-
-model = {auto_class}.from_pretrained("{folder}", trust_remote_code=True)
+{loading}
 tokenizer = PreTrainedTokenizerFast.from_pretrained("{folder}")
 ```
 
 `{genotype}` holds the architecture and `{vocabulary}` the tokens as archscout reads them. The
 tokenizer {tokenizer}.
 """
+
+_LOADING = """\
+from transformers import {auto_class}, PreTrainedTokenizerFast
+
+model = {auto_class}.from_pretrained("{folder}", trust_remote_code=True)"""
 
 
 def drawn_text(folder: str | os.PathLike[str], words: int = 40, seed: int = 0) -> str:
@@ -138,6 +141,10 @@ def export(
             "trained": trained,
         }
         (part / GENOTYPE).write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+        if (says := getattr(space, "loading", None)) is not None:
+            loading = says(network, path.name, len(vocabulary))
+        else:
+            loading = _LOADING.format(auto_class=space.auto_class, folder=path.name)
         readme = _README.format(
             title=path.name,
             space=space.name,
@@ -148,7 +155,7 @@ def export(
             folder=path.name,
             genotype=GENOTYPE,
             vocabulary=VOCABULARY,
-            auto_class=space.auto_class,
+            loading=loading,
             tokenizer=vocabulary.describe(),
         )
         (part / "README.md").write_text(readme, encoding="utf-8")

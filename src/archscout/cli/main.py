@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import sys
+from pathlib import Path
 from typing import Any, cast
 
 import typer
@@ -21,6 +22,7 @@ from archscout.cli import (
     leaderboard,
     metrics,
     moved,
+    options,
     ranker,
     report,
     reproduce,
@@ -85,8 +87,16 @@ def _options(
         is_eager=True,
         callback=_print_version,
     ),
+    plugin: list[Path] | None = typer.Option(
+        None,
+        "--plugin",
+        metavar="FILE",
+        help="Run a file of Python before the command, one that registers spaces with "
+        "archscout.spaces.register, or trainers with archscout.training.register; repeat the "
+        "option for more.",
+    ),
 ) -> None:
-    pass
+    options.load_plugins(plugin)
 
 
 def main() -> None:

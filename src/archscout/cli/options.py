@@ -250,6 +250,18 @@ def load_metrics(files: Iterable[Path] | None) -> None:
         load_file(file)
 
 
+def load_plugins(files: Iterable[Path] | None) -> None:
+    """Run the files of `--plugin`; what they define is sent to workers whole."""
+    if not files:
+        return
+    import cloudpickle
+
+    from archscout.metrics import load_file
+
+    for file in files:
+        cloudpickle.register_pickle_by_value(load_file(file))
+
+
 def scale_of(
     space: Space[Any],
     given: Iterable[str] | None,

@@ -247,8 +247,11 @@ def _load_entry_points() -> None:
         point.load()
 
 
-def load_file(path: str | os.PathLike[str]) -> None:
+def load_file(path: str | os.PathLike[str]) -> ModuleType:
     """Run a file of Python that defines metrics with `archscout.metric`; once in a process.
+
+    Returns:
+        The file as a module.
 
     Raises:
         InputError: there is no such file, or it fails; the message names the line.
@@ -256,6 +259,7 @@ def load_file(path: str | os.PathLike[str]) -> None:
     place = str(Path(path).absolute())
     if _module_name(place) not in sys.modules:
         load_sources(read_sources([place]))
+    return sys.modules[_module_name(place)]
 
 
 def read_sources(paths: Iterable[str | os.PathLike[str]]) -> dict[str, bytes]:
@@ -267,9 +271,7 @@ def read_sources(paths: Iterable[str | os.PathLike[str]]) -> dict[str, bytes]:
     found = {}
     for path in (Path(each).absolute() for each in paths):
         if not path.is_file():
-            raise InputError(
-                f"no file {str(path)!r}; a file of Python that defines metrics is accepted"
-            )
+            raise InputError(f"no file {str(path)!r}; a file of Python is accepted")
         found[str(path)] = path.read_bytes()
     return found
 

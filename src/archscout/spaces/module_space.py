@@ -28,9 +28,10 @@ _ENOUGH = 1000
 class ModuleSpace:
     """Modules that a function builds from configurations, which another function suggests.
 
-    It is scored and searched like any space: each module is recorded as `archscout.score_module`
-    records it, on batches of token ids (B, T). A process that searches it, or opens a run of it,
-    makes it known by its name first, see `spaces.register`.
+    It is scored, searched and trained like any space: each module is recorded as
+    `archscout.score_module` records it, on batches of token ids (B, T), and trained by
+    `training.CausalTrainer`, unless another trainer is registered. A process that searches it, or
+    opens a run of it, makes it known by its name first, see `spaces.register`.
 
     Args:
         name: of the space, as it stands in runs and tables.
@@ -153,10 +154,32 @@ class ModuleSpace:
             return self._build(architecture, vocabulary_size)
 
     def save_pretrained(self, network: Any, architecture: Configuration, folder: Path) -> None:
-        """Write the configuration and the weights; `build` and these make the module again."""
+        """Write a module of transformers as such, of another the configuration and the weights."""
+        if hasattr(network, "save_pretrained"):
+            network.save_pretrained(folder)
+            return
         written = {"space": self.name, "architecture": self.to_dict(architecture)}
         (folder / "config.json").write_text(json.dumps(written, indent=2) + "\n", "utf-8")
         save_model(network, str(folder / "model.safetensors"))
+
+    def loading(self, network: nn.Module, folder: str, words: int) -> str:
+        """Lines of Python that load what `save_pretrained` wrote."""
+        kind = type(network)
+        if hasattr(network, "save_pretrained"):
+            return (
+                "from transformers import PreTrainedTokenizerFast\n"
+                f"from {kind.__module__} import {kind.__name__}\n\n"
+                f'model = {kind.__name__}.from_pretrained("{folder}")'
+            )
+        return (
+            "from pathlib import Path\n\n"
+            "from safetensors.torch import load_model\n"
+            "from transformers import PreTrainedTokenizerFast\n\n"
+            f"# `space` is the ModuleSpace {self.name!r}, made as for the search.\n"
+            f'architecture = space.parse(Path("{folder}/genotype.json").read_text())\n'
+            f'model = space.build(architecture, {words}, space.scales["default"], seed=0)\n'
+            f'load_model(model, "{folder}/model.safetensors")'
+        )
 
     def step(self, network: Any, scale: Scale, batch_size: int) -> Tensor:
         """Run the module on whole sequences."""

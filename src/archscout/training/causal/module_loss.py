@@ -142,10 +142,10 @@ def _try(module: nn.Module, ids: Tensor, words: int) -> NextToken:
 def _seen(module: nn.Module, ids: Tensor, words: int) -> NextToken:
     """How a module reads texts, by what changes in its logits."""
     other, later = ids.clone(), ids.clone()
-    other[-1] = (ids[-1] + 1) % words
+    other[0] = (ids[0] + 1) % words  # of the first step, too, which may act on all
     later[:, -1] = (ids[:, -1] + 1) % words
     for loss in (NextToken(words), NextToken(words, is_time_first=True)):
-        if not _touched(loss, module, ids, other)[:-1].any():
+        if not _touched(loss, module, ids, other)[1:].any():
             break
     else:
         raise Untrainable(
