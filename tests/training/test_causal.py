@@ -87,7 +87,7 @@ def test_a_stopped_training_ends_as_one_that_never_stopped(corpus: Corpus, tmp_p
     valid = whole.losses["valid"]
     assert valid.nats < math.log(9) - 0.2
     assert valid.perplexity == pytest.approx(math.exp(valid.nats))
-    ids = training.parts.splits(corpus, whole.vocabulary)["valid"][1:]
+    ids = training.parts.splits(corpus, whole.vocabulary.encode)["valid"][1:]
     text = " ".join([*whole.vocabulary.decode(ids), ""])
     assert valid.bytes == len(text.replace(" <eos>", ""))  # whose line's end is a word's space
     assert valid.bits_per_byte == pytest.approx(
@@ -208,7 +208,7 @@ def test_a_loss_of_the_users_trains(corpus: Corpus, tmp_path: Path) -> None:
     trainer = CausalTrainer(mine, loss=pairs)
     found: Any = trainer.train(mine, {}, corpus, SETTINGS, tmp_path)
     assert found.records[-1].valid_loss < found.records[0].valid_loss
-    ids = training.parts.splits(corpus, found.vocabulary)["valid"]
+    ids = training.parts.splits(corpus, found.vocabulary.encode)["valid"]
     assert found.losses["valid"].nats == pytest.approx(pairs(found.network, ids[None]).item())
 
 
