@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 
 from archscout.spaces import available
-from archscout.training import CausalTrainer, preset, train, trainers
+from archscout.training import preset, train, trainers
 
 EXTENDING = Path(__file__).parents[1] / "docs" / "extending.md"
 
@@ -32,9 +33,7 @@ def test_a_space_of_ones_own_modules(tmp_path: Path, monkeypatch: pytest.MonkeyP
     settings = preset("quick", names["space"]).resized(steps=2, batch_size=4)
     best = names["run"].best.architecture
     trained = train(names["space"], best, text, settings, "own", vocabulary_size=500)
-    plain = CausalTrainer(names["space"])
-    without: Any = plain.train(names["space"], best, text, settings, "plain", vocabulary_size=500)
-    assert trained.records[0].train_loss > without.records[0].train_loss
-    assert trained.losses["valid"].nats == pytest.approx(without.losses["valid"].nats, rel=0.01)
+    valid = trained.losses["valid"]
+    assert valid.nats < math.log(500) and trained.records[0].train_loss > valid.nats
     del trainers()["small-gpt2"]
     del available()["small-gpt2"]
