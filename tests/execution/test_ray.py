@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import subprocess
 import sys
 import time
 from collections import deque
@@ -281,6 +283,19 @@ def test_an_address_where_nothing_answers_is_said(
     monkeypatch.setattr(ray, "is_initialized", lambda: False)
     with pytest.raises(InputError, match=message):
         check_workers(Cluster(address))
+
+
+def test_the_driver_asks_for_signs_of_life_sooner_than_ray_does() -> None:
+    asked = "Config.grpc_client_keepalive_time_ms(), Config.grpc_client_keepalive_timeout_ms()"
+    code = (
+        "from archscout.execution import cluster; cluster._ray()\n"
+        f"from ray._raylet import Config; print({asked})"
+    )
+    given = {**os.environ, "RAY_grpc_client_keepalive_timeout_ms": "5000"}
+    given.pop("RAY_grpc_client_keepalive_time_ms", None)
+    words = [sys.executable, "-c", code]
+    done = subprocess.run(words, env=given, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["70000", "5000"]
 
 
 def test_without_ray_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
