@@ -68,3 +68,23 @@ def test_every_command_with_workers_takes_a_cluster(
     result = archscout(*command, "--executor", "ray", "--ray", "nowhere")
     assert result.code == 2 and "--ray nowhere; accepted are local, auto," in result.err
     assert not list(tmp_path.rglob("*.json"))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--max", "latency=5ms"), "--latency-on laptop is about a cluster; it needs --executor"),
+        ((), "--latency-on laptop: nothing asks for latency; --max latency=5ms and -m latency do"),
+    ],
+)
+def test_a_place_for_latency_is_for_latency_on_a_cluster(
+    archscout: Program,
+    options: tuple[str, ...],
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = archscout("search", "rnn", "--latency-on", "laptop", *options)
+    assert result.code == 2 and message in " ".join(result.err.split())
+    assert not list(tmp_path.rglob("*.json"))
