@@ -10,7 +10,7 @@ import pytest
 
 from archscout.promotion.breeding import BRED, CHILDREN, PARENTS, breed, offspring
 from archscout.promotion.features import features_of, order_of
-from archscout.runs import Run
+from archscout.runs import Run, propose
 from archscout.spaces import RecurrentSpace
 
 SPACE = RecurrentSpace()
@@ -53,6 +53,22 @@ def test_the_best_that_did_not_fail_have_children_once(
     assert new & set(features.index) and order_of(run, features) == order
     breed(run, losses, tmp_path)
     assert len(run.trials) == proposals + PARENTS * CHILDREN
+
+
+def test_who_was_stopped_while_it_proposed_children_goes_on_with_the_others(
+    run: Run, losses: dict[str, float], tmp_path: Path
+) -> None:
+    before = len(run.trials)
+    best = sorted(losses, key=losses.__getitem__)[:PARENTS]
+    children = [child for parent in best for child in offspring(run, parent)]
+    propose(run, children[: CHILDREN + 7])
+    breed(run, losses, tmp_path)
+    assert len(run.trials) == before + PARENTS * CHILDREN
+    assert all(
+        trial.params.get(name, value) == value
+        for trial, child in zip(run.trials[before:], children, strict=True)
+        for name, value in child.items()
+    )
 
 
 def test_nothing_that_trained_has_no_children(run: Run, tmp_path: Path) -> None:

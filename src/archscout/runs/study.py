@@ -163,6 +163,8 @@ class Study:
     ) -> None:
         """Evaluate and store proposals of given genes; missing ones are drawn by the study's seed.
 
+        Those with which the study ends already, for it was stopped among them, are not added again.
+
         Args:
             genes: of each proposal, by name.
             suggest: as of `run`.
@@ -177,7 +179,10 @@ class Study:
             memory.enqueue_trial(dict(each))
         trials = [memory.ask() for _ in genes]
         architectures = [suggest(trial) for trial in trials]
-        for trial, evaluation in zip(trials, evaluate(architectures), strict=True):
+        asked, stored = [trial.params for trial in trials], [trial.params for trial in self.trials]
+        most = min(len(asked), len(stored))
+        done = next(n for n in range(most, -1, -1) if stored[len(stored) - n :] == asked[:n])
+        for trial, evaluation in zip(trials[done:], evaluate(architectures[done:]), strict=True):
             self._store(trial, evaluation)
 
     def _store(self, trial: optuna.Trial, evaluation: Evaluation) -> FrozenTrial:
