@@ -113,8 +113,19 @@ def test_padding_on_the_left_changes_nothing(kind: str) -> None:
     cache = Cache(11)
     with torch.no_grad():
         network(padded[:, :7], mask=mask[:, :7], cache=cache)
-        rest = network(padded[:, 7:], mask=mask, cache=cache)
-    torch.testing.assert_close(rest, network(given)[:, 4:])
+        one = network(padded[:, 7:8], mask=mask[:, :8], cache=cache)
+        rest = network(padded[:, 8:], mask=mask, cache=cache)
+    torch.testing.assert_close(torch.cat([one, rest], 1), network(given)[:, 4:])
+
+
+def test_a_token_is_read_again_as_if_it_had_not_been() -> None:
+    space, network = GptSpace(), made(KINDS["llama"])
+    cache = space.prefill(network, SCALE, 2)
+    first = space.next_token(network, cache, 2)
+    assert cache.get_seq_length() == SCALE.sequence_length - 1
+    assert space.next_token(network, cache, 2).equal(first)
+    whole = network(torch.zeros(2, SCALE.sequence_length, dtype=torch.long))
+    torch.testing.assert_close(first, whole[:, -1], atol=1e-5, rtol=1e-4)
 
 
 @kinds
