@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from archscout.metrics.registry import metric
+from archscout.metrics.shared.finite import is_finite
 from archscout.rounding import rounding
 from archscout.tracing.quantities import Trace
 
@@ -16,7 +17,7 @@ def _isometry(output_gradient: Tensor, input_gradient: Tensor) -> float:
     """2 - s - 1 / s, s the largest singular value of the mean of g_in g_outᵀ: 0 at best, s = 1."""
     after, before = (g.flatten(0, -2).double() for g in (output_gradient, input_gradient))
     matrix = before.t() @ after / len(after)
-    if not bool(torch.isfinite(matrix).all()):
+    if not is_finite(matrix):
         return math.nan
     largest = float(torch.linalg.matrix_norm(matrix, 2))
     return 2 - largest - 1 / (largest + _STABILISER)
@@ -27,7 +28,7 @@ def _equal(after: Tensor, before: Tensor) -> bool:
     if after.shape != before.shape:
         return False
     most = rounding(float(after.abs().max()), after.dtype)
-    return bool(torch.isfinite(before).all()) and float((after - before).abs().max()) <= most
+    return is_finite(before) and float((after - before).abs().max()) <= most
 
 
 @metric(

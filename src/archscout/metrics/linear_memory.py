@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from archscout.metrics.registry import LAST_LAYER, metric
+from archscout.metrics.shared.finite import is_finite
 from archscout.rounding import rounding
 from archscout.tracing.quantities import Trace
 
@@ -47,7 +48,7 @@ def explained_variance(states: Tensor, targets: Tensor, ridge: float = RIDGE) ->
         >>> round(explained_variance(values, values), 4)
         0.1736
     """
-    if len(states) < 2 or not bool(torch.isfinite(states).all()):
+    if len(states) < 2 or not is_finite(states):
         return math.nan
     units = _standardised(states)
     wanted = targets.double()

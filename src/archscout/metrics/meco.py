@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from archscout.metrics.registry import metric
+from archscout.metrics.shared.finite import is_finite
 from archscout.metrics.shared.spectral_score import correlation
 from archscout.rounding import rounding
 from archscout.tracing.quantities import Trace
@@ -29,13 +30,13 @@ _of_activations = metric(
 
 def _smallest_eigenvalue(rows: Tensor) -> float:
     """Of the correlations between rows (n, columns); a row that does not vary makes it zero."""
-    if not bool(torch.isfinite(rows).all()):
+    if not is_finite(rows):
         return math.nan
     # Centred rows span fewer dimensions than there are columns.
     if len(rows) >= rows.shape[1]:
         return 0.0
     matrix = correlation(rows)
-    if not bool(torch.isfinite(matrix.diagonal()).all()):
+    if not is_finite(matrix.diagonal()):
         return 0.0
     eigenvalues = torch.linalg.eigvalsh(matrix)
     smallest, largest = float(eigenvalues[0]), float(eigenvalues[-1])

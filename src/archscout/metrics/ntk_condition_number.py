@@ -9,6 +9,7 @@ import math
 import torch
 
 from archscout.metrics.registry import metric
+from archscout.metrics.shared.finite import is_finite
 from archscout.rounding import rounding
 from archscout.tracing.quantities import Trace
 
@@ -35,7 +36,7 @@ def ntk_condition_number(trace: Trace) -> float:
     """
     kernel = trace.tangent_kernel
     assert kernel is not None
-    if len(kernel) < 2 or not bool(torch.isfinite(kernel).all()):
+    if len(kernel) < 2 or not is_finite(kernel):
         return math.nan
     eigenvalues = torch.linalg.eigvalsh(kernel)
     smallest, largest = float(eigenvalues[0]), float(eigenvalues[-1])

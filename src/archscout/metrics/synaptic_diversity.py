@@ -4,12 +4,13 @@ import torch
 from torch import Tensor
 
 from archscout.metrics.registry import metric
+from archscout.metrics.shared.finite import is_finite
 from archscout.tracing.quantities import Trace
 
 
 def nuclear_norm(matrix: Tensor) -> float:
     """Sum of the singular values of a matrix; NaN where it is not finite."""
-    if not bool(torch.isfinite(matrix).all()):
+    if not is_finite(matrix):
         return float("nan")
     return float(torch.linalg.svdvals(matrix).sum(dtype=torch.float64))
 

@@ -6,10 +6,10 @@ it, and training can reach only what gradients reach.
 
 import math
 
-import torch
 from torch import Tensor
 
 from archscout.metrics.registry import metric
+from archscout.metrics.shared.finite import is_finite
 from archscout.rounding import rounding
 from archscout.tracing.quantities import Trace
 
@@ -73,7 +73,7 @@ def _relative_scale(trace: Trace) -> float:
     """The embeddings' deviation over the output's; 0 where the output does not vary."""
     embeddings, output = trace.embeddings, trace.output
     assert embeddings is not None and output is not None
-    if not bool(torch.isfinite(output).all()):
+    if not is_finite(output):
         return math.nan
     scale = _spread(output)
     if scale <= rounding(float(output.double().square().mean().sqrt()), output.dtype):

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from archscout.metrics.shared.finite import is_finite
 from archscout.rounding import rounding
 from archscout.tracing.quantities import Trace
 
@@ -148,7 +149,7 @@ def _rows(tensor: Tensor) -> Tensor:
 
 def _finite(tensor: Tensor) -> Tensor:
     # LAPACK raises, or never ends, where a number is not finite.
-    if not bool(torch.isfinite(tensor).all()):
+    if not is_finite(tensor):
         raise Undefined("not finite")
     return tensor
 

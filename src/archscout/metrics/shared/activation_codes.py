@@ -8,6 +8,7 @@ import math
 import torch
 from torch import Tensor
 
+from archscout.metrics.shared.finite import is_finite
 from archscout.rounding import rounding
 from archscout.tracing.quantities import Trace
 
@@ -17,9 +18,9 @@ def _agreement(trace: Trace) -> Tensor:
     batch_size = trace.minibatch.shape[1]
     agreement = torch.zeros(batch_size, batch_size, dtype=torch.float64)
     for outputs in trace.activations:
-        if not bool(torch.isfinite(outputs).all()):
+        if not is_finite(outputs):
             return agreement.fill_(math.nan)
-        signs = (outputs > 0).transpose(0, 1).flatten(1).float() * 2 - 1
+        signs = (outputs > 0).transpose(0, 1).flatten(1).float().mul_(2).sub_(1)
         # With codes x of n bits, x xT + (1-x)(1-x)T = (n + s sT) / 2 for signs s = 2x - 1;
         # counts below 2^24 are exact in float32.
         agreement += ((signs @ signs.t() + signs.shape[1]) / 2).double().cpu()
@@ -33,7 +34,7 @@ def log_determinant(trace: Trace) -> float:
 
 def _log_determinant(trace: Trace) -> float:
     agreement = _agreement(trace)
-    if not bool(torch.isfinite(agreement).all()):
+    if not is_finite(agreement):
         return math.nan
     # Counts are exact, but of a singular matrix the decomposition's rounding would be left.
     eigenvalues = torch.linalg.eigvalsh(agreement)
@@ -43,7 +44,7 @@ def _log_determinant(trace: Trace) -> float:
 
 def agreement_of_positions(outputs: Tensor) -> float:
     """Sum over pairs of positions of the features that agree, from one input's outputs (T, F)."""
-    if not bool(torch.isfinite(outputs).all()):
+    if not is_finite(outputs):
         return math.nan
     # With c of T positions on, a feature's codes agree on c * c + (T - c) * (T - c) pairs.
     on = (outputs > 0).sum(0)

@@ -5,6 +5,7 @@ import math
 import torch
 from torch import Tensor
 
+from archscout.metrics.shared.finite import is_finite
 from archscout.rounding import rounding
 
 
@@ -26,7 +27,7 @@ def principal_variances(features: Tensor) -> Tensor:
     centred[:, centred.norm(dim=0) <= still] = 0
     # Both products have the same eigenvalues, but for zeros.
     scatter = centred.t() @ centred if width <= count else centred @ centred.t()
-    if not bool(torch.isfinite(scatter).all()):
+    if not is_finite(scatter):
         return torch.full_like(scatter.diagonal(), math.nan)
     variances: Tensor = torch.linalg.eigvalsh(scatter / count)
     return variances.clamp_(min=0).flip(0)

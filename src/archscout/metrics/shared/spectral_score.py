@@ -9,6 +9,7 @@ import math
 import torch
 from torch import Tensor
 
+from archscout.metrics.shared.finite import is_finite
 from archscout.rounding import rounding
 
 STABILISER = 1e-5
@@ -52,7 +53,7 @@ def spectral_score(rows: Tensor) -> float:
         vary or is not finite.
     """
     matrix = correlation(rows)
-    if not bool(torch.isfinite(matrix).all()):
+    if not is_finite(matrix):
         return math.nan
     matrix.diagonal().add_(STABILISER)
     factor, failed = torch.linalg.cholesky_ex(matrix)
