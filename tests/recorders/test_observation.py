@@ -214,3 +214,32 @@ def test_changes_in_place_change_no_score() -> None:
     assert found.scores.keys() == expected.scores.keys()
     assert found.scores == pytest.approx(expected.scores, rel=1e-5, nan_ok=True)
     assert found.inapplicable == expected.inapplicable
+
+
+def test_shapes_without_numbers_are_those_with_them() -> None:
+    """Of operations for which the observer has shapes of its own, too."""
+
+    class Block(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.embedding = nn.Embedding(V, E)
+            self.linear, self.act = nn.Linear(E, H), nn.GELU("tanh")
+            self.norm, self.both = nn.LayerNorm(H), nn.LayerNorm((T, H), elementwise_affine=False)
+
+        def forward(self, tokens: Tensor) -> Tensor:
+            read = self.embedding(tokens)
+            mapped = self.linear(read[0])[None] + self.linear(read)
+            return self.both(self.norm(self.act(mapped).transpose(0, 1)).transpose(0, 1))
+
+    module = Block()
+    ran: list[tuple[nn.Module, Tensor]] = []
+    for part in module.modules():
+        part.register_forward_hook(lambda m, _, output: ran.append((m, output)))
+    module(TOKENS)
+    expected: dict[int, list[tuple[int, ...]]] = {}
+    for part, output in ran:
+        expected.setdefault(id(part), []).append(tuple(output.shape))
+    ran.clear()
+    with ModuleRecorder(module).given(TOKENS) as recorder:
+        assert recorder.seen.shapes == expected
+    assert ran and all(output.is_meta for _, output in ran)  # a copy ran, without numbers
