@@ -50,7 +50,8 @@ def linearised(network: nn.Module) -> Iterator[None]:
                 stack.enter_context(module.register_forward_hook(_pass_by, with_kwargs=True))
         try:
             for tensor, data in before:
-                tensor.data = data.double().abs() if id(tensor) in parameters else data.double()
+                changed = data.to(torch.float64, copy=True)
+                tensor.data = changed.abs_() if id(tensor) in parameters else changed
             stack.enter_context(sdpa_kernel(SDPBackend.MATH))
             stack.enter_context(_EqualWeights())
             yield

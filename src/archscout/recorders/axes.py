@@ -58,11 +58,11 @@ class Layout:
 
     def by_rows(self, tensor: Tensor) -> Tensor:
         """(..., inputs, features), for a tensor whose last axis is its features'."""
-        return self._unfolded(tensor)[None].movedim(self.inputs + 1, -2)
+        return self._unfolded(tensor).unsqueeze(0).movedim(self.inputs + 1, -2)
 
     def from_rows(self, tensor: Tensor) -> Tensor:
         """What `by_rows` made, as it was."""
-        return self._folded(tensor.movedim(-2, self.inputs + 1)[0])
+        return self._folded(tensor.movedim(-2, self.inputs + 1).squeeze(0))
 
     def _unfolded(self, tensor: Tensor) -> Tensor:
         return tensor if self.merged is None else tensor.unflatten(self.merged, self.sizes)

@@ -4,7 +4,7 @@ import time
 import traceback
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from typing import overload
 
 import torch
@@ -119,10 +119,15 @@ class _Attempt:
     problems: list[str] = field(default_factory=list)
     failed: dict[str, Exception] = field(default_factory=dict)
 
+    @cached_property
+    def is_empty(self) -> bool:
+        """Whether parameters, or the batch, hold no numbers."""
+        return self.recorder.is_empty
+
     def applies(self, asked: Request) -> bool:
         """Whether the module has what a metric needs."""
         try:
-            if self.recorder.is_empty and not asked.metric.needs <= OF_SHAPES:
+            if not asked.metric.needs <= OF_SHAPES and self.is_empty:
                 reason: str | None = "its parameters are on the meta device, and hold no numbers"
             else:
                 reason = why_not(self.recorder, asked, self.objective)

@@ -54,7 +54,8 @@ def hessian_gradient_products(
             if slope.requires_grad:
                 added = torch.autograd.grad(slope, weights, materialize_grads=True)
                 products = [p + a for p, a in zip(products, added, strict=True)]
-    square = sum(float(gradient.double().square().sum()) for gradient in directions.values())
+    norms = (torch.linalg.vector_norm(g, dtype=torch.float64) for g in directions.values())
+    square = sum(float(norm) ** 2 for norm in norms)
     found = [WeightGradient(w.detach(), p) for w, p in zip(weights, products, strict=True)]
     for entry in found:
         terms = (entry.weight.double() * entry.gradient).abs().sum()
@@ -82,12 +83,12 @@ def _uses(
     outputs = {
         id(use.outputs): use.outputs for use in recording.linear_uses if use.outputs is not None
     }
-    found = {identity: torch.zeros_like(tensor) for identity, tensor in outputs.items()}
+    gradients: Iterable[Tensor] = map(torch.zeros_like, outputs.values())
     if objective.requires_grad:
         gradients = torch.autograd.grad(
             objective, list(outputs.values()), create_graph=twice, materialize_grads=True
         )
-        found = dict(zip(outputs, gradients, strict=True))
+    found = dict(zip(outputs, gradients, strict=True))
     return [
         _Use(id(use.weight), stacked(use.inputs), found[id(use.outputs)][..., use.columns])
         for use in recording.linear_uses

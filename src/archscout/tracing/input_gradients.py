@@ -71,9 +71,11 @@ class InputGradients(Collector):
         inputs = torch.cat(
             [stacked(use.inputs).detach() for use, _ in arrived if use.inputs is not None]
         )
-        # By Cauchy and Schwarz none of the terms' sums is larger; what cancels leaves its rounding.
-        size = _norm_of_units(of_outputs) * _norm_of_units(inputs)
-        noise = rounding(size, inputs.dtype, len(inputs))
+        noise = 0.0
+        if "gradient_statistics" in self._needs:
+            # By Cauchy and Schwarz no term's sum is larger; what cancels leaves its rounding.
+            size = _norm_of_units(of_outputs) * _norm_of_units(inputs)
+            noise = rounding(size, inputs.dtype, len(inputs))
         for block in _products(of_outputs, inputs):
             if "tangent_kernel" in self._needs:
                 rows = block.flatten(1).double()
@@ -93,8 +95,10 @@ def _products(of_outputs: Tensor, inputs: Tensor) -> Iterator[Tensor]:
 
 def _norm_of_units(values: Tensor) -> float:
     """Of values (T, B, units) the norm of one unit's steps, of the input where it is largest."""
-    factor = _factor_to_one(values.abs().amax())
-    norms = torch.linalg.vector_norm(values.double() * factor, dim=(0, 2))
+    # Of single precision, as nearly all are, squares stay in the range of double precision.
+    factor = _factor_to_one(values.abs().amax()) if values.dtype == torch.float64 else 1.0
+    scaled = values if factor == 1 else values * factor
+    norms = torch.linalg.vector_norm(scaled, dim=(0, 2), dtype=torch.float64)
     return float(norms.max()) / math.sqrt(values.shape[-1]) / factor
 
 
@@ -103,11 +107,14 @@ def _ratios(gradients: Tensor, noise: float) -> float:
 
     Without weights whose deviation is no more than the noise of rounding.
     """
-    mean = gradients.abs().mean(0)
+    # One tensor of their size for all steps: to get memory takes as long as to fill it.
+    working = gradients.abs()
+    mean = working.mean(0)
     factor = _factor_to_one(mean)
     mean *= factor
     # Twice over the numbers, for torch's own deviation along the first axis takes longer.
-    deviation = (gradients - gradients.mean(0)).mul_(factor).square_().mean(0).sqrt_()
+    torch.sub(gradients, gradients.mean(0), out=working)
+    deviation = working.mul_(factor).square_().mean(0).sqrt_()
     # NaN is not among them.
     constant = deviation <= noise * factor
     ratios = (mean / deviation).masked_fill_(constant, 0.0)
