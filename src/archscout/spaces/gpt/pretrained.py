@@ -25,6 +25,9 @@ from transformers.utils.generic import can_return_tuple
 # Relative, for in an exported folder this file lies beside the other without a package.
 from .network import DecoderNetwork, draw_weights
 
+# Earlier versions of transformers (5.3 is one) copy only what this file itself names.
+from .vocabulary_bands import Head  # noqa: F401
+
 # Later versions of transformers call it by another name.
 _CACHE = "cache" if hasattr(CausalLMOutputWithPast, "cache") else "past_key_values"
 
