@@ -275,9 +275,8 @@ def main() -> None:
             came = found(search.folder, address)
             unlike = [name for name in expected | came if expected.get(name) != came.get(name)]
             different += len(unlike)
-            print(
-                f"{search.folder.name}: {more} kills, different: {unlike or 'nothing'}", flush=True
-            )
+            shown = f"{len(unlike)}, such as {unlike[0]}" if unlike else "nothing"
+            print(f"{search.folder.name}: {more} kills, different: {shown}", flush=True)
     said = [path.read_text() for path in folder.glob("*.txt") if path.name != "words.txt"]
     tracebacks = sum(each.count("Traceback") for each in said)
     print(

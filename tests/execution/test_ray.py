@@ -186,6 +186,18 @@ def test_a_node_with_other_versions_is_named(nodes: Nodes, monkeypatch: pytest.M
             list(workers.map(tasks.scaled, [1], lost))
 
 
+def test_a_node_that_dies_while_it_is_asked_does_not_end_the_command(
+    nodes: Nodes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def get(*_: Any, **__: Any) -> Any:
+        raise ray.exceptions.NodeDiedError("it is gone")
+
+    monkeypatch.setattr(room, "_known_nodes", set())
+    monkeypatch.setattr(ray, "get", get)
+    check_workers(nodes.asked())
+    assert not room._known_nodes
+
+
 def test_a_head_that_is_gone_stops_the_run(nodes: Nodes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("archscout.execution.ray_tasks._LOOK_SECONDS", 0.1)
     monkeypatch.setattr("archscout.execution.ray_tasks._HEAD_SECONDS", 0.3)

@@ -278,6 +278,8 @@ def _check_versions(ray: Any, nodes: Sequence[Mapping[str, Any]]) -> None:
     for node, answer in zip(new, asked, strict=True):
         try:
             there = ray.get(answer, timeout=_PROBE_SECONDS)
+        except ray.exceptions.NodeDiedError:
+            continue  # Ray lists it for a while yet; each worker compares versions, too
         except ray.exceptions.RayError as error:
             said = str(getattr(error, "cause", None) or type(error).__name__)
             raise InputError(f"node {node_name(node)} of the Ray cluster: {said}") from error

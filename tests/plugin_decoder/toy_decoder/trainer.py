@@ -175,7 +175,7 @@ class ToyTrainer(Trainer[ToySettings]):
         if not isinstance(corpus, Corpus):
             corpus = load_corpus(corpus)
         words = tokenizer_for(space.tokenization, corpus, task.vocabulary_size, task.tokenizer)
-        parts = {name: ids.to(task.device) for name, ids in splits(corpus, words).items()}
+        parts = {name: ids.to(task.device) for name, ids in splits(corpus, words.encode).items()}
         model = space.build(task.architecture, len(words), task.scale, task.seed).to(task.device)
         assert isinstance(model, ToyDecoder)
         identity = task.identity(text={"name": corpus.name, "sha256": corpus.sha256})
