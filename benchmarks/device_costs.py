@@ -45,7 +45,7 @@ def main() -> None:
     parser.add_argument(
         "--data-dir", help="Folder of published files; the default one if left out."
     )
-    parser.add_argument("--most", type=int, default=40, metavar="N", help="Decoders of a device.")
+    parser.add_argument("--most", type=int, default=28, metavar="N", help="Decoders of a device.")
     given = parser.parse_args()
     torch.set_num_threads(1)
     for dataset in DEVICES:
