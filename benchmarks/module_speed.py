@@ -12,7 +12,7 @@ and what the metrics make of it afterwards. docs/benchmarks.md tells how few pas
 
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Set
 
 import torch
 import transformers
@@ -27,23 +27,23 @@ NINE = (
     *("gradient_norm", "snip", "grasp", "plain", "l2_norm", "synflow", "jacobian_covariance"),
     *("fisher", "naswot"),
 )
-REPEATS = 5
+REPEATS = 3
 DECODER, VOCABULARY_SIZE, TEXTS = "gpt2-mini", 5000, 8
 NOISED = frozenset(need for need in OF_OBJECTIVE if need.startswith("noised"))
 TWICE = frozenset({"hessian_gradient_products"})
+PLAIN = OF_FORWARD - {"gaussian_outputs"}
 # What a group of metrics needs, at most; a metric is of the first group that it fits.
-GROUPS = {
+GROUPS: dict[str, Set[str]] = {
     "weights and shapes": OF_SHAPES | {"weights"},
-    "forward": OF_FORWARD - {"gaussian_outputs"},
-    "forward and backward": (OF_FORWARD | OF_OBJECTIVE)
-    - {"gaussian_outputs"} - OF_INPUTS - NOISED - TWICE,
-    "each input's gradient": OF_FORWARD | OF_INPUTS,
-    "layer probes": OF_FORWARD | {"layer_probes"},
-    "Gaussian embeddings": OF_FORWARD,
+    "forward": PLAIN,
+    "forward and backward": PLAIN | (OF_OBJECTIVE - OF_INPUTS - NOISED - TWICE),
+    "each input's gradient": PLAIN | OF_INPUTS,
+    "layer probes": PLAIN | {"layer_probes"},
+    "Gaussian embeddings": {"gaussian_outputs"},
     "SynFlow": {"synaptic_flow"},
-    "noise": OF_FORWARD | NOISED | {"embedding_gradient"},
-    "differentiated twice": OF_FORWARD | TWICE,
-}  # fmt: skip
+    "noise": PLAIN | NOISED | {"embedding_gradient"},
+    "differentiated twice": PLAIN | TWICE,
+}
 # Those that one forward and one backward pass can serve.
 SHARING = ("weights and shapes", "forward", "forward and backward", "each input's gradient")
 

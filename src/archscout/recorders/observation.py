@@ -39,15 +39,6 @@ _PRODUCTS = {
     "convolution": {1: "kernel"},
     "_trilinear": {1: "kernel"},
 }
-# What is known of the results of operations without their numbers, where torch takes long for it.
-_SHAPES = {
-    torch.ops.aten.addmm.default: lambda _added, left, right, **_: left.mm(right),
-    torch.ops.aten.gelu.default: lambda given, **_: torch.empty_like(given),
-    torch.ops.aten.native_layer_norm.default: lambda given, axes, *_: (
-        torch.empty_like(given, memory_format=torch.contiguous_format),
-        *(given.new_empty((*given.shape[: -len(axes)], *[1] * len(axes))) for _ in range(2)),
-    ),
-}
 # What gives the same numbers in another place.
 _COPIES = frozenset({"clone", "_to_copy", "copy", "cat", "stack"})
 # What takes some of the matrices of a stack of them, such as those of chosen experts.
@@ -133,7 +124,8 @@ def observe(
         twin = _twin(module)
         originals = dict(zip(twin.modules(), module.modules(), strict=True))
         parameters = dict(zip(twin.parameters(), module.parameters(), strict=True))
-        return _observe(twin, partial(call, twin, torch.device("meta")), originals, parameters)
+        with counting.KnownShapes():
+            return _observe(twin, partial(call, twin, torch.device("meta")), originals, parameters)
     except Exception:  # whatever a forward without numbers raises
         own = {m: m for m in module.modules()}
         return _observe(
@@ -231,8 +223,7 @@ class _Watching(TorchDispatchMode):
     def __torch_dispatch__(
         self, operation: Any, types: Any, inputs: Any = (), keywords: Any = None
     ) -> Any:
-        run = _SHAPES.get(operation, operation) if self._is_empty else operation
-        result = run(*inputs, **(keywords or {}))
+        result = operation(*inputs, **(keywords or {}))
         read = [leaf for leaf in tree_leaves((inputs, keywords)) if isinstance(leaf, Tensor)]
         name = operation.overloadpacket.__name__
         is_mixed = self._is_empty and any(t.dim() and not t.is_meta for t in read)
