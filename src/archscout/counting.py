@@ -66,6 +66,9 @@ _SHAPES: dict[Any, Callable[..., Any]] = {
 class KnownShapes(TorchDispatchMode):
     """Makes what runs on the meta device take less time, and leaves the rest alone."""
 
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+
     def __torch_dispatch__(
         self, operation: Any, types: Any, inputs: Any = (), keywords: Any = None
     ) -> Any:
