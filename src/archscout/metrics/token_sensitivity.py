@@ -44,6 +44,7 @@ def token_sensitivity(trace: Trace) -> float:
     Examples:
         Embeddings and outputs (T, B, E) vary alike, and a gradient of 1 and 4 at both lags.
 
+        >>> import torch
         >>> from archscout.tracing import Trace
         >>> values = torch.tensor([-1.0, 1.0, -1.0, 1.0])[:, None, None]
         >>> trace = Trace(0, torch.zeros(4, 1), embeddings=values, output=values)

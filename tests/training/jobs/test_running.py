@@ -20,6 +20,7 @@ from archscout.spaces.recurrent.cells import CELLS
 from archscout.text import load_corpus
 from archscout.training import train
 from archscout.training.jobs import Job, JobFolder, Plan, Standing, run, running, segments
+from archscout.training.trainer import Trainer
 from training_runs import SCALE, SETTINGS, Killed, at
 
 
@@ -89,7 +90,7 @@ def test_failures_keep_what_was_recorded(
     words: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = make(words, tmp_path / "folder")
-    real = segments.train
+    real = Trainer.train
 
     def fail(*arguments: Any, **options: Any) -> Any:
         trained = real(*arguments, **options)
@@ -97,7 +98,7 @@ def test_failures_keep_what_was_recorded(
             raise RuntimeError("not enough memory\nfor this")
         return trained
 
-    monkeypatch.setattr(segments, "train", fail)
+    monkeypatch.setattr(Trainer, "train", fail)
     run(folder)
     outcome = folder.outcomes()["0-3"]
     assert outcome.problem == "RuntimeError: not enough memory" and len(outcome.epochs) == 3
@@ -128,7 +129,7 @@ def test_a_broken_device_is_not_the_architectures_fault(
     def fail(*arguments: Any, **options: Any) -> None:
         raise RuntimeError("CUDA error: unspecified launch failure")
 
-    monkeypatch.setattr(segments, "train", fail)
+    monkeypatch.setattr(Trainer, "train", fail)
     with pytest.raises(InputError, match="the device cpu is broken: CUDA error"):
         run(folder)
     assert not folder.outcomes()
