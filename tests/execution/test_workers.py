@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from collections import deque
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -126,6 +127,31 @@ with Workers(pathlib.Path(sys.argv[1]), 1 + 1, 2, worth=0) as workers:
 """
 
 
+def children(process: int) -> list[Path]:
+    """The processes that a process has started, those that are not ready yet among them."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            if stat.read_text().rpartition(")")[2].split()[1] == str(process):
+                found.append(stat.parent)
+    return found
+
+
+def test_a_process_whose_driver_died_before_it_began_ends() -> None:
+    code = """
+import sys, time
+from archscout.execution import processes
+processes._GRACE_SECONDS = 0
+processes._begin(b"", None, int(sys.argv[1]))
+time.sleep(60)
+"""
+    gone = os.getppid()  # somebody else's child
+    process = subprocess.run(
+        [sys.executable, "-c", code, str(gone)], capture_output=True, text=True, timeout=30
+    )
+    assert (process.returncode, process.stderr) == (1, "")
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="no /proc")
 def test_no_process_outlives_a_driver_that_was_killed(tmp_path: Path) -> None:
@@ -134,10 +160,10 @@ def test_no_process_outlives_a_driver_that_was_killed(tmp_path: Path) -> None:
     end = time.monotonic() + 60
     while len(list(tmp_path.iterdir())) < 2 and time.monotonic() < end:
         time.sleep(0.05)
+    workers = children(driver.pid)
     driver.kill()
     driver.wait()
-    workers = {Path("/proc", path.read_text()) for path in tmp_path.iterdir()}
-    assert workers
+    assert {path.read_text() for path in tmp_path.iterdir()} <= {path.name for path in workers}
     while any(map(Path.exists, workers)):
         assert time.monotonic() < end
         time.sleep(0.2)

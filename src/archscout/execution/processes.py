@@ -41,7 +41,7 @@ class Processes:
         self._executor = ProcessPoolExecutor(
             count,
             initializer=_begin,
-            initargs=(payload, self._stop),
+            initargs=(payload, self._stop, os.getpid()),
             env={"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"},
         )
 
@@ -83,10 +83,10 @@ class _Worker:
     driver: int | None = None
 
 
-def _begin(payload: bytes, stop: Any) -> None:
+def _begin(payload: bytes, stop: Any, driver: int) -> None:
     # Ctrl-C goes to the whole group of processes; the driver stops the others.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _Worker.stop, _Worker.driver = stop, os.getppid()
+    _Worker.stop, _Worker.driver = stop, driver
     threading.Thread(target=_end_with_driver, daemon=True).start()
     try:
         before, state = pickle.loads(payload)
