@@ -20,7 +20,8 @@ TEST_PROCESSES ?= 2
 PYTEST_ARGS ?=
 
 BIN := $(VENV)/bin
-INSTALL := $(BIN)/python -m pip install --constraint constraints.txt
+# What is imported is compiled when it first is: pip would take longer for all of it than for the rest.
+INSTALL := $(BIN)/python -m pip install --no-compile --constraint constraints.txt
 INPUTS := pyproject.toml constraints.txt
 
 BASE := $(VENV)/.installed-base
