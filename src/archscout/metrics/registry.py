@@ -248,7 +248,7 @@ def _load_entry_points() -> None:
 
 
 def load_file(path: str | os.PathLike[str]) -> ModuleType:
-    """Run a file of Python that defines metrics with `archscout.metric`; once in a process.
+    """Run a file of Python, such as one that defines metrics; once in a process.
 
     Returns:
         The file as a module.

@@ -192,8 +192,7 @@ class DecoderNetwork(nn.Module):
             added: Tensor = self.positions(places)
             return words + added
         if self.position == "sinusoidal":  # sines do not shrink as embeddings do (Vaswani, 3.4)
-            scaled = words * math.sqrt(self.d_model)
-            return scaled + sinusoids(places, self.d_model).to(words.dtype)
+            return words * math.sqrt(self.d_model) + sinusoids(places, self.d_model).to(words.dtype)
         return words
 
     def _rotations(self, places: Tensor, words: Tensor) -> dict[int, tuple[Tensor, Tensor]]:

@@ -12,9 +12,10 @@ from torch import Tensor, nn
 
 from archscout.training.causal.causal_settings import CausalSettings
 from archscout.training.causal.evaluation import LossFunction, evaluate
-from archscout.training.loop import TrainingLoop, TrainingState, smoothed
+from archscout.training.loop import TrainingState, smoothed
 from archscout.training.outcome import Loss
 from archscout.training.seeds import seed_of, seeded
+from archscout.training.steps import StepTraining
 from archscout.training.trainer import Assignment
 from archscout.training.weights import load_best, save_weights
 
@@ -87,7 +88,7 @@ class CausalState(TrainingState):
     best_step: int = 0
 
 
-class CausalTraining(TrainingLoop[Tensor, float]):
+class CausalTraining(StepTraining[Tensor, float]):
     """One causal language model on its way.
 
     Args:
@@ -126,16 +127,6 @@ class CausalTraining(TrainingLoop[Tensor, float]):
         self._loss, self._folder = loss, task.folder
         self._recent: float | None = None
 
-    @property
-    def done(self) -> int:
-        """Tokens that were read so far."""
-        return self.state.step * self.settings.step_tokens
-
-    @property
-    def total(self) -> int:
-        """Tokens that are read in all steps."""
-        return self.settings.steps * self.settings.step_tokens
-
     # Running
 
     def _end(self) -> None:
@@ -160,7 +151,7 @@ class CausalTraining(TrainingLoop[Tensor, float]):
         """Make one update; returns its loss."""
         state, settings = self.state, self.settings
         for group in self.optimizer.param_groups:
-            group["lr"] = self._scheduled_rate(state.step / settings.steps)
+            group["lr"] = self._rate()
         seeded(self.seed, 0, state.step)
         self.optimizer.zero_grad()
         total = 0.0
@@ -179,11 +170,6 @@ class CausalTraining(TrainingLoop[Tensor, float]):
         state.losses += 1
         return total
 
-    @property
-    def _last_rate(self) -> float:
-        """The learning rate of the last step."""
-        return float(self.optimizer.param_groups[0]["lr"])
-
     def _tell(self, losses: float, speed: float) -> None:
         state = self.state
         self._recent = smoothed(self._recent, losses)
@@ -194,12 +180,6 @@ class CausalTraining(TrainingLoop[Tensor, float]):
                 *(state.step, self.settings.steps, self.done, self.total, self._recent, speed)
             )
         )
-
-    def _is_evaluated(self) -> bool:
-        """Whether an evaluation follows this step."""
-        step, settings = self.state.step, self.settings
-        is_due = step % settings.evaluate_every == 0
-        return is_due or step == settings.steps or self._is_out_of_time()
 
     # Evaluations
 
@@ -237,14 +217,10 @@ class CausalTraining(TrainingLoop[Tensor, float]):
         state.records.append(record)
         state.loss, state.losses = 0.0, 0
         self._log(valid.logged("valid") | {"speed": speed})
-        since_best = sum(found.step > state.best_step for found in state.records)
-        state.ended = self._why_over(state.step == self.settings.steps, "steps", since_best)
+        state.ended = self._why_ended(state.best_step)
         return record
 
     # Checkpoints
-
-    def _number(self) -> int:
-        return self.state.step
 
     def _losses(self) -> list[tuple[int, float]]:
         return [(record.step, record.valid_loss) for record in self.state.records]

@@ -23,9 +23,10 @@ from archscout.training.electra.masking import COVERED_SHARE, MaskedBatch, Maski
 from archscout.training.electra.objectives import MaskedTokens, ReplacedTokens, Sums
 from archscout.training.electra.pretraining_settings import PretrainingSettings
 from archscout.training.electra.sequences import PretrainingText
-from archscout.training.loop import T, TrainingLoop, TrainingState, smoothed
+from archscout.training.loop import T, TrainingState, smoothed
 from archscout.training.outcome import Loss
 from archscout.training.seeds import seed_of, seeded
+from archscout.training.steps import StepTraining
 from archscout.training.trainer import Assignment
 from archscout.training.training_folder import MILESTONES, milestone_name
 from archscout.training.weights import load_best, parameter_groups, save_weights
@@ -134,7 +135,7 @@ class StepLosses(NamedTuple):
     detection_accuracy: float
 
 
-class Pretraining(TrainingLoop[Tensor, "StepLosses"]):
+class Pretraining(StepTraining[Tensor, "StepLosses"]):
     """One encoder on its way."""
 
     state: PretrainingState
@@ -176,16 +177,6 @@ class Pretraining(TrainingLoop[Tensor, "StepLosses"]):
         self.masking = Masking(tokenizer, settings.mask_share)
         self._replaces = isinstance(model, ReplacedTokens)
         self._recent: tuple[float, float] | None = None
-
-    @property
-    def done(self) -> int:
-        """Tokens that were read so far."""
-        return self.state.step * self.settings.step_tokens
-
-    @property
-    def total(self) -> int:
-        """Tokens that are read in all steps."""
-        return self.settings.steps * self.settings.step_tokens
 
     @property
     def network(self) -> FlexibertNetwork:
@@ -267,15 +258,6 @@ class Pretraining(TrainingLoop[Tensor, "StepLosses"]):
         masked, tokens = whole.num_chosen, whole.num_tokens
         return StepLosses(total.nats / masked, total.detection / tokens, total.detected / tokens)
 
-    def _rate(self) -> float:
-        """The learning rate of the next step."""
-        return self._scheduled_rate(self.state.step / self.settings.steps)
-
-    @property
-    def _last_rate(self) -> float:
-        """The learning rate of the last step."""
-        return float(self.optimizer.param_groups[0]["lr"])
-
     def _tell(self, losses: StepLosses, speed: float) -> None:
         state = self.state
         before = self._recent or (None, None)
@@ -299,12 +281,6 @@ class Pretraining(TrainingLoop[Tensor, "StepLosses"]):
                 speed,
             )
         )
-
-    def _is_evaluated(self) -> bool:
-        """Whether an evaluation follows this step."""
-        step, settings = self.state.step, self.settings
-        is_due = step % settings.evaluate_every == 0
-        return is_due or step == settings.steps or self._is_out_of_time()
 
     def _keep_milestone(self) -> bool:
         """Whether there is a milestone at this step; then it is kept as transformers loads it."""
@@ -344,8 +320,7 @@ class Pretraining(TrainingLoop[Tensor, "StepLosses"]):
         state.records.append(record)
         state.loss, state.detection, state.losses = 0.0, 0.0, 0
         self._log_record(record)
-        since_best = sum(record.step > state.best_step for record in state.records)
-        state.ended = self._why_over(state.step == self.settings.steps, "steps", since_best)
+        state.ended = self._why_ended(state.best_step)
         self._keep_milestone()
         return record
 
@@ -382,9 +357,6 @@ class Pretraining(TrainingLoop[Tensor, "StepLosses"]):
         self._log({k: v for k, v in values.items() if v is not None})
 
     # Checkpoints
-
-    def _number(self) -> int:
-        return self.state.step
 
     def _losses(self) -> list[tuple[int, float]]:
         return [(record.step, record.valid_objective) for record in self.state.records]
