@@ -128,7 +128,7 @@ def test_parts_of_the_inputs_add_up_to_the_whole(monkeypatch: pytest.MonkeyPatch
 
 def test_encoders_have_no_last_token_to_speak_of() -> None:
     with pytest.raises(
-        InputError, match="token_sensitivity' is defined for networks that are none"
+        InputError, match="token_sensitivity' is defined for networks that are no transformers"
     ):
         archscout.score("flexibert", "{}", metrics=["token_sensitivity"])
 

@@ -347,8 +347,8 @@ def request(text: str, kind: Kind = "other") -> Request:
     found = _find(name, kind)
     if match is None or found is None:
         if any(entry.name == name for entry in registered()):
-            networks = "transformers only" if kind == "other" else "networks that are none only"
-            raise InputError(f"metric {text!r} is defined for {networks}")
+            networks = "transformers" if kind == "other" else "networks that are no transformers"
+            raise InputError(f"metric {text!r} is defined for {networks} only")
         known = available(kind)
         near = difflib.get_close_matches(name, known, 3, 0.5)
         hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(known)}"
