@@ -244,14 +244,18 @@ def test_a_stop_loses_nothing_and_leaves_nobody_at_work(
     process = subprocess.Popen(
         [sys.executable, "-c", PROGRAM, str(folder.path), "2"], stderr=subprocess.DEVNULL
     )
-    checkpoints = [folder.training(job) / "checkpoints" for job in folder.jobs]
-    wait_for(lambda: all(list(place.glob("*.safetensors")) for place in checkpoints))
+
+    def checkpoints() -> list[Path]:
+        places = (folder.training(job) / "checkpoints" for job in folder.jobs)
+        return sorted(path for place in places for path in place.glob("*.safetensors"))
+
+    wait_for(checkpoints)  # of one: it may end before the other's process is there
     os.kill(process.pid, how)  # the driver alone
     process.wait()
     time.sleep(1)
-    before = [max(place.glob("*.safetensors")) for place in checkpoints]
+    before = checkpoints()
     time.sleep(1)
-    assert [max(place.glob("*.safetensors")) for place in checkpoints] == before
+    assert checkpoints() == before
     assert not folder.outcomes()
     for name, outcome in run(folder).items():
         assert [epoch["valid_loss"] for epoch in outcome.epochs] == whole[name]
