@@ -99,6 +99,17 @@ class Recording:
     loss: Tensor | None = None
 
 
+def count_outside_embeddings(network: nn.Module) -> int:
+    """Number of parameters, tied ones once, without tables of embeddings.
+
+    Those are the weights of `nn.Embedding`, and a parameter of the network called `embedding`.
+    """
+    weights = [m.weight for m in network.modules() if isinstance(m, nn.Embedding)]
+    own = getattr(network, "embedding", None)
+    tables = {id(table) for table in (*weights, own)}
+    return sum(p.numel() for p in network.parameters() if id(p) not in tables)
+
+
 RECORDABLE = (*Recording.__dataclass_fields__, "embedding", "embedding_by_step", "output_by_step")
 """What a network may be asked for: fields of a recording, and three more, see `Recorder`."""
 
@@ -129,9 +140,7 @@ class Recorder(ABC):
     @property
     def non_embedding_parameters(self) -> int:
         """Those but for the tables of embeddings."""
-        tables = (m for m in self._network.modules() if isinstance(m, nn.Embedding))
-        embedded = {id(weight): weight.numel() for table in tables for weight in [table.weight]}
-        return self.parameters - sum(embedded.values())
+        return count_outside_embeddings(self._network)
 
     @property
     def is_half(self) -> bool:

@@ -31,6 +31,18 @@ def test_parameters_are_those_of_the_built_network(recipe: Recipe) -> None:
     }
 
 
+def test_parameters_outside_embeddings_are_those_of_the_metric() -> None:
+    name = "non_embedding_parameters"
+    found = measure(SPACE, RNN, V, SCALE, ["parameters", name])
+    assert found == {"parameters": found[name] + V * E, name: found[name]}
+    encoders = FlexibertSpace()
+    encoder, scale = encoders.sample(0), encoders.scales["fast"]
+    recorder = encoders.recorder(encoder, V, scale, 0, None, "cpu", None)
+    assert measure(encoders, encoder, V, scale, [name])[name] == recorder.non_embedding_parameters
+    narrow = DECODERS.parse({"n_layer": 2, "d_model": 32, "n_head": 4, "d_inner": 64, "d_embed": 8})
+    assert measure(DECODERS, narrow, V, TEXT, [name]) == {name: DECODERS.size(narrow)}
+
+
 def test_flops_of_an_rnn_are_those_counted_by_hand() -> None:
     # Two for each weight: layers of E to H and H to E units, and the decoder.
     by_hand = 2 * (H * (E + H) + E * (H + E) + V * E)
@@ -91,7 +103,7 @@ def test_latency_is_positive_and_grows_with_the_network() -> None:
 def test_only_what_was_asked_for_is_measured_in_that_order() -> None:
     assert list(measure(SPACE, RNN, V, SCALE, [])) == []
     assert list(measure(SPACE, RNN, V, SCALE, ["memory", "flops"])) == ["memory", "flops"]
-    ordinary = ["parameters", "flops", "latency", "memory"]
+    ordinary = ["parameters", "non_embedding_parameters", "flops", "latency", "memory"]
     assert available(SPACE) == ordinary
     assert list(measure(SPACE, RNN, V, SCALE, ordinary)) == ordinary
 
@@ -149,7 +161,7 @@ def test_reading_a_text_takes_longer_than_generating_a_token() -> None:
 def test_a_cost_of_a_cache_is_refused_where_there_is_none() -> None:
     complaint = (
         "token_latency is a cost of networks with a key/value cache, and those of space rnn have "
-        "none; accepted: parameters, flops, latency, memory"
+        "none; accepted: parameters, non_embedding_parameters, flops, latency, memory"
     )
     with pytest.raises(InputError, match=complaint):
         measure(SPACE, RNN, V, SCALE, ["parameters", "token_latency"])

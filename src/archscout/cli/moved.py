@@ -17,7 +17,7 @@ _RECIPES = (
 )
 _SCORING = ("split", "vocabulary-size", "minibatch", "objective", "tokenizer", "device")
 _COSTS = (
-    *("parameters", "flops", "latency", "memory"),
+    *("parameters", "non-embedding-parameters", "flops", "latency", "memory"),
     *("prefill-latency", "token-latency", "cache-memory"),
 )
 _OTHERS = {

@@ -37,6 +37,7 @@ class Unit:
 
 COSTS = {
     "parameters": Unit(decimals=0),
+    "non_embedding_parameters": Unit(decimals=0),
     "flops": Unit("per token", decimals=0),
     "latency": Unit("ms", decimals=2),
     "memory": Unit("MB", 1e6, 2),

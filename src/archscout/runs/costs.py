@@ -20,7 +20,8 @@ from torch.utils._pytree import tree_leaves
 
 from archscout import counting
 from archscout.errors import InputError
-from archscout.spaces.base import CachingSpace, Scale, Space
+from archscout.recording import count_outside_embeddings
+from archscout.spaces.base import CachingSpace, Scale, SizedSpace, Space
 
 
 class Cost(NamedTuple):
@@ -44,6 +45,7 @@ class Cost(NamedTuple):
 
 COSTS: Mapping[str, Cost] = {
     "parameters": Cost(""),
+    "non_embedding_parameters": Cost(""),
     "flops": Cost("per token"),
     "latency": Cost("ms", "5ms"),
     "memory": Cost("bytes", "50MB"),
@@ -72,14 +74,15 @@ def measure(
         architecture: a genotype.
         vocabulary_size: V.
         scale: sizes of the network.
-        names: some of `COSTS`: `parameters` (trainable, tied ones once); `flops` (floating-point
-            operations per token, by torch's own counter: multiplications and additions counted
-            apart, matrix products only); `latency` (milliseconds of one step for one sequence on
-            the device: a token, or, of an encoder, the whole sequence; median of 15 after 3 to
-            warm up); `memory` (bytes of the weights and of the tensors alive at the worst moment
-            of one step at the scale's batch size). Of networks with a key/value cache, for a text
-            of the scale's length: `prefill_latency` (milliseconds of reading all but its last
-            token at once, one sequence), `token_latency` (milliseconds of generating one token
+        names: some of `COSTS`: `parameters` (trainable, tied ones once); `non_embedding_parameters`
+            (without tables of embeddings, as the space counts its size where it has one); `flops`
+            (floating-point operations per token, by torch's own counter: multiplications and
+            additions counted apart, matrix products only); `latency` (milliseconds of one step for
+            one sequence on the device: a token, or, of an encoder, the whole sequence; median of 15
+            after 3 to warm up); `memory` (bytes of the weights and of the tensors alive at the
+            worst moment of one step at the scale's batch size). Of networks with a key/value cache,
+            for a text of the scale's length: `prefill_latency` (milliseconds of reading all but its
+            last token at once, one sequence), `token_latency` (milliseconds of generating one token
             after, by reading the last), and `cache_memory` (bytes of the weights, and of the cache
             and the other tensors alive at the worst moment of generating one token at the scale's
             batch size).
@@ -95,6 +98,12 @@ def measure(
     for name in names:
         if name == "parameters":
             found[name] = sum(p.numel() for p in skeleton.parameters() if p.requires_grad)
+        elif name == "non_embedding_parameters":
+            found[name] = (
+                space.size(architecture)
+                if isinstance(space, SizedSpace)
+                else count_outside_embeddings(skeleton)
+            )
         elif name == "flops":
             found[name] = _flops(space, skeleton, scale)
         elif name == "memory":

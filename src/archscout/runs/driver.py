@@ -89,6 +89,7 @@ def search(
     sampler: str = "nsga2",
     population_size: int = 50,
     max_parameters: float | str | None = None,
+    max_non_embedding_parameters: float | str | None = None,
     max_flops: float | str | None = None,
     max_latency: float | str | None = None,
     max_memory: float | str | None = None,
@@ -120,9 +121,10 @@ def search(
     Args:
         space: a space or its name.
         text: a corpus, its name, a file, several files or a folder.
-        metrics: what to improve, one or several of: metrics, and the costs `parameters`, `flops`,
-            `latency`, `memory`, `prefill_latency`, `token_latency`, `cache_memory`; a direction may
-            follow, as in `parameters:max`. The space's default metric if None.
+        metrics: what to improve, one or several of: metrics, and the costs `parameters`,
+            `non_embedding_parameters`, `flops`, `latency`, `memory`, `prefill_latency`,
+            `token_latency`, `cache_memory`; a direction may follow, as in `parameters:max`. The
+            space's default metric if None.
         metric: the same, for where one is named.
         metric_files: files of Python that define metrics with `archscout.metric`.
         trials: number of proposals.
@@ -130,6 +132,7 @@ def search(
         sampler: `nsga2` (evolution), `tpe` or `random`.
         population_size: of NSGA-II.
         max_parameters: upper limit, as a number or as in `10M`.
+        max_non_embedding_parameters: upper limit of those but for tables of embeddings.
         max_flops: upper limit per token.
         max_latency: upper limit in milliseconds a step.
         max_memory: upper limit in bytes, or as in `50MB`.
@@ -166,9 +169,10 @@ def search(
     if minutes is not None and not 0 < minutes < math.inf:
         raise InputError(f"minutes is {minutes:g}; a positive number is accepted")
     space = spaces.get(space) if isinstance(space, str) else space
-    plain = (max_parameters, max_flops, max_latency, max_memory)
+    sizes = (max_parameters, max_non_embedding_parameters)
+    plain = (max_flops, max_latency, max_memory)
     cached = (max_prefill_latency, max_token_latency, max_cache_memory)
-    limits = dict(zip(COSTS, (*plain, *cached), strict=True))
+    limits = dict(zip(COSTS, (*sizes, *plain, *cached), strict=True))
     settings = SearchSettings.of(
         space,
         text,

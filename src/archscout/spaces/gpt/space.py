@@ -95,7 +95,7 @@ class GptSpace:
         "paper-lm1b": DecoderScale(16, 32, 32, "50264", "adaptive"),
     }
     default_scale = "fast"
-    default_metric = "deep_memory"
+    default_metric = "decoder_memory"
     signature = "d_inner"
     named: Mapping[str, DecoderGenotype] = DECODERS
     published_sample: Sequence[DecoderGenotype] = ()

@@ -58,11 +58,6 @@ class RecurrentRecorder(Recorder):
         """Hidden states times the units of the widest layer."""
         return max(len(m.states) * m.hidden_size for m in self._layers)
 
-    @property
-    def non_embedding_parameters(self) -> int:
-        """All but the embedding, which the decoder shares."""
-        return self.parameters - self._network.embedding.numel()
-
     def flops(self, minibatch: Tensor) -> int:
         """Floating-point operations of one token, the decoder's among them."""
         return counting.flops_of_tokens(self._network, (1, 1))
