@@ -68,6 +68,7 @@ def test_small_benchmarks_are_always_at_hand_and_others_say_why_not(tmp_path):
     assert [benchmark.name for benchmark in found] == [
         "archscout-mini-rnn",
         "archscout-mini-flexibert",
+        "archscout-mini-gpt",
     ]
     assert list(absent) == [
         *("nas-bench-nlp-wikitext-2", "nas-bench-nlp-ptb", "nas-bench-bert-glue"),
@@ -79,9 +80,9 @@ def test_small_benchmarks_are_always_at_hand_and_others_say_why_not(tmp_path):
 def test_published_benchmarks_take_part_where_their_files_are(tmp_path):
     data = made_up.encoder_data(made_up.recurrent_data(tmp_path))
     found, absent = at_hand(DataFolder(data))
-    assert len(found) == 5 and list(absent) == ["lts-gpt2-wt103", "lts-gpt2-lm1b"]
+    assert len(found) == 6 and list(absent) == ["lts-gpt2-wt103", "lts-gpt2-lm1b"]
     assert [getattr(scale_of(benchmark), "reading", None) for benchmark in found] == [
-        *(None, "declared", None, None, "trained")
+        *(None, "declared", None, None, None, "trained")
     ]
 
 

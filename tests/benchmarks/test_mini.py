@@ -19,7 +19,7 @@ ALL = [(name, dataset) for name, datasets in DATASETS.items() for dataset in dat
 
 @pytest.mark.parametrize(
     ("name", "dataset", "least"),
-    [(*each, least) for each, least in zip(ALL, (100, 50, 60), strict=True)],
+    [(*each, least) for each, least in zip(ALL, (100, 50, 60, 100), strict=True)],
 )
 def test_they_are_large_and_reliable_enough(name: str, dataset: str, least: int) -> None:
     found = benchmarks.load(name, dataset=dataset)
@@ -48,6 +48,12 @@ def test_encoders_are_trained_as_declared() -> None:
     information = read_information(MINI / "archscout-mini-flexibert")
     assert information["scale"]["reading"] == "declared"
     assert information["settings"]["objective"] == "masked"
+
+
+def test_decoders_are_of_one_size() -> None:
+    found = benchmarks.load("archscout-mini-gpt")
+    sizes = [found.space.size(architecture) for architecture in found.architectures.values()]
+    assert len(sizes) >= 100 and max(sizes) <= 1.1 * min(sizes)
 
 
 def test_a_metric_is_judged_on_them(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ BENCHMARKS: Mapping[str, Callable[[DataFolder, str | None], Benchmark]] = {
     lts_gpt2.NAME: lts_gpt2.load,
     mini.RNN: lambda _, dataset: mini.load(mini.RNN, dataset),
     mini.FLEXIBERT: lambda _, dataset: mini.load(mini.FLEXIBERT, dataset),
+    mini.GPT: lambda _, dataset: mini.load(mini.GPT, dataset),
 }
 """What `load` knows by name."""
 

@@ -1,9 +1,10 @@
 """The small benchmarks that archscout ships: its own, made by `archscout benchmark build`.
 
 Recurrent cells were trained as small language models, encoders (in the `declared` reading) to
-predict masked tokens, all on the text `python-docs`: cells for eight epochs, and others by the
-whole `quick` recipe, whose twenty epochs tell long training from short. They lie in the package, so
-that a metric can be judged on a machine that has nothing else.
+predict masked tokens, decoders of one size to predict the next token, all on the text
+`python-docs`: cells for eight epochs, and others by the whole `quick` recipe, whose twenty epochs
+tell long training from short. They lie in the package, so that a metric can be judged on a machine
+that has nothing else.
 """
 
 from __future__ import annotations
@@ -18,11 +19,13 @@ from archscout.errors import InputError
 
 RNN = "archscout-mini-rnn"
 FLEXIBERT = "archscout-mini-flexibert"
+GPT = "archscout-mini-gpt"
 
 # By dataset, the folder in which it lies.
 DATASETS: Mapping[str, Mapping[str, str]] = {
     RNN: {"python-docs": RNN, "python-docs-quick": f"{RNN}-quick"},
     FLEXIBERT: {"python-docs": FLEXIBERT},
+    GPT: {"python-docs": GPT},
 }
 
 

@@ -50,9 +50,9 @@ BenchmarkName = Annotated[
     str,
     typer.Argument(
         metavar="BENCHMARK",
-        help="Benchmark: nas-bench-nlp or nas-bench-bert (whose files are needed), "
-        "archscout-mini-rnn or archscout-mini-flexibert (always there), or the folder of one that "
-        "you built.",
+        help="Benchmark: nas-bench-nlp, nas-bench-bert or lts-gpt2 (whose files are needed), "
+        "archscout-mini-rnn, archscout-mini-flexibert or archscout-mini-gpt (always there), or the "
+        "folder of one that you built.",
     ),
 ]
 Dataset = Annotated[

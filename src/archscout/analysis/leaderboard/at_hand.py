@@ -22,6 +22,7 @@ from archscout.spaces.base import Scale
 _EVERY = (
     (mini.RNN, "python-docs"),
     (mini.FLEXIBERT, "python-docs"),
+    (mini.GPT, "python-docs"),
     *((nas_bench_nlp.NAME, dataset) for dataset in nas_bench_nlp.DATASETS),
     (nas_bench_bert.NAME, "glue"),
     *((lts_gpt2.NAME, dataset) for dataset in ("wt103", "lm1b")),
