@@ -5,7 +5,7 @@ import signal
 import time
 from pathlib import Path
 
-from archscout.execution import stopping
+from archscout.execution import processes, stopping
 
 
 def scaled(state: int, item: int) -> tuple[int, bool]:
@@ -57,3 +57,18 @@ def until_stopped(state: int, item: int) -> tuple[int, bool]:
     while item % 2 and not stopping():
         time.sleep(0.01)
     return item, stopping()
+
+
+def together(state: tuple[Path, str], item: int) -> tuple[int, str]:
+    """Which process this is and what it knows, once another is at the same."""
+    folder, said = state
+    (folder / str(os.getpid())).touch()
+    while len(list(folder.iterdir())) < 2:
+        time.sleep(0.01)
+    known = os.environ.get("KNOWN")
+    return os.getpid(), f"{said}, {'stopping' if stopping() else 'not stopping'}, {known}"
+
+
+def be_short() -> None:
+    """Have a process give its task hardly any time to end when its driver is gone."""
+    processes._GRACE_SECONDS = 0.5

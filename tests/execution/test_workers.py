@@ -1,10 +1,13 @@
 """Tasks in this process and in others: the same results, in order, whatever dies."""
 
+import importlib
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections import deque
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -12,7 +15,7 @@ import pytest
 
 import tasks
 from archscout import InputError
-from archscout.execution import Workers, check_workers
+from archscout.execution import Workers, check_workers, processes
 
 
 def lost(item: int, reason: str) -> str:
@@ -116,12 +119,80 @@ def test_a_stop_does_not_wait_for_what_is_not_begun() -> None:
         results.close()
 
 
+Use = Callable[..., tuple[set[int], set[str]]]
+
+
+@pytest.fixture
+def use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Use]:
+    """Has two processes work; which they are, and what they know."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+
+    def used(said: str, before: Callable[[], object] | None = None) -> tuple[set[int], set[str]]:
+        (folder := tmp_path / said).mkdir()
+        with Workers((folder, said), 2, 2, before, worth=0) as workers:
+            found = list(workers.map(tasks.together, range(2), lost))
+        return {process for process, _ in found}, {known for _, known in found}
+
+    processes._end_idle()
+    yield used
+    processes._end_idle()
+    assert not list(tmp_path.glob("archscout-*"))
+
+
+def test_processes_serve_the_next_use_with_its_own_state(
+    use: Use, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, known = use("first")
+    assert len(first) == 2 and known == {"first, not stopping, None"}
+    monkeypatch.setenv("KNOWN", "now")
+    assert use("second") == (first, {"second, not stopping, now"})
+    with Workers(10, 2, 1, worth=0) as workers:
+        assert list(workers.map(tasks.scaled, [1], lost)) == [(10, True)]
+        assert not use("third")[0] & first  # which are at work
+
+
+def test_processes_that_loaded_a_file_serve_no_other_use(use: Use) -> None:
+    first, _ = use("first")
+    loaded, _ = use("second", before=int)
+    assert not loaded & first
+    assert use("third")[0] == first
+
+
+def test_processes_are_started_anew_where_another_number_is_asked_for_or_a_module_is_another(
+    use: Use,
+) -> None:
+    first, _ = use("first")
+    importlib.reload(tasks)
+    second, _ = use("second")
+    assert not second & first
+    with Workers(10, 1 + 2, 1, worth=0) as workers:
+        assert list(workers.map(tasks.scaled, [1], lost)) == [(10, True)]
+    assert not use("third")[0] & second
+
+
+def test_processes_that_are_killed_serve_no_other_use(use: Use) -> None:
+    first, _ = use("first")
+    processes.Processes(2, 10, None).kill()
+    assert not use("second")[0] & first
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="no /proc")
+def test_idle_processes_end_after_a_while(use: Use, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "_IDLE_SECONDS", 0.1)
+    first, _ = use("first")
+    end = time.monotonic() + 30
+    while any(Path(f"/proc/{process}").exists() for process in first):
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    assert not use("second")[0] & first
+
+
 PROGRAM = """
 import sys, time, pathlib
 sys.path.insert(0, sys.argv[2])
 import tasks
 from archscout.execution import Workers
-with Workers(pathlib.Path(sys.argv[1]), 1 + 1, 2, worth=0) as workers:
+with Workers(pathlib.Path(sys.argv[1]), 1 + 1, 2, tasks.be_short, worth=0) as workers:
     list(workers.map(tasks.place_of, [0, 1], print))
     time.sleep(60)
 """
@@ -142,7 +213,7 @@ def test_a_process_whose_driver_died_before_it_began_ends() -> None:
 import sys, time
 from archscout.execution import processes
 processes._GRACE_SECONDS = 0
-processes._begin(b"", None, int(sys.argv[1]))
+processes._begin(None, int(sys.argv[1]))
 time.sleep(60)
 """
     gone = os.getppid()  # somebody else's child
@@ -154,17 +225,23 @@ time.sleep(60)
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="no /proc")
-def test_no_process_outlives_a_driver_that_was_killed(tmp_path: Path) -> None:
-    here = str(Path(tasks.__file__).parent)
-    driver = subprocess.Popen([sys.executable, "-c", PROGRAM, str(tmp_path), here])
+def test_nothing_outlives_a_driver_that_was_killed(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    here, temporary = str(Path(tasks.__file__).parent), tmp_path_factory.mktemp("temporary")
+    driver = subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, str(tmp_path), here],
+        env={**os.environ, "TMPDIR": str(temporary)},
+    )
     end = time.monotonic() + 60
     while len(list(tmp_path.iterdir())) < 2 and time.monotonic() < end:
         time.sleep(0.05)
     workers = children(driver.pid)
+    assert list(temporary.glob("archscout-*"))
     driver.kill()
     driver.wait()
     assert {path.read_text() for path in tmp_path.iterdir()} <= {path.name for path in workers}
-    while any(map(Path.exists, workers)):
+    while any(map(Path.exists, workers)) or list(temporary.glob("archscout-*")):
         assert time.monotonic() < end
         time.sleep(0.2)
 
