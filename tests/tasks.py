@@ -27,6 +27,11 @@ def deadly(state: Path, item: int) -> int:
     return item
 
 
+def deadly_segment(state: object, part: object) -> None:
+    """Ends the process in which a training is to be."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
 def failing(state: int, item: int) -> int:
     if item == 2:
         raise ValueError(f"no {item}")
