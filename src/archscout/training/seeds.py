@@ -23,4 +23,8 @@ def random_devices(device: torch.device) -> list[int]:
 
 def seeded(seed: int, epoch: int, step: int) -> None:
     """Seed torch for what is random in one step, such as dropout."""
-    torch.manual_seed(seed_of(seed, epoch, step + 1))
+    number = seed_of(seed, epoch, step + 1)
+    if torch.accelerator.is_available():
+        torch.manual_seed(number)
+    else:  # the same, without a stack trace for each kind of device that is not there
+        torch.default_generator.manual_seed(number)
