@@ -4,7 +4,8 @@ import os
 
 PROCESSORS: dict[str, dict[str, str]] = {
     "this one": {},
-    "two threads": {"OMP_NUM_THREADS": "2"},
+    # Which wait for each other without work, for other tests may have the second processor.
+    "two threads": {"OMP_NUM_THREADS": "2", "OMP_WAIT_POLICY": "PASSIVE"},
     "AVX2": {"ATEN_CPU_CAPABILITY": "avx2", "MKL_CBWR": "AVX2", "ONEDNN_MAX_CPU_ISA": "AVX2"},
     "the oldest": {
         "ATEN_CPU_CAPABILITY": "default",

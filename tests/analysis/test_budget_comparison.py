@@ -38,7 +38,7 @@ def found(scores: pd.DataFrame, *others: object, **options: object) -> pd.DataFr
 
 def test_whole_trainings_of_random_ones_find_what_probability_says() -> None:
     scores, curves, results = pool()
-    table = found(scores, curves, results, budgets=(1, 4), orders=2000)
+    table = found(scores, curves, results, budgets=(1, 4), orders=1000)
     for budget in (1, 4):
         # The best of so many has i better ones with this probability.
         ways = [comb(N - 1 - i, budget - 1) / comb(N, budget) for i in range(N)]

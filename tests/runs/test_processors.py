@@ -14,7 +14,7 @@ from processors import PROCESSORS, environment
 PROGRAM = """
 import sys
 from archscout import search
-search("rnn", trials=80, population_size=10, out=sys.argv[1])
+search("rnn", trials=50, population_size=10, out=sys.argv[1])
 """
 
 
@@ -22,7 +22,7 @@ search("rnn", trials=80, population_size=10, out=sys.argv[1])
 def test_processors_propose_and_rank_the_same(tmp_path: Path) -> None:
     command = [sys.executable, "-c", PROGRAM, str(tmp_path / "oldest")]
     with subprocess.Popen(command, env=environment("the oldest")) as process:
-        here = search("rnn", trials=80, population_size=10, out=tmp_path / "here")
+        here = search("rnn", trials=50, population_size=10, out=tmp_path / "here")
     assert process.returncode == 0
     runs = [here, Run(tmp_path / "oldest")]
     one, other = ([result_of(trial)["fingerprint"] for trial in run.trials] for run in runs)
