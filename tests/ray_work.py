@@ -10,6 +10,9 @@ from typing import Any
 from archscout.scoring import Scorer
 from archscout.training.jobs import Part, Segment, Shared, train_segment
 
+# Of a task that scores, at least.
+SECONDS = 1.5
+
 
 def until_interrupted(state: int, item: int) -> tuple[int, bool]:
     """Ends at Ctrl-C, and still has a result."""
@@ -28,7 +31,7 @@ def scored(state: tuple[Scorer, Path], item: Any) -> tuple[dict[str, float], str
     scorer, folder = state
     node = ray.get_runtime_context().get_node_id()
     (folder / node).touch()
-    time.sleep(1.5)
+    time.sleep(SECONDS)
     return scorer.score(item).scores, node
 
 

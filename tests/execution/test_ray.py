@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 
+import ray_work
 import tasks
 from archscout import InputError, Scorer, search, spaces
 from archscout.execution import Cluster, Workers, check_workers
@@ -37,6 +38,8 @@ TINY = RecurrentSpace.scales["fast"].resized(
     embedding_size=8, hidden_size=8, batch_size=4, sequence_length=6
 )
 SMALL = {"num_cpus": 1, "object_store_memory": 80_000_000}
+# Processes of Ray's that no test needs.
+FEW = {"include_dashboard": False, "include_log_monitor": False, "no_monitor": True}
 
 
 class Nodes:
@@ -57,7 +60,7 @@ def started() -> Iterator[Nodes]:
 
     # A node that is gone is missed at once, not after half a minute.
     watch = {"health_check_initial_delay_ms": 0, "health_check_period_ms": 500}
-    head = {**SMALL, "include_dashboard": False, "_system_config": watch}
+    head = {**SMALL, **FEW, "_system_config": watch}
     machines = Machines(initialize_head=True, head_node_args=head)
     try:
         nodes = Nodes(machines)
@@ -96,8 +99,6 @@ def test_a_worker_that_dies_costs_at_most_its_own_task(nodes: Nodes, tmp_path: P
 
 
 def test_errors_are_not_tried_again_and_warnings_are_told_once(nodes: Nodes) -> None:
-    import ray_work
-
     seen = []
     with pytest.raises(ValueError, match="no 2"), Workers(1, nodes.asked()) as workers:
         for result in workers.map(tasks.failing, [0, 1, 2, 3], lost):
@@ -109,8 +110,6 @@ def test_errors_are_not_tried_again_and_warnings_are_told_once(nodes: Nodes) -> 
 
 
 def test_at_ctrl_c_what_is_at_work_ends_early_and_is_given(nodes: Nodes) -> None:
-    import ray_work
-
     def tick() -> None:
         raise KeyboardInterrupt
 
@@ -351,27 +350,20 @@ def trainings(words: Path, count: int | Cluster, task: Callable[..., Any]) -> di
 def test_a_worker_killed_while_it_trains_costs_nothing(
     nodes: Nodes, words: Path, tmp_path: Path
 ) -> None:
-    import ray_work
-
     task = partial(ray_work.killed_once, tmp_path / "mark")
     found = trainings(words, nodes.asked(), task)
     assert (tmp_path / "mark").exists() and len(nodes.told) == 1
     assert found == trainings(words, 1, train_segment)
 
 
-def wait_until_at_work(mark: Path) -> None:
-    """Until a node has just begun a task: a mark is touched at the beginning of each."""
-    end, before = time.monotonic() + 60, mark.stat().st_mtime_ns
-    while mark.stat().st_mtime_ns == before:
-        assert time.monotonic() < end
-        time.sleep(0.02)
+def has_just_begun(mark: Path) -> bool:
+    """Whether a node is amid a task: it touches a mark at the beginning of each."""
+    return mark.exists() and time.time() - mark.stat().st_mtime < ray_work.SECONDS / 2
 
 
 def test_a_node_killed_while_it_scores_costs_nothing_and_a_late_one_gets_work(
     nodes: Nodes, words: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import ray_work
-
     monkeypatch.setattr("archscout.execution.ray_tasks._LOOK_SECONDS", 0.5)
     scorer = Scorer("rnn", words, ["hidden_covariance"], TINY)
     cells = list(islice(RecurrentSpace().samples(0), 20))
@@ -383,9 +375,8 @@ def test_a_node_killed_while_it_scores_costs_nothing_and_a_late_one_gets_work(
     ):
         for scores, node in found:
             seen.append((scores, node))
-            if killed is None and node == nodes.second.node_id:
-                killed = node
-                wait_until_at_work(tmp_path / node)
+            if killed is None and has_just_begun(tmp_path / nodes.second.node_id):
+                killed = nodes.second.node_id
                 nodes.cluster.remove_node(nodes.second, allow_graceful=False)
             if nodes.told and late is None:
                 nodes.second = nodes.cluster.add_node(**SMALL)

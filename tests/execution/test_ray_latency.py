@@ -39,7 +39,8 @@ class Nodes:
 def nodes() -> Iterator[Nodes]:
     from ray.cluster_utils import Cluster as Machines
 
-    head = {"num_cpus": 1, "include_dashboard": False, **SMALL}
+    few = {"include_dashboard": False, "include_log_monitor": False, "no_monitor": True}
+    head = {"num_cpus": 1, **few, **SMALL}
     machines = Machines(initialize_head=True, head_node_args=head)
     try:
         yield Nodes(machines)
