@@ -43,13 +43,14 @@ class Processes:
     def __init__(self, count: int, state: Any, before: Callable[[], object] | None) -> None:
         self.count = count
         self._is_plain = before is None
-        self._pool = (_taken(count) if self._is_plain else None) or _Pool(count)
         self._futures: set[Future[Any]] = set()
-        packed = cloudpickle.dumps(state)
+        place = (dict(os.environ), sys.path)
+        packed = cloudpickle.dumps((*place, before, cloudpickle.dumps(state)))
         with tempfile.NamedTemporaryFile(prefix="archscout-", delete=False) as file:
             resource_tracker.register(file.name, "file")  # removes it where this process is killed
-            file.write(cloudpickle.dumps((dict(os.environ), sys.path, before, packed)))
+            file.write(packed)
         self._state = file.name
+        self._pool = (_taken(count) if self._is_plain else None) or _Pool(count)
 
     def submit(self, task: Callable[[Any, Any], Any], item: Any) -> Future[Any]:
         """The future of a task on the state and an item."""
