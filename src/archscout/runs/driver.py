@@ -20,6 +20,7 @@ from archscout.execution import Cluster, Workers, check_workers
 from archscout.metrics import load_sources, read_sources
 from archscout.runs.costs import COSTS
 from archscout.runs.evaluator import Evaluations, Evaluator
+from archscout.runs.given_genes import given_genes
 from archscout.runs.places import (
     check_latency,
     check_limits,
@@ -343,7 +344,8 @@ def _search(
 ) -> Run:
     end = math.inf if minutes is None else time.monotonic() + 60 * minutes
     run, space = Run(folder.path, storage), evaluator.scorer.space
-    with closing(open_study(run.address, run, True, on_warning, spaces.classics(space))) as study:
+    given = given_genes(space, run.settings)
+    with closing(open_study(run.address, run, True, on_warning, given)) as study:
         run.trials = study.trials
         progress = Progress(run.objectives[0], trials)
         for trial in study.trials:

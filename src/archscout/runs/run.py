@@ -19,7 +19,7 @@ from archscout.errors import InputError
 from archscout.runs.run_folder import BEST, RUN, STUDY, VOCABULARY, RunFolder
 from archscout.runs.search_settings import SearchSettings, load_metrics, parse_objectives
 from archscout.runs.storage import HIDDEN, shown
-from archscout.runs.study import Study, result_of
+from archscout.runs.study import GivenGenes, Study, result_of
 from archscout.runs.table import front, ranking
 from archscout.spaces.base import Space
 from archscout.text import Tokenizer, load_vocabulary
@@ -215,7 +215,7 @@ def open_study(
     run: Run,
     create: bool = False,
     warn: Callable[[str], None] | None = None,
-    first: Sequence[Mapping[str, Any]] = (),
+    given: GivenGenes = lambda *_: (),
 ) -> Study:
     """The study of a run.
 
@@ -224,7 +224,7 @@ def open_study(
         run: the run.
         create: whether proposals will be stored, and a study that is not there is made.
         warn: called with what the user should know.
-        first: genes of the first proposals.
+        given: genes of the first proposals of a batch, by its number and size.
 
     Raises:
         InputError: it cannot be opened.
@@ -239,7 +239,7 @@ def open_study(
         sampler=settings.sampler,
         seed=settings.seed,
         population_size=settings.population_size,
-        first=first,
+        given=given,
         create=create,
         warn=warn,
     )

@@ -32,6 +32,10 @@ _RESULT, _PROPOSAL = "result", "proposal"
 # Of TPE, which learns from a batch only when it is done; of random proposals any would do.
 _BATCH = {"tpe": 10, "random": 50}
 
+Genes = Mapping[str, Any]
+# Genes of the first proposals of a batch, by its number and how many proposals it has.
+GivenGenes = Callable[[int, int], Sequence[Genes]]
+
 
 @dataclass(frozen=True)
 class Evaluation:
@@ -64,7 +68,7 @@ class Study:
         sampler: `nsga2`, `random` or `tpe`.
         seed: of the sampler.
         population_size: of NSGA-II, whose batches are its generations.
-        first: genes of the first proposals.
+        given: genes of the first proposals of a batch, by its number and size.
         create: whether a study that is not there is made, and proposals will be stored.
         warn: called with what the user should know.
 
@@ -83,13 +87,13 @@ class Study:
         sampler: str,
         seed: int,
         population_size: int,
-        first: Sequence[Mapping[str, Any]] = (),
+        given: GivenGenes = lambda *_: (),
         create: bool = False,
         warn: Callable[[str], None] | None = None,
     ) -> None:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self._address, self._sampler, self._seed, self._warn = storage, sampler, seed, warn
-        self._population_size, self._first = population_size, first
+        self._population_size, self._given = population_size, given
         self._batch_size = _BATCH.get(sampler, population_size)
         self._directions = list(directions)
         self._opened = open_storage(storage, name if create else None, warn)
@@ -157,7 +161,7 @@ class Study:
 
     def add(
         self,
-        genes: Sequence[Mapping[str, Any]],
+        genes: Sequence[Genes],
         suggest: Callable[[optuna.Trial], Any],
         evaluate: Callable[[Sequence[Any]], Iterable[Evaluation]],
     ) -> None:
@@ -214,7 +218,7 @@ class Study:
         if self._sampler != "tpe":
             self._memory = self._in_memory()
         self._memory.sampler = self._make_sampler(number)
-        for genes in () if number else self._first:
+        for genes in self._given(number, self._batch_size):
             self._memory.enqueue_trial(dict(genes))
         trials = [self._memory.ask() for _ in range(self._batch_size)]
         return [(trial, suggest(trial)) for trial in trials]

@@ -1,0 +1,61 @@
+"""What searches start from where their space draws by size."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import archscout
+from archscout.runs import Run
+from archscout.spaces import GptSpace
+
+SIZE = "non_embedding_parameters"
+LIMIT = 400_000
+SPACE = GptSpace()
+
+
+def small(out: Path, **settings: Any) -> Run:
+    """A search by costs alone, which need no weights."""
+    usual = {"metrics": f"{SIZE}:max", "trials": 30, "population_size": 12, "seed": 3}
+    limit = {f"max_{SIZE}": LIMIT}
+    return archscout.search("gpt", out=out, **usual | limit | settings)  # type: ignore[arg-type]
+
+
+def sizes(run: Run) -> list[float]:
+    """Of all proposals, in their order."""
+    table = run.table.set_index("trial").sort_index()
+    return list(table[SIZE])
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return small(tmp_path_factory.mktemp("whole") / "run")
+
+
+def test_the_first_population_has_nearly_the_size_of_the_limit(run: Run) -> None:
+    named = [SPACE.size(each) for each in SPACE.named.values()]
+    first = sizes(run)[:12]
+    assert first[: len(named)] == named
+    drawn = first[len(named) :]
+    assert len(set(drawn)) > 5 and all(LIMIT / 2 <= size <= LIMIT for size in drawn)
+
+
+def test_it_is_the_same_where_the_search_is_gone_on_with(run: Run, tmp_path: Path) -> None:
+    small(tmp_path / "run", trials=9)
+    resumed = small(tmp_path / "run", resume=True)
+    assert sizes(resumed) == sizes(run)
+    other = small(tmp_path / "other", seed=4, trials=12)
+    assert sizes(other) != sizes(run)[:12]
+
+
+def test_random_search_draws_every_batch_so(tmp_path: Path) -> None:
+    found = sizes(small(tmp_path / "run", sampler="random", trials=104))[len(SPACE.named) :]
+    assert len(set(found)) > 90 and all(LIMIT / 2 <= size <= LIMIT for size in found)
+
+
+def test_without_a_limit_of_size_genes_are_drawn_one_by_one(tmp_path: Path) -> None:
+    free = small(tmp_path / "free", **{f"max_{SIZE}": None})
+    assert max(sizes(free)) > 1_000_000
+    # No decoder has half as many, so the limit leaves all in.
+    wide = small(tmp_path / "wide", **{f"max_{SIZE}": "10G"})
+    assert sizes(wide) == sizes(free)
