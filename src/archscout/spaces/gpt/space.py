@@ -96,6 +96,7 @@ class GptSpace:
     }
     default_scale = "fast"
     default_metric = "decoder_memory"
+    other_metrics = ("linear_memory_lag_0", "decoder_capacity", "token_share")
     signature = "d_inner"
     named: Mapping[str, DecoderGenotype] = DECODERS
     published_sample: Sequence[DecoderGenotype] = ()
