@@ -32,8 +32,9 @@ def hessian_gradient_products(
     time.
 
     With G the gradient of a map's outputs and X its inputs, g is Σ Gᵀ X over steps, and its product
-    with a constant d is Σ G · (X dᵀ), whose gradient is H d. So gradients of weights, which a
-    recurrent network would add up step by step, are needed only once.
+    with a constant d is Σ G · (X dᵀ), whose gradient is H d: what follows from X dᵀ for G and from
+    G d for X. So gradients of weights, which a recurrent network would add up step by step, are
+    needed only once.
 
     Products that are no more than rounding of their terms, which are as large as g², are zero.
     """
@@ -45,20 +46,24 @@ def hessian_gradient_products(
         if len(parts) > 1:
             for inputs in parts:
                 _add_gradients(directions, _uses(recorder, minibatch, wanted, inputs, False))
-        products = [torch.zeros_like(weight) for weight in weights]
+        products: list[Tensor] = []
         for inputs in parts:
             uses = _uses(recorder, minibatch, wanted, inputs, True)
             if len(parts) == 1:
                 _add_gradients(directions, uses)
-            slope = _slope(directions, uses)
-            if slope.requires_grad:
-                added = torch.autograd.grad(slope, weights, materialize_grads=True)
-                products = [p + a for p, a in zip(products, added, strict=True)]
+            if changes := _changes(directions, uses):
+                changing, along = zip(*changes, strict=True)
+                added = torch.autograd.grad(changing, weights, along, materialize_grads=True)
+                if not products:
+                    products = list(added)
+                else:
+                    products = [p.add_(a) for p, a in zip(products, added, strict=True)]
     norms = (torch.linalg.vector_norm(g, dtype=torch.float64) for g in directions.values())
     square = sum(float(norm) ** 2 for norm in norms)
+    products = products or [torch.zeros_like(weight) for weight in weights]
     found = [WeightGradient(w.detach(), p) for w, p in zip(weights, products, strict=True)]
     for entry in found:
-        terms = (entry.weight.double() * entry.gradient).abs().sum()
+        terms = entry.weight.double().mul_(entry.gradient).abs_().sum()
         if float(terms) <= rounding(square, entry.gradient.dtype):
             entry.gradient.zero_()
     return found
@@ -69,8 +74,8 @@ class _Use:
     """One application of a linear map, of a parameter of this identity."""
 
     weight: int
-    inputs: Tensor  # X, (..., inputs)
-    gradient: Tensor  # G, (..., outputs)
+    inputs: Tensor  # X, (rows, inputs)
+    gradient: Tensor  # G, (rows, outputs)
 
 
 def _uses(
@@ -90,7 +95,11 @@ def _uses(
         )
     found = dict(zip(outputs, gradients, strict=True))
     return [
-        _Use(id(use.weight), stacked(use.inputs), found[id(use.outputs)][..., use.columns])
+        _Use(
+            id(use.weight),
+            stacked(use.inputs).flatten(0, -2),
+            found[id(use.outputs)][..., use.columns].flatten(0, -2),
+        )
         for use in recording.linear_uses
         if use.inputs is not None
     ]
@@ -99,16 +108,22 @@ def _uses(
 def _add_gradients(gradients: dict[int, Tensor], uses: Iterable[_Use]) -> None:
     """Add Σ Gᵀ X to the gradients (outputs, inputs) of the maps by their weights' identities."""
     for use in uses:
-        of_outputs = use.gradient.detach().flatten(0, -2)
-        added = of_outputs.t() @ use.inputs.detach().flatten(0, -2)
+        added = use.gradient.detach().t() @ use.inputs.detach()
         gradients[use.weight] = gradients[use.weight] + added if use.weight in gradients else added
 
 
-def _slope(directions: Mapping[int, Tensor], uses: Sequence[_Use]) -> Tensor:
-    """Σ G · (X dᵀ) over all maps: how the objective changes along d, with a graph."""
-    return torch.stack(
-        [(use.gradient * (use.inputs @ directions[use.weight].t())).sum() for use in uses]
-    ).sum()
+def _changes(
+    directions: Mapping[int, Tensor], uses: Iterable[_Use]
+) -> list[tuple[Tensor, Tensor]]:
+    """What Σ G · (X dᵀ) over all maps depends on, each G and X, and its gradient there."""
+    changes = []
+    for use in uses:
+        d, inputs, gradient = directions[use.weight], use.inputs.detach(), use.gradient.detach()
+        if use.gradient.requires_grad:
+            changes.append((use.gradient, inputs @ d.t()))
+        if use.inputs.requires_grad:
+            changes.append((use.inputs, gradient @ d))
+    return changes
 
 
 @contextmanager
