@@ -20,8 +20,10 @@ from archscout.tracing.differentiation import Collector
 from archscout.tracing.quantities import GradientStatistics
 from archscout.tracing.steps import stacked
 
-# How many numbers of (B, outputs, inputs) are held at once.
-_BLOCK = 4_000_000
+# How many numbers of (B, outputs, inputs) are held at once: so many stay in a processor's cache
+# while they are reduced. More, up to a limit, where they are those of fewer than so many outputs,
+# whose products would be slow.
+_BLOCK, _OUTPUTS, _LIMIT = 250_000, 16, 4_000_000
 
 
 class InputGradients(Collector):
@@ -88,7 +90,8 @@ class InputGradients(Collector):
 def _products(of_outputs: Tensor, inputs: Tensor) -> Iterator[Tensor]:
     """The gradients (B, outputs, inputs) of a map, some of the outputs at a time."""
     of_outputs, inputs = of_outputs.permute(1, 2, 0), inputs.transpose(0, 1)
-    size = max(1, _BLOCK // (len(inputs) * inputs.shape[-1]))
+    of_one = len(inputs) * inputs.shape[-1]
+    size = max(1, _BLOCK // of_one, min(_OUTPUTS, _LIMIT // of_one))
     for start in range(0, of_outputs.shape[1], size):
         yield torch.bmm(of_outputs[:, start : start + size], inputs)
 
