@@ -24,7 +24,7 @@ def principal_variances(features: Tensor) -> Tensor:
     mean = observations.mean(0)
     centred = observations - mean
     still = rounding(mean.abs(), features.dtype, count)
-    centred[:, centred.norm(dim=0) <= still] = 0
+    centred.masked_fill_(centred.square().sum(0) <= still.square(), 0)
     # Both products have the same eigenvalues, but for zeros.
     scatter = centred.t() @ centred if width <= count else centred @ centred.t()
     if not is_finite(scatter):
