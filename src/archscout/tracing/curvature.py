@@ -54,18 +54,16 @@ def hessian_gradient_products(
             if changes := _changes(directions, uses):
                 changing, along = zip(*changes, strict=True)
                 added = torch.autograd.grad(changing, weights, along, materialize_grads=True)
-                if not products:
-                    products = list(added)
-                else:
-                    products = [p.add_(a) for p, a in zip(products, added, strict=True)]
+                sums = (p + a for p, a in zip(products, added, strict=True))
+                products = list(sums if products else added)
     norms = (torch.linalg.vector_norm(g, dtype=torch.float64) for g in directions.values())
     square = sum(float(norm) ** 2 for norm in norms)
     products = products or [torch.zeros_like(weight) for weight in weights]
     found = [WeightGradient(w.detach(), p) for w, p in zip(weights, products, strict=True)]
     for entry in found:
-        terms = entry.weight.double().mul_(entry.gradient).abs_().sum()
+        terms = (entry.weight.double() * entry.gradient).abs_().sum()
         if float(terms) <= rounding(square, entry.gradient.dtype):
-            entry.gradient.zero_()
+            entry.gradient = torch.zeros_like(entry.gradient)
     return found
 
 
@@ -112,9 +110,7 @@ def _add_gradients(gradients: dict[int, Tensor], uses: Iterable[_Use]) -> None:
         gradients[use.weight] = gradients[use.weight] + added if use.weight in gradients else added
 
 
-def _changes(
-    directions: Mapping[int, Tensor], uses: Iterable[_Use]
-) -> list[tuple[Tensor, Tensor]]:
+def _changes(directions: Mapping[int, Tensor], uses: Iterable[_Use]) -> list[tuple[Tensor, Tensor]]:
     """What Σ G · (X dᵀ) over all maps depends on, each G and X, and its gradient there."""
     changes = []
     for use in uses:
