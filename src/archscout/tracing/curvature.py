@@ -93,14 +93,17 @@ def _uses(
         )
     found = dict(zip(outputs, gradients, strict=True))
     return [
-        _Use(
-            id(use.weight),
-            stacked(use.inputs).flatten(0, -2),
-            found[id(use.outputs)][..., use.columns].flatten(0, -2),
-        )
+        _Use(id(use.weight), *_rows(stacked(use.inputs), found[id(use.outputs)][..., use.columns]))
         for use in recording.linear_uses
         if use.inputs is not None
     ]
+
+
+def _rows(inputs: Tensor, gradient: Tensor) -> tuple[Tensor, Tensor]:
+    """X and G as rows, in the order in which X lies in memory, so that it need not be copied."""
+    if inputs.dim() > 2 and inputs.transpose(0, -2).is_contiguous():
+        inputs, gradient = inputs.transpose(0, -2), gradient.transpose(0, -2)
+    return inputs.flatten(0, -2), gradient.flatten(0, -2)
 
 
 def _add_gradients(gradients: dict[int, Tensor], uses: Iterable[_Use]) -> None:
