@@ -29,7 +29,7 @@ NAMES = (SIZE, DIMENSION, SHARE, MEMORY, "decoder_capacity", "decoder_memory")
 # Of dimension, share and memory.
 POWERS = (
     *((0.25, 0, 0), (0.75, 0, 0), (1, 0, 0)),
-    *((0.5, 0, 1), (0.5, 0.5, 0.5), (0.5, 1, 1), (0.375, 1, 1), (0, 0, 1)),
+    *((0.5, 0, 1), (0.5, 0.5, 1), (0.5, 1, 1), (0.375, 1, 1), (0, 0, 1)),
 )
 FIRST = 44
 RESAMPLES = 1000

@@ -73,10 +73,9 @@ def test_added_positions_hide_tokens_and_rotary_ones_do_not() -> None:
     # Embeddings and learned positions are drawn alike.
     assert learned["token_share[1]"] == pytest.approx(0.5, abs=0.1)
     for scores in (rope, learned, sinusoidal):
-        product = scores["decoder_capacity"] * scores["token_share"] ** 0.5
-        assert scores["decoder_memory"] == pytest.approx(
-            product * scores["linear_memory_lag_0"], rel=1e-6
-        )
+        kept = scores["token_share"] * scores["linear_memory_lag_0"]
+        expected = scores["decoder_capacity"] * kept**0.5
+        assert scores["decoder_memory"] == pytest.approx(expected, rel=1e-6)
 
 
 def test_weights_that_are_not_of_feed_forward_blocks_are_attention() -> None:

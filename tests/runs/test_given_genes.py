@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 import archscout
+from archscout.errors import InputError
 from archscout.runs import Run
 from archscout.spaces import GptSpace
 
@@ -38,6 +39,14 @@ def test_the_first_population_has_nearly_the_size_of_the_limit(run: Run) -> None
     assert first[: len(named)] == named
     drawn = first[len(named) :]
     assert len(set(drawn)) > 5 and all(LIMIT / 2 <= size <= LIMIT for size in drawn)
+
+
+def test_a_limit_that_few_decoders_meet_is_met(tmp_path: Path) -> None:
+    least = 70_000
+    run = small(tmp_path / "run", trials=12, **{f"max_{SIZE}": least})
+    assert sum(run.table["within_limits"]) >= 5
+    with pytest.raises(InputError, match=f"max_{SIZE} is 1,000, the smallest {SIZE} seen is"):
+        small(tmp_path / "none", **{f"max_{SIZE}": 1000})
 
 
 def test_it_is_the_same_where_the_search_is_gone_on_with(run: Run, tmp_path: Path) -> None:

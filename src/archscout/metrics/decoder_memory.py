@@ -21,7 +21,7 @@ from archscout.tracing.quantities import Trace
     kind="transformer",
 )
 def decoder_memory(trace: Trace) -> float:
-    """`decoder_capacity` · √`token_share` · `linear_memory_lag_0`, both of the last layer.
+    """`decoder_capacity` · √(`token_share` · `linear_memory_lag_0`), both of the last layer.
 
     Size and the bottleneck of embeddings order decoders that were trained to the end; what states
     keep of tokens orders those of one size, whose parts differ.
@@ -37,7 +37,7 @@ def decoder_memory(trace: Trace) -> float:
         >>> trace = Trace(0, tokens, embeddings=states, hidden_states=[states])
         >>> trace.non_embedding_parameters, trace.states_enter_steps = 600, False
         >>> round(decoder_memory(trace), 2)
-        251.85
+        549.75
     """
     share = max(shares(trace)[-1], 0.0)
-    return decoder_capacity(trace) * math.sqrt(share) * memory(trace, 0, -1)
+    return decoder_capacity(trace) * math.sqrt(share * max(memory(trace, 0, -1), 0.0))

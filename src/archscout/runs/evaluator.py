@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import replace
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, NamedTuple
 
 from optuna.trial import FrozenTrial
@@ -15,6 +15,7 @@ from archscout.errors import InputError
 from archscout.execution import Workers
 from archscout.rounding import reproducible
 from archscout.runs.costs import COSTS, Meter
+from archscout.runs.given_genes import of_limited_size
 from archscout.runs.search_settings import Objective, SearchSettings, parse_objectives
 from archscout.runs.study import Evaluation, result_of
 from archscout.scoring import Scorer, TextSource, resolve_scale
@@ -107,7 +108,9 @@ class Evaluator:
             return
         probes = _SLOW_PROBES if self.measures_latency else _PROBES
         seen: list[dict[str, float]] = []
-        for found in measured(islice(self.scorer.space.samples(seed), probes)):
+        space = self.scorer.space
+        sampled = chain(of_limited_size(space, seed, self._limits), space.samples(seed))
+        for found in measured(islice(sampled, probes)):
             if self._is_within(found):
                 return
             seen.append(found)

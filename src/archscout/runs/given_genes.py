@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
@@ -22,27 +22,26 @@ def given_genes(space: Space[Any], settings: SearchSettings) -> GivenGenes:
     have from half the limit to all of it, for few of those that genes drawn apart from one another
     give are near. Every batch is, where the sampler learns nothing from one.
     """
-    named, limit = spaces.classics(space), settings.limits.get(SIZE)
+    named, genes = spaces.classics(space), getattr(space, "genes", lambda _: None)
+    source = map(genes, of_limited_size(space, settings.seed, settings.limits))
+    found = filter(None, source)
     drawn: list[Genes] = []
-    source = _of_size(space, settings.seed, limit) if limit is not None else iter(())
 
     def of_batch(number: int, size: int) -> Sequence[Genes]:
         if number and settings.sampler != "random":
             return []
         start, end = number * size, (number + 1) * size
-        drawn.extend(islice(source, max(0, end - len(named) - len(drawn))))
+        drawn.extend(islice(found, max(0, end - len(named) - len(drawn))))
         return [*named, *drawn][start:end]
 
     return of_batch
 
 
-def _of_size(space: Any, seed: int, limit: float) -> Iterator[Genes]:
-    if not isinstance(space, SizedSpace):
+def of_limited_size(space: Any, seed: int, limits: Mapping[str, float]) -> Iterator[Any]:
+    """Architectures of half the limited size to all of it; none where a space draws none so."""
+    if SIZE not in limits or not isinstance(space, SizedSpace):
         return
     try:
-        for architecture in space.samples_of_size(seed, int(limit / 2), int(limit)):
-            genes = getattr(space, "genes", lambda _: None)(architecture)
-            if genes is not None:
-                yield genes
-    except InputError:  # none is so small, or so large, of which the limits tell
+        yield from space.samples_of_size(seed, int(limits[SIZE] / 2), int(limits[SIZE]))
+    except InputError:  # none is so small, or so large
         return
