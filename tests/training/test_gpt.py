@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from archscout.spaces import DecoderGenotype, DecoderScale, GptSpace
 from archscout.text import ByteLevel, Corpus, load_corpus
 from archscout.training import DecoderSettings, Paused, TrainedCausal, find_trainer, train
 from archscout.training.causal.evaluation import evaluate
+from archscout.training.causal.training_loop import make_optimizer
 from archscout.training.gpt.trainer import decoder_loss
 from archscout.training.schedule import rate_factor
 
@@ -106,6 +108,44 @@ def test_the_recipe_of_nanogpt() -> None:
     rates = [recipe.learning_rate * rate_factor(recipe, step / 5000, 0.1) for step in (100, 5000)]
     assert rates == pytest.approx([1e-3, 1e-4])
     assert recipe.step_tokens == 64 * 256
+
+
+def test_the_recipe_of_lite_transformer_search() -> None:
+    recipe = find_trainer("gpt").presets["lts-wt103"].settings
+    rates = [recipe.learning_rate * rate_factor(recipe, at / 40_000, 0.1) for at in (1000, 40_000)]
+    assert rates == pytest.approx([0.01, 0.001])
+    assert (recipe.step_tokens, recipe.optimizer) == (256 * 192, "lamb")
+
+
+def test_steps_of_lamb_are_of_the_size_of_the_weights() -> None:
+    """You et al. 2020, algorithm 2, without bias correction: 0.01 of the weights' norm."""
+    torch.manual_seed(0)
+    layer = torch.nn.Linear(5, 3)
+    settings = SETTINGS.resized(optimizer="lamb", learning_rate=0.01, weight_decay=0.0)
+    optimizer = make_optimizer(layer, settings)
+    for _ in range(3):
+        before = layer.weight.detach().clone()
+        layer(torch.randn(4, 5)).square().sum().backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        step = (layer.weight.detach() - before).norm() / before.norm()
+        assert float(step) == pytest.approx(0.01, rel=1e-4)
+
+
+def test_training_by_lamb_goes_on_as_if_never_stopped(corpus: Corpus, tmp_path: Path) -> None:
+    settings = SETTINGS.resized(optimizer="lamb", learning_rate=0.02)
+    whole = trained(corpus, tmp_path / "whole", settings=settings)
+    assert isinstance(trained(corpus, tmp_path / "parts", settings=settings, until=0.4), Paused)
+    parts = trained(corpus, tmp_path / "parts", settings=settings, resume=True)
+    for one, other in zip(whole.network.parameters(), parts.network.parameters(), strict=True):
+        assert one.equal(other)
+    assert whole.records[-1].valid_loss < whole.records[0].valid_loss
+
+
+def test_lamb_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pytorch_optimizer", None)
+    with pytest.raises(InputError, match=r"lamb needs the package pytorch-optimizer: pip install"):
+        make_optimizer(torch.nn.Linear(2, 2), SETTINGS.resized(optimizer="lamb"))
 
 
 def test_the_last_steps_learn_at_the_lowest_rate(corpus: Corpus, tmp_path: Path) -> None:

@@ -22,13 +22,14 @@ class CausalSettings(Settings):
         batch_size: B, stretches of the text that are read at once.
         accumulation: batches whose gradients are added up for one step.
         sequence_length: T, tokens of a stretch.
-        learning_rate: of AdamW.
+        optimizer: `adamw`, or `lamb` (You et al. 2020), whose steps are of the size of the weights.
+        learning_rate: of the optimizer.
         schedule: of the learning rate, `cosine` (down to `lowest_rate`), `linear` (down to zero)
             or `constant`.
         lowest_rate: part of the learning rate that is left at the end of a cosine.
         warm_up: part of the training in which the learning rate rises to its value.
-        weight_decay: of AdamW, decoupled; of matrices only.
-        beta_2: of AdamW, by which the mean of squares forgets.
+        weight_decay: decoupled; of matrices only.
+        beta_2: of the optimizer, by which the mean of squares forgets.
         clip: largest norm of all gradients together.
         evaluate_every: steps between evaluations.
         patience: evaluations without a better validation loss after which training ends; None for
@@ -43,6 +44,7 @@ class CausalSettings(Settings):
     batch_size: int = Field(16, ge=1)
     accumulation: int = Field(1, ge=1)
     sequence_length: int = Field(64, ge=1)
+    optimizer: Literal["adamw", "lamb"] = "adamw"
     learning_rate: float = Field(3e-3, gt=0)
     schedule: Literal["cosine", "linear", "constant"] = "cosine"
     lowest_rate: Rate = LOWEST_RATE

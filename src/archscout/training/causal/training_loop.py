@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from archscout.errors import InputError
 from archscout.training.causal.causal_settings import CausalSettings
 from archscout.training.causal.evaluation import LossFunction, evaluate
 from archscout.training.loop import TrainingState, smoothed
@@ -113,12 +114,7 @@ class CausalTraining(StepTraining[Tensor, float]):
         identity: dict[str, Any],
     ) -> None:
         settings = task.settings
-        optimizer = torch.optim.AdamW(
-            _groups(model, settings.weight_decay),
-            lr=settings.learning_rate,
-            betas=(0.9, settings.beta_2),
-            fused=True,
-        )
+        optimizer = make_optimizer(model, settings)
         super().__init__(
             *(model, optimizer, CausalState(), settings, task.seed, task.folder.path, identity),
             *(torch.device(task.device), task.on_progress, task.on_record),
@@ -226,10 +222,26 @@ class CausalTraining(StepTraining[Tensor, float]):
         return [(record.step, record.valid_loss) for record in self.state.records]
 
 
-def _groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Two groups for AdamW: matrices, which decay, and biases and norms, which do not."""
+def make_optimizer(model: nn.Module, settings: CausalSettings) -> torch.optim.Optimizer:
+    """The optimizer of a recipe: matrices decay, biases and norms do not.
+
+    Raises:
+        InputError: it is LAMB, and the package that has it is not installed.
+    """
     parameters = list(model.parameters())
-    return [
-        {"params": [p for p in parameters if p.dim() > 1], "weight_decay": weight_decay},
+    groups = [
+        {"params": [p for p in parameters if p.dim() > 1], "weight_decay": settings.weight_decay},
         {"params": [p for p in parameters if p.dim() < 2], "weight_decay": 0.0},
     ]
+    rate, betas = settings.learning_rate, (0.9, settings.beta_2)
+    if settings.optimizer == "adamw":
+        return torch.optim.AdamW(groups, lr=rate, betas=betas, fused=True)
+    try:
+        from pytorch_optimizer import Lamb
+    except ImportError as error:
+        raise InputError(
+            "the optimizer lamb needs the package pytorch-optimizer: pip install 'archscout[train]'"
+        ) from error
+    # The ratio of norms takes the bias of the mean out; to correct it would make steps ten times
+    # as large at first.
+    return Lamb(groups, lr=rate, betas=betas, adam_debias=True)

@@ -1,7 +1,8 @@
 """How a decoder is trained, and recipes that have a name.
 
-Source of `nanogpt-char`: Karpathy, "nanoGPT" (config/train_shakespeare_char.py, and what
-train.py has by default).
+Sources of `nanogpt-char`: Karpathy, "nanoGPT" (config/train_shakespeare_char.py, and what train.py
+has by default); of `lts-wt103`: the release of Javaheripi et al. 2022, "LiteTransformerSearch"
+(archai/nlp/nvidia_transformer_xl/wt103_base.yaml, and what its train.py has by default).
 """
 
 from __future__ import annotations
@@ -40,6 +41,24 @@ PRESETS: Mapping[str, Preset[DecoderSettings]] = {
             evaluate_every=250,
         ),
         "fast",
+    ),
+    "lts-wt103": Preset(
+        "of LiteTransformerSearch for WikiText-103, for GPUs",
+        DecoderSettings(
+            steps=40_000,
+            batch_size=256,
+            sequence_length=192,
+            optimizer="lamb",
+            learning_rate=0.01,
+            lowest_rate=0.1,
+            warm_up=0.025,
+            weight_decay=0.0,
+            beta_2=0.999,
+            clip=0.25,
+            dropout=0.1,
+            evaluate_every=5000,
+        ),
+        "paper",
     ),
 }
 """The recipes that have a name."""
