@@ -49,6 +49,8 @@ def tokens(length: int = 8, seed: int = 0) -> torch.Tensor:
 
 
 kinds = pytest.mark.parametrize("kind", KINDS)
+UNTIED = dataclasses.replace(SCALE, head="untied")
+heads = pytest.mark.parametrize("scale", [SCALE, UNTIED], ids=["tied", "untied"])
 
 
 @kinds
@@ -141,9 +143,10 @@ def test_probabilities_are_those_that_are_used(kind: str) -> None:
         assert probabilities.triu(1).max() == 0
 
 
+@heads
 @kinds
-def test_the_loss_is_the_cross_entropy_of_the_logits(kind: str) -> None:
-    network, given = made(KINDS[kind]), tokens(seed=1)
+def test_the_loss_is_the_cross_entropy_of_the_logits(kind: str, scale: DecoderScale) -> None:
+    network, given = made(KINDS[kind], scale), tokens(seed=1)
     hidden = network.decode(given).last_hidden_state
     loss = network.loss(hidden[:, :-1], given[:, 1:])
     expected = F.cross_entropy(network(given)[:, :-1].flatten(0, 1), given[:, 1:].flatten())
@@ -173,6 +176,21 @@ def test_an_adaptive_softmax_gives_probabilities(div_val: int) -> None:
     among = torch.cat([first @ head.t() + network.head.bias[:20], network.head.clusters(first)], -1)
     expected = among.softmax(-1)[..., 20] * logits.softmax(-1)[..., 3]
     torch.testing.assert_close(network(tokens())[..., 23].exp(), expected)
+
+
+@pytest.mark.parametrize("change", [{}, {"d_embed": 16}, {"div_val": 2}], ids=str)
+@pytest.mark.parametrize("softmax", ["full", "adaptive"])
+def test_a_head_that_is_not_tied_has_weights_of_its_own(
+    change: dict[str, Any], softmax: Any
+) -> None:
+    network = made(change, dataclasses.replace(UNTIED, softmax=softmax))
+    logarithms = network(tokens()).log_softmax(-1)
+    if network.head.sizes:
+        torch.testing.assert_close(network(tokens()), logarithms, atol=1e-5, rtol=0)
+    words = network.embedding(tokens())
+    for parameter in network.embedding.parameters():
+        parameter.data.zero_()
+    torch.testing.assert_close(network(embeddings=words).log_softmax(-1), logarithms)
 
 
 def test_bands_are_embedded_each_by_its_own_table() -> None:
@@ -217,9 +235,10 @@ def test_checkpointing_changes_no_gradient() -> None:
         {"n_head": 4, "d_inner": 48, **KINDS["llama"], "n_kv_head": 4, "bias": True},
     ],
 )
-def test_logits_are_those_of_transformers(change: dict[str, Any]) -> None:
+@heads
+def test_logits_are_those_of_transformers(change: dict[str, Any], scale: DecoderScale) -> None:
     genotype = DecoderGenotype(**{**SMALL, **change})
-    network = space.build(genotype, V, SCALE).eval()
+    network = space.build(genotype, V, scale).eval()
     torch.manual_seed(0)
     for parameter in network.parameters():
         torch.nn.init.normal_(parameter, float(parameter.dim() < 2), 0.2)
@@ -253,15 +272,18 @@ def test_what_transformers_has_no_class_for(change: dict[str, Any]) -> None:
 
 def test_parameters_are_those_in_closed_form() -> None:
     rng = random.Random(0)
-    for softmax, norms in itertools.product(("full", "adaptive"), ("pre", "post")):
-        scale = DecoderScale(2, 8, 16, "300,700", softmax, norms)  # type: ignore[arg-type]
-        for _ in range(15):
+    choices = ("full", "adaptive"), ("pre", "post"), ("tied", "untied")
+    for softmax, norms, head in itertools.product(*choices):
+        scale = DecoderScale(2, 8, 16, "300,700", softmax, norms, head)  # type: ignore[arg-type]
+        for _ in range(10):
             drawn = sampling.sample(rng)
             network = space.skeleton(drawn, 1000, scale)
             expected = (
                 decoder_parameters(drawn, final_norm=norms == "pre")
                 + embedding_parameters(drawn, 1000, 16, scale.band_ends)
-                + head_parameters(drawn, 1000, scale.band_ends, softmax == "adaptive")
+                + head_parameters(
+                    drawn, 1000, scale.band_ends, softmax == "adaptive", head == "tied"
+                )
             )
             assert sum(p.numel() for p in network.parameters()) == expected
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,9 @@ LLAMA = {"norm": "rmsnorm", "activation": "swiglu", "position": "rope", "bias": 
 UNEVEN = {**SMALL, **LLAMA, "n_head": [4, 2], "n_kv_head": [2, 1], "d_inner": [48, 32]}
 BANDED = {**SMALL, "d_embed": 16, "div_val": 2, "position": "sinusoidal"}
 space = GptSpace()
+heads = pytest.mark.parametrize(
+    "scale", [SCALE, dataclasses.replace(SCALE, head="untied")], ids=["tied", "untied"]
+)
 
 
 def tokens(length: int = 8) -> torch.Tensor:
@@ -33,9 +37,11 @@ def tokens(length: int = 8) -> torch.Tensor:
     return torch.randint(1, V, (2, length), generator=torch.Generator().manual_seed(0))
 
 
-def exported(genotype: DecoderGenotype, folder: Path) -> tuple[Any, Any]:
+def exported(
+    genotype: DecoderGenotype, folder: Path, scale: DecoderScale = SCALE
+) -> tuple[Any, Any]:
     """A network with weights so large that all of them count, and its export."""
-    network = space.build(genotype, V, SCALE).eval()
+    network = space.build(genotype, V, scale).eval()
     torch.manual_seed(0)
     for parameter in network.parameters():
         torch.nn.init.normal_(parameter, float(parameter.dim() < 2), 0.2)
@@ -44,6 +50,7 @@ def exported(genotype: DecoderGenotype, folder: Path) -> tuple[Any, Any]:
     return network, AutoModelForCausalLM.from_pretrained(folder, trust_remote_code=code).eval()
 
 
+@heads
 @pytest.mark.parametrize(
     ("sizes", "kind"),
     [
@@ -54,9 +61,10 @@ def exported(genotype: DecoderGenotype, folder: Path) -> tuple[Any, Any]:
     ],
 )
 def test_an_export_computes_the_same(
-    sizes: dict[str, Any], kind: type | None, tmp_path: Path
+    sizes: dict[str, Any], kind: type | None, scale: DecoderScale, tmp_path: Path
 ) -> None:
-    network, model = exported(DecoderGenotype(**sizes), tmp_path)
+    network, model = exported(DecoderGenotype(**sizes), tmp_path, scale)
+    assert model.config.tie_word_embeddings == (scale.head == "tied")
     if kind is None:
         assert type(model).__name__ == "DecoderForCausalLM"
         assert (tmp_path / "vocabulary_bands.py").exists()
@@ -95,8 +103,9 @@ def test_what_is_made_from_a_configuration_has_weights_of_its_own() -> None:
     assert bool((model.model.norm.weight == 1).all())
 
 
-def test_embeddings_are_resized(tmp_path: Path) -> None:
-    _, model = exported(DecoderGenotype(**UNEVEN), tmp_path)
+@heads
+def test_embeddings_are_resized(scale: DecoderScale, tmp_path: Path) -> None:
+    _, model = exported(DecoderGenotype(**UNEVEN), tmp_path, scale)
     before = model(tokens()).logits
     model.resize_token_embeddings(V + 3)
     after = model(tokens()).logits
@@ -133,6 +142,3 @@ def test_what_is_refused() -> None:
     model = wrap(space.build(DecoderGenotype(**UNEVEN), V, SCALE))
     with pytest.raises(ValueError, match="give either input_ids or inputs_embeds"):
         model()
-    model.config.tie_word_embeddings = False
-    with pytest.raises(ValueError, match="tie_word_embeddings is false"):
-        DecoderForCausalLM(model.config)

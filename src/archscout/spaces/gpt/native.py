@@ -62,6 +62,7 @@ def _gpt2(network: DecoderNetwork, genotype: DecoderGenotype) -> PreTrainedModel
         activation_function=_ACTIVATIONS[genotype.activation],
         **dict.fromkeys(("resid_pdrop", "embd_pdrop", "attn_pdrop"), network.dropout.p),
         layer_norm_epsilon=EPSILON,
+        tie_word_embeddings=network.arguments["tied"],
         bos_token_id=None,
         eos_token_id=None,
     )
@@ -69,6 +70,7 @@ def _gpt2(network: DecoderNetwork, genotype: DecoderGenotype) -> PreTrainedModel
         "transformer.wte.weight": weights["embedding.tables.0.weight"],
         "transformer.wpe.weight": weights["positions.weight"],
         **{f"transformer.ln_f.{kind}": weights[f"norm.{kind}"] for kind in ("weight", "bias")},
+        **_untied(weights),
     }
     for layer in range(genotype.n_layer):
         ours, theirs = f"layers.{layer}", f"transformer.h.{layer}"
@@ -96,13 +98,14 @@ def _llama(network: DecoderNetwork, genotype: DecoderGenotype) -> PreTrainedMode
         attention_dropout=network.dropout.p,
         attention_bias=genotype.bias,
         mlp_bias=genotype.bias,
-        tie_word_embeddings=True,
+        tie_word_embeddings=network.arguments["tied"],
         bos_token_id=None,
         eos_token_id=None,
     )
     found = {
         "model.embed_tokens.weight": weights["embedding.tables.0.weight"],
         "model.norm.weight": weights["norm.weight"],
+        **_untied(weights),
     }
     for layer in range(genotype.n_layer):
         for name, other in _LLAMA.items():
@@ -110,6 +113,12 @@ def _llama(network: DecoderNetwork, genotype: DecoderGenotype) -> PreTrainedMode
                 if (ours := f"layers.{layer}.{name}.{kind}") in weights:
                     found[f"model.layers.{layer}.{other}.{kind}"] = weights[ours]
     return _filled(LlamaForCausalLM, config, found)
+
+
+def _untied(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The weights that predict tokens, where they are not those of the embedding."""
+    own = weights.get("head.words.0.weight")
+    return {} if own is None else {"lm_head.weight": own}
 
 
 def _filled(model_class: Any, config: Any, weights: Mapping[str, Tensor]) -> PreTrainedModel:

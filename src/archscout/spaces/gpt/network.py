@@ -70,6 +70,7 @@ class DecoderNetwork(nn.Module):
             the last layer; else they stand behind each sum.
         num_positions: the longest text.
         dropout: rate, of embeddings, probabilities of attention, and what blocks add.
+        tied: whether tokens are predicted by the weights of their embeddings.
     """
 
     def __init__(
@@ -90,6 +91,7 @@ class DecoderNetwork(nn.Module):
         pre_norm: bool = True,
         num_positions: int = 1024,
         dropout: float = 0.1,
+        tied: bool = True,
     ) -> None:
         given = {name: value for name, value in locals().items() if name in ARGUMENTS}
         super().__init__()
@@ -112,7 +114,7 @@ class DecoderNetwork(nn.Module):
         if pre_norm:
             self.norm = normalisation(norm, d_model, bias)
         ends = [*cutoffs, vocabulary_size] if adaptive or div_val > 1 else None
-        self.head = Head(d_model, width if projected else None, ends)
+        self.head = Head(d_model, tables, widths, projected, ends, tied)
         self.initialise()
 
     def initialise(self) -> None:

@@ -40,7 +40,7 @@ class DecoderConfig(PretrainedConfig):  # type: ignore[no-untyped-call]
             positions.
         vocab_size: V.
         max_position_embeddings: the longest text.
-        tie_word_embeddings: true, for tokens are predicted by their embeddings.
+        tie_word_embeddings: whether tokens are predicted by their embeddings.
         **kwargs: those of `PretrainedConfig`.
     """
 
@@ -66,11 +66,7 @@ class DecoderConfig(PretrainedConfig):  # type: ignore[no-untyped-call]
 
 
 class DecoderForCausalLM(PreTrainedModel, GenerationMixin):  # type: ignore[no-untyped-call]
-    """A decoder that predicts the next token.
-
-    Raises:
-        ValueError: the configuration's `tie_word_embeddings` is false.
-    """
+    """A decoder that predicts the next token."""
 
     config_class = DecoderConfig
     base_model_prefix = "model"
@@ -79,12 +75,11 @@ class DecoderForCausalLM(PreTrainedModel, GenerationMixin):  # type: ignore[no-u
     _supports_sdpa = True
 
     def __init__(self, config: DecoderConfig) -> None:
-        if not config.tie_word_embeddings:
-            raise ValueError("tie_word_embeddings is false; tokens are predicted by embeddings")
         super().__init__(config)
         self.model = DecoderNetwork(
             vocabulary_size=config.vocab_size,
             num_positions=config.max_position_embeddings,
+            tied=config.tie_word_embeddings,
             **config.network,
         )
         self.post_init()  # type: ignore[no-untyped-call]
@@ -106,8 +101,14 @@ class DecoderForCausalLM(PreTrainedModel, GenerationMixin):  # type: ignore[no-u
         """Replace the embedding, by which tokens are predicted, too."""
         self.model.embedding.tables[0] = value
 
-    def get_output_embeddings(self) -> None:
-        """None: what predicts tokens reads the embedding where it is."""
+    def get_output_embeddings(self) -> nn.Module | None:
+        """What predicts the commonest tokens; None where it reads the embedding where it is."""
+        return None if self.config.tie_word_embeddings else self.model.head.words[0]
+
+    def set_output_embeddings(self, value: nn.Module) -> None:
+        """Replace what predicts tokens, where it is not the embedding."""
+        if not self.config.tie_word_embeddings:
+            self.model.head.words[0] = value
 
     def resize_token_embeddings(self, *arguments: Any, **named: Any) -> nn.Embedding:
         """As in transformers.
@@ -173,6 +174,7 @@ def wrap(network: DecoderNetwork) -> DecoderForCausalLM:
     config = DecoderConfig(
         vocab_size=given.pop("vocabulary_size"),
         max_position_embeddings=given.pop("num_positions"),
+        tie_word_embeddings=given.pop("tied"),
         network=given,
     )
     with torch.device("meta"):

@@ -110,10 +110,12 @@ def head_parameters(
     vocabulary_size: int,
     cutoffs: Sequence[int] = (),
     adaptive: bool = False,
+    tied: bool = True,
 ) -> int:
     """Of what predicts tokens, beside the embedding that it shares.
 
-    The first band's projection is its own; those of the others are the embedding's. An adaptive
+    The first band's projection is its own; those of the others are the embedding's. One that is not
+    tied has weights of its own for tokens, and projections for the other bands. An adaptive
     softmax has a bias for each token and for each band but the first, and a vector for the latter.
 
     Args:
@@ -121,9 +123,13 @@ def head_parameters(
         vocabulary_size: V.
         cutoffs: ids at which bands end.
         adaptive: whether the softmax is adaptive although `div_val` is 1.
+        tied: whether it shares the embedding.
     """
-    _, widths, projected = _embedded(genotype, vocabulary_size, cutoffs)
+    counts, widths, projected = _embedded(genotype, vocabulary_size, cutoffs)
     own = genotype.d_model * widths[0] if projected else 0
+    if not tied:
+        own += sum(count * width for count, width in zip(counts, widths, strict=True))
+        own += genotype.d_model * sum(widths[1:])
     if genotype.div_val == 1 and not adaptive:
         return own
     clusters = len(bands(vocabulary_size, cutoffs, genotype.div_val)) - 1

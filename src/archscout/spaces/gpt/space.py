@@ -39,12 +39,15 @@ class DecoderScale(Scale):
         softmax: `full`, and adaptive only where `div_val` is above 1; or `adaptive` for all.
         norms: where norms stand: `pre`, before attention and feed-forward blocks, or `post`,
             behind what these are added to.
+        head: what predicts tokens: `tied` to their embeddings, or `untied`, with weights of its
+            own.
     """
 
     num_positions: int
     cutoffs: str
     softmax: Literal["full", "adaptive"] = "full"
     norms: Literal["pre", "post"] = "pre"
+    head: Literal["tied", "untied"] = "tied"
 
     @property
     def step_tokens(self) -> int:
@@ -279,4 +282,5 @@ def arguments(
         "adaptive": scale.softmax == "adaptive" or architecture.div_val > 1,
         "pre_norm": scale.norms == "pre",
         "num_positions": scale.num_positions,
+        "tied": scale.head == "tied",
     }

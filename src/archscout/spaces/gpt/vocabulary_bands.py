@@ -66,32 +66,53 @@ class TokenEmbedding(nn.Module):
 
 
 class Head(nn.Module):
-    """Logits of tokens, by the embedding that it is tied to.
+    """Logits of tokens, by the embedding that it is tied to, or by weights of its own.
 
     The first band's projection is its own, those of the others are the embedding's, as in
-    LiteTransformerSearch. An adaptive softmax has a token for each further band among those of the
-    first, and a softmax in each; what it returns are logarithms of probabilities.
+    LiteTransformerSearch, unless it is not tied. An adaptive softmax has a token for each further
+    band among those of the first, and a softmax in each; what it returns are logarithms of
+    probabilities.
 
     Args:
         d_model: D.
-        width: of the first band, where it is projected.
+        tables: ids at which tables of the embedding end.
+        widths: of these.
+        projected: whether they are projected.
         ends: ids at which the bands of an adaptive softmax end; None where there is one softmax.
+        tied: whether the embedding's weights are taken.
     """
 
-    def __init__(self, d_model: int, width: int | None, ends: Sequence[int] | None) -> None:
+    def __init__(
+        self,
+        d_model: int,
+        tables: Sequence[int],
+        widths: Sequence[int],
+        projected: bool,
+        ends: Sequence[int] | None,
+        tied: bool,
+    ) -> None:
         super().__init__()
         self.sizes = [end - start for start, end in pairwise([0, *ends])] if ends else []
-        if width is not None:
-            self.projection = nn.Linear(d_model, width, bias=False)
+        if projected:
+            self.projection = nn.Linear(d_model, widths[0], bias=False)
         if ends is not None:
             self.bias = nn.Parameter(torch.zeros(ends[-1]))
             if len(ends) > 1:
-                self.clusters = nn.Linear(width or d_model, len(ends) - 1)
+                self.clusters = nn.Linear(widths[0], len(ends) - 1)
+        if not tied:
+            counts = [end - start for start, end in pairwise([0, *tables])]
+            self.words = nn.ModuleList(
+                nn.Linear(width, count, bias=False)
+                for width, count in zip(widths, counts, strict=True)
+            )
+            self.projections = nn.ModuleList(
+                nn.Linear(d_model, width, bias=False) for width in widths[1:]
+            )
 
     def forward(self, hidden: Tensor, embedding: TokenEmbedding) -> Tensor:
         """(..., V) from hidden states (..., D)."""
         if not self.sizes:
-            return F.linear(self._projected(hidden, embedding, 0), embedding.vectors(0))
+            return F.linear(self._projected(hidden, embedding, 0), self._vectors(embedding, 0))
         first = self._first(hidden, embedding)  # with a column for each further band
         logarithms = [first[..., : self.sizes[0]]]
         for band in range(1, len(self.sizes)):
@@ -128,16 +149,27 @@ class Head(nn.Module):
         start = sum(self.sizes[:band])
         span = slice(start, start + self.sizes[band])
         shared = len(embedding.tables) == 1
-        weight = embedding.vectors(0)[span] if shared else embedding.vectors(band)
+        weight = self._vectors(embedding, 0)[span] if shared else self._vectors(embedding, band)
         return F.linear(self._projected(hidden, embedding, band), weight, self.bias[span])
+
+    def _vectors(self, embedding: TokenEmbedding, band: int) -> Tensor:
+        """By which a band's tokens are told, (tokens, width)."""
+        if not hasattr(self, "words"):
+            return embedding.vectors(band)
+        own: Any = self.words[band]
+        weight: Tensor = own.weight
+        return weight
 
     def _projected(self, hidden: Tensor, embedding: TokenEmbedding, band: int) -> Tensor:
         """Hidden states as wide as a band."""
         if not embedding.projections:
             return hidden
-        if band == 0:
-            projected: Tensor = self.projection(hidden)
-            return projected
-        shared: Any = embedding.projections[min(band, len(embedding.projections) - 1)]
-        narrowed: Tensor = hidden @ shared.weight
-        return narrowed
+        table = min(band, len(embedding.projections) - 1)
+        own: Any = None
+        if band == 0 or (table == 0 and hasattr(self, "words")):
+            own = self.projection
+        elif hasattr(self, "words"):
+            own = self.projections[table - 1]
+        shared: Any = embedding.projections[table]
+        projected: Tensor = hidden @ shared.weight if own is None else own(hidden)
+        return projected
