@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
+import os
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -101,6 +104,46 @@ def test_the_loss_of_a_text_is_that_of_each_next_token(corpus: Corpus) -> None:
     assert found.nats == pytest.approx(nats / 29, rel=1e-5)
     assert found.bytes == len(pieces.decode(ids[1:].tolist()).encode())
     assert found.bits_per_byte == pytest.approx(nats / math.log(2) / found.bytes, rel=1e-5)
+
+
+PROCESS = """
+import json, sys
+from accelerate.state import PartialState
+from archscout.spaces import DecoderGenotype, DecoderScale
+from archscout.training import DecoderSettings, train
+genotype, scale, settings, text, out = json.loads(sys.argv[1])
+found = train("gpt", genotype, text, DecoderSettings(**settings), out, scale=DecoderScale(**scale),
+              vocabulary_size=400)
+losses = [record.valid_loss for record in found.records] + [found.losses["valid"].nats]
+open(out + f"/process-{PartialState().process_index}.json", "w").write(json.dumps(losses))
+"""
+
+
+@pytest.mark.slow
+def test_two_processes_train_as_one_does(corpus: Corpus, tmp_path: Path) -> None:
+    # Batches of three do not divide.
+    settings = SETTINGS.resized(dropout=0.0, steps=8, evaluate_every=4, batch_size=3)
+    text, out = tmp_path / "text.txt", tmp_path / "two"
+    text.write_text(" ".join(corpus.tokens()).replace("<eos>", "\n"), "utf-8")
+    (tmp_path / "script.py").write_text(PROCESS)
+    given = (DECODERS["gpt2"].to_dict(), dataclasses.asdict(SCALE), settings.model_dump())
+    launch = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
+    done = subprocess.run(
+        [
+            *(sys.executable, *launch, str(tmp_path / "script.py")),
+            json.dumps([*given, str(text), str(out)]),
+        ],
+        capture_output=True,
+        check=False,
+        text=True,
+        timeout=240,
+        env={**os.environ, "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"},
+    )
+    assert done.returncode == 0, done.stderr
+    first, second = (json.loads((out / f"process-{i}.json").read_text()) for i in (0, 1))
+    one = trained(load_corpus(text), tmp_path / "one", settings=settings)
+    expected = [record.valid_loss for record in one.records] + [one.losses["valid"].nats]
+    assert first == second and first == pytest.approx(expected, rel=1e-5)
 
 
 def test_the_recipe_of_nanogpt() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import torch
@@ -25,8 +26,8 @@ def accelerator(device: str, precision: str) -> Accelerator:
         from accelerate.state import AcceleratorState
     except ImportError as error:
         raise InputError(
-            f"encoders are trained with the package accelerate ({error}); "
-            "pip install 'archscout[train]', or 'archscout[glue]' for fine-tuning alone"
+            "encoders, and others in several processes, are trained with the package accelerate "
+            f"({error}); pip install 'archscout[train]', or 'archscout[glue]' for fine-tuning alone"
         ) from error
     # The library keeps device and precision of the process's first training for all others.
     AcceleratorState._reset_state(reset_partial_state=True)
@@ -44,3 +45,8 @@ def accelerator(device: str, precision: str) -> Accelerator:
     if made.device.type != wanted.type:
         raise InputError(f"device {device!r}: accelerate takes {made.device}")
     return made
+
+
+def of_several_processes(device: str, precision: str) -> Accelerator | None:
+    """That of the processes that `accelerate launch` started; None where this one is alone."""
+    return accelerator(device, precision) if int(os.environ.get("WORLD_SIZE", "1")) > 1 else None

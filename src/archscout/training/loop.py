@@ -179,8 +179,14 @@ class TrainingLoop(ABC, Generic[Batch, Losses]):
         return False
 
     def _agreed(self, value: T) -> T:
-        """The main process's value, where there are several."""
-        return value
+        """The main process's value: what ends a training or sets its rate must be one for all."""
+        if self.accelerator is None or self.accelerator.num_processes == 1:
+            return value
+        from accelerate.utils import broadcast_object_list
+
+        values: list[T] = [value]
+        broadcast_object_list(values)
+        return values[0]
 
     def _more_tensors(self) -> dict[str, Tensor]:
         """What a checkpoint holds beside weights and the optimizer's averages."""

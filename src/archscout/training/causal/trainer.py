@@ -13,6 +13,7 @@ from torch import nn
 from archscout.errors import InputError
 from archscout.spaces.base import Space
 from archscout.text import ByteLevel, Corpus, Tokenizer, WordPiece, load_corpus, tokenizer_for
+from archscout.training.acceleration import of_several_processes
 from archscout.training.causal.causal_settings import CausalSettings
 from archscout.training.causal.evaluation import LossFunction
 from archscout.training.causal.module_loss import OwnLoss, next_token_loss
@@ -133,6 +134,9 @@ class CausalTrainer(Trainer[CausalSettings]):
     def prepare(self, task: Assignment[CausalSettings]) -> tuple[CausalTraining, Tokenizer]:
         """A network with its first weights, and the parts of the text."""
         settings = task.settings
+        several = of_several_processes(task.device, settings.precision)
+        if several is not None:
+            task = dataclasses.replace(task, device=str(several.device))
         corpus = task.text if isinstance(task.text, Corpus) else load_corpus(task.text)
         tokenizer = tokenizer_for(
             task.space.tokenization, corpus, task.vocabulary_size, task.tokenizer
@@ -163,7 +167,8 @@ class CausalTrainer(Trainer[CausalSettings]):
             lengths = {name: table[ids.cpu()] for name, ids in parts.items()}
         else:
             lengths = splits(corpus, tokenizer.byte_lengths)
-        return CausalTraining(task, network, loss, parts, lengths, identity), tokenizer
+        training = CausalTraining(task, network, loss, parts, lengths, identity, several)
+        return training, tokenizer
 
     def finish(
         self, task: Assignment[CausalSettings], training: CausalTraining, tokenizer: Tokenizer

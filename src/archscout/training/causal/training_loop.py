@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +19,9 @@ from archscout.training.seeds import seed_of, seeded
 from archscout.training.steps import StepTraining
 from archscout.training.trainer import Assignment
 from archscout.training.weights import load_best, save_weights
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
 
 _PLACES = 1
 _LOG_STEPS = 50
@@ -99,6 +102,7 @@ class CausalTraining(StepTraining[Tensor, float]):
         parts: token ids of the parts of the text, (N,) each, on that device.
         byte_lengths: of their tokens, (N,), of those that are evaluated.
         identity: what is trained, kept in every checkpoint.
+        accelerator: of several processes, each of which takes a part of every batch.
     """
 
     state: CausalState
@@ -112,12 +116,13 @@ class CausalTraining(StepTraining[Tensor, float]):
         parts: Mapping[str, Tensor],
         byte_lengths: Mapping[str, Tensor],
         identity: dict[str, Any],
+        accelerator: Accelerator | None = None,
     ) -> None:
         settings = task.settings
         optimizer = make_optimizer(model, settings)
         super().__init__(
             *(model, optimizer, CausalState(), settings, task.seed, task.folder.path, identity),
-            *(torch.device(task.device), task.on_progress, task.on_record),
+            *(torch.device(task.device), task.on_progress, task.on_record, accelerator),
         )
         self.model, self.parts, self._byte_lengths = model, parts, byte_lengths
         self._loss, self._folder = loss, task.folder
@@ -126,6 +131,8 @@ class CausalTraining(StepTraining[Tensor, float]):
     # Running
 
     def _end(self) -> None:
+        if self.accelerator is not None:
+            self.accelerator.wait_for_everyone()  # until the main process has written it
         load_best(self.model, self._folder.best(self.state.best_step), "evaluation")
 
     def _batches(self) -> Iterator[Tensor]:
@@ -148,16 +155,10 @@ class CausalTraining(StepTraining[Tensor, float]):
         state, settings = self.state, self.settings
         for group in self.optimizer.param_groups:
             group["lr"] = self._rate()
-        seeded(self.seed, 0, state.step)
+        process = 0 if self.accelerator is None else self.accelerator.process_index
+        seeded(self.seed, process, state.step)
         self.optimizer.zero_grad()
-        total = 0.0
-        for reads in stretches.split(settings.batch_size):
-            with torch.autocast(
-                self.device.type, torch.bfloat16, enabled=settings.precision == "bfloat16"
-            ):
-                loss = self._loss(self.model, reads) / settings.accumulation
-            loss.backward()
-            total += loss.item()
+        total = self._accumulate(stretches)
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), settings.clip)
         self._check(total, float(norm))
         self.optimizer.step()
@@ -165,6 +166,37 @@ class CausalTraining(StepTraining[Tensor, float]):
         state.loss += total
         state.losses += 1
         return total
+
+    def _accumulate(self, stretches: Tensor) -> float:
+        """Add up the gradients of a step's stretches (N, T + 1); returns their mean loss.
+
+        Of several processes each takes each so many-th stretch.
+        """
+        settings, several = self.settings, self.accelerator
+        first, every = (0, 1) if several is None else (several.process_index, several.num_processes)
+        total = 0.0
+        for reads in stretches.split(settings.batch_size):
+            if not len(own := reads[first::every]):
+                continue
+            with torch.autocast(
+                self.device.type, torch.bfloat16, enabled=settings.precision == "bfloat16"
+            ):
+                loss = self._loss(self.model, own) / (len(stretches) / len(own))
+            loss.backward()
+            total += loss.item()
+        return total if several is None else self._reduce(several, total)
+
+    def _reduce(self, several: Accelerator, total: float) -> float:
+        """Add up gradients, and a loss, over processes."""
+        parameters = list(self.model.parameters())
+        has = torch.tensor([float(p.grad is not None) for p in parameters], device=self.device)
+        everywhere = several.reduce(has, "sum").tolist()
+        for parameter, count in zip(parameters, everywhere, strict=True):
+            if count:
+                gradient = parameter.grad
+                given = torch.zeros_like(parameter) if gradient is None else gradient
+                parameter.grad = several.reduce(given, "sum")
+        return float(several.reduce(torch.tensor(total, device=self.device), "sum"))
 
     def _tell(self, losses: float, speed: float) -> None:
         state = self.state
@@ -193,7 +225,7 @@ class CausalTraining(StepTraining[Tensor, float]):
     def _evaluate(self, speed: float) -> CausalRecord:
         """Evaluate, remember the best weights, and decide whether to stop."""
         state = self.state
-        valid = self.evaluate("valid")
+        valid = self._agreed(self.evaluate("valid"))
         if not math.isfinite(valid.perplexity):
             self._diverge(state.step, f"the validation loss is {valid.nats}")
         record = CausalRecord(
@@ -209,7 +241,8 @@ class CausalTraining(StepTraining[Tensor, float]):
         )
         if valid.nats < min((found.valid_loss for found in state.records), default=math.inf):
             state.best_step = state.step
-            save_weights(self.model, self._folder.best(state.step))
+            if self.is_main:
+                save_weights(self.model, self._folder.best(state.step))
         state.records.append(record)
         state.loss, state.losses = 0.0, 0
         self._log(valid.logged("valid") | {"speed": speed})

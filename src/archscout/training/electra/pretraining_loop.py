@@ -23,7 +23,7 @@ from archscout.training.electra.masking import COVERED_SHARE, MaskedBatch, Maski
 from archscout.training.electra.objectives import MaskedTokens, ReplacedTokens, Sums
 from archscout.training.electra.pretraining_settings import PretrainingSettings
 from archscout.training.electra.sequences import PretrainingText
-from archscout.training.loop import T, TrainingState, smoothed
+from archscout.training.loop import TrainingState, smoothed
 from archscout.training.outcome import Loss
 from archscout.training.seeds import seed_of, seeded
 from archscout.training.steps import StepTraining
@@ -192,16 +192,6 @@ class Pretraining(StepTraining[Tensor, "StepLosses"]):
     def _end(self) -> None:
         self.accelerator.wait_for_everyone()  # until the main process has written it
         load_best(self.model, self._task.folder.best(self.state.best_step), "evaluation")
-
-    def _agreed(self, value: T) -> T:
-        """The main process's value: what ends a training or sets its rate must be one for all."""
-        if self.accelerator.num_processes == 1:
-            return value
-        from accelerate.utils import broadcast_object_list
-
-        values: list[T] = [value]
-        broadcast_object_list(values)
-        return values[0]
 
     def _batches(self) -> Iterator[Tensor]:
         """Sequences (N, T) of a step each, without end."""
