@@ -5,8 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-import os
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -24,6 +22,7 @@ from archscout.training.causal.evaluation import evaluate
 from archscout.training.causal.training_loop import make_optimizer
 from archscout.training.gpt.trainer import decoder_loss
 from archscout.training.schedule import rate_factor
+from two_processes import run_in_two_processes
 
 SETTINGS = DecoderSettings(
     steps=24, batch_size=4, sequence_length=8, evaluate_every=8, learning_rate=1e-2, accumulation=2
@@ -127,19 +126,7 @@ def test_two_processes_train_as_one_does(corpus: Corpus, tmp_path: Path) -> None
     text.write_text(" ".join(corpus.tokens()).replace("<eos>", "\n"), "utf-8")
     (tmp_path / "script.py").write_text(PROCESS)
     given = (DECODERS["gpt2"].to_dict(), dataclasses.asdict(SCALE), settings.model_dump())
-    launch = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
-    done = subprocess.run(
-        [
-            *(sys.executable, *launch, str(tmp_path / "script.py")),
-            json.dumps([*given, str(text), str(out)]),
-        ],
-        capture_output=True,
-        check=False,
-        text=True,
-        timeout=240,
-        env={**os.environ, "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"},
-    )
-    assert done.returncode == 0, done.stderr
+    run_in_two_processes(tmp_path / "script.py", json.dumps([*given, str(text), str(out)]))
     first, second = (json.loads((out / f"process-{i}.json").read_text()) for i in (0, 1))
     one = trained(load_corpus(text), tmp_path / "one", settings=settings)
     expected = [record.valid_loss for record in one.records] + [one.losses["valid"].nats]

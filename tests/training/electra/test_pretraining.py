@@ -38,6 +38,7 @@ from archscout.training.electra.sequences import Shuffled, corpus_text
 from archscout.training.weights import parameter_groups
 from pretraining_runs import SCALE, SETTINGS, PretrainSmall, encoder_weights, genotype
 from training_runs import Killed, assert_same, at, last_checkpoint
+from two_processes import run_in_two_processes
 
 
 def timeless(records: list[EvaluationRecord]) -> list[EvaluationRecord]:
@@ -407,16 +408,7 @@ def test_two_processes_train_as_one_does(
     script = tmp_path / "script.py"
     here = str(Path(__file__).parents[2])
     script.write_text(PROCESS.format(here=here, text=str(words), out=str(out)))
-    launch = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(script))
-    done = subprocess.run(
-        [sys.executable, *launch],
-        capture_output=True,
-        check=False,
-        text=True,
-        timeout=240,
-        env={**os.environ, "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"},
-    )
-    assert done.returncode == 0, done.stderr
+    run_in_two_processes(script)
     first, second = (json.loads((out / f"process-{i}.json").read_text()) for i in (0, 1))
     one = pretrain_small("one", dropout=0.0, learning_rate=1e-3, steps=6, evaluate_every=3)
     assert first == second and len(first) == 2
