@@ -62,6 +62,12 @@ def test_without_something_to_compare_it_is_undefined(
     assert math.isnan(token_share(trace)[0]) and math.isnan(decoder_memory(trace))
 
 
+def test_numbers_are_no_tokens() -> None:
+    values = torch.randn(8, 1, 2)
+    trace = Trace(0, values, hidden_states=[values], embeddings=values)
+    assert math.isnan(token_share(trace)[0])
+
+
 def test_added_positions_hide_tokens_and_rotary_ones_do_not() -> None:
     space = archscout.spaces.GptSpace()
     scorer = archscout.Scorer(space, "python-docs", NAMES)

@@ -43,7 +43,9 @@ def explained_by_groups(values: Tensor, groups: Tensor) -> float:
 
 
 def shares(trace: Trace) -> list[float]:
-    """Token share by layer."""
+    """Token share by layer; NaN where numbers are read, and not tokens."""
+    if trace.minibatch.is_floating_point():
+        return [math.nan] * len(trace.hidden_states)
     tokens = trace.minibatch.flatten()
     return [
         trace.once(explained_by_groups, layer, states.flatten(0, 1), tokens)
@@ -52,7 +54,7 @@ def shares(trace: Trace) -> list[float]:
 
 
 @metric(
-    needs={"hidden_states"},
+    needs={"hidden_states", "embeddings"},  # whose steps are those of the states
     larger_is_better=True,
     source="archscout, 2026; Kelley 1935 (ε²), of states by token",
     main_layer=LAST_LAYER,
