@@ -13,6 +13,7 @@ from archscout.runs.study import Genes, GivenGenes
 from archscout.spaces.base import SizedSpace, Space
 
 SIZE = "non_embedding_parameters"
+_SOME = 100
 
 
 def given_genes(space: Space[Any], settings: SearchSettings) -> GivenGenes:
@@ -38,10 +39,17 @@ def given_genes(space: Space[Any], settings: SearchSettings) -> GivenGenes:
 
 
 def of_limited_size(space: Any, seed: int, limits: Mapping[str, float]) -> Iterator[Any]:
-    """Architectures of half the limited size to all of it; none where a space draws none so."""
-    if SIZE not in limits or not isinstance(space, SizedSpace):
+    """Architectures of half the limited size to all of it; none where a space draws none so.
+
+    Raises:
+        InputError: none of the space is so small.
+    """
+    limit, drawn = limits.get(SIZE), space.samples(seed)
+    if limit is None or not isinstance(space, SizedSpace):
         return
     try:
-        yield from space.samples_of_size(seed, int(limits[SIZE] / 2), int(limits[SIZE]))
-    except InputError:  # none is so small, or so large
-        return
+        yield from space.samples_of_size(seed, int(limit / 2), int(limit))
+    except InputError as error:
+        if all(space.size(each) > limit for each in islice(drawn, _SOME)):
+            raise InputError(f"max_{SIZE} is {limit:,g}: {error}") from error
+        # None is so large: the limit leaves all in.
