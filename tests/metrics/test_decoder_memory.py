@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from scipy.stats import f_oneway
 
 import archscout
 from archscout.metrics.attention_share import attention_share
@@ -26,8 +27,6 @@ def test_chance_explains_nothing_and_tokens_all() -> None:
 
 def test_it_is_the_f_test_in_other_words() -> None:
     """Of one unit, ε² is 1 - (n - 1) / (n - k + (k - 1) F), F of an analysis of variance."""
-    from scipy.stats import f_oneway
-
     torch.manual_seed(1)
     parts = [torch.randn(size, 1) + size for size in (2, 3, 5)]
     groups = torch.repeat_interleave(torch.arange(3), torch.tensor([2, 3, 5]))

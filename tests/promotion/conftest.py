@@ -55,7 +55,7 @@ def recipe() -> Recipe:
     """Settings of a training that takes a second, with changes."""
 
     def made(**changes: Any) -> Any:
-        usual = {"epochs": 3, "batch_size": 4, "evaluation_batch_size": 2, "sequence_length": 8}
+        usual = {"epochs": 6, "batch_size": 4, "evaluation_batch_size": 2, "sequence_length": 8}
         return comparison_preset("quick", "rnn").settings.resized(**usual | changes)
 
     return made

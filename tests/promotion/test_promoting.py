@@ -39,7 +39,7 @@ def spent(found: Run, recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) 
 def test_the_winner_is_trained_whole_and_the_budget_kept(spent: Promotion) -> None:
     assert spent.winner.reached == 1 and spent.winner.problem is None
     assert {"valid", "test"} <= spent.winner.results.keys()
-    assert 1 <= spent.spent <= spent.budget + 0.3  # a step more for each training
+    assert 1 <= spent.spent <= spent.budget + 0.2  # a step more than the rung
     assert sum(each.reached == 1 for each in spent.candidates) == 1
     first = [each for each in spent.candidates if "0.1111" in each.losses or each.problem]
     assert len(first) == len(spent.candidates) == 13
@@ -129,15 +129,15 @@ def test_the_winner_becomes_the_model(run: Run, recipe: Recipe, tmp_path: Path) 
 
 
 def test_a_time_becomes_trainings_once(run: Run, recipe: Recipe) -> None:
-    first = promote(run, "10s", recipe())
+    first = promote(run, "30s", recipe())
     kept = json.loads((run.folder.path / TRAININGS / BUDGETS).read_text())
-    assert kept == {"10s": first.budget} and first.budget > 1
-    assert content(promote(run, "10s", recipe())) == content(first)
+    assert kept == {"30s": first.budget} and first.budget > 1
+    assert content(promote(run, "30s", recipe())) == content(first)
 
 
 def test_another_recipe_says_what_differs(run: Run, recipe: Recipe) -> None:
     promote(run, 1, recipe())
-    with pytest.raises(InputError, match="epochs is 3 there, 5 here"):
+    with pytest.raises(InputError, match="epochs is 6 there, 5 here"):
         promote(run, 1, recipe(epochs=5))
 
 

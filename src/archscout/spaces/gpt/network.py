@@ -96,8 +96,7 @@ class DecoderNetwork(nn.Module):
         given = {name: value for name, value in locals().items() if name in ARGUMENTS}
         super().__init__()
         self.arguments = given  # to make another one
-        self.d_model, self.num_positions = d_model, num_positions
-        self.position = position
+        self.d_model, self.num_positions, self.position = d_model, num_positions, position
         self.gradient_checkpointing = False  # whether backward passes compute layers again
         width = d_model if d_embed == -1 else d_embed
         tables = [*cutoffs, vocabulary_size] if div_val > 1 else [vocabulary_size]

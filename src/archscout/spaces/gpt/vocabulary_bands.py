@@ -164,12 +164,10 @@ class Head(nn.Module):
         """Hidden states as wide as a band."""
         if not embedding.projections:
             return hidden
-        table = min(band, len(embedding.projections) - 1)
-        own: Any = None
-        if band == 0 or (table == 0 and hasattr(self, "words")):
-            own = self.projection
-        elif hasattr(self, "words"):
-            own = self.projections[table - 1]
-        shared: Any = embedding.projections[table]
-        projected: Tensor = hidden @ shared.weight if own is None else own(hidden)
+        table, is_tied = min(band, len(embedding.projections) - 1), not hasattr(self, "words")
+        if band and is_tied:
+            shared: Any = embedding.projections[table]
+            narrowed: Tensor = hidden @ shared.weight
+            return narrowed
+        projected: Tensor = (self.projections[table - 1] if table else self.projection)(hidden)
         return projected
