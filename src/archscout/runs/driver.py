@@ -370,10 +370,11 @@ def _search(
 @contextmanager
 def _evaluating(
     run: Run, study: Study, evaluator: Evaluator, workers: int | Cluster, total: int
-) -> Iterator[Callable[[Sequence[Any]], Iterator[Evaluation]]]:
+) -> Iterator[Callable[[Iterable[Any]], Iterator[Evaluation]]]:
     """What evaluates so many proposals, in workers; what the study does not take is kept aside."""
     settings, kept = run.settings, run.folder.unstored(evaluator.judged)
-    files = partial(load_sources, read_sources(settings.metric_files))
+    sources = read_sources(settings.metric_files)
+    files = partial(load_sources, sources) if sources else None
     place = scoring_place(settings, evaluator, workers)
     # On more threads sums round otherwise.
     with (

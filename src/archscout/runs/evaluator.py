@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import replace
-from itertools import chain, islice
+from itertools import chain, islice, tee
 from typing import Any, NamedTuple
 
 from optuna.trial import FrozenTrial
@@ -212,25 +213,41 @@ class Evaluations:
         stored = {result_of(trial)["fingerprint"] for trial in trials}
         return [known.result for mark, known in self._known.items() if mark not in stored]
 
-    def of(self, architectures: Sequence[Any]) -> Iterator[Evaluation]:
-        """Those of proposals, in their order, as they come."""
+    def of(self, architectures: Iterable[Any]) -> Iterator[Evaluation]:
+        """Those of proposals, in their order, as they come.
+
+        A proposal is asked for once a worker has room for it, so that workers have something to do
+        while the next ones are drawn.
+        """
         space = self._evaluator.scorer.space
-        networks = [live(space, architecture) for architecture in architectures]
-        marks = [space.fingerprint(network) for network in networks]
-        by_mark = dict(zip(marks, networks, strict=True))
-        new = [by_mark[mark] for mark in by_mark if mark not in self._known]
+        networks: dict[str, Any] = {}
+        waiting: deque[str] = deque()
+
+        def unknown() -> Iterator[Any]:
+            for architecture in architectures:
+                network = live(space, architecture)
+                mark = space.fingerprint(network)
+                waiting.append(mark)
+                if mark not in self._known and mark not in networks:
+                    networks[mark] = network
+                    yield network
+
         with ExitStack() as stack:
             if self._meters is None:
-                found = self._workers.map(Evaluator.evaluate, new, self._evaluator.lost)
+                found = self._workers.map(Evaluator.evaluate, unknown(), self._evaluator.lost)
             else:
-                costs = self._meters.map(measured_costs, new, self._evaluator.lost)
+                asked, measured = tee(unknown())
+                costs = self._meters.map(measured_costs, measured, self._evaluator.lost)
                 stack.enter_context(closing(costs))
-                items = zip(new, costs, strict=True)
+                items = zip(asked, costs, strict=True)
                 found = self._workers.map(Evaluator.score, items, self._evaluator.lost_score)
             stack.enter_context(closing(found))
-            for mark in marks:
-                if mark not in self._known:
-                    self._known[mark] = self._evaluator.judge(by_mark[mark], mark, next(found))
+            for each in found:
+                mark = next(mark for mark in waiting if mark not in self._known)
+                self._known[mark] = self._evaluator.judge(networks[mark], mark, each)
+                while waiting and waiting[0] in self._known:
+                    yield self._known[waiting.popleft()]
+            for mark in waiting:
                 yield self._known[mark]
 
 

@@ -134,14 +134,15 @@ class Study:
         self,
         trials: int,
         suggest: Callable[[optuna.Trial], Any],
-        evaluate: Callable[[Sequence[Any]], Iterable[Evaluation]],
+        evaluate: Callable[[Iterable[Any]], Iterable[Evaluation]],
     ) -> Iterator[FrozenTrial]:
         """Propose, evaluate and store until the study has so many trials, yielding each new one.
 
         Args:
             trials: how many the study shall have.
             suggest: an architecture from a trial's suggestions.
-            evaluate: what becomes of architectures, in their order, as it is known.
+            evaluate: what becomes of architectures, in their order, as it is known; each is drawn
+                when it is asked for.
 
         Raises:
             InputError: a trial cannot be stored; those before it are.
@@ -149,21 +150,22 @@ class Study:
         while len(self.trials) < trials:
             done = len(self.trials)
             start = done - done % self._batch_size
-            # From its beginning, whatever of it is stored already.
-            batch = self._propose(start // self._batch_size, suggest)
+            batch = self._asked(start // self._batch_size)
+            # Drawn in order and from the first, whatever of the batch is stored already.
+            for trial in batch[: done - start]:
+                suggest(trial)
             new = batch[done - start : trials - start]
-            evaluations = evaluate([architecture for _, architecture in new])
-            for (trial, _), evaluation in zip(new, evaluations, strict=True):
+            for trial, evaluation in zip(new, evaluate(map(suggest, new)), strict=True):
                 yield self._store(trial, evaluation)
             if self._sampler == "tpe":
-                for (trial, _), frozen in zip(batch, self.trials[start:], strict=False):
+                for trial, frozen in zip(batch, self.trials[start:], strict=False):
                     self._tell(trial, frozen)
 
     def add(
         self,
         genes: Sequence[Genes],
         suggest: Callable[[optuna.Trial], Any],
-        evaluate: Callable[[Sequence[Any]], Iterable[Evaluation]],
+        evaluate: Callable[[Iterable[Any]], Iterable[Evaluation]],
     ) -> None:
         """Evaluate and store proposals of given genes; missing ones are drawn by the study's seed.
 
@@ -211,17 +213,14 @@ class Study:
         self._append(stored)
         return stored
 
-    def _propose(
-        self, number: int, suggest: Callable[[optuna.Trial], Any]
-    ) -> list[tuple[optuna.Trial, Any]]:
-        """The batch of that number: trials and the architectures that they suggest."""
+    def _asked(self, number: int) -> list[optuna.Trial]:
+        """The trials of the batch of that number, which suggest the architectures in turn."""
         if self._sampler != "tpe":
             self._memory = self._in_memory()
         self._memory.sampler = self._make_sampler(number)
         for genes in self._given(number, self._batch_size):
             self._memory.enqueue_trial(dict(genes))
-        trials = [self._memory.ask() for _ in range(self._batch_size)]
-        return [(trial, suggest(trial)) for trial in trials]
+        return [self._memory.ask() for _ in range(self._batch_size)]
 
     def _tell(self, trial: optuna.Trial, frozen: FrozenTrial) -> None:
         for name, violation in frozen.constraints.items():
