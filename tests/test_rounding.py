@@ -188,3 +188,23 @@ def test_rounded_scores_are_equal_where_processors_differ() -> None:
     assert reproducible(0.08471234) == reproducible(0.08471239) == 0.08471
     assert reproducible(-1234567.0) == -1235000
     assert reproducible(math.inf) == math.inf and reproducible(0.0) == 0
+
+
+@pytest.mark.parametrize("sizes", [(4, 8, 8), (1, 64, 96), (20, 64, 96)])
+def test_a_product_does_not_depend_on_where_in_memory_its_factors_are(
+    sizes: tuple[int, int, int],
+) -> None:
+    """Where it does, a training that goes on parts from one that never stopped."""
+    rows, inner, columns = sizes
+    generator = torch.Generator().manual_seed(0)
+    left = torch.randn(rows, inner, generator=generator)
+    right = torch.randn(columns, inner, generator=generator)
+
+    def moved(values: Tensor, by: int) -> Tensor:
+        place = torch.empty(values.numel() + by)[by:].view_as(values)
+        return place.copy_(values)
+
+    bias = torch.randn(columns, generator=generator)
+    expected = torch.addmm(bias, left, right.t())
+    for by in range(1, 17):
+        assert torch.equal(torch.addmm(bias, moved(left, by), moved(right, by).t()), expected)

@@ -5,6 +5,7 @@ of text. archscout scores, searches spaces of architectures under real constrain
 what it finds as ordinary PyTorch models.
 """
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
     from archscout.runs import Run, search
     from archscout.scoring import Score, Scorer, minibatch, score, score_module
     from archscout.training import train
+
+# On some processors MKL's products depend on where in memory their factors begin, so that a training
+# that goes on would part from one that never stopped. MKL reads this at its first product.
+os.environ.setdefault("MKL_CBWR", "AUTO")
 
 __version__ = "0.1.0"
 
