@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from archscout.scoring import Score, Scorer, minibatch, score, score_module
     from archscout.training import train
 
-# On some processors MKL's products depend on where in memory their factors begin, so that a training
+# On some processors MKL's products depend on where in memory their factors begin, and a training
 # that goes on would part from one that never stopped. MKL reads this at its first product.
 os.environ.setdefault("MKL_CBWR", "AUTO")
 

@@ -6,12 +6,13 @@ import json
 import math
 from pathlib import Path
 
+import optuna
 import pytest
 
 from archscout.promotion.breeding import BRED, CHILDREN, PARENTS, breed, offspring
 from archscout.promotion.features import features_of, order_of
 from archscout.runs import Run, propose
-from archscout.spaces import RecurrentSpace
+from archscout.spaces import RecurrentSpace, live
 
 SPACE = RecurrentSpace()
 
@@ -23,7 +24,21 @@ def losses(run: Run) -> dict[str, float]:
     return {mark: 10.0 - place for place, mark in enumerate(ranked)} | {ranked[9]: math.inf}
 
 
-def test_a_child_has_its_parents_genes_but_for_a_few(run: Run) -> None:
+def test_a_child_of_a_cell_is_a_neighbour_of_its_parent(run: Run) -> None:
+    lstm = SPACE.fingerprint(SPACE.named["lstm"])
+    genes = offspring(run, lstm)
+    assert 0 < len(genes) <= CHILDREN and offspring(run, lstm) == genes
+    assert offspring(run, SPACE.fingerprint(SPACE.named["gru"])) != genes
+    children = [SPACE.suggest(optuna.trial.FixedTrial(each)) for each in genes]
+    sizes = [len(live(SPACE, child).nodes) for child in children]
+    assert max(sizes) <= len(SPACE.named["lstm"].nodes) + 1
+
+
+def test_a_child_has_its_parents_genes_but_for_a_few(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the space knows no neighbours."""
+    monkeypatch.delattr(RecurrentSpace, "mutate")
     mark = SPACE.fingerprint(SPACE.named["lstm"])
     place = run.table.set_index("fingerprint").loc[mark, "trial"]
     genes = run.trials[int(place)].params
@@ -41,18 +56,38 @@ def test_the_best_that_did_not_fail_have_children_once(
 ) -> None:
     before, proposals = set(run.table["fingerprint"]), len(run.trials)
     order = order_of(run, features_of(run, 1))
-    breed(run, losses, tmp_path)
+    children = breed(run, losses, tmp_path)
     parents = list(losses)[9 - PARENTS : 9]
-    assert set(json.loads((tmp_path / BRED).read_text())) == set(parents)
-    assert len(run.trials) == proposals + PARENTS * CHILDREN
+    litters = json.loads((tmp_path / BRED).read_text())
+    assert set(litters) == set(parents) and len(set(children)) == sum(map(len, litters.values()))
+    # In turn, of the best parent first.
+    assert children[:PARENTS] == [litters[mark][0] for mark in reversed(parents)]
+    assert proposals < len(run.trials) <= proposals + PARENTS * CHILDREN
     assert Run(run.folder.path).table.equals(run.table)  # stored, and saved
     new = set(run.table["fingerprint"]) - before
-    assert len(new) > PARENTS * CHILDREN / 10
+    assert set(children) < new and len(children) > len(new) / 4
     # They have features, and who enters by scores alone is as before.
-    features = features_of(run, 1)
-    assert new & set(features.index) and order_of(run, features) == order
-    breed(run, losses, tmp_path)
-    assert len(run.trials) == proposals + PARENTS * CHILDREN
+    features, proposals = features_of(run, 1), len(run.trials)
+    assert set(children) <= set(features.index) and order_of(run, features) == order
+    assert breed(run, losses, tmp_path) == children and len(run.trials) == proposals
+
+
+def test_the_worse_half_of_a_litter_does_not_enter(
+    run: Run, losses: dict[str, float], tmp_path: Path
+) -> None:
+    before = set(run.table["fingerprint"])
+    children = set(breed(run, losses, tmp_path))
+    ranks = run.table.set_index("fingerprint")["rank"]
+    for parent in list(losses)[9 - PARENTS : 9]:
+        space = run.space
+        litter = {
+            space.fingerprint(live(space, space.suggest(optuna.trial.FixedTrial(genes))))
+            for genes in offspring(run, parent)
+        }
+        own = json.loads((tmp_path / BRED).read_text())[parent]
+        others = litter - children - before
+        assert set(own) <= litter - before
+        assert not own or ranks[own].max() < ranks[list(others)].min()
 
 
 def test_who_was_stopped_while_it_proposed_children_goes_on_with_the_others(
@@ -61,9 +96,9 @@ def test_who_was_stopped_while_it_proposed_children_goes_on_with_the_others(
     before = len(run.trials)
     best = sorted(losses, key=losses.__getitem__)[:PARENTS]
     children = [child for parent in best for child in offspring(run, parent)]
-    propose(run, children[: CHILDREN + 7])
+    propose(run, children[: len(children) // 2])
     breed(run, losses, tmp_path)
-    assert len(run.trials) == before + PARENTS * CHILDREN
+    assert len(run.trials) == before + len(children)
     assert all(
         trial.params.get(name, value) == value
         for trial, child in zip(run.trials[before:], children, strict=True)

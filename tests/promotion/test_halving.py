@@ -18,10 +18,11 @@ from archscout.promotion.entrants import enter, predict, two_voices
 
 
 @given(st.floats(1, 40), st.integers(1, 300))
-def test_rungs_are_paid_for_and_one_is_trained_whole(budget: float, pool: int) -> None:
+def test_rungs_are_paid_for_and_one_is_trained_whole_or_two(budget: float, pool: int) -> None:
     rungs = schedule(budget, pool)
     assert cost(rungs) <= budget + 1e-9
-    assert (rungs[-1].until, rungs[-1].size) == (1.0, 1)
+    assert rungs[-1].until == 1.0
+    assert rungs[-1].size == 1 or (rungs[-1].size == 2 and budget >= 4)
     assert rungs[0].size <= pool
     for before, after in pairwise(rungs):
         assert before.until < after.until and before.size >= after.size >= 1
@@ -30,6 +31,8 @@ def test_rungs_are_paid_for_and_one_is_trained_whole(budget: float, pool: int) -
 def test_more_budget_trains_no_fewer() -> None:
     sizes = [schedule(budget, 1000)[0].size for budget in (1, 2, 3, 5, 10, 20)]
     assert sizes[0] == 1 and sizes == sorted(set(sizes))
+    assert [rung.size for rung in schedule(3.99, 1000)] == [17, 6, 1]
+    assert [rung.size for rung in schedule(4, 1000)] == [14, 5, 2]
 
 
 def test_the_cost_is_that_of_trainings_that_are_continued() -> None:
@@ -94,22 +97,48 @@ def test_what_short_trainings_tell_decides_who_else_enters() -> None:
         return {name: -float(name[1:]) for name in names}  # c29 is the best
 
     entered = enter(order, known, Rung(1 / 9, 16), train)
-    assert asked == [order[:8]] and entered[:8] == order[:8] and len(set(entered)) == 16
-    # In turn the best by what was learned, and the next in the order.
-    assert entered[8::2] == ["c25", "c24", "c23", "c22"]
-    assert entered[9::2] == ["c4", "c5", "c6", "c7"]
+    assert asked == [order[:8], entered[8:]]
+    assert entered[:8] == order[:8] and len(set(entered)) == 16
+    # In turn the best by what was learned, of the better half by score, and the next in the order.
+    assert entered[8::2] == ["c25", "c24", "c23", "c7"]
+    assert entered[9::2] == ["c4", "c5", "c6", "c22"]
 
 
-def test_children_enter_in_turn_with_what_was_learned_and_the_order() -> None:
+def test_children_enter_by_generations_in_turn_with_what_was_learned() -> None:
     order = [ORDER[i // 2] if i % 2 == 0 else ORDER[29 - i // 2] for i in range(26)]
-    known = features("other")[["other", "score"]]  # of all thirty, of which four are children
-    assert set(ORDER) - set(order) == {"c13", "c14", "c15", "c16"}
+    known = features("other").loc[order]
+    asked: list[list[str]] = []
+    told: list[dict[str, float]] = []
+
+    def train(names: Sequence[str], until: float) -> dict[str, float]:
+        asked.append(list(names))
+        return {name: -float(name[1:]) for name in names}
+
+    def breed(losses: Mapping[str, float]) -> list[str]:
+        told.append(dict(losses))
+        best = min(losses, key=losses.__getitem__)
+        return [f"{best}{i}" for i in range(8)]  # whose losses are ten times as good
+
+    entered = enter(order, known, Rung(1 / 9, 17), train, breed)
+    assert entered == [name for names in asked for name in names]
+    assert asked[0] == order[:9]
+    assert asked[1:] == [
+        ["c290", "c291", "c12", "c292"],
+        ["c2920", "c2921", "c11", "c2922"],
+    ]
+    assert [len(losses) for losses in told] == [9, 13]
+
+
+def test_the_worst_by_all_scores_never_enter_for_what_the_best_by_them_came_to() -> None:
+    """The best by score are trained, of which the very best do worse than the others."""
+    score = pd.DataFrame({"score": -np.arange(100.0)}, [f"c{i}" for i in range(100)])
     entered = enter(
-        order, known, Rung(1 / 9, 17), lambda names, _: {n: -float(n[1:]) for n in names}
+        list(score.index),
+        score,
+        Rung(1 / 9, 18),
+        lambda names, _: {name: -float(name[1:]) for name in names},
     )
-    assert entered[:9] == order[:9]
-    assert entered[9::3] == ["c25", "c24", "c23"]
-    assert entered[10::3] == ["c16", "c15", "c14"] and entered[11::3] == ["c5", "c6"]
+    assert max(int(name[1:]) for name in entered) < 50
 
 
 def test_nothing_is_learned_of_so_few_that_it_would_be_noise() -> None:

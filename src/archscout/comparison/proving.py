@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from pydantic import BaseModel
@@ -19,6 +20,7 @@ from archscout.errors import InputError
 from archscout.execution import Cluster
 from archscout.files import write_json
 from archscout.promotion import FORMAT, Asked, Promotion, Trainings, promote, trainings_of
+from archscout.promotion.breeding import breed
 from archscout.promotion.features import features_of, order_of, place_in_draw, ranked
 from archscout.promotion.halving import Rung
 from archscout.promotion.promoting import fronts_by
@@ -153,11 +155,12 @@ def _found(
     proposed = set(order)
     best = [mark for mark in ranked(run)["fingerprint"] if mark in proposed]
     named = {mark: name for mark, name in names(run.space).items() if mark in set(best)}
-    ways = strategies(order, features, best, pool, budget)
     classics = [Strategy(name, [mark], [Rung(1.0, 1)]) for mark, name in named.items()]
     everyone = list(dict.fromkeys([*features.index, *pool]))
     found = []
     with trainings_of(run, everyone, recipe, workers, on_warning) as trainings:
+        bred = partial(breed, run, folder=trainings.folder.path)  # which it did, and wrote down
+        ways = strategies(order, features.loc[order], best, pool, budget, breed=bred)
         for done, way in enumerate((*ways, *classics)):
             say(done, way.name)
             found.append(_spent(run, way, trainings, named))

@@ -1,8 +1,8 @@
 """Offspring of what trained well: new proposals near it, scored before any is trained.
 
 Source of the idea: Real et al. 2019, "Regularized evolution for image classifier architecture
-search", whose children are mutations of what was trained; here the scores, and what short trainings
-said of them, choose among many children.
+search", whose children are mutations of what was trained; here scores leave out the worse half of
+an architecture's children.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ from __future__ import annotations
 import json
 import math
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +24,16 @@ from optuna.distributions import (
 
 from archscout.execution import Cluster
 from archscout.files import write_json
+from archscout.promotion.entrants import in_turn
+from archscout.promotion.features import place_in_draw, ranked
 from archscout.runs import Run, propose
+from archscout.runs.study import result_of
 
 BRED = "bred.json"
 PARENTS = 4
-CHILDREN = 50
+CHILDREN = 25
 """Of each parent."""
+_TRIES = 4 * CHILDREN
 _MUTATED = (1, 1, 2, 3)  # genes that are drawn anew, one of these with equal chance
 
 
@@ -37,41 +42,66 @@ def breed(
     losses: Mapping[str, float],
     folder: Path,
     workers: int | Cluster = 1,
-    on_warning: Callable[[str], None] | None = None,
-) -> None:
-    """Propose children of the architectures that trained best, and score them.
+    warn: Callable[[str], None] | None = None,
+) -> list[str]:
+    """Children of the architectures that trained best, proposed and scored.
 
-    Who has children already has no more: the folder's bred.json tells.
+    Of an architecture's children the half with the better scores enters, in a random order, which
+    follows from the run's seed: scores know who is dead, and little of who is best among such near
+    relatives. Who has children already has no more: the folder's bred.json holds them.
 
     Args:
-        run: in which the parents were proposed; it then has the children, too.
+        run: in which the parents were proposed; it then has the children, too. Its folder is held
+            by the caller.
         losses: of what was trained, by fingerprint; infinite where a training failed.
         folder: of the trainings.
         workers: processes, or a cluster, that score.
-        on_warning: called with what the user should know.
+        warn: called with what the user should know.
+
+    Returns:
+        Their fingerprints, a child of each parent in turn, of the best one first.
 
     Raises:
         InputError: as of `runs.propose`.
     """
     path = folder / BRED
-    known: list[str] = json.loads(path.read_text()) if path.exists() else []
+    known: dict[str, list[str]] = json.loads(path.read_text()) if path.exists() else {}
     finished = [mark for mark in losses if math.isfinite(losses[mark])]
     parents = sorted(finished, key=lambda mark: losses[mark])[:PARENTS]
     if new := [mark for mark in parents if mark not in known]:
-        children = [child for mark in new for child in offspring(run, mark)]
-        propose(run, children, workers, on_warning)
-        write_json(path, [*known, *new])
+        litters = {mark: offspring(run, mark) for mark in new}
+        children = [child for litter in litters.values() for child in litter]
+        propose(run, children, workers, warn)
+        marks = (result_of(t)["fingerprint"] for t in run.trials[len(run.trials) - len(children) :])
+        for mark, litter in litters.items():
+            known[mark] = _better_half(run, list(islice(marks, len(litter))))
+        write_json(path, known)
+    return list(in_turn([iter(known[mark]) for mark in parents]))
+
+
+def _better_half(run: Run, marks: Sequence[str]) -> list[str]:
+    """Of a parent's children those that may be trained, and are the better half of these, drawn."""
+    rows = ranked(run)
+    new = rows[(rows["trial"] >= run.settings.trials) & rows["fingerprint"].isin(marks)]
+    better = new["fingerprint"][: -(-len(new) // 2)]
+    return sorted(better, key=lambda mark: place_in_draw(run.settings.seed, mark))
 
 
 def offspring(run: Run, parent: str) -> list[dict[str, Any]]:
-    """Genes of children of an architecture, a few drawn anew in each.
+    """Genes of children of an architecture, each near it.
 
-    They follow from the run's seed and from who the parent is.
+    They are neighbours of it where the space knows such (`mutate`), or else have a few of its genes
+    drawn anew. They follow from the run's seed and from who the parent is.
     """
-    rows = run.table.set_index("fingerprint")["trial"]
-    trial = run.trials[int(rows[parent])]
+    row = run.table.set_index("fingerprint")[["trial", "architecture"]].to_dict("index")[parent]
+    trial = run.trials[row["trial"]]
     rng = random.Random(f"{run.settings.seed}/{parent}")
-    return [_child(trial.params, trial.distributions, rng) for _ in range(CHILDREN)]
+    space: Any = run.space
+    if not hasattr(space, "mutate"):
+        return [_child(trial.params, trial.distributions, rng) for _ in range(CHILDREN)]
+    architecture = space.parse(json.loads(row["architecture"]))
+    neighbours = (space.genes(space.mutate(architecture, rng)) for _ in range(_TRIES))
+    return list(islice((genes for genes in neighbours if genes is not None), CHILDREN))
 
 
 def _child(

@@ -2,22 +2,27 @@
 
 Scores rank whole pools well but misplace single networks, and which score is right depends on the
 text and the length of training. So two that are best by the search's score and one that is best by
-another voice enter in turn, and once half of them are trained for a while, what became of these has
-a say in who the other half is.
+another voice enter in turn, and once half of them are trained for a while, the other half are
+children of those that did best, a generation after the other, and what is best by what was learned.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from itertools import chain, islice
 
 import numpy as np
 import pandas as pd
 
 from archscout.promotion.halving import Rung, Train
 
+Breed = Callable[[Mapping[str, float]], Sequence[str]]
+"""Children of those that did best, from the losses so far, in the order in which they enter."""
+
 _LEAST_TO_LEARN = 4
 _BEST = 3  # chance draws from the best of so many parts
 _PENALTY = 0.1  # of the ridge regression, on features that are ranks from -1/2 to 1/2
+_GENERATIONS, _LEAST_OF_ONE = 3, 3
 
 
 def two_voices(
@@ -38,7 +43,7 @@ def two_voices(
         place = {name: i for i, name in enumerate(ranked)}
         second = sorted(ranked, key=lambda name: (-other[name], place[name]))
     first = iter(ranked)
-    return list(_in_turn((first, first, iter(second))))
+    return list(in_turn((first, first, iter(second))))
 
 
 def first_half(order: Sequence[str], rung: Rung) -> list[str]:
@@ -53,35 +58,38 @@ def enter(
     features: pd.DataFrame,
     rung: Rung,
     train: Train,
+    breed: Breed | None = None,
 ) -> list[str]:
-    """Those that enter the first rung, of which the first half is trained for it by now.
+    """Those that enter the first rung, for which they are trained by now.
 
-    The other half are in turn the best by what was learned of the first, the best child by it, and
-    the next in the order.
+    The first half are the first of the order. The others come in generations: in turn two children
+    of those that did best so far, and the best by what was learned; where nothing is bred, that one
+    and the next in the order.
 
     Args:
         order: candidates, those that are to enter first by what is known before any training.
-        features: (n, F) of these, and of children, see `breeding`, by name, more being better by
-            what is known; the first is the search's score.
+        features: (n, F) of these, and of others, by name, more being better by what is known; the
+            first is the search's score.
         rung: the first one.
         train: see `halving.halve`.
+        breed: makes children; without, there are none.
     """
     half = first_half(order, rung)
     if not half:
         return list(order[: rung.size])
-    predicted = predict(features, train(half, rung.until))
-    everyone = list(dict.fromkeys([*order, *features.index]))
-    place = {name: i for i, name in enumerate(everyone)}
-    learned = sorted(everyone, key=lambda name: (-predicted[name], place[name]))
-    others = set(order)
-    children = [name for name in learned if name not in others]
-    rest = [iter(each) for each in (learned, children, order)]
-    seen = dict.fromkeys(half)
-    for name in _in_turn(rest, seen):
-        if len(seen) == rung.size:
-            break
-        seen[name] = None
-    return list(seen)
+    entered, losses = list(half), dict(train(half, rung.until))
+    for size in _generations(rung.size - len(half)) if breed else [rung.size - len(half)]:
+        streams: list[Iterator[str]] = [
+            iter(_learned(features.loc[list(order)], losses)),
+            iter(order),
+        ]
+        if breed is not None:
+            children = iter(breed(losses))
+            streams = [children, children, chain(*streams)]
+        new = list(islice(in_turn(streams, entered), size))
+        losses |= train(new, rung.until)
+        entered += new
+    return entered
 
 
 def predict(features: pd.DataFrame, losses: Mapping[str, float]) -> dict[str, float]:
@@ -92,14 +100,15 @@ def predict(features: pd.DataFrame, losses: Mapping[str, float]) -> dict[str, fl
 
     Args:
         features: (n, F) of all candidates, by name; what is not finite ranks last.
-        losses: of some of them, infinite where a training failed.
+        losses: of some of them, infinite where a training failed; those of others are left out.
     """
     # Takes half a second, which searches without a budget need not spend.
     from sklearn.linear_model import Ridge  # type: ignore[import-untyped]
 
     finite = features.where(np.isfinite(features), -np.inf)
     x = finite.rank(pct=True) - 0.5
-    reached = pd.Series(losses, dtype=float).rank(ascending=False, pct=True) - 0.5
+    trained = {name: loss for name, loss in losses.items() if name in x.index}
+    reached = pd.Series(trained, dtype=float).rank(ascending=False, pct=True) - 0.5
     known = x.loc[reached.index]
     start = np.zeros(x.shape[1])
     start[0] = 1.0
@@ -108,18 +117,34 @@ def predict(features: pd.DataFrame, losses: Mapping[str, float]) -> dict[str, fl
     return dict(zip(x.index, said.tolist(), strict=True))
 
 
-def _in_turn(
-    orders: Sequence[Iterator[str]], seen: Mapping[str, object] | None = None
-) -> Iterator[str]:
+def _learned(features: pd.DataFrame, losses: Mapping[str, float]) -> list[str]:
+    """Of the better half by the first feature, the best by what was learned first.
+
+    Those that were trained are among the best by score, and that the very best of them did worse
+    than others says nothing of the worst of all, to which a regression would take it.
+    """
+    predicted = predict(features, losses)
+    by_score = features.iloc[:, 0].sort_values(ascending=False, kind="stable").index
+    better = by_score[: -(-len(by_score) // 2)]
+    return sorted(better, key=lambda name: -predicted[name])
+
+
+def in_turn(orders: Sequence[Iterator[str]], seen: Collection[str] = ()) -> Iterator[str]:
     """The next of each that was not seen, in turn, until all are at their end."""
-    yielded: set[str] = set()
+    yielded = set(seen)
     waiting = list(orders)
     while waiting:
         left = []
         for order in waiting:
-            name = next((n for n in order if n not in yielded and n not in (seen or ())), None)
+            name = next((name for name in order if name not in yielded), None)
             if name is not None:
                 yielded.add(name)
                 yield name
                 left.append(order)
         waiting = left
+
+
+def _generations(rest: int) -> list[int]:
+    """How many enter in each generation."""
+    count = max(1, min(_GENERATIONS, rest // _LEAST_OF_ONE))
+    return [rest // count + (i < rest % count) for i in range(count)]

@@ -1,8 +1,9 @@
 """Successive halving: short trainings choose who is trained longer.
 
 All that enter are trained for a ninth of the recipe; the third of them with the lowest validation
-loss goes on to three times as much, and so on, until one is trained whole. A training is continued,
-never begun anew, so a candidate costs the part that it was trained for.
+loss goes on to three times as much, and the best one of these is trained whole, or the best two of
+a budget that pays for them: near relatives part late, and who learns faster need not learn better.
+A training is continued, never begun anew, so a candidate costs the part that it was trained for.
 
 Shorter first rungs, and Hyperband's brackets, in which some enter at a later rung, were tried on
 learning curves, see docs/search.md: a first rung below one pass over the text ranks by who starts
@@ -24,7 +25,8 @@ PARTS = (1 / 9, 1 / 3, 1.0)
 """Of a full training, after which candidates are compared: the rungs."""
 LEAST = 1.0
 """Of a budget, in full trainings: one candidate, trained whole."""
-
+_TWO_FROM = 4.0
+"""Of a budget: two candidates are trained whole."""
 
 Train = Callable[[Sequence[str], float], Mapping[str, float]]
 FrontOf = Callable[[Mapping[str, float]], Mapping[str, int]]
@@ -60,9 +62,10 @@ def schedule(budget: float, pool: int, parts: Sequence[float] = PARTS) -> list[R
     check_budget(budget)
     if pool < 1:
         raise InputError("there is no candidate to train")
-    found = _rungs(1, parts)
+    whole = 1 if budget < _TWO_FROM else 2
+    found = _rungs(1, parts, whole)
     for first in range(2, pool + 1):
-        larger = _rungs(first, parts)
+        larger = _rungs(first, parts, whole)
         if cost(larger) > budget:
             break
         found = larger
@@ -120,7 +123,8 @@ def halve(
     return alive[0] if alive else None
 
 
-def _rungs(first: int, parts: Sequence[float]) -> list[Rung]:
+def _rungs(first: int, parts: Sequence[float], whole: int) -> list[Rung]:
     """The rungs where so many begin at the first one; all cost about the same but the last."""
     sizes = [max(1, round(first * parts[0] / until)) for until in parts[:-1]]
-    return [Rung(until, size) for until, size in zip(parts, [*sizes, 1], strict=True)]
+    sizes.append(min([whole, first, *sizes]))
+    return [Rung(until, size) for until, size in zip(parts, sizes, strict=True)]

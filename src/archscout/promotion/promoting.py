@@ -21,7 +21,6 @@ from archscout.execution import Cluster, check_workers, count_workers
 from archscout.files import write_json
 from archscout.promotion.breeding import breed
 from archscout.promotion.budget import Budget, parse_budget
-from archscout.promotion.entrants import first_half
 from archscout.promotion.features import features_of, order_of, ranked
 from archscout.promotion.halving import PARTS, FrontOf, Rung, schedule
 from archscout.promotion.ledger import Ledger, loss_of
@@ -93,24 +92,27 @@ def promote(
         raise InputError(
             f"{run.folder} has no architecture within the limits with a finite score to train"
         )
-    order = order_of(run, features_of(run, workers))
+    features = features_of(run, workers)
+    order = order_of(run, features)
     with trainings_of(run, order, recipe, workers, on_warning) as trainings:
         paid = _in_trainings(asked, trainings, order[0], workers)
         trainings.told = partial(_tell, on_progress, paid)
+
+        def bred(losses: Mapping[str, float]) -> list[str]:
+            children = breed(run, losses, trainings.folder.path, workers, on_warning)
+            trainings.add(run, children)
+            return children
+
         rungs = schedule(paid, len(order))
-        losses = trainings.train(first_half(order, rungs[0]), rungs[0].until)
-    breed(run, losses, trainings.folder.path, workers, on_warning)
-    features = features_of(run, workers)
-    with trainings_of(run, list(features.index), recipe, workers, on_warning) as trainings:
-        trainings.told = partial(_tell, on_progress, paid)
-        search = Strategy("search", order, rungs, features)
+        search = Strategy("search", order, rungs, features.loc[order], bred)
         took = Asked(trainings)
         winner = search.spend(took.train, fronts_by(run))
         if winner is None:
             raise InputError(_all_failed(trainings.ledger, run, search.rungs))
+        features = features_of(run, workers)
         said = what_scores_told(features, trainings.ledger, search.rungs[0].until)
-        bred = len(features) - len(order)
-        promotion = _promotion(run, paid, trainings, took, winner, said, bred)
+        children = len(features) - len(order)
+        promotion = _promotion(run, paid, trainings, took, winner, said, children)
         write_json(run.folder.path / PROMOTED, {"format": FORMAT, **promotion.model_dump()})
     return promotion
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from pydantic import BaseModel
@@ -62,12 +62,12 @@ def trainings_of(
     """
     plan = plan_of(run, settings)
     with run.folder.lock():
-        rows = run.table.set_index("fingerprint")["architecture"]
-        jobs = {mark: Job(mark, json.loads(rows[mark]), run.settings.seed) for mark in marks}
-        folder = folder_of(run, plan, list(jobs.values()))
+        folder = folder_of(run, plan, [])
         shared = Shared.of(plan, load_corpus(list(plan.text)))
-        with folder.lock(), Workers(shared, workers, len(jobs), worth=0) as pool:
-            yield Trainings(folder, jobs, pool, on_warning or (lambda _: None))
+        with folder.lock(), Workers(shared, workers, len(marks), worth=0) as pool:
+            trainings = Trainings(folder, pool, on_warning or (lambda _: None))
+            trainings.add(run, marks)
+            yield trainings
 
 
 def plan_of(run: Run, settings: BaseModel) -> Plan:
@@ -121,18 +121,22 @@ class Trainings:
     """
 
     def __init__(
-        self,
-        folder: JobFolder,
-        jobs: Mapping[str, Job],
-        pool: Workers[Shared],
-        warn: Callable[[str], None],
+        self, folder: JobFolder, pool: Workers[Shared], warn: Callable[[str], None]
     ) -> None:
-        self.folder, self._jobs = folder, jobs
+        self.folder = folder
+        self._jobs: dict[str, Job] = {}
         self.ledger = Ledger(folder.path / RUNGS)
         self._pool, self._warn = pool, warn
         self._at: dict[str, float] = {}
         self._seconds: dict[str, float] = {}
         self.told: Callable[[float, float, int], None] = lambda *_: None
+
+    def add(self, run: Run, marks: Sequence[str]) -> None:
+        """Let more candidates of the run be trained, with the run's seed."""
+        rows = run.table.set_index("fingerprint")["architecture"]
+        new = {mark: Job(mark, json.loads(rows[mark]), run.settings.seed) for mark in marks}
+        self._jobs |= new
+        self.folder = folder_of(run, self.folder.plan, list(self._jobs.values()))
 
     def train(self, marks: Sequence[str], until: float) -> dict[str, float]:
         """Validation losses of candidates after a part of a full training.

@@ -121,8 +121,8 @@ def _bred(promotion: Promotion) -> str:
     if not promotion.bred:
         return ""
     return (
-        f"{count(promotion.bred, 'candidate')} were bred from those that trained best at first, by "
-        "drawing some of their genes anew."
+        f"{count(promotion.bred, 'candidate')} were bred from those that trained best so far, each "
+        "near its parent."
     )
 
 

@@ -254,7 +254,8 @@ def propose(
     """Score architectures of given genes, and store them as proposals of a run.
 
     Args:
-        run: the run, which then has them.
+        run: the run, which then has them; its folder is held by the caller, where others may
+            write to it.
         genes: of each architecture; what a space asks for beside them is drawn by the run's seed.
         workers: as of `search`.
         on_warning: as of `search`.
@@ -265,7 +266,7 @@ def propose(
     settings = run.settings
     evaluator = Evaluator.of(settings, run.space, settings.text)
     _check_same(run.folder, settings, evaluator.scorer, None)
-    with run.folder.lock(), closing(open_study(run.address, run, True, on_warning)) as study:
+    with closing(open_study(run.address, run, True, on_warning)) as study:
         try:
             with _evaluating(run, study, evaluator, workers, len(genes)) as evaluate:
                 study.add(genes, run.space.suggest, evaluate)

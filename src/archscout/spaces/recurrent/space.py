@@ -22,6 +22,7 @@ from archscout.spaces.recurrent.canonical import canonical, fingerprint, live
 from archscout.spaces.recurrent.cells import CELLS
 from archscout.spaces.recurrent.initialisation import initialise_canonical, initialise_published
 from archscout.spaces.recurrent.language_model import RecurrentLanguageModel
+from archscout.spaces.recurrent.mutation import mutate
 from archscout.spaces.recurrent.recipe import Recipe
 from archscout.spaces.recurrent.recorder import RecurrentRecorder
 from archscout.spaces.recurrent.sampler import SEARCH_STEPS, genes, sample, suggest
@@ -123,6 +124,10 @@ class RecurrentSpace:
         if found is not None and self.states is not None:
             return found if found.pop("states") == self.states else None
         return found
+
+    def mutate(self, architecture: Recipe, rng: random.Random) -> Recipe:
+        """A recipe that one edit makes of another, see `mutation.mutate`."""
+        return mutate(architecture, rng)
 
     def parse(self, document: Any) -> Recipe:
         """A recipe from JSON (text or parsed), or the cell of that name: rnn, gru, lstm.
