@@ -80,6 +80,16 @@ def test_only_the_named_metric_is_the_other_voice() -> None:
     assert alone.loc[("search", 1.5), "percentile"] > 60  # chance among what is scored best
 
 
+def test_architectures_with_a_name_enter_a_search_first() -> None:
+    scores, curves, results = pool()
+    misled = pd.DataFrame({"perfect": -scores["perfect"]})
+    known = {"named": [results.idxmin()], "budgets": (2,)}
+    table, without = (found(misled, curves, results, **each) for each in (known, {"budgets": (2,)}))
+    assert table.loc[("search", 2), "percentile"] == 0 < without.loc[("search", 2), "percentile"]
+    others = ["random", "random, halved", "best by score"]
+    assert table.loc[others].equals(without.loc[others])
+
+
 def test_failures_leave_and_where_all_fail_nothing_is_found() -> None:
     scores, curves, results = pool(failed=10)
     worst_first = pd.DataFrame({"perfect": -scores["perfect"]})

@@ -6,7 +6,7 @@ hundreds of random orders and nothing is trained.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -30,6 +30,7 @@ def compare_budgets(
     larger_is_better: Mapping[str, bool],
     result_larger_is_better: bool,
     voice: str | None = None,
+    named: Collection[str] = (),
     budgets: Sequence[int] = BUDGETS,
     orders: int = ORDERS,
     seed: int = 0,
@@ -49,6 +50,7 @@ def compare_budgets(
         result_larger_is_better: False for losses.
         voice: the metric that is a search's other voice, see `promotion.entrants`; chance among the
             best third without one.
+        named: architectures that have a name in the literature, which enter a search first.
         budgets: in full trainings, at least 1 each.
         orders: how many random orders.
         seed: of the orders.
@@ -86,7 +88,8 @@ def compare_budgets(
         places = generator.permutation(len(values))
         drawn = _named(places)
         ranked = _named(places[np.argsort(-values[places], kind="stable")])
-        order = two_voices(ranked, drawn, other)
+        first = [name for name in ranked if scores.index[int(name)] in named]
+        order = list(dict.fromkeys([*first, *two_voices(ranked, drawn, other)]))
         for budget in budgets:
             for strategy in strategies(order, features, ranked, drawn, budget, parts(points)):
                 winner = strategy.spend(train)

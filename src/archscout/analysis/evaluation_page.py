@@ -19,6 +19,7 @@ from archscout.analysis.statistics import Comparison
 from archscout.metrics import request
 from archscout.metrics.formula import PREFIX
 from archscout.promotion.strategies import STRATEGIES
+from archscout.spaces import live, names
 
 _SHOWN = ("kendall", "pairs", "spearman", "pearson", "partial", "overlap", "regret")
 _ABLATED = 10
@@ -267,6 +268,9 @@ def _budgets(evaluation: Evaluation) -> list[Section]:
     voice = next((name for name in found[1:] if name is not None), None)
     chosen = [*(chosen or evaluation.metrics[:1]), PARAMETERS]
     chosen = list(dict.fromkeys(chosen))
+    # Of those that are one network the first, as a search has it once.
+    marks = [space.fingerprint(live(space, benchmark.architectures[n])) for n in scores.index]
+    first = dict(zip(reversed(marks), reversed(scores.index), strict=True))
     table = compare_budgets(
         scores[chosen],
         curves,
@@ -274,6 +278,7 @@ def _budgets(evaluation: Evaluation) -> list[Section]:
         larger_is_better=evaluation.directions,
         result_larger_is_better=benchmark.larger_is_better,
         voice=None if voice in chosen[:1] else voice,
+        named=[first[mark] for mark in names(space) if mark in first],
     )
     percentiles = table.pivot(index="budget", columns="strategy", values="percentile")
     percentiles = percentiles[list(STRATEGIES)]
