@@ -9,7 +9,7 @@ from pathlib import Path
 import optuna
 import pytest
 
-from archscout.promotion.breeding import BRED, CHILDREN, PARENTS, breed, offspring
+from archscout.promotion.breeding import LITTERS, CHILDREN, PARENTS, breed, offspring
 from archscout.promotion.features import features_of, order_of
 from archscout.runs import Run, propose
 from archscout.spaces import RecurrentSpace, live
@@ -58,7 +58,7 @@ def test_the_best_that_did_not_fail_have_children_once(
     order = order_of(run, features_of(run, 1))
     children = breed(run, losses, tmp_path)
     parents = list(losses)[9 - PARENTS : 9]
-    litters = json.loads((tmp_path / BRED).read_text())
+    litters = json.loads((tmp_path / LITTERS).read_text())
     assert set(litters) == set(parents) and len(set(children)) == sum(map(len, litters.values()))
     # In turn, of the best parent first.
     assert children[:PARENTS] == [litters[mark][0] for mark in reversed(parents)]
@@ -84,7 +84,7 @@ def test_the_worse_half_of_a_litter_does_not_enter(
             space.fingerprint(live(space, space.suggest(optuna.trial.FixedTrial(genes))))
             for genes in offspring(run, parent)
         }
-        own = json.loads((tmp_path / BRED).read_text())[parent]
+        own = json.loads((tmp_path / LITTERS).read_text())[parent]
         others = litter - children - before
         assert set(own) <= litter - before
         assert not own or ranks[own].max() < ranks[list(others)].min()
@@ -110,4 +110,4 @@ def test_nothing_that_trained_has_no_children(run: Run, tmp_path: Path) -> None:
     proposals = len(run.trials)
     breed(run, dict.fromkeys(run.table["fingerprint"][:3], math.inf), tmp_path)
     breed(run, {}, tmp_path)
-    assert len(run.trials) == proposals and not (tmp_path / BRED).exists()
+    assert len(run.trials) == proposals and not (tmp_path / LITTERS).exists()

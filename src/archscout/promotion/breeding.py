@@ -29,7 +29,7 @@ from archscout.promotion.features import place_in_draw, ranked
 from archscout.runs import Run, propose
 from archscout.runs.study import result_of
 
-BRED = "bred.json"
+LITTERS = "children.json"
 PARENTS = 4
 CHILDREN = 25
 """Of each parent."""
@@ -48,7 +48,7 @@ def breed(
 
     Of an architecture's children the half with the better scores enters, in a random order, which
     follows from the run's seed: scores know who is dead, and little of who is best among such near
-    relatives. Who has children already has no more: the folder's bred.json holds them.
+    relatives. Who has children already has no more: the folder's children.json holds them.
 
     Args:
         run: in which the parents were proposed; it then has the children, too. Its folder is held
@@ -64,7 +64,7 @@ def breed(
     Raises:
         InputError: as of `runs.propose`.
     """
-    path = folder / BRED
+    path = folder / LITTERS
     known: dict[str, list[str]] = json.loads(path.read_text()) if path.exists() else {}
     finished = [mark for mark in losses if math.isfinite(losses[mark])]
     parents = sorted(finished, key=lambda mark: losses[mark])[:PARENTS]

@@ -79,13 +79,11 @@ def enter(
         return list(order[: rung.size])
     entered, losses = list(half), dict(train(half, rung.until))
     for size in _generations(rung.size - len(half)) if breed else [rung.size - len(half)]:
-        streams: list[Iterator[str]] = [
-            iter(_learned(features.loc[list(order)], losses)),
-            iter(order),
-        ]
+        learned = _learned(features.loc[list(order)], losses)
+        streams: list[Iterator[str]] = [iter(learned), iter(order)]
         if breed is not None:
             children = iter(breed(losses))
-            streams = [children, children, chain(*streams)]
+            streams = [children, children, chain(learned, order)]
         new = list(islice(in_turn(streams, entered), size))
         losses |= train(new, rung.until)
         entered += new
