@@ -9,7 +9,7 @@ from pathlib import Path
 import optuna
 import pytest
 
-from archscout.promotion.breeding import LITTERS, CHILDREN, PARENTS, breed, offspring
+from archscout.promotion.breeding import CHILDREN, LITTERS, PARENTS, breed, offspring
 from archscout.promotion.features import features_of, order_of
 from archscout.runs import Run, propose
 from archscout.spaces import RecurrentSpace, live
