@@ -106,6 +106,15 @@ def test_who_was_stopped_while_it_proposed_children_goes_on_with_the_others(
     )
 
 
+def test_who_is_there_already_is_no_child(
+    run: Run, losses: dict[str, float], tmp_path: Path
+) -> None:
+    """Genes drawn anew may be of the parent itself, and of what was proposed before."""
+    children = breed(run, losses, tmp_path)
+    later = breed(run, losses | {mark: -1.0 - i for i, mark in enumerate(children[:4])}, tmp_path)
+    assert later and not set(later) & {*losses, *children}
+
+
 def test_nothing_that_trained_has_no_children(run: Run, tmp_path: Path) -> None:
     proposals = len(run.trials)
     breed(run, dict.fromkeys(run.table["fingerprint"][:3], math.inf), tmp_path)

@@ -72,17 +72,18 @@ def breed(
         litters = {mark: offspring(run, mark) for mark in new}
         children = [child for litter in litters.values() for child in litter]
         propose(run, children, workers, warn)
-        marks = (result_of(t)["fingerprint"] for t in run.trials[len(run.trials) - len(children) :])
+        start = len(run.trials) - len(children)
+        marks = (result_of(trial)["fingerprint"] for trial in run.trials[start:])
         for mark, litter in litters.items():
-            known[mark] = _better_half(run, list(islice(marks, len(litter))))
+            known[mark] = _better_half(run, list(islice(marks, len(litter))), start)
         write_json(path, known)
     return list(in_turn([iter(known[mark]) for mark in parents]))
 
 
-def _better_half(run: Run, marks: Sequence[str]) -> list[str]:
-    """Of a parent's children those that may be trained, and are the better half of these, drawn."""
+def _better_half(run: Run, marks: Sequence[str], start: int) -> list[str]:
+    """Of a litter's architectures that no trial before had the better half, in a drawn order."""
     rows = ranked(run)
-    new = rows[(rows["trial"] >= run.settings.trials) & rows["fingerprint"].isin(marks)]
+    new = rows[(rows["trial"] >= start) & rows["fingerprint"].isin(marks)]
     better = new["fingerprint"][: -(-len(new) // 2)]
     return sorted(better, key=lambda mark: place_in_draw(run.settings.seed, mark))
 
