@@ -160,7 +160,7 @@ def _found(
     found = []
     with trainings_of(run, everyone, recipe, workers, on_warning) as trainings:
         bred = partial(breed, run, folder=trainings.folder.path)  # which it did, and wrote down
-        ways = strategies(order, features.loc[order], best, pool, budget, breed=bred)
+        ways = strategies(order, features, best, pool, budget, breed=bred)
         for done, way in enumerate((*ways, *classics)):
             say(done, way.name)
             found.append(_spent(run, way, trainings, named))

@@ -104,7 +104,7 @@ def promote(
             return children
 
         rungs = schedule(paid, len(order))
-        search = Strategy("search", order, rungs, features.loc[order], bred)
+        search = Strategy("search", order, rungs, features, bred)
         took = Asked(trainings)
         winner = search.spend(took.train, fronts_by(run))
         if winner is None:
