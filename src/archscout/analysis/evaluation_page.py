@@ -291,10 +291,10 @@ def _budgets(evaluation: Evaluation) -> list[Section]:
         f"How many of the pool are better than what is found, in per cent, with its standard error "
         f"over {ORDERS} random orders; no training was run, the learning curves of the benchmark "
         f"stand in for them. *search* is what `archscout search --budget` does, by "
-        f"{', '.join(chosen)}: halving after {points} of a training. *random* and *best by score* "
-        "(the first of these metrics) train whole networks. What is found has the lowest "
-        "validation loss of those trained longest, and is judged by the benchmark's result, so "
-        "that even a training of all need not find the best."
+        f"{', '.join(chosen)}, named architectures first: halving after {points} of a training. "
+        "*random* and *best by score* (the first of these metrics) train whole networks. What is "
+        "found has the lowest validation loss of those trained longest, and is judged by the "
+        "benchmark's result, so that even a training of all need not find the best."
     )
     content: list[Plot | Table] = [
         Plot(
