@@ -18,11 +18,12 @@ from archscout.promotion.entrants import enter, predict, two_voices
 
 
 @given(st.floats(1, 40), st.integers(1, 300))
-def test_rungs_are_paid_for_and_one_is_trained_whole_or_two(budget: float, pool: int) -> None:
+def test_rungs_are_paid_for_and_a_third_goes_on(budget: float, pool: int) -> None:
     rungs = schedule(budget, pool)
     assert cost(rungs) <= budget + 1e-9
     assert rungs[-1].until == 1.0
-    assert rungs[-1].size == 1 or (rungs[-1].size == 2 and budget >= 4)
+    assert rungs[-1].size == 1 or budget >= 4
+    assert rungs[-1].size <= max(2, round(rungs[0].size / 9))
     assert rungs[0].size <= pool
     for before, after in pairwise(rungs):
         assert before.until < after.until and before.size >= after.size >= 1
@@ -33,6 +34,7 @@ def test_more_budget_trains_no_fewer() -> None:
     assert sizes[0] == 1 and sizes == sorted(set(sizes))
     assert [rung.size for rung in schedule(3.99, 1000)] == [17, 6, 1]
     assert [rung.size for rung in schedule(4, 1000)] == [14, 5, 2]
+    assert [rung.size for rung in schedule(20, 1000)] == [76, 25, 8]
 
 
 def test_the_cost_is_that_of_trainings_that_are_continued() -> None:

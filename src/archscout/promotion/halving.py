@@ -1,8 +1,9 @@
 """Successive halving: short trainings choose who is trained longer.
 
 All that enter are trained for a ninth of the recipe; the third of them with the lowest validation
-loss goes on to three times as much, and the best one of these is trained whole, or the best two of
-a budget that pays for them: near relatives part late, and who learns faster need not learn better.
+loss goes on to three times as much, and the third of these is trained whole; below a budget of 4
+one is, and from there on two at least: near relatives part late, and who learns faster need not
+learn better.
 A training is continued, never begun anew, so a candidate costs the part that it was trained for.
 
 Shorter first rungs, and Hyperband's brackets, in which some enter at a later rung, were tried on
@@ -26,7 +27,7 @@ PARTS = (1 / 9, 1 / 3, 1.0)
 LEAST = 1.0
 """Of a budget, in full trainings: one candidate, trained whole."""
 _TWO_FROM = 4.0
-"""Of a budget: two candidates are trained whole."""
+"""Of a budget: two candidates at least are trained whole; one below."""
 
 Train = Callable[[Sequence[str], float], Mapping[str, float]]
 FrontOf = Callable[[Mapping[str, float]], Mapping[str, int]]
@@ -62,10 +63,10 @@ def schedule(budget: float, pool: int, parts: Sequence[float] = PARTS) -> list[R
     check_budget(budget)
     if pool < 1:
         raise InputError("there is no candidate to train")
-    whole = 1 if budget < _TWO_FROM else 2
-    found = _rungs(1, parts, whole)
+    is_large = budget >= _TWO_FROM
+    found = _rungs(1, parts, is_large)
     for first in range(2, pool + 1):
-        larger = _rungs(first, parts, whole)
+        larger = _rungs(first, parts, is_large)
         if cost(larger) > budget:
             break
         found = larger
@@ -123,8 +124,8 @@ def halve(
     return alive[0] if alive else None
 
 
-def _rungs(first: int, parts: Sequence[float], whole: int) -> list[Rung]:
-    """The rungs where so many begin at the first one; all cost about the same but the last."""
-    sizes = [max(1, round(first * parts[0] / until)) for until in parts[:-1]]
-    sizes.append(min([whole, first, *sizes]))
+def _rungs(first: int, parts: Sequence[float], is_large: bool) -> list[Rung]:
+    """The rungs where so many begin at the first one; all cost about the same."""
+    *sizes, whole = [max(1, round(first * parts[0] / until)) for until in parts]
+    sizes.append(min([max(2, whole), first, *sizes]) if is_large else 1)
     return [Rung(until, size) for until, size in zip(parts, sizes, strict=True)]
