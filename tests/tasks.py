@@ -18,6 +18,12 @@ def slow_first(state: int, item: int) -> int:
     return state * item
 
 
+def asleep(state: int, item: float) -> float:
+    """Takes so many seconds."""
+    time.sleep(item)
+    return item
+
+
 def deadly(state: Path, item: int) -> int:
     """Ends its process at 3 every time, and at 5 the first time."""
     with (state / str(item)).open("a") as tries:

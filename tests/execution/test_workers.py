@@ -10,12 +10,14 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import tasks
 from archscout import InputError
 from archscout.execution import Workers, check_workers, processes
+from archscout.execution.processes import Processes
 
 
 def lost(item: int, reason: str) -> str:
@@ -62,6 +64,33 @@ def test_a_process_that_dies_costs_at_most_its_own_task(tmp_path: Path) -> None:
     assert (tmp_path / "0").read_text() == "x"
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="no such signal")
+def test_what_travels_with_an_item_at_which_a_process_dies_is_not_lost(tmp_path: Path) -> None:
+    with Workers(tmp_path, 2, total=10, worth=0) as workers:
+        # Once it is known how little they take.
+        assert list(workers.map(tasks.deadly, [0], lost)) == [0]
+        found = list(workers.map(tasks.deadly, [1, 3, 5, 7, 9, 11], lost))
+    assert (found[0], found[2:]) == (1, [5, 7, 9, 11])
+    assert str(found[1]).startswith("3: the process that worked on it died 2 times")
+
+
+def test_short_tasks_travel_together_and_long_ones_by_themselves(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sent: list[int] = []
+
+    def counted(self: Processes, task: Callable[..., Any], item: tuple[Any, list[float]]) -> Any:
+        sent.append(len(item[1]))
+        return submit(self, task, item)
+
+    submit = Processes.submit
+    monkeypatch.setattr(Processes, "submit", counted)
+    with Workers(1, 2, total=40, worth=0) as workers:
+        for items in ([0.0], [0.0] * 6, [0.1], [0.1, 0.1]):
+            assert list(workers.map(tasks.asleep, items, lost)) == items
+    assert sent == [1, 4, 2, 1, 1, 1]
+
+
 @pytest.mark.parametrize("count", [1, 2])
 def test_what_follows_from_a_result_is_worked_on(count: int) -> None:
     waiting = deque(range(4))
@@ -102,6 +131,15 @@ def test_a_task_that_fails_is_told_after_those_before_it(count: int) -> None:
         for result in workers.map(tasks.failing, [1, 2, 3], lost):
             seen.append(result)
     assert seen == [0, 1, 1]
+
+
+def test_what_travels_before_a_task_that_fails_is_given() -> None:
+    seen = []
+    with pytest.raises(ValueError, match="no 2"), Workers(1, 2, 9, worth=0) as workers:
+        seen.extend(workers.map(tasks.failing, [0], lost))
+        for result in workers.map(tasks.failing, [1, 3, 2, 4, 5, 6, 7], lost):
+            seen.append(result)
+    assert seen == [0, 1, 3]
 
 
 def test_what_a_worker_lacks_is_said() -> None:

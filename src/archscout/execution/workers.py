@@ -7,8 +7,8 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Future, wait
 from contextlib import suppress
-from itertools import islice
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from itertools import chain, islice
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from archscout.errors import InputError
 from archscout.execution.cluster import Cluster
@@ -24,6 +24,8 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 _AHEAD = 2
+# Short tasks travel together, up to so many seconds and so many of them.
+_TOGETHER_SECONDS, _MOST_TOGETHER = 0.06, 4
 # Seconds of work for which others are started: each takes some five to be there.
 WORTH_SECONDS = 30.0
 _TIMED = 3
@@ -55,7 +57,7 @@ class Workers(Generic[State]):
         self._worth = WORTH_SECONDS if worth is None else worth
         self._serial = SerialExecutor()
         self._others: Processes | RayTasks | None = None
-        self._seconds: list[float] = []
+        self._seconds: deque[float] = deque(maxlen=_TIMED)
 
     def __enter__(self) -> Workers[State]:
         return self
@@ -117,37 +119,46 @@ class Workers(Generic[State]):
         tick: Callable[[], object] | None,
         in_order: bool,
     ) -> Generator[tuple[Item, Result], None, None]:
-        flying: dict[Future[Result], Item] = {}
+        flying: dict[Future[_Done], list[Item]] = {}
+        # What travelled together and did not arrive is tried one by one, before what follows it.
+        alone: list[Item] = []
         # Of several in flight when a process dies, each is tried by itself to see which it was.
         suspects: deque[Item] = deque()
         deaths = 0
         try:
-            while flying or suspects or waiting:
+            while flying or alone or suspects or waiting:
                 pool = self._pool()
                 try:
+                    if alone:
+                        flying = {self._submit(pool, task, [i]): [i] for i in alone} | flying
+                        alone = []
                     if suspects and not flying:
-                        flying[self._submit(pool, task, suspects[0])] = suspects[0]
+                        flying[self._submit(pool, task, [suspects[0]])] = [suspects[0]]
                     while not suspects and len(flying) < self._ahead(pool, in_order) and waiting:
-                        self._launch(pool, task, waiting, flying)
+                        self._launch(pool, task, waiting, flying, in_order)
                     future = _first_done(list(flying)[: 1 if in_order else None], tick)
-                    item, result = flying[future], future.result()
+                    results: list[Result] = self._timed(future.result())
+                    items = flying.pop(future)
                 except Lost as error:
-                    item, result = flying[future], lost(flying.pop(future), str(error))
+                    items = flying.pop(future)
+                    results = [lost(items[0], str(error))] if len(items) == 1 else []
                 except BrokenExecutor as error:
-                    deaths += len(flying) == 1
-                    suspects = suspects or deque(flying.values())
+                    in_flight = list(chain.from_iterable(flying.values()))
+                    deaths += len(in_flight) == 1 and not alone
+                    suspects = suspects or deque([*alone, *in_flight])
+                    alone = []
                     flying.clear()
                     self._give_up()
                     if deaths < MAX_DEATHS:
                         continue
-                    item, result = suspects[0], lost(suspects[0], _reason(error))
-                else:
-                    del flying[future]
+                    items, results = [suspects[0]], [lost(suspects[0], _reason(error))]
+                alone = items[len(results) :]
                 if suspects:
                     suspects.popleft()
-                self._left -= 1
                 deaths = 0
-                yield item, result
+                for item, result in zip(items, results, strict=False):
+                    self._left -= 1
+                    yield item, result
         except KeyboardInterrupt:
             if not in_order and self._others is not None:
                 yield from self._ended_early(self._others, flying)
@@ -161,26 +172,29 @@ class Workers(Generic[State]):
         pool: Processes | RayTasks | None,
         task: Callable[[State, Item], Result],
         waiting: deque[Item],
-        flying: dict[Future[Result], Item],
+        flying: dict[Future[_Done], list[Item]],
+        in_order: bool,
     ) -> None:
-        item = waiting.popleft()
+        items = [waiting.popleft()]
+        while in_order and len(items) < self._together(pool) and waiting:
+            items.append(waiting.popleft())
         try:
-            flying[self._submit(pool, task, item)] = item
+            flying[self._submit(pool, task, items)] = items
         except BrokenExecutor:
-            waiting.appendleft(item)
+            waiting.extendleft(reversed(items))
             raise
 
     def _ended_early(
-        self, pool: Processes | RayTasks, flying: dict[Future[Result], Item]
-    ) -> Iterator[tuple[Item, Result]]:
+        self, pool: Processes | RayTasks, flying: dict[Future[_Done], list[Item]]
+    ) -> Iterator[tuple[Item, Any]]:
         """What tasks at work have come to when they are asked to stop."""
         pool.ask_to_stop()
-        for future, item in flying.items():
+        for future, items in flying.items():
             if future.cancel():
                 continue
             # Without a result it goes on from the one before.
             with suppress(BrokenExecutor, CancelledError, Lost):
-                yield item, future.result()
+                yield items[0], future.result().results[0]
 
     def _ahead(self, pool: Processes | RayTasks | None, in_order: bool) -> int:
         if pool is None:
@@ -188,15 +202,25 @@ class Workers(Generic[State]):
         # What waits for an earlier result must not leave its process idle.
         return max(1, pool.count) * (_AHEAD if in_order else 1)
 
+    def _together(self, pool: Processes | RayTasks | None) -> int:
+        """How many items a task has."""
+        if pool is None or not self._seconds:
+            return 1
+        return min(_MOST_TOGETHER, int(_TOGETHER_SECONDS / (self._seconds[-1] + 1e-9)))
+
     def _submit(
-        self, pool: Processes | RayTasks | None, task: Callable[[State, Item], Result], item: Item
-    ) -> Future[Result]:
+        self,
+        pool: Processes | RayTasks | None,
+        task: Callable[[State, Item], Result],
+        items: list[Item],
+    ) -> Future[_Done]:
         if pool is not None:
-            return pool.submit(task, item)
-        start = time.perf_counter()
-        future = self._serial.submit(task, self._state, item)
-        self._seconds.append(time.perf_counter() - start)
-        return future
+            return pool.submit(_each, (task, items))
+        return self._serial.submit(_each, self._state, (task, items))
+
+    def _timed(self, done: _Done) -> list[Any]:
+        self._seconds.append(done.seconds / len(done.results))
+        return done.results
 
     def _pool(self) -> Processes | RayTasks | None:
         """A cluster's workers, or other processes once the work left is worth their start."""
@@ -212,14 +236,39 @@ class Workers(Generic[State]):
         return self._others
 
     def _is_worth_it(self) -> bool:
-        timed = self._seconds[-_TIMED:]
-        enough = not self._worth or len(timed) == _TIMED
-        return enough and self._left * sum(timed) / _TIMED >= self._worth
+        enough = not self._worth or len(self._seconds) == _TIMED
+        return enough and self._left * sum(self._seconds) / _TIMED >= self._worth
 
     def _give_up(self) -> None:
         if isinstance(self._others, Processes):
             self._others.kill()
             self._others = None
+
+
+class _Done(NamedTuple):
+    """What a task came to.
+
+    Attributes:
+        results: of its items, or of the first ones, up to one that raised.
+        seconds: that it took.
+    """
+
+    results: list[Any]
+    seconds: float
+
+
+def _each(state: Any, work: tuple[Callable[[Any, Any], Any], list[Any]]) -> _Done:
+    """Run a task on items that travel together; an error of the first one is raised."""
+    task, items = work
+    start, results = time.perf_counter(), []
+    for item in items:
+        try:
+            results.append(task(state, item))
+        except Exception:
+            if not results:
+                raise
+            break  # what is done is not lost: that item is tried by itself
+    return _Done(results, time.perf_counter() - start)
 
 
 class _Source(deque[Item]):
