@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from archscout.errors import InputError
 from archscout.promotion import Rung, cost, halve, parse_budget, schedule
-from archscout.promotion.entrants import enter, predict, two_voices
+from archscout.promotion.entrants import enter, predict, voices
 
 
 @given(st.floats(1, 40), st.integers(1, 300))
@@ -161,14 +161,20 @@ def test_without_anything_learned_the_score_predicts_and_losses_turn_it() -> Non
     assert failed["c29"] - failed["c0"] < same["c29"] - same["c0"]
 
 
-def test_two_voices_enter_in_turn() -> None:
+def test_voices_enter_in_turn() -> None:
     ranked, drawn = list("abcdef"), list("fedcba")
     other = pd.Series({"a": 0, "b": 0, "c": 0, "d": 1, "e": 3, "f": 3})
-    assert two_voices(ranked, drawn, other) == ["a", "b", "e", "c", "d", "f"]
-    assert two_voices(ranked, drawn) == ["a", "b", "c", "d", "e", "f"]
+    assert voices(ranked, drawn, other) == ["a", "b", "e", "c", "d", "f"]
+    assert voices(ranked, drawn) == ["a", "b", "c", "d", "e", "f"]
     many = [f"m{i}" for i in range(9)]
     chance = ["m8", "m2", "m1", "m0", *many[3:8]]
-    assert two_voices(many, chance)[:4] == ["m0", "m1", "m2", "m3"]
+    assert voices(many, chance)[:4] == ["m0", "m1", "m2", "m3"]
+
+
+def test_what_was_bred_for_a_score_has_a_turn_and_what_was_not_another() -> None:
+    ranked, other = list("abcdef"), pd.Series(range(6), list("abcdef"))
+    assert voices(ranked, ranked, other, "d", "abf") == ["d", "c", "a", "f", "e", "b"]
+    assert voices(ranked, ranked, other, bred=ranked) == ["a", "f", "b", "e", "c", "d"]
 
 
 def test_nothing_wins_where_all_fail() -> None:

@@ -13,7 +13,7 @@ import pandas as pd
 
 from archscout.analysis.kendall import Floats, Integers
 from archscout.errors import InputError
-from archscout.promotion.entrants import two_voices
+from archscout.promotion.entrants import voices
 from archscout.promotion.halving import PARTS
 from archscout.promotion.strategies import strategies
 
@@ -89,7 +89,7 @@ def compare_budgets(
         drawn = _named(places)
         ranked = _named(places[np.argsort(-values[places], kind="stable")])
         first = [name for name in ranked if scores.index[int(name)] in named]
-        order = list(dict.fromkeys([*first, *two_voices(ranked, drawn, other)]))
+        order = voices(ranked, drawn, other, first)
         for budget in budgets:
             for strategy in strategies(order, features, ranked, drawn, budget, parts(points)):
                 winner = strategy.spend(train)

@@ -26,14 +26,11 @@ from archscout.promotion.halving import Rung
 from archscout.promotion.promoting import fronts_by
 from archscout.promotion.strategies import STRATEGIES, Strategy, strategies
 from archscout.runs import Run, search_from
-from archscout.runs.search_settings import SearchSettings
 from archscout.spaces import names
 from archscout.training import comparison_preset, find_trainer
 from archscout.training.outcome import bits_per_byte
 
 SEEDS = "seeds"
-
-_TPE_START = 10  # proposals that Optuna's sampler draws at random
 
 
 @dataclasses.dataclass(frozen=True)
@@ -126,15 +123,9 @@ def random_candidates(run: Run) -> list[str]:
     The order follows from the run's seed.
     """
     table = run.table
-    early = table[(table["trial"] < random_proposals(run.settings)) & table["within_limits"]]
+    early = table[(table["trial"] < run.settings.random_proposals) & table["within_limits"]]
     marks = early[~early["fingerprint"].isin(names(run.space))]["fingerprint"]
     return sorted(marks, key=lambda mark: place_in_draw(run.settings.seed, mark))
-
-
-def random_proposals(settings: SearchSettings) -> int:
-    """How many of a run's proposals were drawn before its sampler had seen a score."""
-    starts: dict[str, int] = {"nsga2": settings.population_size, "tpe": _TPE_START}
-    return starts.get(settings.sampler, settings.trials)
 
 
 def _found(

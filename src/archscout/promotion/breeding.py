@@ -1,8 +1,8 @@
 """Offspring of what trained well: new proposals near it, scored before any is trained.
 
 Source of the idea: Real et al. 2019, "Regularized evolution for image classifier architecture
-search", whose children are mutations of what was trained; here scores leave out the worse half of
-an architecture's children.
+search", whose children are mutations of what was trained; here the worse half of an architecture's
+children is left out, by scores and what was learned of them.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from optuna.distributions import (
 
 from archscout.execution import Cluster
 from archscout.files import write_json
-from archscout.promotion.entrants import in_turn
-from archscout.promotion.features import place_in_draw, ranked
+from archscout.promotion.entrants import in_turn, predict
+from archscout.promotion.features import features_of, place_in_draw, ranked
 from archscout.runs import Run, propose
 from archscout.runs.study import result_of
 
@@ -46,9 +46,10 @@ def breed(
 ) -> list[str]:
     """Children of the architectures that trained best, proposed and scored.
 
-    Of an architecture's children the half with the better scores enters, in a random order, which
-    follows from the run's seed: scores know who is dead, and little of who is best among such near
-    relatives. Who has children already has no more: the folder's children.json holds them.
+    Of an architecture's children the half that is better by what was learned so far enters, in a
+    random order, which follows from the run's seed: scores know who is dead, and little of who is
+    best among such near relatives. Who has children already has no more: the folder's children.json
+    holds them.
 
     Args:
         run: in which the parents were proposed; it then has the children, too. Its folder is held
@@ -74,17 +75,20 @@ def breed(
         propose(run, children, workers, warn)
         start = len(run.trials) - len(children)
         marks = (result_of(trial)["fingerprint"] for trial in run.trials[start:])
+        learned = predict(features_of(run, workers), losses)
         for mark, litter in litters.items():
-            known[mark] = _better_half(run, list(islice(marks, len(litter))), start)
+            known[mark] = _better_half(run, list(islice(marks, len(litter))), start, learned)
         write_json(path, known)
     return list(in_turn([iter(known[mark]) for mark in parents]))
 
 
-def _better_half(run: Run, marks: Sequence[str], start: int) -> list[str]:
+def _better_half(
+    run: Run, marks: Sequence[str], start: int, learned: Mapping[str, float]
+) -> list[str]:
     """Of a litter's architectures that no trial before had the better half, in a drawn order."""
     rows = ranked(run)
-    new = rows[(rows["trial"] >= start) & rows["fingerprint"].isin(marks)]
-    better = new["fingerprint"][: -(-len(new) // 2)]
+    new = rows[(rows["trial"] >= start) & rows["fingerprint"].isin(marks)]["fingerprint"]
+    better = sorted(new, key=lambda mark: -learned[mark])[: -(-len(new) // 2)]
     return sorted(better, key=lambda mark: place_in_draw(run.settings.seed, mark))
 
 

@@ -4,6 +4,7 @@ Scores rank whole pools well but misplace single networks, and which score is ri
 text and the length of training. So two that are best by the search's score and one that is best by
 another voice enter in turn, and once half of them are trained for a while, the other half are
 children of those that did best, a generation after the other, and what is best by what was learned.
+As a score says less of networks that were bred for it, one of the two was not.
 """
 
 from __future__ import annotations
@@ -25,16 +26,22 @@ _PENALTY = 0.1  # of the ridge regression, on features that are ranks from -1/2 
 _GENERATIONS, _LEAST_OF_ONE = 3, 3
 
 
-def two_voices(
-    ranked: Sequence[str], drawn: Sequence[str], other: pd.Series[float] | None = None
+def voices(
+    ranked: Sequence[str],
+    drawn: Sequence[str],
+    other: pd.Series[float] | None = None,
+    named: Collection[str] = (),
+    bred: Collection[str] = (),
 ) -> list[str]:
-    """Two of those that are best by the search's score, one by another voice, and so on.
+    """Named ones; then in turn the best by score of those not bred, of all, and by another voice.
 
     Args:
         ranked: candidates, the best first.
         drawn: the same in a random order.
         other: values of another metric by name, larger being better; without, the other voice is
             chance among the best third.
+        named: those that have a name in the literature.
+        bred: those that a sampler made of the best by score.
     """
     if other is None:
         third = set(ranked[: -(-len(ranked) // _BEST)])
@@ -42,8 +49,9 @@ def two_voices(
     else:
         place = {name: i for i, name in enumerate(ranked)}
         second = sorted(ranked, key=lambda name: (-other[name], place[name]))
-    first = iter(ranked)
-    return list(in_turn((first, first, iter(second))))
+    first = [name for name in ranked if name in named]
+    unbred = [name for name in ranked if name not in bred]
+    return [*first, *in_turn((iter(unbred), iter(ranked), iter(second)), first)]
 
 
 def first_half(order: Sequence[str], rung: Rung) -> list[str]:

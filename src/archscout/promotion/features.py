@@ -12,7 +12,7 @@ import pandas as pd
 from archscout.execution import Cluster, Workers
 from archscout.files import write_json
 from archscout.metrics import request
-from archscout.promotion.entrants import two_voices
+from archscout.promotion.entrants import voices
 from archscout.runs import Run
 from archscout.scoring import Scorer
 from archscout.spaces import names
@@ -28,20 +28,20 @@ def ranked(run: Run) -> pd.DataFrame:
 
 
 def order_of(run: Run, features: pd.DataFrame) -> list[str]:
-    """Fingerprints in the order in which they enter: named ones, then two voices in turn.
+    """Fingerprints in the order in which they enter: named ones, then voices in turn.
 
-    The second voice is the space's first other metric, or a random draw from the best third, which
+    The other voice is the space's first other metric, or a random draw from the best third, which
     follows from the run's seed.
     """
     rows = ranked(run)
     # What was bred later, from what trained well, enters by what was learned, see `breeding`.
-    best = rows[rows["trial"] < run.settings.trials]["fingerprint"].tolist()
-    named = names(run.space)
+    rows = rows[rows["trial"] < run.settings.trials]
+    best = rows["fingerprint"].tolist()
+    bred = set(rows[rows["trial"] >= run.settings.random_proposals]["fingerprint"])
     drawn = sorted(best, key=lambda mark: place_in_draw(run.settings.seed, mark))
     others = _opinions(run)
-    order = two_voices(best, drawn, features[others[0]] if others else None)
-    first = [mark for mark in best if mark in named]
-    return list(dict.fromkeys([*first, *order]))
+    other = features[others[0]] if others else None
+    return voices(best, drawn, other, names(run.space), bred)
 
 
 def features_of(run: Run, workers: int | Cluster) -> pd.DataFrame:

@@ -22,6 +22,7 @@ from archscout.spaces.base import Scale, Space
 from archscout.text import Corpus
 
 SAMPLERS = ("nsga2", "random", "tpe")
+_TPE_START = 10  # proposals that Optuna's sampler draws at random
 Direction = Literal["maximize", "minimize"]
 
 _UNITS = {"": 1.0, "K": 1e3, "M": 1e6, "G": 1e9, "KB": 1e3, "MB": 1e6, "GB": 1e9, "MS": 1.0}
@@ -189,6 +190,12 @@ class SearchSettings(BaseModel):
             tokenizer=_absolute(tokenizer) if tokenizer else None,
             **others,
         )
+
+    @property
+    def random_proposals(self) -> int:
+        """How many proposals are drawn before the sampler has seen a score."""
+        starts: dict[str, int] = {"nsga2": self.population_size, "tpe": _TPE_START}
+        return starts.get(self.sampler, self.trials)
 
     @property
     def scoring(self) -> ScoringSettings:
