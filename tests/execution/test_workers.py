@@ -86,9 +86,9 @@ def test_short_tasks_travel_together_and_long_ones_by_themselves(
     submit = Processes.submit
     monkeypatch.setattr(Processes, "submit", counted)
     with Workers(1, 2, total=40, worth=0) as workers:
-        for items in ([0.0], [0.0] * 6, [0.1], [0.1, 0.1]):
+        for items in ([0.0], [0.0] * 7, [0.1], [0.1, 0.1]):
             assert list(workers.map(tasks.asleep, items, lost)) == items
-    assert sent == [1, 4, 2, 1, 1, 1]
+    assert sent == [1, 5, 2, 1, 1, 1]
 
 
 @pytest.mark.parametrize("count", [1, 2])

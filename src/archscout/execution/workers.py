@@ -25,7 +25,7 @@ Result = TypeVar("Result")
 
 _AHEAD = 2
 # Short tasks travel together, up to so many seconds and so many of them.
-_TOGETHER_SECONDS, _MOST_TOGETHER = 0.06, 4
+_TOGETHER_SECONDS, _MOST_TOGETHER = 0.08, 5
 # Seconds of work for which others are started: each takes some five to be there.
 WORTH_SECONDS = 30.0
 _TIMED = 3
