@@ -95,7 +95,19 @@ def test_a_worker_that_dies_costs_at_most_its_own_task(nodes: Nodes, tmp_path: P
         found = list(workers.map(tasks.deadly, range(8), lost))
     assert found == [0, 1, 2, "3: its worker died 2 times", 4, 5, 6, 7]
     assert nodes.told == ["A worker died; its task is tried again"] * 2
-    assert {(tmp_path / str(item)).read_text() for item in (0, 1, 2, 4, 6, 7)} == {"x"}
+    assert {(tmp_path / str(item)).read_text() for item in (0, 1, 2)} == {"x"}
+    # What travels with it is done again, once.
+    assert {(tmp_path / str(item)).read_text() for item in (4, 6, 7)} <= {"x", "xx"}
+
+
+def test_what_travels_with_an_item_at_which_a_worker_dies_is_not_lost(
+    nodes: Nodes, tmp_path: Path
+) -> None:
+    with Workers(tmp_path, nodes.asked(), total=8) as workers:
+        # Once it is known how little they take.
+        assert list(workers.map(tasks.deadly, [0], lost)) == [0]
+        found = list(workers.map(tasks.deadly, [1, 3, 7, 9], lost))
+    assert found == [1, "3: its worker died 2 times", 7, 9]
 
 
 def test_errors_are_not_tried_again_and_warnings_are_told_once(nodes: Nodes) -> None:
