@@ -35,6 +35,13 @@ def scored(state: tuple[Scorer, Path], item: Any) -> tuple[dict[str, float], str
     return scorer.score(item).scores, node
 
 
+def span(state: int, item: int) -> tuple[float, float]:
+    """When it began and ended, by a clock that processes of a machine share."""
+    start = time.monotonic()
+    time.sleep(0.1)
+    return start, time.monotonic()
+
+
 class Odd(Exception):
     """What cannot be unpickled."""
 

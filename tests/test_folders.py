@@ -1,11 +1,12 @@
 """Folders of results: claimed, and read line by line."""
 
+import errno
 from pathlib import Path
 
 import pytest
 
 from archscout.errors import InputError
-from archscout.folders import claimed, drop_torn_line, read_lines
+from archscout.folders import claimed, drop_torn_line, locked, read_lines
 
 
 def test_a_folder_is_held_by_one_at_a_time(tmp_path: Path) -> None:
@@ -25,6 +26,22 @@ def test_a_folder_is_held_by_one_at_a_time(tmp_path: Path) -> None:
         pass
     with claimed(path, "mark", "evaluation", True):
         pass
+
+
+def test_only_what_cannot_be_written_there_is_said_of_a_folder(tmp_path: Path) -> None:
+    path = tmp_path / "out"
+    full = OSError(errno.ENOSPC, "No space left on device")
+    for error in (full, OSError(errno.EACCES, "Permission denied", str(path / "a" / "b"))):
+        with pytest.raises(InputError, match=f"cannot write in {path}: {error.strerror}"):
+            _fail(path, error)
+    for error in (ConnectionResetError(errno.ECONNRESET, "reset"), FileNotFoundError(2, "", "/x")):
+        with pytest.raises(type(error)):
+            _fail(path, error)
+
+
+def _fail(path: Path, error: OSError) -> None:
+    with locked(path, "taken"):
+        raise error
 
 
 def test_other_files_are_left_alone(tmp_path: Path) -> None:

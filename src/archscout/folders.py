@@ -6,6 +6,7 @@ process is killed, left out when the file is read again.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import platform
@@ -24,6 +25,7 @@ from archscout.files import write_json
 Row = TypeVar("Row")
 
 _BLOCK = 1 << 16
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
 class StoredSettings(BaseModel):
@@ -161,6 +163,7 @@ def locked(path: Path, taken: str) -> Iterator[None]:
 
     Raises:
         InputError: another process does, or it cannot be written.
+        OSError: of something else that is done while it is held.
     """
     try:
         path.mkdir(parents=True, exist_ok=True)
@@ -169,8 +172,18 @@ def locked(path: Path, taken: str) -> Iterator[None]:
     except filelock.Timeout as error:
         raise InputError(taken) from error
     except OSError as error:
+        if not _is_about(path, error):
+            raise
         reason = error.strerror or error
         raise InputError(f"cannot write in {path}: {reason}; name another folder") from error
+
+
+def _is_about(folder: Path, error: OSError) -> bool:
+    """Whether something could not be written there: what holds it does other work, too."""
+    if not isinstance(error.filename, str | bytes):
+        return error.errno in _NO_ROOM
+    name, place = Path(os.fsdecode(error.filename)).absolute(), folder.absolute()
+    return name.is_relative_to(place) or place.is_relative_to(name)
 
 
 def check_free(

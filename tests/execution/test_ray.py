@@ -13,7 +13,7 @@ from concurrent.futures import Future
 from contextlib import closing
 from functools import partial
 from importlib import metadata
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +88,14 @@ def test_results_come_in_order(nodes: Nodes) -> None:
             (10 * item, True) for item in range(5)
         ]
         assert list(workers.map(tasks.slow_first, range(4), lost)) == [0, 10, 20, 30]
+
+
+def test_ray_has_a_task_more_for_each_worker_where_no_more_can_run(nodes: Nodes) -> None:
+    assert nodes.asked().in_hand() == 4 and nodes.asked(workers=2).in_hand() == 4
+    assert nodes.asked(workers=1).in_hand() == 1
+    with Workers(1, nodes.asked(workers=1)) as workers:
+        spans = sorted(workers.map(ray_work.span, range(4), lost))
+    assert all(end <= start for (_, end), (start, _) in pairwise(spans))
 
 
 def test_a_worker_that_dies_costs_at_most_its_own_task(nodes: Nodes, tmp_path: Path) -> None:

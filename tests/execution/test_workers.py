@@ -86,9 +86,10 @@ def test_short_tasks_travel_together_and_long_ones_by_themselves(
     submit = Processes.submit
     monkeypatch.setattr(Processes, "submit", counted)
     with Workers(1, 2, total=40, worth=0) as workers:
-        for items in ([0.0], [0.0] * 7, [0.1], [0.1, 0.1]):
+        for items in ([0.0], [0.0] * 40, [0.2], [0.2, 0.2]):
             assert list(workers.map(tasks.asleep, items, lost)) == items
-    assert sent == [1, 5, 2, 1, 1, 1]
+    # Less at once at the beginning, and at the end of 40.
+    assert sent == [1, 3, 6, 8, 8, 7, 4, 2, 1, 1, 1, 1, 1]
 
 
 @pytest.mark.parametrize("count", [1, 2])

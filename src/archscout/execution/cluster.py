@@ -111,8 +111,24 @@ class Cluster:
 
     def count(self) -> int:
         """Workers that work at the same time; 0 while there is room for none."""
-        room = sum(map(self._room, self.nodes()))
+        return self._within(self._room_in_all())
+
+    def in_hand(self) -> int:
+        """Tasks that Ray may be given at a time.
+
+        One for each worker and one to go on with, for which it need not wait for this process;
+        where there is room for more workers than were asked for, they would run it at once, and
+        there is none.
+        """
+        room = self._room_in_all()
+        count = self._within(room)
+        return count if count < room else 2 * count
+
+    def _within(self, room: int) -> int:
         return self.workers if self.workers is not None and room else room
+
+    def _room_in_all(self) -> int:
+        return sum(map(self._room, self.nodes()))
 
     def options(self) -> dict[str, Any]:
         """What a worker asks of Ray, by the nodes that there are now."""
@@ -223,8 +239,9 @@ def _asker() -> Callable[[Sequence[str]], dict[str, str]]:
 
         found = {"Python": platform.python_version()}
         found |= {name: version(name) for name in ("archscout", "torch")}
+        points = metadata.entry_points()
         for group in ("archscout.metrics", "archscout.spaces", "archscout.trainers"):
-            for point in metadata.entry_points(group=group):
+            for point in points.select(group=group):
                 if point.dist is not None:
                     found[f"the plug-in {point.dist.name}"] = point.dist.version
         return found
@@ -267,6 +284,8 @@ def _check_versions(ray: Any, nodes: Sequence[Mapping[str, Any]]) -> None:
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     new = [node for node in nodes if node["NodeID"] not in _known_nodes]
+    if not new:
+        return
     task = ray.remote(installed)
     asked = []
     for node in new:

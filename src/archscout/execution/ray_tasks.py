@@ -74,8 +74,8 @@ class _Reply(NamedTuple):
 class RayTasks:
     """Workers of a Ray cluster that hold a state.
 
-    A thread of its own hands tasks to Ray, as many as there are workers, so that no more run at the
-    same time, and settles their futures.
+    A thread of its own hands tasks to Ray, no more than may run and be next, and settles their
+    futures.
 
     Args:
         cluster: where they run.
@@ -97,7 +97,7 @@ class RayTasks:
         self._told: set[str] = set()
         self._asked_to_stop = False
         self._broken: BaseException | None = None
-        self.count = cluster.count()
+        self.count, self._in_hand = cluster.count(), cluster.in_hand()
         self._looked = self._had_room = self._answered = time.monotonic()
         self._events: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._serve, daemon=True)
@@ -144,7 +144,7 @@ class RayTasks:
                     return
                 event()
                 self._look()
-                while self._waiting and len(self._running) < self.count:
+                while self._waiting and len(self._running) < self._in_hand:
                     self._start(self._waiting.popleft())
         except BaseException as error:  # nobody waits for ever
             self._broken = error
@@ -223,6 +223,7 @@ class RayTasks:
                 )
             return
         self._answered, self.count = now, self._cluster.count()
+        self._in_hand = self._cluster.in_hand()
         self._remote = self._task()
         if self.count or not (self._waiting or self._running):
             self._had_room = now

@@ -25,7 +25,7 @@ Result = TypeVar("Result")
 
 _AHEAD = 2
 # Short tasks travel together, up to so many seconds and so many of them.
-_TOGETHER_SECONDS, _MOST_TOGETHER = 0.08, 5
+_TOGETHER_SECONDS, _MOST_TOGETHER, _FIRST_TOGETHER = 0.12, 8, 3
 # Seconds of work for which others are started: each takes some five to be there.
 WORTH_SECONDS = 30.0
 _TIMED = 3
@@ -135,7 +135,9 @@ class Workers(Generic[State]):
                     if suspects and not flying:
                         flying[self._submit(pool, task, [suspects[0]])] = [suspects[0]]
                     while not suspects and len(flying) < self._ahead(pool, in_order) and waiting:
-                        self._launch(pool, task, waiting, flying, in_order)
+                        self._launch(pool, task, waiting, flying)
+                    if isinstance(waiting, _Source) and (most := self._most_together(pool)) > 1:
+                        waiting.look(most * _workers(pool))
                     future = _first_done(list(flying)[: 1 if in_order else None], tick)
                     results: list[Result] = self._timed(future.result())
                     items = flying.pop(future)
@@ -173,10 +175,12 @@ class Workers(Generic[State]):
         task: Callable[[State, Item], Result],
         waiting: deque[Item],
         flying: dict[Future[_Done], list[Item]],
-        in_order: bool,
     ) -> None:
+        together = 1
+        if isinstance(waiting, _Source):
+            together = self._together(pool, waiting, len(flying))
         items = [waiting.popleft()]
-        while in_order and len(items) < self._together(pool) and waiting:
+        while len(items) < together and waiting:
             items.append(waiting.popleft())
         try:
             flying[self._submit(pool, task, items)] = items
@@ -197,13 +201,24 @@ class Workers(Generic[State]):
                 yield items[0], future.result().results[0]
 
     def _ahead(self, pool: Processes | RayTasks | None, in_order: bool) -> int:
-        if pool is None:
-            return 1
         # What waits for an earlier result must not leave its process idle.
-        return max(1, pool.count) * (_AHEAD if in_order else 1)
+        return _workers(pool) * (_AHEAD if in_order and pool is not None else 1)
 
-    def _together(self, pool: Processes | RayTasks | None) -> int:
-        """How many items a task has."""
+    def _together(
+        self, pool: Processes | RayTasks | None, waiting: _Source[Any], flying: int
+    ) -> int:
+        """How many items a task has.
+
+        Fewer at the beginning, for they are drawn one by one while processes wait, and at the end,
+        so that all processes end together.
+        """
+        most = min(self._most_together(pool), _FIRST_TOGETHER * (1 + flying))
+        if waiting.has_ended:
+            most = min(most, len(waiting) // _workers(pool))
+        return most
+
+    def _most_together(self, pool: Processes | RayTasks | None) -> int:
+        """How many items a task has at most."""
         if pool is None or not self._seconds:
             return 1
         return min(_MOST_TOGETHER, int(_TOGETHER_SECONDS / (self._seconds[-1] + 1e-9)))
@@ -245,6 +260,10 @@ class Workers(Generic[State]):
             self._others = None
 
 
+def _workers(pool: Processes | RayTasks | None) -> int:
+    return 1 if pool is None else max(1, pool.count)
+
+
 class _Done(NamedTuple):
     """What a task came to.
 
@@ -272,16 +291,25 @@ def _each(state: Any, work: tuple[Callable[[Any, Any], Any], list[Any]]) -> _Don
 
 
 class _Source(deque[Item]):
-    """Items that an iterable gives when the one before was taken."""
+    """Items that an iterable gives when they are asked for.
+
+    Attributes:
+        has_ended: whether there are none but those that are here.
+    """
 
     def __init__(self, items: Iterable[Item]) -> None:
         super().__init__()
         self._items = iter(items)
+        self.has_ended = False
 
     def __bool__(self) -> bool:
-        if not len(self):
-            self.extend(islice(self._items, 1))
+        self.look(1)
         return len(self) > 0
+
+    def look(self, ahead: int) -> None:
+        """Have so many of them here, or all."""
+        self.extend(islice(self._items, max(0, ahead - len(self))))
+        self.has_ended |= len(self) < ahead
 
 
 def _first_done(

@@ -314,11 +314,12 @@ class _NSGAIISampler(optuna.samplers.NSGAIISampler):
 
 
 def _finished(trial: optuna.Trial, evaluation: Evaluation, number: int) -> FrozenTrial:
+    asked = trial.study.get_trials(deepcopy=False)[trial.number]  # its own properties are copies
     return create_trial(
         state=TrialState.FAIL if evaluation.values is None else TrialState.COMPLETE,
         values=None if evaluation.values is None else list(evaluation.values),
-        params=trial.params,
-        distributions=trial.distributions,
+        params=asked.params,
+        distributions=asked.distributions,
         user_attrs={_RESULT: evaluation.result, _PROPOSAL: number},
         constraints=evaluation.violations,
     )
