@@ -316,6 +316,22 @@ def test_a_table_on_its_side_has_every_cell_at_any_width(
         assert all(words.count(cell) == 1 for row in rows for cell in row)
 
 
+def test_a_search_starts_from_what_another_found(
+    archscout: Program,
+    finished: tuple[Path, str],
+    words: Path,
+    tiny: tuple[str, ...],
+    tmp_path: Path,
+) -> None:
+    found, out = finished[0] / "best.json", tmp_path / "run"
+    twice = ("--include", found, "--include", found)
+    result = archscout(*arguments(words, tiny, out), "--seed", 1, *twice)
+    assert result.code == 0 and result.err == ""
+    mark = json.loads(found.read_text("utf-8"))["front"][0]["fingerprint"]
+    assert mark in result.out and "best.json" in result.out
+    assert mark in set(Run(out).table["fingerprint"])
+
+
 @pytest.mark.parametrize(
     ("more", "complaint"),
     [
@@ -331,6 +347,8 @@ def test_a_table_on_its_side_has_every_cell_at_any_width(
         (["-m", "hidden_covariance[1]"], "each may stand once"),
         (["--model-size", "huge"], "unknown scale 'huge'"),
         (["--size", "hidden_size=0"], "hidden_size is 0"),
+        (["--include", "none.json"], "no architecture 'none.json': it is no file"),
+        (["--include", "bert-mini"], "no architecture 'bert-mini': it is no file"),
         (["--storage", "nonsense"], "study database at the given address"),
         (["--storage", "sqlite:////no/such/my.db"], "unable to open database file"),
     ],

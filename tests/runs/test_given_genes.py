@@ -1,5 +1,6 @@
 """What searches start from where their space draws by size."""
 
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import archscout
 from archscout.errors import InputError
 from archscout.runs import Run
 from archscout.spaces import GptSpace
+from archscout.spaces.recurrent import Node, Recipe
 
 SIZE = "non_embedding_parameters"
 LIMIT = 400_000
@@ -69,3 +71,33 @@ def test_without_a_limit_of_size_genes_are_drawn_one_by_one(tmp_path: Path) -> N
     # No decoder has half as many, so the limit leaves all in.
     wide = small(tmp_path / "wide", **{f"max_{SIZE}": "10G"})
     assert sizes(wide) == sizes(free)
+
+
+def test_what_is_included_is_proposed_after_the_named_ones_and_has_its_name(tmp_path: Path) -> None:
+    mine = dict(zip("abcdefghijk", SPACE.samples(5), strict=False))
+    run = small(tmp_path / "run", include={**mine, "gpt2": SPACE.named["gpt2-tiny"]})
+    first = run.table.set_index("trial").sort_index()["fingerprint"]
+    known = {SPACE.fingerprint(each): name for name, each in (mine | dict(SPACE.named)).items()}
+    named = len(SPACE.named)
+    # More than there are in the first population: the next one begins with the others.
+    assert [known[mark] for mark in first[: named + 11]] == [*SPACE.named, *mine]
+    assert run.names == known
+    assert Run(run.folder.path).names == known
+
+
+def test_a_search_goes_on_only_with_what_was_included(tmp_path: Path) -> None:
+    first, second = islice(SPACE.samples(5), 2)
+    small(tmp_path / "run", trials=5, include={"mine": first})
+    was = SPACE.fingerprint(SPACE.canonical(first))
+    with pytest.raises(InputError, match=rf"include.mine is '\w+', was '{was}'"):
+        small(tmp_path / "run", include={"mine": second}, resume=True)
+    whole = small(tmp_path / "run", include={"mine": first}, resume=True)
+    assert sizes(whole) == sizes(small(tmp_path / "again", include={"mine": first}))
+
+
+def test_what_no_genes_give_cannot_be_included(tmp_path: Path) -> None:
+    linear = Node(op="linear", input=("x", "h_prev_0", "h_prev_0"))
+    twice = Recipe({"h_new_0": Node(op="activation_tanh", input=("a",)), "a": linear})
+    with pytest.raises(InputError, match="mine cannot be included: no genes of 'rnn' give it"):
+        archscout.search("rnn", include={"mine": twice}, out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()

@@ -68,6 +68,7 @@ def test_a_run_folder_holds_what_is_promised_and_no_leftovers(finished: Path) ->
 def test_run_json_tells_settings_versions_and_text(finished: Path, words: Path, tiny: Any) -> None:
     told = content(finished / "run.json")
     assert told["settings"] == {
+        "include": {},
         "space": "rnn",
         "text": [str(words)],
         "objectives": ["hidden_covariance[1]:max", "parameters:min"],

@@ -7,6 +7,7 @@ import os
 import shlex
 import textwrap
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -19,6 +20,7 @@ from archscout.errors import InputError
 
 if TYPE_CHECKING:
     from archscout.runs import Progress, Run
+    from archscout.spaces.base import Space
 
 _SHOWN = 10
 _MODEL = "model"
@@ -82,6 +84,15 @@ LatencyOn = Annotated[
         "measured on the node's GPU where the search has one and the node, too.",
     ),
 ]
+Include = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="ARCHITECTURES",
+        help="Start from these, too: a file of JSON or JSON Lines, such as another run's best.json "
+        "or what you use today. They are among the first proposals and the first to be trained, "
+        "and stand in the tables; repeat the option for more.",
+    ),
+]
 Budget = Annotated[
     str | None,
     typer.Option(
@@ -126,6 +137,7 @@ def search(
     text: options.Texts = None,
     size: options.Sizes = None,
     model_size: ModelSize = None,
+    include: Include = None,
     latency_on: LatencyOn = None,
     scoring: options.ScoringChanges = None,
     seed: options.Seed = 0,
@@ -187,6 +199,7 @@ def search(
         storage=storage,
         workers=execution.place(os.cpu_count() or 1),
         latency_on=latency_on,
+        include=_included(found, include or []),
         **{f"max_{cost}": limit for cost, limit in bounds},
         **options.scoring(scoring, device=True),
         **_sampler(sampler),
@@ -239,6 +252,19 @@ def _search(trials: int, resume: bool, **arguments: Any) -> tuple[Run, int, floa
             f"  archscout report {shlex.quote(str(run.folder))}"
         ) from None
     return run, counts[-1] - counts[0], time.perf_counter() - start
+
+
+def _included(space: Space[Any], sources: list[str]) -> dict[str, Any]:
+    """Architectures by what the user calls them; of files of one name by all of the path."""
+    from archscout.cli.architectures import read_named
+
+    found: dict[str, Any] = {}
+    for source in sources:
+        for called, architecture in read_named(space, [source]):
+            if called in found:
+                called = source + called.removeprefix(Path(source).name)
+            found[called or source] = architecture
+    return found
 
 
 def _sampler(text: str) -> dict[str, Any]:
@@ -304,11 +330,10 @@ def _print_ranking(run: Run) -> None:
     """One architecture a line, with what there is room for of its description."""
     from archscout.cli.architectures import titles
     from archscout.runs.costs import COSTS
-    from archscout.spaces import names
 
     ranked = run.table[run.table["front"].notna()]
     is_best = ranked["rank"] <= _SHOWN
-    rows = ranked[is_best | ranked["fingerprint"].isin(names(run.space))]
+    rows = ranked[is_best | ranked["fingerprint"].isin(run.names)]
     objectives = [objective.name for objective in run.objectives]
     columns = [*objectives, *(c for c in COSTS if c in rows and c not in objectives)]
     units = {name: cost.unit for name, cost in COSTS.items()}
@@ -316,6 +341,7 @@ def _print_ranking(run: Run) -> None:
     header = ["rank", "fingerprint", *headings]
     several = len(objectives) > 1
     architectures = [run.space.parse(architecture) for architecture in rows["architecture"]]
+    called = [run.names.get(mark, "") for mark in rows["fingerprint"]]
     descriptions = [run.space.describe(architecture) for architecture in architectures]
     cells: list[list[str]] = [
         [
@@ -324,7 +350,7 @@ def _print_ranking(run: Run) -> None:
             *(output.number(float(row[column])) for column in columns),
         ]
         for title, (_, row) in zip(
-            titles(run.space, architectures, run.model_scale), rows.iterrows(), strict=True
+            titles(run.space, architectures, run.model_scale, called), rows.iterrows(), strict=True
         )
     ]
     caption = "* on the Pareto front" if several else None

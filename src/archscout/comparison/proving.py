@@ -26,7 +26,6 @@ from archscout.promotion.halving import Rung
 from archscout.promotion.promoting import fronts_by
 from archscout.promotion.strategies import STRATEGIES, Strategy, strategies
 from archscout.runs import Run, search_from
-from archscout.spaces import names
 from archscout.training import comparison_preset, find_trainer
 from archscout.training.outcome import bits_per_byte
 
@@ -94,7 +93,7 @@ def prove(
     found: list[Found] = []
     drawn: list[int] = []
     promotion, first = promote(run, budget, recipe, workers, None, on_warning), run.settings.seed
-    ways = len(STRATEGIES) + len(names(run.space))
+    ways = len(STRATEGIES) + len(run.names)
     for seed in range(first, first + count):
 
         def say(done: int, what: str, seed: int = seed) -> None:
@@ -124,7 +123,7 @@ def random_candidates(run: Run) -> list[str]:
     """
     table = run.table
     early = table[(table["trial"] < run.settings.random_proposals) & table["within_limits"]]
-    marks = early[~early["fingerprint"].isin(names(run.space))]["fingerprint"]
+    marks = early[~early["fingerprint"].isin(run.names)]["fingerprint"]
     return sorted(marks, key=lambda mark: place_in_draw(run.settings.seed, mark))
 
 
@@ -145,7 +144,7 @@ def _found(
     # Children came of trainings, which the other ways know nothing of.
     proposed = set(order)
     best = [mark for mark in ranked(run)["fingerprint"] if mark in proposed]
-    named = {mark: name for mark, name in names(run.space).items() if mark in set(best)}
+    named = {mark: name for mark, name in run.names.items() if mark in set(best)}
     classics = [Strategy(name, [mark], [Rung(1.0, 1)]) for mark, name in named.items()]
     everyone = list(dict.fromkeys([*features.index, *pool]))
     found = []

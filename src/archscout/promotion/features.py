@@ -15,7 +15,6 @@ from archscout.metrics import request
 from archscout.promotion.entrants import voices
 from archscout.runs import Run
 from archscout.scoring import Scorer
-from archscout.spaces import names
 from archscout.threads import one_thread
 
 SCORES = "other_scores.json"
@@ -41,7 +40,7 @@ def order_of(run: Run, features: pd.DataFrame) -> list[str]:
     drawn = sorted(best, key=lambda mark: place_in_draw(run.settings.seed, mark))
     others = _opinions(run)
     other = features[others[0]] if others else None
-    return voices(best, drawn, other, names(run.space), bred)
+    return voices(best, drawn, other, run.names, bred)
 
 
 def features_of(run: Run, workers: int | Cluster) -> pd.DataFrame:

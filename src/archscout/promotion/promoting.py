@@ -30,7 +30,6 @@ from archscout.promotion.telling import what_scores_told
 from archscout.promotion.trainings import Asked, Trainings, trainings_of
 from archscout.runs import Run
 from archscout.runs.table import fronts_of
-from archscout.spaces import names
 from archscout.training import comparison_preset, find_trainer
 from archscout.training.outcome import bits_per_byte
 
@@ -188,7 +187,7 @@ def _promotion(
     plan, space = folder.plan, run.space
     rows = {row["fingerprint"]: row for _, row in run.table.iterrows()}
     trainer = find_trainer(space.name)
-    named, outcomes = names(space), folder.outcomes()
+    named, outcomes = run.names, folder.outcomes()
 
     def promoted(mark: str) -> Promoted:
         lines, row = took.lines(mark), rows[mark]

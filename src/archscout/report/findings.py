@@ -12,7 +12,6 @@ import pandas as pd
 from archscout.runs import Candidate, Run
 from archscout.runs.search_settings import Objective
 from archscout.runs.study import result_of
-from archscout.spaces import names
 
 SCORED, FAILED, OUTSIDE = "scored", "not finite", "outside the limits"
 _COLUMNS = ("rank", "front", "fingerprint", "seconds", "problem", "within_limits", "architecture")
@@ -52,8 +51,8 @@ class Findings:
 
     @cached_property
     def named(self) -> dict[str, str]:
-        """The names of the architectures that have one in the literature, by fingerprint."""
-        return names(self.run.space)
+        """The names of the architectures that have one, by fingerprint."""
+        return self.run.names
 
     def title(self, fingerprint: str) -> str:
         """A fingerprint, with the name of the architecture that has one."""

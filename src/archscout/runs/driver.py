@@ -111,6 +111,7 @@ def search(
     minutes: float | None = None,
     workers: int | Cluster = 1,
     latency_on: str | None = None,
+    include: Mapping[str, Any] | None = None,
     on_progress: Callable[[Progress], None] | None = None,
     on_warning: Callable[[str], None] | None = None,
 ) -> Run:
@@ -158,6 +159,8 @@ def search(
             does not depend on their number. Latency is measured in one.
         latency_on: a custom resource of a Ray cluster: latency is measured on a node that has it,
             on which nothing else of the search runs; a run that goes on has it from before.
+        include: architectures by what they are called; with the space's named ones, they are the
+            first proposals, and the first that a budget trains.
         on_progress: called once the run is begun, and after every proposal.
         on_warning: called with what the user should know.
 
@@ -183,6 +186,7 @@ def search(
         model_scale,
         objective,
         tokenizer,
+        include or {},
         metric_files=load_metrics(metric_files),
         trials=trials,
         seed=seed,

@@ -17,21 +17,22 @@ _SOME = 100
 
 
 def given_genes(space: Space[Any], settings: SearchSettings) -> GivenGenes:
-    """The named architectures, and architectures of nearly the size that a search is limited to.
+    """Named and included architectures, and others of nearly the size that a search is limited to.
 
-    The latter are where a space draws by size: the first batch is filled with architectures that
+    The last are where a space draws by size: the first batch is filled with architectures that
     have from half the limit to all of it, for few of those that genes drawn apart from one another
     give are near. Every batch is, where the sampler learns nothing from one.
     """
-    named, genes = spaces.classics(space), getattr(space, "genes", lambda _: None)
-    source = map(genes, of_limited_size(space, settings.seed, settings.limits))
-    found = filter(None, source)
+    included = (spaces.genes(space, space.parse(each)) for each in settings.include.values())
+    named = [*spaces.classics(space), *filter(None, included)]
+    source = of_limited_size(space, settings.seed, settings.limits)
+    found = filter(None, (spaces.genes(space, each) for each in source))
     drawn: list[Genes] = []
 
     def of_batch(number: int, size: int) -> Sequence[Genes]:
-        if number and settings.sampler != "random":
-            return []
         start, end = number * size, (number + 1) * size
+        if number and settings.sampler != "random":
+            return named[start:end]
         drawn.extend(islice(found, max(0, end - len(named) - len(drawn))))
         return [*named, *drawn][start:end]
 

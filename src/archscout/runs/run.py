@@ -93,6 +93,14 @@ class Run:
         """What turned the run's text into token ids."""
         return load_vocabulary(self.folder.path / VOCABULARY)
 
+    @cached_property
+    def names(self) -> dict[str, str]:
+        """What architectures are called in the literature, or by who included them.
+
+        By their fingerprints.
+        """
+        return self.settings.included | spaces.names(self.space)
+
     @property
     def address(self) -> str:
         """Where the study lies.

@@ -113,6 +113,7 @@ class SearchSettings(BaseModel):
         minibatch_index: which minibatch of the text.
         device: where networks are scored.
         latency_on: the custom resource of Ray on whose nodes latency is measured; None is here.
+        include: architectures that the search starts from, too, as JSON, by what they are called.
         objective: what gradients are taken of.
         tokenizer: of encoders, where it was not trained on the text.
     """
@@ -139,6 +140,7 @@ class SearchSettings(BaseModel):
     objective: Literal["sum", "cotangent", "loss"] = "sum"
     tokenizer: str | None = None
     latency_on: str | None = None
+    include: dict[str, Any] = {}
 
     @classmethod
     def of(
@@ -151,6 +153,7 @@ class SearchSettings(BaseModel):
         model_scale: str | Scale | None,
         objective: str | None,
         tokenizer: str | None,
+        include: Mapping[str, Any],
         **others: Any,
     ) -> SearchSettings:
         """The settings of a search, from what users give.
@@ -164,6 +167,7 @@ class SearchSettings(BaseModel):
             model_scale: at which costs are taken; as `scale` if None.
             objective: what gradients are taken of.
             tokenizer: of encoders.
+            include: architectures by what they are called.
             **others: the fields of their names.
 
         Raises:
@@ -188,8 +192,18 @@ class SearchSettings(BaseModel):
             model_scale=vars(resolve_scale(space, model_scale) if model_scale else scored_at),
             objective=resolve_objective(objective, space.kind),
             tokenizer=_absolute(tokenizer) if tokenizer else None,
+            include=_as_proposed(space, include),
             **others,
         )
+
+    @property
+    def included(self) -> dict[str, str]:
+        """What the architectures that it starts from are called, by fingerprint."""
+        space = spaces.get(self.space)
+        return {
+            space.fingerprint(spaces.live(space, space.parse(document))): name
+            for name, document in reversed(self.include.items())
+        }
 
     @property
     def random_proposals(self) -> int:
@@ -212,12 +226,29 @@ class SearchSettings(BaseModel):
 
     def differences(self, other: SearchSettings) -> list[str]:
         """Which settings differ so that one run cannot go on as the other."""
-        ours, theirs = (_flat(settings.model_dump()) for settings in (self, other))
+        ours, theirs = (
+            _flat(
+                each.model_dump()
+                | {"include": {name: mark for mark, name in each.included.items()}}
+            )
+            for each in (self, other)
+        )
         return [
             f"{name} is {theirs.get(name)!r}, was {ours.get(name)!r}"
             for name in ours | theirs
             if name != "trials" and ours.get(name) != theirs.get(name)
         ]
+
+
+def _as_proposed(space: Space[Any], include: Mapping[str, Any]) -> dict[str, Any]:
+    """Architectures as JSON; each must have genes, for a search proposes by genes."""
+    for name, architecture in include.items():
+        if spaces.genes(space, architecture) is None:
+            raise InputError(
+                f"{name} cannot be included: no genes of {space.name!r} give it, and a search "
+                "proposes architectures by their genes"
+            )
+    return {name: space.to_dict(architecture) for name, architecture in include.items()}
 
 
 def _as_given(text: TextSource) -> list[str]:

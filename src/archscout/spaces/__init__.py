@@ -14,6 +14,7 @@ from archscout.spaces.flexibert import EncoderGenotype, EncoderScale, FlexibertS
 from archscout.spaces.gpt import DecoderGenotype, DecoderScale, GptSpace
 from archscout.spaces.identity import (
     classics,
+    genes,
     live,
     named,
     names,
@@ -40,6 +41,7 @@ __all__ = [
     "Space",
     "available",
     "classics",
+    "genes",
     "get",
     "live",
     "named",

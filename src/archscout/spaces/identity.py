@@ -42,13 +42,19 @@ def names(space: Space[Any]) -> dict[str, str]:
     }
 
 
-def classics(space: Space[Any]) -> list[dict[str, Any]]:
-    """Genes that suggest the named architectures of a space, as far as there are such.
+def genes(space: Space[Any], architecture: Any) -> dict[str, Any] | None:
+    """Genes that suggest an architecture; None where there are none.
 
-    A space says them by a method `genes(architecture)`, which returns None where there are none.
+    A space says them by a method of this name.
     """
-    genes = getattr(space, "genes", lambda _: None)
-    found = [genes(architecture) for architecture in space.named.values()]
+    way_back = getattr(space, "genes", None)
+    found: dict[str, Any] | None = None if way_back is None else way_back(architecture)
+    return found
+
+
+def classics(space: Space[Any]) -> list[dict[str, Any]]:
+    """Genes that suggest the named architectures of a space, as far as there are such."""
+    found = [genes(space, architecture) for architecture in space.named.values()]
     return [each for each in found if each is not None]
 
 
