@@ -59,6 +59,17 @@ WorkerGPUs = Annotated[
         rich_help_panel=_PANEL,
     ),
 ]
+LatencyOn = Annotated[
+    str | None,
+    typer.Option(
+        "--latency-on",
+        metavar="RESOURCE",
+        help="Measure latency on a node of the cluster of --executor ray that was started with "
+        "this custom resource, such as laptop; nothing else of the search runs there. It is "
+        "measured on the node's GPU where the search has one and the node, too.",
+        rich_help_panel=_PANEL,
+    ),
+]
 
 
 @dataclass(frozen=True)

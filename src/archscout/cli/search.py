@@ -15,7 +15,7 @@ from rich.table import Column
 from rich.text import Text
 
 from archscout.cli import options, output, proof
-from archscout.cli.execution import Execution, with_execution
+from archscout.cli.execution import Execution, LatencyOn, with_execution
 from archscout.errors import InputError
 
 if TYPE_CHECKING:
@@ -72,16 +72,6 @@ ModelSize = Annotated[
         metavar="SCALE|NAME=VALUE",
         help="Sizes at which costs are taken and the winner is built, as --size has them; as "
         "scored by default.",
-    ),
-]
-LatencyOn = Annotated[
-    str | None,
-    typer.Option(
-        "--latency-on",
-        metavar="RESOURCE",
-        help="Measure latency on a node of the cluster of --executor ray that was started with "
-        "this custom resource, such as laptop; nothing else of the search runs there. It is "
-        "measured on the node's GPU where the search has one and the node, too.",
     ),
 ]
 Include = Annotated[
