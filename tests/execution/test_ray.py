@@ -376,9 +376,14 @@ def test_a_worker_killed_while_it_trains_costs_nothing(
     assert found == trainings(words, 1, train_segment)
 
 
-def has_just_begun(mark: Path) -> bool:
-    """Whether a node is amid a task: it touches a mark at the beginning of each."""
-    return mark.exists() and time.time() - mark.stat().st_mtime < ray_work.SECONDS / 2
+def begins_soon(mark: Path) -> bool:
+    """Wait until a node begins a task, for as long as one takes; it touches a mark then."""
+    start = time.monotonic()
+    while not mark.exists() or time.time() - mark.stat().st_mtime > ray_work.SECONDS / 2:
+        if time.monotonic() - start > ray_work.SECONDS:
+            return False
+        time.sleep(0.02)
+    return True
 
 
 def test_a_node_killed_while_it_scores_costs_nothing_and_a_late_one_gets_work(
@@ -395,7 +400,7 @@ def test_a_node_killed_while_it_scores_costs_nothing_and_a_late_one_gets_work(
     ):
         for scores, node in found:
             seen.append((scores, node))
-            if killed is None and has_just_begun(tmp_path / nodes.second.node_id):
+            if killed is None and begins_soon(tmp_path / nodes.second.node_id):
                 killed = nodes.second.node_id
                 nodes.cluster.remove_node(nodes.second, allow_graceful=False)
             if nodes.told and late is None:
