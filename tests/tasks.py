@@ -1,5 +1,6 @@
 """Tasks for worker processes, which import them by name."""
 
+import gc
 import os
 import signal
 import time
@@ -11,6 +12,11 @@ from archscout.execution import processes, stopping
 def scaled(state: int, item: int) -> tuple[int, bool]:
     """The product, and whether another process made it."""
     return state * item, os.environ.get("DRIVER") != str(os.getpid())
+
+
+def frozen(state: int, item: int) -> int:
+    """Objects that garbage collection leaves out in the process."""
+    return gc.get_freeze_count()
 
 
 def slow_first(state: int, item: int) -> int:

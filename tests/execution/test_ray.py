@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
 import os
 import subprocess
 import sys
@@ -88,6 +89,12 @@ def test_results_come_in_order(nodes: Nodes) -> None:
             (10 * item, True) for item in range(5)
         ]
         assert list(workers.map(tasks.slow_first, range(4), lost)) == [0, 10, 20, 30]
+
+
+def test_garbage_collection_leaves_out_what_a_worker_begins_with(nodes: Nodes) -> None:
+    with Workers(1, nodes.asked()) as workers:
+        assert min(workers.map(tasks.frozen, range(4), lost)) > 10_000
+    assert not gc.get_freeze_count()  # which is for the driver's program to decide
 
 
 def test_ray_has_a_task_more_for_each_worker_where_no_more_can_run(nodes: Nodes) -> None:

@@ -1,5 +1,6 @@
 """Tasks in this process and in others: the same results, in order, whatever dies."""
 
+import gc
 import importlib
 import os
 import subprocess
@@ -37,6 +38,12 @@ def test_results_come_in_order(count: int, elsewhere: bool) -> None:
         ]
         # What starts last may end first.
         assert list(workers.map(tasks.slow_first, range(4), lost)) == [0, 10, 20, 30]
+
+
+def test_garbage_collection_leaves_out_what_a_worker_begins_with() -> None:
+    with Workers(1, 2, total=4, worth=0) as workers:
+        assert min(workers.map(tasks.frozen, range(4), lost)) > 10_000
+    assert not gc.get_freeze_count()  # which is for the driver's program to decide
 
 
 @pytest.mark.parametrize(("count", "ahead"), [(1, 1), (2, 4)])

@@ -31,6 +31,7 @@ from ray import exceptions
 from archscout.errors import InputError
 from archscout.execution.cluster import Cluster, check_same, installed, node_name
 from archscout.execution.lost import MAX_DEATHS, Lost
+from archscout.execution.states import opened
 
 MAX_MOVES = 5
 """After so many nodes that were lost with a task, it counts as lost."""
@@ -281,7 +282,7 @@ def _opened(node: str, payload: bytes) -> Any:
         _take_usual_priority()
     if before is not None:
         before()
-    return pickle.loads(state)
+    return opened(state)
 
 
 def _take_usual_priority() -> None:
