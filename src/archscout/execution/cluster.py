@@ -26,10 +26,6 @@ _LOCAL, _AUTO, _CLIENT = "local", "auto", "ray://"
 _TOKEN = "; a cluster that asks for a token needs RAY_AUTH_MODE=token in the environment"
 _known_nodes: set[str] = set()
 
-# What a worker sends is received by threads of Ray's, which need the interpreter for an instant
-# before the worker gets its next task; by default they wait 5 ms for it while proposals are made.
-_SWITCH_SECONDS = 1e-4
-
 # A node that is cut off closes nothing: Ray asks after the process of a task for a sign of life
 # after five minutes, and waits for two. Each process refuses to be asked more often than once a
 # minute, unless the head was started with other settings, which then hold here, too.
@@ -80,8 +76,6 @@ class Cluster:
     def connect(self) -> None:
         """Join the cluster, or start it; once in a process. Then check its nodes.
 
-        From then on threads of this process take turns more often.
-
         Raises:
             InputError: Ray is not installed, nothing answers at the address, no node has room for
                 a worker, or a node has other versions than this process.
@@ -90,7 +84,6 @@ class Cluster:
         is_new = not ray.is_initialized()
         if is_new:
             self._join(ray)
-        sys.setswitchinterval(min(sys.getswitchinterval(), _SWITCH_SECONDS))
         nodes = self.nodes()
         if not any(map(self._room, nodes)):
             raise InputError(self._lack(nodes))

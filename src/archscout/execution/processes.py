@@ -24,7 +24,7 @@ from loky import ProcessPoolExecutor
 from loky.backend import get_context, resource_tracker
 
 from archscout.errors import InputError
-from archscout.execution.states import opened
+from archscout.execution.states import load_state
 
 _GRACE_SECONDS = 10.0
 _IDLE_SECONDS = 30.0
@@ -185,7 +185,7 @@ def _opened(place: Path) -> Any:
         os.environ.update(environment | _THREADS)
         if before is not None:
             before()
-        return opened(packed)
+        return load_state(packed)
     except Exception as error:
         raise InputError(
             f"a worker process lacks something that this one has: {type(error).__name__}: {error}"

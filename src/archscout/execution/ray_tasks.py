@@ -31,7 +31,7 @@ from ray import exceptions
 from archscout.errors import InputError
 from archscout.execution.cluster import Cluster, check_same, installed, node_name
 from archscout.execution.lost import MAX_DEATHS, Lost
-from archscout.execution.states import opened
+from archscout.execution.states import load_state
 
 MAX_MOVES = 5
 """After so many nodes that were lost with a task, it counts as lost."""
@@ -282,7 +282,7 @@ def _opened(node: str, payload: bytes) -> Any:
         _take_usual_priority()
     if before is not None:
         before()
-    return opened(state)
+    return load_state(state)
 
 
 def _take_usual_priority() -> None:

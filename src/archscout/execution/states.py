@@ -7,7 +7,7 @@ import pickle
 from typing import Any
 
 
-def opened(packed: bytes) -> Any:
+def load_state(packed: bytes) -> Any:
     """A state, from bytes.
 
     With the first one, garbage collection leaves out what the worker holds by then: a look at all
