@@ -4,6 +4,7 @@ import ast
 import copy
 import inspect
 import itertools
+import pickle
 import random
 import sys
 from collections.abc import Mapping, Sequence
@@ -642,3 +643,11 @@ def test_weight_drop_of_the_model_acts_in_every_layer_in_training_only() -> None
         model.train()(tokens)
         model.eval()(tokens)
         assert rates == [0.5, 0.0]
+
+
+@pytest.mark.parametrize("cell", CELLS.values(), ids=CELLS)
+def test_a_network_can_be_sent_to_another_process(cell: Recipe) -> None:
+    model = model_of(cell)
+    sent = pickle.loads(pickle.dumps(model))
+    tokens = torch.arange(6).view(3, 2)
+    assert torch.equal(sent.encode(tokens)[0], model.encode(tokens)[0])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import pickle
+from functools import cache
 from typing import Any
 
 
@@ -14,7 +15,12 @@ def load_state(packed: bytes) -> Any:
     that torch brings takes as long as a dozen scores, and finds nothing.
     """
     state = pickle.loads(packed)
-    if not gc.get_freeze_count():
-        gc.collect()
-        gc.freeze()
+    _leave_out()
     return state
+
+
+@cache
+def _leave_out() -> None:
+    """Once in a process; asking Python whether anything is left out takes as long as two scores."""
+    gc.collect()
+    gc.freeze()

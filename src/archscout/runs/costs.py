@@ -11,6 +11,7 @@ import time
 import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, NamedTuple
 
 import torch
@@ -21,7 +22,7 @@ from torch.utils._pytree import tree_leaves
 from archscout import counting
 from archscout.errors import InputError
 from archscout.recording import count_outside_embeddings
-from archscout.spaces.base import CachingSpace, Scale, SizedSpace, Space
+from archscout.spaces.base import CachingSpace, CountingSpace, Scale, SizedSpace, Space
 
 
 class Cost(NamedTuple):
@@ -93,23 +94,31 @@ def measure(
             is too short for one.
     """
     names = check(space, names)
-    skeleton = space.skeleton(architecture, vocabulary_size, scale).eval()
     found: dict[str, float] = {}
+
+    @cache
+    def skeleton() -> nn.Module:
+        return space.skeleton(architecture, vocabulary_size, scale).eval()
+
     for name in names:
         if name == "parameters":
-            found[name] = sum(p.numel() for p in skeleton.parameters() if p.requires_grad)
+            found[name] = (
+                space.count_parameters(architecture, vocabulary_size, scale)
+                if isinstance(space, CountingSpace)
+                else sum(p.numel() for p in skeleton().parameters() if p.requires_grad)
+            )
         elif name == "non_embedding_parameters":
             found[name] = (
                 space.size(architecture)
                 if isinstance(space, SizedSpace)
-                else count_outside_embeddings(skeleton)
+                else count_outside_embeddings(skeleton())
             )
         elif name == "flops":
-            found[name] = _flops(space, skeleton, scale)
+            found[name] = _flops(space, skeleton(), scale)
         elif name == "memory":
-            found[name] = _memory(space, skeleton, scale)
+            found[name] = _memory(space, skeleton(), scale)
         elif name == "cache_memory":
-            found[name] = _cache_memory(_caching(space, scale), skeleton, scale)
+            found[name] = _cache_memory(_caching(space, scale), skeleton(), scale)
         else:
             network = space.build(architecture, vocabulary_size, scale, seed=0)
             with torch.inference_mode():

@@ -199,6 +199,14 @@ class SizedSpace(Protocol):
 
 
 @runtime_checkable
+class CountingSpace(Protocol):
+    """A space that counts the parameters of a network without making it, to be faster."""
+
+    def count_parameters(self, architecture: Any, vocabulary_size: int, scale: Any) -> int:
+        """Trainable parameters, tied ones once."""
+
+
+@runtime_checkable
 class CachingSpace(Protocol):
     """A space whose networks generate text by a key/value cache, each token read once.
 

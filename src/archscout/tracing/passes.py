@@ -120,7 +120,8 @@ def _trace(
     objective: Objective,
 ) -> Trace:
     kind = (recorder.has_attention, recorder.states_enter_steps)
-    found = Trace(recorder.parameters, minibatch, objective, *kind)
+    counted = recorder.parameters if "parameters" in needs else 0
+    found = Trace(counted, minibatch, objective, *kind)
     if "non_embedding_parameters" in needs:
         found.non_embedding_parameters = recorder.non_embedding_parameters
     if "flops" in needs:

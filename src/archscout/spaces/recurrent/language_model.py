@@ -13,6 +13,7 @@ import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from graphlib import TopologicalSorter
 from itertools import pairwise
+from operator import itemgetter
 from typing import Any
 
 import torch
@@ -41,17 +42,27 @@ class Dropout:
     weight: float = 0.5  # single recurrent weights, locked ("weight drop")
 
 
-def _blend(gate: Tensor, a: Tensor, b: Tensor) -> Tensor:
+def _blend(values: tuple[Tensor, Tensor, Tensor]) -> Tensor:
+    gate, a, b = values
     return torch.lerp(b, a, gate)  # gate * a + (1 - gate) * b
 
 
-FUNCTIONS: dict[str, Callable[..., Tensor]] = {
+def _product(values: tuple[Tensor, Tensor]) -> Tensor:
+    return torch.mul(*values)
+
+
+def _sum(values: tuple[Tensor, Tensor]) -> Tensor:
+    return torch.add(*values)
+
+
+# Of a value, or of a tuple of several.
+FUNCTIONS: dict[str, Callable[[Any], Tensor]] = {
     "activation_tanh": torch.tanh,
     "activation_sigm": torch.sigmoid,
     "activation_leaky_relu": F.leaky_relu,
     "blend": _blend,
-    "elementwise_prod": torch.mul,
-    "elementwise_sum": torch.add,
+    "elementwise_prod": _product,
+    "elementwise_sum": _sum,
 }
 
 
@@ -84,9 +95,9 @@ class LinearNode(nn.Module):
     def __init__(self, inputs: Sequence[str], input_size: int, hidden_size: int) -> None:
         super().__init__()
         self.inputs = tuple(inputs)
+        widths = [input_size if source == "x" else hidden_size for source in inputs]
         self.weights = nn.ParameterList(
-            torch.empty(hidden_size, input_size if source == "x" else hidden_size)
-            for source in inputs
+            [nn.Parameter(torch.empty(hidden_size, width)) for width in widths]
         )
         self.bias = nn.Parameter(torch.empty(hidden_size))
 
@@ -205,19 +216,23 @@ class RecurrentLayer(nn.Module):
         turned = {source: weight.t() for source, weight in weights.items()}
         first = self.readers["h_prev_0"]
         start = self.stacked.index(first[0]) if first else 0
-        others = [(s, None, (), self.readers[s]) for s in self.states[1:] if s in turned]
-        program = [(*node, turned.get(node[0])) for node in (*others, *self.program)]
+        others = [(s, None, (s,), self.readers[s]) for s in self.states[1:]]
+        program = [
+            (name, function, itemgetter(*inputs), readers, turned.get(name))
+            for name, function, inputs, readers in (*others, *self.program)
+            if function is not None or name in turned
+        ]
+        names = (*self.stacked, *self.states)
         unrolled = Unrolled([states], {name: [] for name in keep})
         for t, step in enumerate(steps):
             if first:
                 product = torch.addmm(step[start], states[0], turned["h_prev_0"])
                 step = (*step[:start], *product.chunk(len(first), 1), *step[start + 1 :])
             # A linear node's value is its sum so far, which is whole when its turn has come.
-            values = dict(zip(self.stacked, step, strict=True))
-            values.update(zip(self.states, states, strict=True))
+            values = dict(zip(names, (*step, *states), strict=True))
             for name, function, inputs, readers, weight in program:
                 if function is not None:
-                    values[name] = function(*map(values.__getitem__, inputs))
+                    values[name] = function(inputs(values))
                 if weight is None:
                     continue
                 if len(readers) == 1:
@@ -251,6 +266,13 @@ class RecurrentLayer(nn.Module):
         return torch.stack(unrolled.outputs), unrolled.states[-1]
 
 
+def layer_widths(
+    embedding_size: int, hidden_size: int, num_layers: int
+) -> Iterable[tuple[int, int]]:
+    """Of every layer, the width of what it reads and its own."""
+    return pairwise([embedding_size, *[hidden_size] * (num_layers - 1), embedding_size])
+
+
 class RecurrentLanguageModel(nn.Module):
     """Embedding, L layers of one cell (the last as wide as the embedding), tied decoder.
 
@@ -278,9 +300,9 @@ class RecurrentLanguageModel(nn.Module):
         # nn.Embedding and nn.Linear would fill themselves; initialisation.py draws all weights.
         self.embedding = nn.Parameter(torch.empty(vocabulary_size, embedding_size))
         self.decoder_bias = nn.Parameter(torch.empty(vocabulary_size))
-        widths = [embedding_size, *[hidden_size] * (num_layers - 1), embedding_size]
         self.layers = nn.ModuleList(
-            RecurrentLayer(cell, before, after) for before, after in pairwise(widths)
+            RecurrentLayer(cell, before, after)
+            for before, after in layer_widths(embedding_size, hidden_size, num_layers)
         )
 
     def initial_state(self, batch_size: int) -> States:

@@ -21,9 +21,9 @@ from archscout.spaces.base import Scale, Trial, unwrapped
 from archscout.spaces.recurrent.canonical import canonical, fingerprint, live
 from archscout.spaces.recurrent.cells import CELLS
 from archscout.spaces.recurrent.initialisation import initialise_canonical, initialise_published
-from archscout.spaces.recurrent.language_model import RecurrentLanguageModel
+from archscout.spaces.recurrent.language_model import RecurrentLanguageModel, layer_widths
 from archscout.spaces.recurrent.mutation import mutate
-from archscout.spaces.recurrent.recipe import Recipe
+from archscout.spaces.recurrent.recipe import INPUT, Recipe
 from archscout.spaces.recurrent.recorder import RecurrentRecorder
 from archscout.spaces.recurrent.sampler import SEARCH_STEPS, genes, sample, suggest
 
@@ -189,6 +189,20 @@ class RecurrentSpace:
                 scale.hidden_size,
                 scale.num_layers,
             )
+
+    def count_parameters(
+        self, architecture: Recipe, vocabulary_size: int, scale: RecurrentScale
+    ) -> int:
+        """Trainable parameters of the language model, tied ones once."""
+        linear = [node.input for node in architecture.nodes.values() if node.op == "linear"]
+        from_x = sum(inputs.count(INPUT) for inputs in linear)
+        from_within = sum(map(len, linear)) - from_x
+        widths = layer_widths(scale.embedding_size, scale.hidden_size, scale.num_layers)
+        layers = sum(
+            after * (from_x * before + from_within * after + len(linear))
+            for before, after in widths
+        )
+        return vocabulary_size * (scale.embedding_size + 1) + layers
 
     def build(
         self,
