@@ -589,7 +589,7 @@ def test_a_budget_is_proved_over_seeds(
     proof = load_proof(out)
     assert proof is not None and proof.seeds == [0]
     text = " ".join(result.out.split())
-    assert "For 1 full trainings the search finds a test perplexity of" in text
+    assert "For 1 full training the search finds a test perplexity of" in text
     for name in proof.strategies:
         assert name in result.out
     page = (out / "report.html").read_text(encoding="utf-8")

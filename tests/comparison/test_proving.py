@@ -104,6 +104,9 @@ def test_a_stopped_one_ends_as_one_that_was_not(hunt: Hunt, proven: tuple[Run, P
 
         with pytest.raises(KeyboardInterrupt):
             prove(run, 2, 2, RECIPE, on_progress=stop)
+    done, whole = load_proof(run.folder.path), proven[1]
+    assert done is not None and done.seeds == [0]  # the second seed was begun
+    assert done.found == whole.found[: len(whole.strategies)]
     assert content(prove(run, 2, 2, RECIPE)) == content(proven[1])
 
 

@@ -30,6 +30,8 @@ def test_it_says_what_the_search_beat_and_what_not() -> None:
     assert "random: 190.6 for 3.9 full trainings; the search was better from 2 of 2 seeds." in (
         told.sentences
     )
+    once = summarise(made.model_copy(update={"budget": 1.0})).verdict
+    assert once.startswith("For 1 full training the search finds")
     assert told.table.rows[0] == ["search", "156.0", "148.4", "164.0", "3.9", "12", "–"]
     assert told.table.rows[-1] == ["lstm", "172.4", "200.3", "148.4", "1", "1", "1 of 2"]
 
@@ -48,10 +50,10 @@ def test_bits_per_byte_stand_beside_perplexities_where_they_are_known() -> None:
 
 def test_one_that_beats_all_is_told_so_and_near_ones_are_counted() -> None:
     told = summarise(proof({"search": (5.0,), "random": (5.005,)}))
-    assert told.verdict.endswith("over 1 seed: in most of them better than random.")
+    assert told.verdict.endswith("over 1 seed: better than random.")
     assert "better from 1 of 1 seed (1 of 1 less than 1 % apart)" in told.sentences[0]
     lost = summarise(proof({"search": (5.0,), "random": (4.0,)}))
-    assert lost.verdict.endswith("in most of them not better than random.")
+    assert lost.verdict.endswith("over 1 seed: not better than random.")
 
 
 def test_nothing_found_has_its_words() -> None:

@@ -67,7 +67,9 @@ def prove(
     on_progress: Callable[[Progress], None] | None = None,
     on_warning: Callable[[str], None] | None = None,
 ) -> Proof:
-    """Spend a budget as the search does, and in other ways, over seeds; write proof.json.
+    """Spend a budget as the search does, and in other ways, over seeds.
+
+    After each seed proof.json is written, of those that are done.
 
     The other ways are random architectures trained whole, random ones by the same halving, the best
     by score trained whole, and each named architecture trained whole, at their own cost. Called
@@ -109,8 +111,8 @@ def prove(
         pool = random_candidates(each)
         drawn.append(len(pool))
         found += _found(each, promotion.budget, pool, recipe, workers, say, on_warning)
-    proof = _proof(promotion, list(range(first, first + count)), drawn, found)
-    write_json(run.folder.path / PROOF, {"format": FORMAT, **proof.model_dump()})
+        proof = _proof(promotion, list(range(first, seed + 1)), drawn, found)
+        write_json(run.folder.path / PROOF, {"format": FORMAT, **proof.model_dump()})
     return proof
 
 

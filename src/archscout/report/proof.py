@@ -88,10 +88,10 @@ def _verdict(proof: Proof, standings: list[Standing]) -> str:
     said = f"better than {names}" if paid else ""
     if lost:
         said += f"{', but ' if paid else ''}not better than {lost}"
+    most = "in most of them " if len(proof.seeds) > 1 else ""
     return (
-        f"For {proof.budget:.4g} full trainings the search finds a {proof.part} {proof.measure} of "
-        f"{_mean(proof, ours)} over {seeds}{written_bits(ours.bits_per_byte)}: in most of them "
-        f"{said}."
+        f"For {_trainings(proof.budget, 4)} the search finds a {proof.part} {proof.measure} of "
+        f"{_mean(proof, ours)} over {seeds}{written_bits(ours.bits_per_byte)}: {most}{said}."
     )
 
 
@@ -101,9 +101,14 @@ def _beside(proof: Proof, each: Standing) -> str:
     if each.equal:
         equal = f" ({each.equal} of {seeds} less than 1 % apart)"
     return (
-        f"{each.strategy}: {mean} for {each.cost:.2g} full trainings; the search was better from "
+        f"{each.strategy}: {mean} for {_trainings(each.cost, 2)}; the search was better from "
         f"{each.won} of {count(seeds, 'seed')}{equal}."
     )
+
+
+def _trainings(cost: float, digits: int) -> str:
+    said = f"{cost:.{digits}g}"
+    return f"{said} full training{'' if said == '1' else 's'}"
 
 
 def _control(proof: Proof) -> str:
