@@ -193,6 +193,19 @@ def test_a_score_that_is_not_finite_ranks_last(whole):
     assert done.problems["activation_distance"] == already + 1
 
 
+def test_as_many_scores_as_encoders_have_layers_of_metrics(whole):
+    # pandas warns of a table that was filled column by column, which is an error here.
+    layers = pd.DataFrame(1.0, whole.rows.index, [f"layered[{i}]" for i in range(150)])
+    rows = pd.concat([whole.rows, layers], axis=1)
+    larger = whole.larger_is_better | {f"layered[{i}]": i % 2 == 0 for i in range(150)}
+    rows.loc[4, ["layered[0]", "layered[1]"]] = math.inf, -math.inf
+    pair = Combination(("parameters", "activation_distance"))
+    done = replace(whole, rows=rows, larger_is_better=larger, combinations=[pair])
+    scores = done.scores
+    assert scores.shape == (12, len(larger) + 1)
+    assert scores["layered[0]"].iloc[4] == -math.inf and scores["layered[1]"].iloc[4] == math.inf
+
+
 def test_a_formula_is_combined_where_no_metric_is_named(cells, tmp_path):
     formula = "formula:mean(l2(hidden_states))"
     combined = Combination((formula, "parameters"))

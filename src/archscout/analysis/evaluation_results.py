@@ -88,9 +88,10 @@ class Evaluation:
         rows = self.rows
         chosen = rows[(rows["seed"] == draw.seed) & (rows["minibatch"] == draw.minibatch)]
         scores = chosen.set_index("architecture")[self.metrics]
-        for name, larger in self.larger_is_better.items():
-            last = -np.inf if larger else np.inf
-            scores[name] = scores[name].mask(np.isinf(scores[name]), last)
+        last = {
+            name: -np.inf if larger else np.inf for name, larger in self.larger_is_better.items()
+        }
+        scores = scores.mask(np.isinf(scores), pd.Series(last), axis="columns")
         return scores.reindex(self.benchmark.results.index.intersection(list(rows["architecture"])))
 
     def compare(
