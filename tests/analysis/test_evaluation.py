@@ -193,7 +193,7 @@ def test_a_score_that_is_not_finite_ranks_last(whole):
     assert done.problems["activation_distance"] == already + 1
 
 
-def test_as_many_scores_as_encoders_have_layers_of_metrics(whole):
+def test_a_hundred_scores_and_more_bring_no_warning(whole):
     # pandas warns of a table that was filled column by column, which is an error here.
     layers = pd.DataFrame(1.0, whole.rows.index, [f"layered[{i}]" for i in range(150)])
     rows = pd.concat([whole.rows, layers], axis=1)
