@@ -3,26 +3,54 @@
 First the whole: a search at fast scale on python-docs into a temporary folder, with everything that
 a search does, in architectures a second. Then proposing and storing apart from scoring: the
 objective is the number of parameters, which needs no network with weights; processor time of a
-proposal without what the evaluation takes, after few proposals and after many, and beside it the
-way of earlier versions: a sampler made anew for every trial, over all trials, and SQLite.
+proposal without what the evaluation takes, after few proposals and after many.
+
+With --beside the whole alone, and that of an earlier commit in one process: in turn, each round in
+a process of its own that first searches a little and then three times, of which the median counts.
+Workers are there before the clock, as for a second search in one program.
 
     python benchmarks/search_speed.py [--trials 500] [--sampler nsga2] [--many 20000]
+    python benchmarks/search_speed.py --beside COMMIT [--workers 2] [--rounds 6]
 """
 
 from __future__ import annotations
 
 import argparse
+import io
+import os
+import statistics
+import subprocess
+import sys
+import tarfile
 import tempfile
 import time
 from pathlib import Path
 
-import optuna
-
 import archscout
 from archscout.runs.evaluator import Evaluator
-from archscout.spaces import RecurrentSpace
 
 _SHARE = 400  # proposals over which a mean is taken
+
+# By what earlier commits have, too: the first had no workers.
+_SEARCHES = """
+import statistics, sys, tempfile, time
+import archscout
+
+trials, workers = map(int, sys.argv[1:])
+options = {"workers": workers} if workers > 1 else {}
+if options:
+    from archscout.execution import workers as executors
+    executors.WORTH_SECONDS = 0
+
+def speed(trials):
+    with tempfile.TemporaryDirectory() as folder:
+        start = time.perf_counter()
+        run = archscout.search("rnn", trials=trials, out=folder + "/run", **options)
+        return len(run.table) / (time.perf_counter() - start)
+
+speed(50)
+print(statistics.median(speed(trials) for _ in range(3)))
+"""
 
 
 class Clock:
@@ -79,24 +107,30 @@ def proposing(sampler: str, counts: list[int]) -> None:
         print(f"{sampler}: {milliseconds:6.2f} ms a proposal, up to proposal {count:,}")
 
 
-def as_earlier(trials: int) -> None:
-    """The same in one process as before batches and journals, NSGA-II."""
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    space = RecurrentSpace()
+def beside(commit: str, trials: int, workers: int, rounds: int) -> None:
+    """Searches of an earlier commit in one process and of this one in workers, in turn."""
+    root = Path(__file__).parents[1]
+    git = ["git", "-C", str(root), "archive", "--format=tar", commit, "src"]
+    packed = subprocess.run(git, check=True, stdout=subprocess.PIPE).stdout
+    speeds: dict[str, list[float]] = {commit: [], "now": []}
     with tempfile.TemporaryDirectory() as folder:
-        stored = optuna.create_study(storage=f"sqlite:///{folder}/study.db", direction="maximize")
-        memory = optuna.create_study(direction="maximize")
-        start = 0.0
-        for number in range(trials):
-            if number == trials - _SHARE:
-                start = time.process_time()
-            memory.sampler = optuna.samplers.NSGAIISampler(seed=number)
-            trial = memory.ask()
-            genotype = space.suggest(trial)
-            trial.set_user_attr("result", {"architecture": space.to_dict(genotype)})
-            stored.add_trial(memory.tell(trial, float(len(genotype.nodes))))
-    milliseconds = 1e3 * (time.process_time() - start) / _SHARE
-    print(f"nsga2: {milliseconds:6.2f} ms a proposal as in earlier versions, up to {trials:,}")
+        with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
+            archive.extractall(folder, filter="data")
+        for _ in range(rounds):
+            for name, source, count in ((commit, folder, 1), ("now", root, workers)):
+                command = [sys.executable, "-c", _SEARCHES, str(trials), str(count)]
+                environment = os.environ | {"PYTHONPATH": str(Path(source, "src"))}
+                ended = subprocess.run(
+                    command, check=True, stdout=subprocess.PIPE, text=True, env=environment
+                )
+                speeds[name].append(float(ended.stdout))
+    medians = {name: statistics.median(each) for name, each in speeds.items()}
+    for name, each in speeds.items():
+        print(
+            f"{name}: {medians[name]:.1f} architectures a second "
+            f"({', '.join(f'{speed:.1f}' for speed in each)})"
+        )
+    print(f"{medians['now'] / medians[commit]:.2f} times as many")
 
 
 def main() -> None:
@@ -104,9 +138,14 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=500)
     parser.add_argument("--sampler", default="nsga2")
     parser.add_argument("--many", type=int, default=20_000)
+    parser.add_argument("--beside", metavar="COMMIT")
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=6)
     arguments = parser.parse_args()
+    if arguments.beside:
+        beside(arguments.beside, arguments.trials, arguments.workers, arguments.rounds)
+        return
     whole(arguments.trials, arguments.sampler)
-    as_earlier(500)
     for sampler in ("nsga2", "random"):
         proposing(sampler, [500, arguments.many])
 

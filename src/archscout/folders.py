@@ -10,7 +10,7 @@ import errno
 import json
 import os
 import platform
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -305,6 +305,14 @@ def torn_end(path: Path) -> bytes:
     if torn and not torn.startswith(b"{"):
         raise ValueError(f"{path} ends in what is no line of JSON")
     return torn
+
+
+def append_line(path: Path, document: Mapping[str, Any]) -> None:
+    """Append a line of JSON to a file, which is on the disk when this returns."""
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(document, allow_nan=False) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def read_lines(path: Path, parse: Callable[[Any], Row], advice: str = "") -> list[Row]:

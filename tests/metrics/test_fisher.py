@@ -61,7 +61,8 @@ def test_of_a_recurrent_cell(name: str) -> None:
     steps = []
     for layer in model.recurrent_layers:
         states = layer.initial_state(TOKENS.shape[1])
-        unrolled = layer.unroll(layer.steps(layer.affine(outputs)), states, layer.activations)
+        affine, names = layer.affine(outputs), layer.wiring.activations
+        unrolled = layer.unroll(layer.steps(affine), states, names)
         steps += list(unrolled.values.values())
         outputs = torch.stack(unrolled.outputs)
     flat = [step for values in steps for step in values]

@@ -25,6 +25,7 @@ from optuna.storages.journal import JournalFileBackend
 from archscout import InputError
 from archscout.runs import Progress, Run
 from archscout.runs import run_folder as folder
+from archscout.runs.storage import _Lines
 from archscout.runs.study import result_of
 from archscout.spaces import RecurrentSpace
 from journals import to_database
@@ -479,15 +480,15 @@ def test_what_was_scored_and_not_stored_is_not_scored_again(
 ) -> None:
     whole = hunt(tmp_path / "whole")
     scored.clear()
-    write = JournalFileBackend.append_logs
+    write = _Lines.append_logs
 
-    def fail(backend: JournalFileBackend, logs: list[dict[str, Any]]) -> None:
+    def fail(lines: Any, logs: list[dict[str, Any]]) -> None:
         if len(scored) == 4:
             raise OSError(errno.ENOSPC, "No space left on device")
-        write(backend, logs)
+        write(lines, logs)
 
     with monkeypatch.context() as full:
-        full.setattr(JournalFileBackend, "append_logs", fail)
+        full.setattr(_Lines, "append_logs", fail)
         with pytest.raises(InputError, match=r"No space left .*Stopped after 3 proposals; every"):
             hunt(tmp_path / "run")
     unstored = tmp_path / "run" / "unstored.jsonl"

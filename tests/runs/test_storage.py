@@ -1,6 +1,8 @@
-"""The address of a study's database, and its password."""
+"""The journal, the address of a study's database, and its password."""
 
+import errno
 import json
+import os
 import sqlite3
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -211,3 +213,45 @@ def test_an_empty_database_may_be_opened_by_several_at_once(tmp_path: Path) -> N
 
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(opened, range(4)))
+
+
+# The journal and the disk
+
+
+class Disk:
+    """How often the disk was waited for with a file, and with how many lines of it."""
+
+    def __init__(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.path, self.is_full = path, False
+        self.safe: list[int] = []
+        self._original = os.fsync
+        monkeypatch.setattr(os, "fsync", self.fsync)
+
+    def fsync(self, number: int) -> None:
+        if self.path.exists() and os.path.samestat(os.fstat(number), self.path.stat()):
+            if self.is_full:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            self.safe.append(len(self.path.read_bytes().splitlines()))
+        self._original(number)
+
+
+@pytest.mark.parametrize("seconds", [0.0, 3600.0])
+def test_the_disk_is_waited_for_once_in_a_while_and_at_the_end(
+    seconds: float, hunt: Hunt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(storage, "_UNSAFE_SECONDS", seconds)
+    disk = Disk(tmp_path / "run" / "study.jsonl", monkeypatch)
+    hunt(tmp_path / "run", trials=6)
+    # A line of the study, and one of each proposal.
+    assert disk.safe == ([7] if seconds else [1, 2, 3, 4, 5, 6, 7])
+
+
+def test_a_disk_that_is_full_at_the_end_is_named(
+    hunt: Hunt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk = Disk(tmp_path / "run" / "study.jsonl", monkeypatch)
+    disk.is_full = True
+    with pytest.raises(InputError, match=r"study \S+study.jsonl: No space left on device; room "):
+        hunt(tmp_path / "run", trials=3)
+    disk.is_full = False
+    assert len(hunt(tmp_path / "run", trials=3, resume=True).trials) == 3

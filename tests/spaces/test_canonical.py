@@ -16,7 +16,7 @@ from networkx.algorithms.isomorphism import DiGraphMatcher
 from archscout.errors import InputError
 from archscout.spaces.recurrent import CELLS, Node, Recipe
 from archscout.spaces.recurrent.canonical import canonical, fingerprint
-from archscout.spaces.recurrent.language_model import RecurrentLayer
+from archscout.spaces.recurrent.language_model import RecurrentLayer, Wiring
 from archscout.spaces.recurrent.sampler import sample
 
 Rewrite = Callable[..., Recipe]
@@ -170,8 +170,8 @@ def test_the_canonical_form_computes_the_same_function(
     assert match.is_isomorphic()
     to_form: dict[str, str] = match.mapping
     generator = torch.Generator().manual_seed(0)
-    before = RecurrentLayer(recipe.to_dict(), 3, 4).double()
-    after = RecurrentLayer(form.to_dict(), 3, 4).double()
+    before = RecurrentLayer(Wiring(recipe.to_dict()), 3, 4).double()
+    after = RecurrentLayer(Wiring(form.to_dict()), 3, 4).double()
     for name, node in before.linear.items():
         twin = after.linear[to_form[name]]
         twin.bias.data = node.bias.data.normal_(generator=generator)

@@ -19,6 +19,7 @@ from archscout.spaces.recurrent import CELLS, Dropout, Node, Recipe, RecurrentLa
 from archscout.spaces.recurrent import language_model as module
 from archscout.spaces.recurrent.language_model import (
     RecurrentLayer,
+    Wiring,
     locked_dropout,
     word_dropout,
 )
@@ -50,7 +51,7 @@ def layer_of(
     cell: Recipe | Mapping[str, tuple[str, Sequence[str]]], width: int = H
 ) -> RecurrentLayer:
     recipe = cell if isinstance(cell, Recipe) else recipe_of(cell)
-    layer = RecurrentLayer(recipe.to_dict(), E, width).double()
+    layer = RecurrentLayer(Wiring(recipe.to_dict()), E, width).double()
     fill(layer)
     return layer
 

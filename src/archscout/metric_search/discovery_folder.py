@@ -6,14 +6,13 @@ every candidate.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Sequence
 from typing import Any
 
 from pydantic import AliasChoices, Field, model_validator
 
-from archscout.folders import ResultsFolder, StoredSettings, read_lines
+from archscout.folders import ResultsFolder, StoredSettings, append_line, read_lines
 from archscout.metric_search.candidates import Candidate
 from archscout.metric_search.parts import SHARES
 from archscout.scoring import ScoringSettings
@@ -76,10 +75,7 @@ class DiscoveryFolder(ResultsFolder[DiscoverySettings]):
     def add(self, number: int, candidates: Sequence[Candidate]) -> None:
         """Store a generation; it is on the disk when this returns."""
         content = {"generation": number, "candidates": [entry.to_dict() for entry in candidates]}
-        with self.lines.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(content, allow_nan=False) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+        append_line(self.lines, content)
 
 
 def _generation(content: Any) -> list[Candidate]:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
-import os
 from pathlib import Path
 
-from archscout.folders import drop_torn_line, read_lines
+from archscout.folders import append_line, drop_torn_line, read_lines
 
 _SAME = 1e-6  # parts of a training that are one rung
 
@@ -55,10 +53,7 @@ class Ledger:
     def add(self, line: Reached) -> None:
         """Append what a training came to, and make sure that it is on the disk."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        with self._path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(dataclasses.asdict(line), allow_nan=False) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+        append_line(self._path, dataclasses.asdict(line))
         self.lines.append(line)
 
     def find(self, fingerprint: str, until: float) -> Reached | None:

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import optuna
 from optuna.storages import JournalStorage, RDBStorage
-from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
+from optuna.storages.journal import JournalFileBackend
 from sqlalchemy import URL, event, make_url
 from sqlalchemy.exc import (
     ArgumentError,
@@ -36,6 +38,9 @@ JOURNAL = "journal:"
 
 # Optuna tries five times, with up to 2 s between: SQLite's own 5 s would make that half a minute.
 _LOCKED_SECONDS = 0.5
+
+# What a computer that loses its power may lose of a journal; a killed process loses nothing.
+_UNSAFE_SECONDS = 1.0
 
 # How often the tables of a database are made, and the seconds between, where others make them, too.
 _TRIES, _PAUSE = 10, 0.2
@@ -74,7 +79,7 @@ _ADVICE = {
 
 def open_storage(
     address: str, writes: str | None = None, warn: Callable[[str], None] | None = None
-) -> JournalStorage | RDBStorage:
+) -> Journal | RDBStorage:
     """What lies at an address, which `close_storage` closes.
 
     Args:
@@ -100,13 +105,18 @@ def open_storage(
             drop_torn_line(path)
             if warn is not None:
                 warn(f"{path}: the last line had no end, as after a kill, and was taken away")
-        # Optuna's own lock stays after a kill, and the run's folder has one.
-        return JournalStorage(JournalFileBackend(str(path), _HeldByTheRun(str(path))))
+        return Journal(path)
 
 
-def close_storage(storage: JournalStorage | RDBStorage) -> None:
-    """Let go of what was opened: the connections, and a study's lock with them."""
-    if not isinstance(storage, JournalStorage):
+def close_storage(storage: Journal | RDBStorage) -> None:
+    """Let go of what was opened: the connections, and a study's lock with them.
+
+    Raises:
+        InputError: what was written to a journal last cannot reach the disk.
+    """
+    if isinstance(storage, Journal):
+        storage.wait_for_disk()
+    else:
         storage.engine.dispose()
 
 
@@ -138,14 +148,51 @@ def _is_lost_race(error: DBAPIError) -> bool:
     return isinstance(error, IntegrityError | ProgrammingError) or "already exists" in str(error)
 
 
-class _HeldByTheRun(JournalFileOpenLock):
-    """No file of its own: whoever writes has locked the run's folder."""
+class Journal(JournalStorage):
+    """A journal that one process writes, which holds the lock of the run's folder.
 
-    def acquire(self) -> bool:
-        return True
+    Args:
+        path: of its file; made if it is not there.
+    """
 
-    def release(self) -> None:
-        pass
+    def __init__(self, path: Path) -> None:
+        self._path, self._lines = path, _Lines(str(path))
+        super().__init__(self._lines)
+
+    def wait_for_disk(self) -> None:
+        """Have all that was written on the disk.
+
+        Raises:
+            InputError: it cannot get there.
+        """
+        with storage_errors(f"{JOURNAL}{self._path}"):
+            self._lines.wait_for_disk()
+
+
+class _Lines(JournalFileBackend):
+    """A journal's lines.
+
+    Optuna's own waits for the disk after each line, which can take a tenth as long as a score, and
+    has a lock that stays after a kill.
+    """
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path)
+        self._path, self._is_safe, self._waited = path, True, time.monotonic()
+
+    def append_logs(self, logs: list[dict[str, Any]]) -> None:
+        lines = [json.dumps(log, separators=(",", ":")) + "\n" for log in logs]
+        with open(self._path, "ab") as file:
+            file.write("".join(lines).encode())
+        self._is_safe = False
+        if time.monotonic() - self._waited > _UNSAFE_SECONDS:
+            self.wait_for_disk()
+
+    def wait_for_disk(self) -> None:
+        if not self._is_safe:
+            with open(self._path, "rb") as file:
+                os.fsync(file.fileno())
+            self._is_safe, self._waited = True, time.monotonic()
 
 
 @contextmanager

@@ -91,7 +91,7 @@ def test_weight_drop_masks_only_weights_that_read_a_previous_state() -> None:
     layer = built("gru", NONE).recurrent_layers[0]
     torch.manual_seed(0)
     whole, dropped = layer.recurrent_weights(), layer.recurrent_weights(0.5)
-    assert layer.states == ("h_prev_0",)
+    assert layer.wiring.states == ("h_prev_0",)
     (node,) = set(whole) - {"h_prev_0"}  # the GRU's kept state, which the candidate reads
     assert torch.equal(whole[node], dropped[node])
     zeros = dropped["h_prev_0"] == 0

@@ -89,6 +89,46 @@ class Unrolled:
         return Unrolled(self.states + later.states[1:], values)
 
 
+class Wiring:
+    """How a cell's nodes are joined, which is the same in every layer.
+
+    Attributes:
+        states: names of the previous hidden states.
+        new_states: of the nodes that give the next ones.
+        linear: of the linear nodes, with what they read.
+        activations: of the nodes that are activations.
+        stacked: of the linear nodes; those that read x stand together, and so do those that read
+            h_prev_0.
+        readers: for x, each state and each node, the linear nodes that read it.
+        program: in an order of computation, for each node its name, its function (none for a linear
+            one), what it reads and its readers.
+    """
+
+    def __init__(self, cell: Cell) -> None:
+        num_states = sum(f"h_new_{i}" in cell for i in range(len(cell)))
+        self.states = tuple(f"h_prev_{i}" for i in range(num_states))
+        self.new_states = tuple(f"h_new_{i}" for i in range(num_states))
+        inputs = {name: tuple(node["input"]) for name, node in cell.items()}
+        ops = {name: node["op"] for name, node in cell.items()}
+        self.linear = {name: inputs[name] for name in cell if ops[name] == "linear"}
+        self.activations = tuple(name for name in cell if ops[name].startswith("activation"))
+
+        def place(name: str) -> tuple[bool, bool]:
+            x, h = "x" in inputs[name], "h_prev_0" in inputs[name]
+            return (not x, h) if x else (not x, not h)
+
+        self.stacked = tuple(sorted(self.linear, key=place))
+        self.readers = {
+            source: tuple(n for n in self.stacked if source in inputs[n])
+            for source in ("x", *self.states, *cell)
+        }
+        graph = {name: [s for s in inputs[name] if s in cell] for name in cell}
+        order = TopologicalSorter(graph).static_order()
+        self.program = [
+            (name, FUNCTIONS.get(ops[name]), inputs[name], self.readers[name]) for name in order
+        ]
+
+
 class LinearNode(nn.Module):
     """A linear node: one weight (H, width of the input) for each input, and one bias (H)."""
 
@@ -118,45 +158,25 @@ class RecurrentLayer(nn.Module):
     nodes that read it (`unroll`).
     """
 
-    def __init__(self, cell: Cell, input_size: int, hidden_size: int) -> None:
+    def __init__(self, wiring: Wiring, input_size: int, hidden_size: int) -> None:
         super().__init__()
-        self.hidden_size = hidden_size
-        num_states = sum(f"h_new_{i}" in cell for i in range(len(cell)))
-        self.states = tuple(f"h_prev_{i}" for i in range(num_states))
-        self.new_states = tuple(f"h_new_{i}" for i in range(num_states))
-        inputs = {name: tuple(node["input"]) for name, node in cell.items()}
-        ops = {name: node["op"] for name, node in cell.items()}
-        names = [name for name in cell if ops[name] == "linear"]
-        nodes = [LinearNode(inputs[name], input_size, hidden_size) for name in names]
-        self.linears = nn.ModuleList(nodes)  # by position, for a node's name may hold a dot
-        self.linear = dict(zip(names, nodes, strict=True))
-        self.activations = tuple(name for name in cell if ops[name].startswith("activation"))
-
-        # Readers of x stand together in the affine part, and so do readers of h_prev_0.
-        def place(name: str) -> tuple[bool, bool]:
-            x, h = "x" in inputs[name], "h_prev_0" in inputs[name]
-            return (not x, h) if x else (not x, not h)
-
-        self.stacked = tuple(sorted(names, key=place))
-        self.readers = {
-            source: tuple(n for n in self.stacked if source in inputs[n])
-            for source in ("x", *self.states, *cell)
+        self.wiring, self.hidden_size = wiring, hidden_size
+        linear = {
+            name: LinearNode(inputs, input_size, hidden_size)
+            for name, inputs in wiring.linear.items()
         }
-        graph = {name: [s for s in inputs[name] if s in cell] for name in cell}
-        order = TopologicalSorter(graph).static_order()
-        self.program = [
-            (name, FUNCTIONS.get(ops[name]), inputs[name], self.readers[name]) for name in order
-        ]
+        self.linear = linear
+        self.linears = nn.ModuleList(linear.values())  # by position: a name may hold a dot
 
     def initial_state(self, batch_size: int) -> tuple[Tensor, ...]:
         """Zero states, k of (B, H)."""
         zeros = next(self.parameters()).new_zeros(batch_size, self.hidden_size)
-        return (zeros,) * len(self.states)
+        return (zeros,) * len(self.wiring.states)
 
     def affine(self, inputs: Tensor) -> Tensor:
         """What the N nodes of `stacked` get from inputs (..., I) and biases: (..., N * H)."""
-        from_x = self.readers["x"]
-        rest: list[Tensor] = [self.linear[name].bias for name in self.stacked[len(from_x) :]]
+        from_x = self.wiring.readers["x"]
+        rest: list[Tensor] = [self.linear[name].bias for name in self.wiring.stacked[len(from_x) :]]
         parts = [torch.cat(rest).expand(*inputs.shape[:-1], -1)] if rest else []
         if from_x:
             weight = torch.cat([self.linear[name].weight_from("x") for name in from_x])
@@ -171,9 +191,9 @@ class RecurrentLayer(nn.Module):
         state are dropped at a rate.
         """
         weights: dict[str, Tensor] = {}
-        for source, names in self.readers.items():
+        for source, names in self.wiring.readers.items():
             if names and source != "x":
-                drop = weight_drop if source in self.states else 0.0
+                drop = weight_drop if source in self.wiring.states else 0.0
                 weights[source] = torch.cat(
                     [self.linear[n].weight_from(source, drop) for n in names]
                 )
@@ -185,10 +205,10 @@ class RecurrentLayer(nn.Module):
 
     def columns(self, affine: Tensor) -> tuple[Tensor, ...]:
         """The affine part (..., N * H), what readers of h_prev_0 get in one, the others singly."""
-        h, first = self.hidden_size, self.readers["h_prev_0"]
-        before = self.stacked.index(first[0]) if first else len(self.stacked)
+        h, first = self.hidden_size, self.wiring.readers["h_prev_0"]
+        before = self.wiring.stacked.index(first[0]) if first else len(self.wiring.stacked)
         groups = [h] * before + ([h * len(first)] if first else [])
-        groups += [h] * (len(self.stacked) - before - len(first))
+        groups += [h] * (len(self.wiring.stacked) - before - len(first))
         parts: tuple[Tensor, ...] = affine.split(groups, -1)
         return parts
 
@@ -214,15 +234,15 @@ class RecurrentLayer(nn.Module):
         """
         weights = self.recurrent_weights(weight_drop) if weights is None else weights
         turned = {source: weight.t() for source, weight in weights.items()}
-        first = self.readers["h_prev_0"]
-        start = self.stacked.index(first[0]) if first else 0
-        others = [(s, None, (s,), self.readers[s]) for s in self.states[1:]]
+        first = self.wiring.readers["h_prev_0"]
+        start = self.wiring.stacked.index(first[0]) if first else 0
+        others = [(s, None, (s,), self.wiring.readers[s]) for s in self.wiring.states[1:]]
         program = [
             (name, function, itemgetter(*inputs), readers, turned.get(name))
-            for name, function, inputs, readers in (*others, *self.program)
+            for name, function, inputs, readers in (*others, *self.wiring.program)
             if function is not None or name in turned
         ]
-        names = (*self.stacked, *self.states)
+        names = (*self.wiring.stacked, *self.wiring.states)
         unrolled = Unrolled([states], {name: [] for name in keep})
         for t, step in enumerate(steps):
             if first:
@@ -242,7 +262,7 @@ class RecurrentLayer(nn.Module):
                 parts = torch.mm(values[name], weight).chunk(len(readers), 1)
                 for reader, part in zip(readers, parts, strict=True):
                     values[reader] = values[reader] + part
-            after = tuple([values[name] for name in self.new_states])
+            after = tuple([values[name] for name in self.wiring.new_states])
             if present is not None:
                 there = present[t, :, None]
                 pairs = zip(after, states, strict=True)
@@ -300,8 +320,9 @@ class RecurrentLanguageModel(nn.Module):
         # nn.Embedding and nn.Linear would fill themselves; initialisation.py draws all weights.
         self.embedding = nn.Parameter(torch.empty(vocabulary_size, embedding_size))
         self.decoder_bias = nn.Parameter(torch.empty(vocabulary_size))
+        wiring = Wiring(cell)
         self.layers = nn.ModuleList(
-            RecurrentLayer(cell, before, after)
+            RecurrentLayer(wiring, before, after)
             for before, after in layer_widths(embedding_size, hidden_size, num_layers)
         )
 

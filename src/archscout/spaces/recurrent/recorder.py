@@ -49,14 +49,14 @@ class RecurrentRecorder(Recorder):
     def depth(self) -> int:
         """Layers times the nodes on the longest path through one step of the cell."""
         longest: dict[str, int] = {}
-        for name, _, inputs, _ in self._layers[0].program:
+        for name, _, inputs, _ in self._layers[0].wiring.program:
             longest[name] = 1 + max((longest.get(source, 0) for source in inputs), default=0)
         return len(self._layers) * max(longest.values())
 
     @property
     def width(self) -> float:
         """Hidden states times the units of the widest layer."""
-        return max(len(m.states) * m.hidden_size for m in self._layers)
+        return max(len(m.wiring.states) * m.hidden_size for m in self._layers)
 
     def flops(self, minibatch: Tensor) -> int:
         """Floating-point operations of one token, the decoder's among them."""
@@ -76,7 +76,7 @@ class RecurrentRecorder(Recorder):
         """As many inputs as keep what autograd holds below about 400 megabytes."""
         steps, batch_size = minibatch.shape
         values = sum(
-            layer.hidden_size * sum(1 + len(inputs) for _, _, inputs, _ in layer.program)
+            layer.hidden_size * sum(1 + len(inputs) for _, _, inputs, _ in layer.wiring.program)
             for layer in self._layers
         )
         if "loss" in wanted:  # logits, their softmax and its gradient
@@ -143,7 +143,8 @@ class RecurrentRecorder(Recorder):
             if "hidden_states" in wanted:
                 recording.hidden_states.append(unrolled.entering[: len(minibatch)])
             if "activations" in wanted:
-                recording.activations += [unrolled.values[name] for name in layer.activations]
+                values = unrolled.values
+                recording.activations += [values[name] for name in layer.wiring.activations]
             if "linears" in wanted:
                 assert inputs is not None and affine is not None
                 recording.linears.extend(_linears(layer, inputs, affine, unrolled))
@@ -184,12 +185,12 @@ class RecurrentRecorder(Recorder):
 
 
 def _names_to_keep(layer: RecurrentLayer, wanted: frozenset[str]) -> list[str]:
-    names = list(layer.activations) if "activations" in wanted else []
+    names = list(layer.wiring.activations) if "activations" in wanted else []
     if not wanted.isdisjoint(_LINEAR):
         names += [
             name
-            for name, readers in layer.readers.items()
-            if readers and name != "x" and name not in layer.states and name not in names
+            for name, readers in layer.wiring.readers.items()
+            if readers and name != "x" and name not in layer.wiring.states and name not in names
         ]
     return names
 
@@ -199,10 +200,10 @@ def _linears(
 ) -> Iterator[Linear]:
     """Every weight of the layer's linear nodes, with what it multiplies."""
     values: dict[str, Tensor | list[Tensor]] = {"x": inputs, **unrolled.values}
-    for i, name in enumerate(layer.states):
+    for i, name in enumerate(layer.wiring.states):
         values[name] = [state[i] for state in unrolled.states[:-1]]
     for name, node in layer.linear.items():
-        start = layer.stacked.index(name) * layer.hidden_size
+        start = layer.wiring.stacked.index(name) * layer.hidden_size
         for j, source in enumerate(node.inputs):
             yield Linear(
                 weight=node.weights[j],

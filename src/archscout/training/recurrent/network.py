@@ -68,12 +68,12 @@ def run_layer(
     unrolled = layer.unroll(
         layer.steps(tapped),
         tuple(state.to(affine.dtype) for state in states),
-        [source for source in weights if source not in layer.states],
+        [source for source in weights if source not in layer.wiring.states],
         weights={source: weight.detach() for source, weight in weights.items()},
     )
     for source in weights:
-        if source in layer.states:
-            i = layer.states.index(source)
+        if source in layer.wiring.states:
+            i = layer.wiring.states.index(source)
             values = [state[i] for state in unrolled.states[:-1]]
         else:
             values = unrolled.values[source]
@@ -84,8 +84,8 @@ def run_layer(
 def _places(layer: RecurrentLayer, source: str) -> list[slice]:
     """The columns of the affine part that belong to a source's readers, neighbours as one."""
     h, found = layer.hidden_size, list[slice]()
-    for name in layer.readers[source]:
-        start = layer.stacked.index(name) * h
+    for name in layer.wiring.readers[source]:
+        start = layer.wiring.stacked.index(name) * h
         if found and found[-1].stop == start:
             found[-1] = slice(found[-1].start, start + h)
         else:
