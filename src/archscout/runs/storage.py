@@ -39,7 +39,7 @@ JOURNAL = "journal:"
 # Optuna tries five times, with up to 2 s between: SQLite's own 5 s would make that half a minute.
 _LOCKED_SECONDS = 0.5
 
-# What a computer that loses its power may lose of a journal; a killed process loses nothing.
+# The results of so long a computer that loses its power may lose; a killed process loses none.
 _UNSAFE_SECONDS = 1.0
 
 # How often the tables of a database are made, and the seconds between, where others make them, too.
