@@ -36,7 +36,7 @@ def write_by(write: Callable[[Path], object], path: Path) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write(part)
-        with part.open("rb") as file:
+        with part.open("r+b") as file:  # Windows syncs nothing that is open for reading only
             os.fsync(file.fileno())
         os.replace(part, path)
     except OSError as error:

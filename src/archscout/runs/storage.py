@@ -190,7 +190,7 @@ class _Lines(JournalFileBackend):
 
     def wait_for_disk(self) -> None:
         if not self._is_safe:
-            with open(self._path, "rb") as file:
+            with open(self._path, "r+b") as file:
                 os.fsync(file.fileno())
             self._is_safe, self._waited = True, time.monotonic()
 
