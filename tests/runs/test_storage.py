@@ -235,15 +235,19 @@ class Disk:
         self._original(number)
 
 
-@pytest.mark.parametrize("seconds", [0.0, 3600.0])
+@pytest.mark.parametrize(("seconds", "lines"), [(-1.0, [1, 2, 3, 4, 5, 6, 7]), (3600.0, [7])])
 def test_the_disk_is_waited_for_once_in_a_while_and_at_the_end(
-    seconds: float, hunt: Hunt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    seconds: float,
+    lines: list[int],
+    hunt: Hunt,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(storage, "_UNSAFE_SECONDS", seconds)
     disk = Disk(tmp_path / "run" / "study.jsonl", monkeypatch)
     hunt(tmp_path / "run", trials=6)
     # A line of the study, and one of each proposal.
-    assert disk.safe == ([7] if seconds else [1, 2, 3, 4, 5, 6, 7])
+    assert disk.safe == lines
 
 
 def test_a_disk_that_is_full_at_the_end_is_named(

@@ -92,6 +92,9 @@ class Unrolled:
 class Wiring:
     """How a cell's nodes are joined, which is the same in every layer.
 
+    Args:
+        cell: a recipe.
+
     Attributes:
         states: names of the previous hidden states.
         new_states: of the nodes that give the next ones.
