@@ -111,10 +111,12 @@ def beside(commit: str, trials: int, workers: int, rounds: int) -> None:
     """Searches of an earlier commit in one process and of this one in workers, in turn."""
     root = Path(__file__).parents[1]
     git = ["git", "-C", str(root), "archive", "--format=tar", commit, "src"]
-    packed = subprocess.run(git, check=True, stdout=subprocess.PIPE).stdout
+    packed = subprocess.run(git, stdout=subprocess.PIPE)
+    if packed.returncode:
+        raise SystemExit(f"--beside takes a commit of this repository, not {commit!r}")
     speeds: dict[str, list[float]] = {commit: [], "now": []}
     with tempfile.TemporaryDirectory() as folder:
-        with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
+        with tarfile.open(fileobj=io.BytesIO(packed.stdout)) as archive:
             archive.extractall(folder, filter="data")
         for _ in range(rounds):
             for name, source, count in ((commit, folder, 1), ("now", root, workers)):
