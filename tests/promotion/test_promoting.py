@@ -43,6 +43,17 @@ def test_the_winner_is_trained_whole_and_the_budget_kept(spent: Promotion) -> No
     assert sum(each.reached == 1 for each in spent.candidates) == 1
     first = [each for each in spent.candidates if "0.1111" in each.losses or each.problem]
     assert len(first) == len(spent.candidates) == 13
+    cost = summarise(spent).sentences[0]
+    assert cost.endswith("and on 12 other candidates (none of them trained whole).")
+
+
+def test_it_says_which_others_were_trained_whole(spent: Promotion) -> None:
+    named = next(each for each in spent.candidates if each.name and each != spent.winner)
+    whole = named.model_copy(update={"results": spent.winner.results})
+    others = [each for each in spent.candidates if each != named]
+    cost, names, *_ = summarise(spent.model_copy(update={"candidates": [*others, whole]})).sentences
+    assert cost.endswith("(1 of them trained whole).")
+    assert f"{named.name} was trained whole (perplexity" in names
 
 
 def test_the_winner_has_bits_per_byte(spent: Promotion) -> None:

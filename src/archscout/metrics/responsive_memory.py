@@ -1,4 +1,4 @@
-"""Responsive memory: archscout's default metric of a search for recurrent networks.
+"""Responsive memory: archscout's first default metric of a search for recurrent networks.
 
 A product, so that it is a function of one network alone, and what is nearly zero cannot be made up
 for. docs/leaderboard.md tells how its exponent was chosen, and on which architectures.

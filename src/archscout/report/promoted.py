@@ -84,10 +84,11 @@ def _verdict(promotion: Promotion) -> str:
 
 
 def _cost(promotion: Promotion) -> str:
-    others = count(len(promotion.candidates) - 1, "other candidate")
+    others = [each for each in promotion.candidates if each != promotion.winner]
+    whole = sum(bool(each.results) for each in others)
     return (
         f"{promotion.spent:.2f} of {promotion.budget:.4g} full trainings were spent, on it and on "
-        f"{others} that were trained in part."
+        f"{count(len(others), 'other candidate')} ({whole or 'none'} of them trained whole)."
     )
 
 
@@ -100,7 +101,8 @@ def _named(promotion: Promotion, each: Promoted) -> str:
     reached = f"{promotion.measure} {_written(promotion, loss)}"
     if (winner := promotion.winner.losses.get(part)) is not None:
         reached += f", the winner {_written(promotion, winner)}"
-    return f"{each.name} left at {_percent(part)} of a training ({reached})"
+    left = "was trained whole" if each.results else f"left at {_percent(part)} of a training"
+    return f"{each.name} {left} ({reached})"
 
 
 def _told(promotion: Promotion) -> str:

@@ -247,8 +247,8 @@ class Streamed:
             raise InputError(
                 f"the data set {str(self._text)!r} is too short: {found} sequences of length "
                 f"{self._length} are left to train on after {len(self.valid)} of validation, and "
-                f"{least} are needed; take a longer one, hold fewer out (--dataset-held-out), or "
-                "take a smaller batch size or sequence length"
+                f"{least} are needed; take a longer one, hold fewer out (--dataset-set "
+                "held_out=NUMBER), or take a smaller batch size or sequence length"
             )
         self._documents.restore(self._start)
         self._ids = self._start_ids
