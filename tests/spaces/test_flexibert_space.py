@@ -171,6 +171,17 @@ def test_only_layers_that_matter_are_filled() -> None:
     assert torch.equal(found.hidden_states[0], whole.hidden_states[0])
 
 
+@pytest.mark.parametrize("hidden_size", [128, 256])  # of which one needs a projection
+@pytest.mark.parametrize("depth", [None, 1, 0])
+def test_all_weights_that_are_drawn_go_to_the_device(hidden_size: int, depth: int | None) -> None:
+    architecture = genotype(("SA", "SDP"), ("SA", "SDP"), hidden_size=hidden_size)
+    # Of a device that every machine has: what stays behind is seen.
+    there = recorder(architecture, depth=depth, device="meta", mask_token=4)
+    assert there._head is not None
+    modules = (there._network, there._head)
+    assert all(p.is_meta for module in modules for p in module.parameters())
+
+
 def test_parameters_are_counted_without_weights() -> None:
     network = recorder(depth=0)
     assert all(p.is_meta for p in network._network.parameters())

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from archscout.errors import InputError
 from archscout.recording import Kind
@@ -185,23 +185,23 @@ class FlexibertSpace:
     ) -> FlexibertRecorder:
         """The encoder for the trace, with weights in its first `depth` layers only."""
         network = self.skeleton(architecture, vocabulary_size, scale)
-        kept = network.encoder.layer[:depth]
+        drawn: dict[str, nn.Module] = {}
         if depth != 0:
-            fill(network.embeddings, seed, True, "embeddings")
+            drawn["embeddings"] = network.embeddings
             if hasattr(network, "embeddings_project"):
-                fill(network.embeddings_project, seed, True, "embeddings_project")
-            for i, layer in enumerate(kept):
-                fill(layer, seed, True, f"encoder.layer.{i}")
+                drawn["embeddings_project"] = network.embeddings_project
+            for i, layer in enumerate(network.encoder.layer[:depth]):
+                drawn[f"encoder.layer.{i}"] = layer
         head = None
         if mask_token is not None:
             hidden_size = network.encoder.hidden_size
             with torch.device("meta"):
                 head = MaskedTokenHead(hidden_size, scale.embedding_size, vocabulary_size)
-            fill(head, seed, True, "masked_token_head")
-        if device != "cpu":
-            for module in (network.embeddings, *kept, head):
-                if module is not None:
-                    module.to(device)
+            drawn["masked_token_head"] = head
+        for name, module in drawn.items():
+            fill(module, seed, True, name)
+            if device != "cpu":
+                module.to(device)
         return FlexibertRecorder(network, head, mask_token or 0, seed)
 
     def save_pretrained(
