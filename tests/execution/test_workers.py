@@ -119,14 +119,26 @@ def test_a_process_that_dies_costs_others_nothing_in_any_order(tmp_path: Path) -
     assert found == {item: item for item in (0, 1, 2, 4, 5, 6, 7)}
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="no such signal")
+def test_what_kills_processes_is_not_tried_in_this_one() -> None:
+    """However little is left to do, and where more was done than was known of."""
+    with Workers(None, 2, total=1, worth=0) as workers:
+        waiting = deque([0, 1, 2, 3, 4])
+        found = dict(workers.as_they_come(tasks.deadly_elsewhere, waiting, lost))
+    assert found.pop(3).startswith("3: the process that worked on it died 2 times")
+    assert set(found.values()) == {"elsewhere"}
+
+
 def test_at_ctrl_c_what_is_at_work_ends_early_and_is_given() -> None:
     def tick() -> None:
+        assert not workers.is_stopping
         raise KeyboardInterrupt
 
     found = []
     with Workers(1, 2, total=9, worth=0) as workers, pytest.raises(KeyboardInterrupt):
         waiting = deque([1, 3, 5, 7])
         for item, result in workers.as_they_come(tasks.until_stopped, waiting, lost, tick):
+            assert workers.is_stopping
             found.append((item, result))
     assert found == [(1, (1, True)), (3, (3, True))] and list(waiting) == [5, 7]
 

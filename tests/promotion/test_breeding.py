@@ -56,7 +56,7 @@ def test_the_best_that_did_not_fail_have_children_once(
     run: Run, losses: dict[str, float], tmp_path: Path
 ) -> None:
     before, proposals = set(run.table["fingerprint"]), len(run.trials)
-    order = order_of(run, features_of(run, 1))
+    order = order_of(run, features_of(run, run.table, 1))
     children = breed(run, losses, tmp_path)
     parents = list(losses)[9 - PARENTS : 9]
     litters = json.loads((tmp_path / LITTERS).read_text())
@@ -68,8 +68,9 @@ def test_the_best_that_did_not_fail_have_children_once(
     new = set(run.table["fingerprint"]) - before
     assert set(children) < new and len(children) > len(new) / 4
     # They have features, and who enters by scores alone is as before.
-    features, proposals = features_of(run, 1), len(run.trials)
+    features, proposals = features_of(run, run.table, 1), len(run.trials)
     assert set(children) <= set(features.index) and order_of(run, features) == order
+    assert not set(children) & set(features_of(run, run.proposed, 1).index)
     assert breed(run, losses, tmp_path) == children and len(run.trials) == proposals
 
 
@@ -78,7 +79,7 @@ def test_the_worse_half_of_a_litter_does_not_enter(
 ) -> None:
     before = set(run.table["fingerprint"])
     children = set(breed(run, losses, tmp_path))
-    learned = predict(features_of(run, 1), losses)
+    learned = predict(features_of(run, run.table, 1), losses)
     for parent in list(losses)[9 - PARENTS : 9]:
         space = run.space
         litter = {

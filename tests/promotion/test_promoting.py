@@ -5,19 +5,30 @@ from __future__ import annotations
 import json
 import math
 import shutil
+from collections import deque
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from archscout.errors import InputError
+from archscout.execution import Workers
 from archscout.promotion import Progress, Promotion, hand_over, is_promoted, load_promotion, promote
 from archscout.promotion.features import SCORES, features_of, order_of
 from archscout.promotion.promoting import BUDGETS
-from archscout.promotion.trainings import RUNGS, TRAININGS
+from archscout.promotion.trainings import RUNGS, TRAININGS, Trainings
 from archscout.report.promoted import summarise
 from archscout.runs import Run, search
 from archscout.spaces import RecurrentSpace
+from archscout.training.jobs import (
+    JobFolder,
+    Part,
+    Segment,
+    Shared,
+    lost_segment,
+    train_segment,
+)
 from promotion.conftest import TINY, Recipe
 
 SPACE = RecurrentSpace()
@@ -70,7 +81,7 @@ def test_the_winner_has_bits_per_byte(spent: Promotion) -> None:
 
 
 def test_named_cells_enter_first_and_then_voices_in_turn(run: Run) -> None:
-    features = features_of(run, 1)
+    features = features_of(run, run.table, 1)
     order = order_of(run, features)
     ranked = list(run.table.loc[run.table["front"].notna(), "fingerprint"])
     named = {SPACE.fingerprint(cell) for cell in SPACE.named.values()}
@@ -86,11 +97,11 @@ def test_named_cells_enter_first_and_then_voices_in_turn(run: Run) -> None:
 
 
 def test_scores_of_other_metrics_are_kept(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    found = features_of(run, 1)
+    found = features_of(run, run.table, 1)
     assert list(found) == ["rank", *SPACE.other_metrics[:2], "parameters"]  # the run has the third
     (run.folder.path / "model").mkdir(exist_ok=True)
     monkeypatch.setattr("archscout.promotion.features.Scorer", None)  # scores nothing again
-    assert features_of(run, 1).equals(found)
+    assert features_of(run, run.table, 1).equals(found)
     kept = json.loads((run.folder.path / SCORES).read_text())
     mark = found.index[0]
     assert kept["scores"][mark]["token_sensitivity"] == found.loc[mark, "token_sensitivity"]
@@ -141,6 +152,152 @@ def test_the_winner_becomes_the_model(run: Run, recipe: Recipe, tmp_path: Path) 
     genotype = SPACE.parse(json.loads((model / "genotype.json").read_text()))
     assert SPACE.fingerprint(genotype) == promotion.winner.fingerprint
     assert is_promoted(run, model)
+
+
+def test_a_training_that_ended_before_its_result_was_kept_ends_again(
+    run: Run, recipe: Recipe, spent: Promotion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise InputError("cannot write: No space left on device")
+
+    for method in ("keep", "record"):  # of the last training that ends, the winner's
+        with monkeypatch.context() as patched:
+            patched.setattr(Trainings, "_take", _then(Trainings._take, method, full))
+            with pytest.raises(InputError, match="No space left"):
+                promote(run, 3, recipe())
+    assert content(promote(run, 3, recipe())) == content(spent)
+
+
+def _then(take: Callable[..., Any], method: str, full: Callable[..., None]) -> Callable[..., Any]:
+    """Take a segment; where it is a training's last, with a method of the folder that fails."""
+
+    def taken(trainings: Trainings, part: Part, segment: Segment, until: float) -> Part | None:
+        if segment.result is None:
+            return take(trainings, part, segment, until)
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(JobFolder, method, full)
+            return take(trainings, part, segment, until)
+
+    return taken
+
+
+def test_a_rung_is_a_chain_of_short_segments(
+    run: Run, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that a process that is killed loses little."""
+    asked: list[float | None] = []
+
+    def seen(pool: Workers[Any], task: Any, waiting: deque[Part], lost: Any) -> Iterator[Any]:
+        for part, segment in as_they_come(pool, task, waiting, lost):
+            asked.append(part.until)
+            yield part, segment
+
+    as_they_come = Workers.as_they_come
+    monkeypatch.setattr(Workers, "as_they_come", seen)
+    monkeypatch.setattr("archscout.promotion.trainings._SEGMENT_SECONDS", 0.001)
+    promote(run, 1, recipe())
+    assert len(asked) > 10 and asked[-1] is None
+    stops = [until for until in asked if until is not None]
+    assert stops == sorted(stops) and {1 / 9, 1 / 3} < set(stops)
+
+
+def test_ctrl_c_keeps_the_state_of_every_training_at_work(
+    run: Run, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where whoever is told of the first one would stop at once."""
+
+    def ended_early(
+        pool: Workers[Any], task: Any, waiting: deque[Part], lost: Any
+    ) -> Iterator[tuple[Part, Segment]]:
+        at_work = [waiting.popleft() for _ in range(3)]
+        pool.is_stopping = True
+        for part in at_work:
+            yield part, Segment(b"where it was", done=0.01)
+        raise KeyboardInterrupt
+
+    def stop(progress: Progress) -> None:
+        raise KeyboardInterrupt
+
+    kept: list[str] = []
+    monkeypatch.setattr(Workers, "as_they_come", ended_early)
+    monkeypatch.setattr(JobFolder, "keep", lambda folder, job, state: kept.append(job.name))
+    with pytest.raises(KeyboardInterrupt):
+        promote(run, 3, recipe(), on_progress=stop)
+    assert len(kept) == len(set(kept)) == 3
+
+
+@pytest.fixture
+def with_costs(words: Path, tmp_path: Path) -> Run:
+    """A run that improves a cost, too, whose children may stand before those that were proposed."""
+    objectives = ["hidden_covariance[1]", "parameters"]
+    options = {"trials": 24, "population_size": 8, "scale": TINY}
+    return search("rnn", words, objectives, out=tmp_path / "costs", **options)
+
+
+def test_children_take_part_in_fronts(with_costs: Run, recipe: Recipe) -> None:
+    run = with_costs
+    order = order_of(run, features_of(run, run.proposed, 1))
+    found = promote(run, 3, recipe())
+    assert found.bred and {each.fingerprint for each in found.candidates} - set(order)
+    # And change nothing for those that were there before.
+    again = Run(run.folder.path)
+    assert order_of(again, features_of(again, again.proposed, 1)) == order
+    assert content(promote(again, 3, recipe())) == content(found)
+
+
+def test_what_was_bred_is_no_proposal_of_the_search(
+    words: Path, run: Run, recipe: Recipe, tmp_path: Path
+) -> None:
+    assert promote(run, 2, recipe()).bred
+    options = {"population_size": 8, "scale": TINY}
+    metric = "hidden_covariance[1]"
+    fewer = search("rnn", words, metric, trials=20, out=run.folder.path, resume=True, **options)
+    assert fewer.settings.trials == 24  # which are there
+    proposed = fewer.proposed["fingerprint"].tolist()
+    more = search("rnn", words, metric, trials=40, out=run.folder.path, resume=True, **options)
+    whole = search("rnn", words, metric, trials=40, out=tmp_path / "whole", **options)
+    timeless = whole.table.drop(columns="seconds")
+    assert more.proposed.drop(columns="seconds").equals(timeless) and more.settings.trials == 40
+    assert set(proposed) < set(more.proposed["fingerprint"]) < set(more.table["fingerprint"])
+
+
+def test_a_time_is_turned_into_trainings_by_one_that_does_not_fail(
+    run: Run, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, *_ = order_of(run, features_of(run, run.proposed, 1))
+    seen: list[str] = []
+
+    def dying(shared: Shared, part: Part) -> Segment:
+        seen.append(part.job.name)
+        died = part.job.name == first
+        return lost_segment(part, "it died") if died else train_segment(shared, part)
+
+    monkeypatch.setattr("archscout.promotion.trainings.train_segment", dying)
+    found = promote(run, "30s", recipe())
+    assert seen[0] == first and found.budget > 1
+    assert next(each for each in found.candidates if each.fingerprint == first).problem == "it died"
+
+
+def test_a_time_is_turned_into_trainings_by_what_was_timed(run: Run, recipe: Recipe) -> None:
+    """And not by a training of which a part was timed by a process that is gone."""
+    promote(run, 1, recipe())
+    path = run.folder.path / TRAININGS / RUNGS
+    lines = [json.loads(line) for line in path.open()]
+    path.write_text("".join(json.dumps(line | {"seconds": 1e-9}) + "\n" for line in lines))
+    found = promote(run, "20s", recipe())
+    assert 1 < found.budget < 1e6
+
+
+def test_a_folder_that_cannot_be_written_is_said(
+    run: Run, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, content: object) -> None:
+        raise InputError(f"cannot write {path}: No space left on device")
+
+    monkeypatch.setattr("archscout.training.jobs.job_folder.write_json", full)
+    with pytest.raises(InputError, match="No space left") as error:
+        promote(run, 1, recipe())
+    assert "to begin anew" not in str(error.value)
 
 
 def test_a_time_becomes_trainings_once(run: Run, recipe: Recipe) -> None:

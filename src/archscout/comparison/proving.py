@@ -123,7 +123,7 @@ def random_candidates(run: Run) -> list[str]:
     of `nsga2`, the start of `tpe`, as far as it is within the limits, but for named architectures.
     The order follows from the run's seed.
     """
-    table = run.table
+    table = run.proposed
     early = table[(table["trial"] < run.settings.random_proposals) & table["within_limits"]]
     marks = early[~early["fingerprint"].isin(run.names)]["fingerprint"]
     return sorted(marks, key=lambda mark: place_in_draw(run.settings.seed, mark))
@@ -141,14 +141,13 @@ def _found(
     """What every strategy finds from one seed, the search, which is done already, first."""
     if not pool:
         raise InputError(f"{run.folder} has no random proposals within the limits to compare with")
-    features = features_of(run, workers)
-    order = order_of(run, features)
     # Children came of trainings, which the other ways know nothing of.
-    proposed = set(order)
-    best = [mark for mark in ranked(run)["fingerprint"] if mark in proposed]
+    features = features_of(run, run.proposed, workers)
+    order = order_of(run, features)
+    best = ranked(run.proposed)["fingerprint"].tolist()
     named = {mark: name for mark, name in run.names.items() if mark in set(best)}
     classics = [Strategy(name, [mark], [Rung(1.0, 1)]) for mark, name in named.items()]
-    everyone = list(dict.fromkeys([*features.index, *pool]))
+    everyone = list(dict.fromkeys([*ranked(run.table)["fingerprint"], *pool]))
     found = []
     with trainings_of(run, everyone, recipe, workers, on_warning) as trainings:
         bred = partial(breed, run, folder=trainings.folder.path)  # which it did, and wrote down

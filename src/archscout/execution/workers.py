@@ -45,6 +45,10 @@ class Workers(Generic[State]):
         total: items that are to be worked on in all, as far as known.
         before: called in each process before the state is there.
         worth: seconds of work left for which processes are started; `WORTH_SECONDS` if None.
+
+    Attributes:
+        is_stopping: whether Ctrl-C came while results were waited for; those that still come are of
+            tasks that ended early.
     """
 
     def __init__(
@@ -59,6 +63,8 @@ class Workers(Generic[State]):
         self._worth = WORTH_SECONDS if worth is None else worth
         self._serial = SerialExecutor()
         self._others: Processes | RayTasks | None = None
+        self._died = False
+        self.is_stopping = False
         self._seconds: deque[float] = deque(maxlen=_TIMED)
 
     def __enter__(self) -> Workers[State]:
@@ -164,6 +170,7 @@ class Workers(Generic[State]):
                     self._left -= 1
                     yield item, result
         except KeyboardInterrupt:
+            self.is_stopping = True
             if not in_order and self._others is not None:
                 yield from self._ended_early(self._others, flying)
             raise
@@ -250,7 +257,7 @@ class Workers(Generic[State]):
             from archscout.execution.ray_tasks import RayTasks  # Ray is there
 
             self._others = RayTasks(self._count, self._state, self._before)
-        elif self._count > 1 and self._is_worth_it():
+        elif self._count > 1 and (self._died or self._is_worth_it()):
             self._others = Processes(self._count, self._state, self._before)
         return self._others
 
@@ -262,6 +269,7 @@ class Workers(Generic[State]):
         if isinstance(self._others, Processes):
             self._others.kill()
             self._others = None
+            self._died = True  # what killed one must not kill this one
 
 
 def _workers(pool: Processes | RayTasks | None) -> int:

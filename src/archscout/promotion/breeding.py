@@ -75,7 +75,7 @@ def breed(
         propose(run, children, workers, warn)
         start = len(run.trials) - len(children)
         marks = (result_of(trial)["fingerprint"] for trial in run.trials[start:])
-        learned = predict(features_of(run, workers), losses)
+        learned = predict(features_of(run, run.table, workers), losses)
         for mark, litter in litters.items():
             known[mark] = _better_half(run, list(islice(marks, len(litter))), start, learned)
         write_json(path, known)
@@ -86,7 +86,7 @@ def _better_half(
     run: Run, marks: Sequence[str], start: int, learned: Mapping[str, float]
 ) -> list[str]:
     """Of a litter's architectures that no trial before had the better half, in a drawn order."""
-    rows = ranked(run)
+    rows = ranked(run.table)
     new = rows[(rows["trial"] >= start) & rows["fingerprint"].isin(marks)]["fingerprint"]
     better = sorted(new, key=lambda mark: -learned[mark])[: -(-len(new) // 2)]
     return sorted(better, key=lambda mark: place_in_draw(run.settings.seed, mark))

@@ -20,9 +20,8 @@ from archscout.threads import one_thread
 SCORES = "other_scores.json"
 
 
-def ranked(run: Run) -> pd.DataFrame:
+def ranked(table: pd.DataFrame) -> pd.DataFrame:
     """Rows of a run's table that may be trained, best first."""
-    table = run.table
     return table[table["front"].notna()] if len(table) else table
 
 
@@ -32,9 +31,8 @@ def order_of(run: Run, features: pd.DataFrame) -> list[str]:
     The other voice is the space's first other metric, or a random draw from the best third, which
     follows from the run's seed.
     """
-    rows = ranked(run)
     # What was bred later, from what trained well, enters by what was learned, see `breeding`.
-    rows = rows[rows["trial"] < run.settings.trials]
+    rows = ranked(run.proposed)
     best = rows["fingerprint"].tolist()
     bred = set(rows[rows["trial"] >= run.settings.random_proposals]["fingerprint"])
     drawn = sorted(best, key=lambda mark: place_in_draw(run.settings.seed, mark))
@@ -43,13 +41,18 @@ def order_of(run: Run, features: pd.DataFrame) -> list[str]:
     return voices(best, drawn, other, run.names, bred)
 
 
-def features_of(run: Run, workers: int | Cluster) -> pd.DataFrame:
+def features_of(run: Run, table: pd.DataFrame, workers: int | Cluster) -> pd.DataFrame:
     """Of every candidate that may be trained, by fingerprint, more of each being better.
 
-    The first column is the run's ranking; then come the space's other metrics, scored here and kept
-    in the run folder, and the number of parameters (of which more need not be better).
+    The first column is the ranking; then come the space's other metrics, scored here and kept in
+    the run folder, and the number of parameters (of which more need not be better).
+
+    Args:
+        run: of the candidates.
+        table: the run's, with what was bred, or of what was proposed alone.
+        workers: processes, or a cluster, that score.
     """
-    rows = ranked(run)
+    rows = ranked(table)
     found = pd.DataFrame({"rank": -rows["rank"].to_numpy(dtype=float)}, index=rows["fingerprint"])
     if others := _opinions(run):
         scores = _scores(run, rows, others, workers)

@@ -22,7 +22,7 @@ from archscout.files import write_json
 from archscout.promotion.breeding import breed
 from archscout.promotion.budget import Budget, parse_budget
 from archscout.promotion.features import features_of, order_of, ranked
-from archscout.promotion.halving import PARTS, FrontOf, Rung, schedule
+from archscout.promotion.halving import PARTS, FrontOf, schedule
 from archscout.promotion.ledger import Ledger, loss_of
 from archscout.promotion.promotion import FORMAT, PROMOTED, Promoted, Promotion, Told
 from archscout.promotion.strategies import Strategy
@@ -87,14 +87,14 @@ def promote(
     if isinstance(recipe, str):
         recipe = comparison_preset(recipe, run.space.name).settings
     asked = parse_budget(budget)
-    if not len(ranked(run)):
+    if not len(ranked(run.proposed)):
         raise InputError(
             f"{run.folder} has no architecture within the limits with a finite score to train"
         )
-    features = features_of(run, workers)
+    features = features_of(run, run.proposed, workers)
     order = order_of(run, features)
     with trainings_of(run, order, recipe, workers, on_warning) as trainings:
-        paid = _in_trainings(asked, trainings, order[0], workers)
+        paid = _in_trainings(asked, run, trainings, order, workers)
         trainings.told = partial(_tell, on_progress, paid)
 
         def bred(losses: Mapping[str, float]) -> list[str]:
@@ -107,8 +107,8 @@ def promote(
         took = Asked(trainings)
         winner = search.spend(took.train, fronts_by(run))
         if winner is None:
-            raise InputError(_all_failed(trainings.ledger, run, search.rungs))
-        features = features_of(run, workers)
+            raise InputError(_all_failed(trainings.ledger, run, search.rungs[0].size))
+        features = features_of(run, run.table, workers)
         said = what_scores_told(features, trainings.ledger, search.rungs[0].until)
         children = len(features) - len(order)
         promotion = _promotion(run, paid, trainings, took, winner, said, children)
@@ -124,10 +124,9 @@ def fronts_by(run: Run) -> FrontOf | None:
     costs = [objective for objective in run.objectives if objective.request is None]
     if not costs:
         return None
-    table = run.table.set_index("fingerprint")
 
     def front_of(losses: Mapping[str, float]) -> dict[str, int]:
-        marks = list(losses)
+        table, marks = run.table.set_index("fingerprint"), list(losses)
         columns = [o.sign * table.loc[marks, o.name].to_numpy(dtype=float) for o in costs]
         values = np.column_stack([-np.array([losses[mark] for mark in marks]), *columns])
         return dict(zip(marks, fronts_of(values).tolist(), strict=True))
@@ -135,10 +134,17 @@ def fronts_by(run: Run) -> FrontOf | None:
     return front_of
 
 
-def _in_trainings(asked: Budget, trainings: Trainings, first: str, workers: int | Cluster) -> float:
-    """A budget in full trainings: a time is turned into them by the first candidate's first rung.
+def _in_trainings(
+    asked: Budget, run: Run, trainings: Trainings, order: Sequence[str], workers: int | Cluster
+) -> float:
+    """A budget in full trainings: a time is turned into them by a candidate's first rung.
 
-    What it was turned into is kept, so that the run stays the same when it goes on.
+    That is the first candidate's, unless its training fails, or was measured before and its time is
+    not known any more. What it was turned into is kept, so that the run stays the same when it goes
+    on.
+
+    Raises:
+        InputError: every training fails.
     """
     if asked.trainings is not None:
         return asked.trainings
@@ -146,9 +152,13 @@ def _in_trainings(asked: Budget, trainings: Trainings, first: str, workers: int 
     path = trainings.folder.path / BUDGETS
     kept: dict[str, float] = json.loads(path.read_text()) if path.exists() else {}
     if asked.given not in kept:
-        trainings.train([first], PARTS[0])
-        line = trainings.ledger.of(first)[0]
-        kept[asked.given] = asked.seconds * count_workers(workers) * line.spent / line.seconds
+        for mark in order:
+            trainings.train([mark], PARTS[0])
+            if trainings.speed is not None:
+                break
+        else:
+            raise InputError(_all_failed(trainings.ledger, run, len(order)))
+        kept[asked.given] = asked.seconds * count_workers(workers) * trainings.speed
         write_json(path, kept)
     return kept[asked.given]
 
@@ -164,10 +174,10 @@ def _tell(
         on_progress(Progress(spent, budget, until, size))
 
 
-def _all_failed(ledger: Ledger, run: Run, rungs: Sequence[Rung]) -> str:
+def _all_failed(ledger: Ledger, run: Run, candidates: int) -> str:
     problems = {line.problem for line in ledger.lines if line.problem}
     return (
-        f"every training failed, of {rungs[0].size} candidates: "
+        f"every training failed, of {candidates} candidates: "
         f"{'; '.join(sorted(problems)[:3])};\n"
         "a smaller learning rate (--set learning_rate=X) or clip (--set clip=X), or a larger "
         f"--budget, may help; the scores are kept in {run.folder}"

@@ -30,6 +30,7 @@ from archscout.training.jobs import (
     lost_segment,
     train_segment,
 )
+from archscout.training.jobs.job_folder import PLAN
 
 TRAININGS = "promoted"
 RUNGS = "rungs.jsonl"
@@ -37,6 +38,8 @@ RUNGS = "rungs.jsonl"
 # A driver that is killed loses at most the work of so many seconds a worker.
 _SEGMENT_SECONDS = 60.0
 _LEAST_SEGMENT = 0.02
+# Beyond this part of a rung its end is not worth a segment of its own.
+_NEARLY = 0.95
 
 
 @contextmanager
@@ -104,7 +107,8 @@ def folder_of(run: Run, plan: Plan, jobs: list[Job]) -> JobFolder:
     try:
         return JobFolder.create(path, plan, jobs, change_jobs=True)
     except InputError as error:
-        if JobFolder(path).plan == plan:  # then it is something else
+        # Where the plan is the same, or there is none, it is something else.
+        if not (path / PLAN).exists() or JobFolder(path).plan == plan:
             raise
         raise InputError(
             f"{error};\ntrain as it was begun, or remove {path} to begin anew"
@@ -129,6 +133,8 @@ class Trainings:
         self._pool, self._warn = pool, warn
         self._at: dict[str, float] = {}
         self._seconds: dict[str, float] = {}
+        self._paces: dict[str, float] = {}
+        self._timed = [0.0, 0.0]
         self.told: Callable[[float, float, int], None] = lambda *_: None
 
     def add(self, run: Run, marks: Sequence[str]) -> None:
@@ -150,19 +156,20 @@ class Trainings:
 
     def _reach(self, marks: Sequence[str], until: float) -> dict[str, float]:
         waiting = deque(
-            Part(self._jobs[mark], self.folder.state(self._jobs[mark]), self._next(until, until))
+            self._part(self._jobs[mark], self.folder.state(self._jobs[mark]), until)
             for mark in marks
-            if self.ledger.find(mark, until) is None
+            if not self._is_known(mark, until)
         )
         stopped = False
         for part, segment in self._pool.as_they_come(train_segment, waiting, lost_segment):
             for message in dict.fromkeys(segment.warnings):
                 self._warn(f"{part.job.name}: {message}")
-            stopped = stopped or segment.is_stopped
+            stopped = stopped or segment.is_stopped or self._pool.is_stopping
             following = self._take(part, segment, until)
-            if stopped:
+            if stopped:  # whoever is told would end this before all states are kept
                 waiting.clear()
-            elif following is not None:
+                continue
+            if following is not None:
                 waiting.appendleft(following)
             self.told(self.spent, until, len(marks))
         if stopped:
@@ -177,8 +184,12 @@ class Trainings:
             _check_step(segment, until)
         self._at[mark] = max(segment.done, self._at.get(mark, 0.0))
         self._seconds[mark] = self._seconds.get(mark, 0.0) + segment.seconds
+        self._paces[mark] = segment.done / max(segment.tokens, 1) * segment.speed
+        if segment.problem is None:
+            self._timed[0] += segment.done - segment.begun
+            self._timed[1] += segment.seconds
         is_there = segment.is_over or (segment.loss is not None and part.until == until)
-        if is_there:
+        if is_there and self.ledger.find(mark, until) is None:
             before = max((line.until for line in self.ledger.of(mark)), default=0.0)
             spent = max(0.0, self._at[mark] - before)
             loss = None if segment.problem else segment.loss
@@ -195,9 +206,31 @@ class Trainings:
             self.folder.record(Outcome(mark, segment.problem, seconds, result, segment.curve))
         if is_there or segment.is_stopped:
             return None
-        pace = segment.done / max(segment.tokens, 1) * segment.speed
-        ahead = segment.done + max(_LEAST_SEGMENT, pace * _SEGMENT_SECONDS)
-        return Part(part.job, segment.state, self._next(ahead, until))
+        return self._part(part.job, segment.state, until)
+
+    def _is_known(self, mark: str, until: float) -> bool:
+        """Whether nothing is left to do up to the rung.
+
+        A training that ended may have been stopped before its result was kept: it ends again.
+        """
+        line = self.ledger.find(mark, until)
+        if line is None:
+            return False
+        return not line.is_over or self.folder.outcome(self._jobs[mark]) is not None
+
+    def _part(self, job: Job, state: bytes | None, until: float) -> Part:
+        """The next segment of a training; the first one tells how fast it is."""
+        at = max([self._at.get(job.name, 0.0), *(line.until for line in self.ledger.of(job.name))])
+        ahead = at + max(_LEAST_SEGMENT, self._paces.get(job.name, 0.0) * _SEGMENT_SECONDS)
+        if ahead < _NEARLY * until:
+            return Part(job, state, ahead)
+        return Part(job, state, None if until == 1 else until)
+
+    @property
+    def speed(self) -> float | None:
+        """Full trainings a second of one worker, of what was seen by now; None before any was."""
+        done, seconds = self._timed
+        return done / seconds if done and seconds else None
 
     @property
     def spent(self) -> float:
@@ -206,13 +239,6 @@ class Trainings:
         for line in self.ledger.lines:
             at[line.fingerprint] = at.get(line.fingerprint, 0.0) + line.spent
         return sum(max(known, self._at.get(mark, 0.0)) for mark, known in at.items())
-
-    @staticmethod
-    def _next(ahead: float, until: float) -> float | None:
-        """Where a segment stops: at the rung where it is near; None for a training's end."""
-        if ahead < 0.95 * until:
-            return ahead
-        return None if until == 1 else until
 
 
 class Asked:

@@ -301,7 +301,7 @@ def _prepare(
 def _claim(
     folder: RunFolder, settings: SearchSettings, scorer: Scorer, storage: str | None
 ) -> None:
-    """Write down what the folder's run is of, or that it is to have more proposals."""
+    """Write down what the folder's run is of."""
     if not folder.exists:
         text_information = {
             "name": scorer.corpus.name,
@@ -310,8 +310,6 @@ def _claim(
             "vocabulary_size": len(scorer.vocabulary),
         }
         folder.create(settings, text_information, storage, scorer.vocabulary)
-    elif settings.trials > folder.read()["settings"].trials:
-        folder.update(settings=settings.model_dump())
 
 
 def _check_same(
@@ -352,8 +350,9 @@ def _search(
     given = given_genes(space, run.settings)
     with closing(open_study(run.address, run, True, on_warning, given)) as study:
         run.trials = study.trials
+        run.expect(max(trials, len(study.proposed)))
         progress = Progress(run.objectives[0], trials)
-        for trial in study.trials:
+        for trial in study.proposed:
             progress.add(trial)
         if on_progress:
             on_progress(progress)

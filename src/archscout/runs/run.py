@@ -6,6 +6,7 @@ import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
+from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -19,7 +20,7 @@ from archscout.errors import InputError
 from archscout.runs.run_folder import BEST, RUN, STUDY, VOCABULARY, RunFolder
 from archscout.runs.search_settings import SearchSettings, load_metrics, parse_objectives
 from archscout.runs.storage import HIDDEN, shown
-from archscout.runs.study import GivenGenes, Study, result_of
+from archscout.runs.study import GivenGenes, Study, is_bred, result_of
 from archscout.runs.table import front, ranking
 from archscout.spaces.base import Space
 from archscout.text import Tokenizer, load_vocabulary
@@ -127,10 +128,30 @@ class Run:
         """One row an architecture, best first; what scores.parquet holds."""
         return ranking(self.trials, self.objectives)
 
+    @cached_property
+    def proposed(self) -> pd.DataFrame:
+        """As `table`, of what the search itself proposed.
+
+        What was bred from trained architectures is left out, and has no part in the ranks; `trial`
+        counts the search's own proposals.
+        """
+        trials = [copy(trial) for trial in self.trials if not is_bred(trial)]
+        if len(trials) == len(self.trials):
+            return self.table
+        for number, trial in enumerate(trials):
+            trial.number = number
+        return ranking(trials, self.objectives)
+
+    def expect(self, trials: int) -> None:
+        """Write down how many proposals the search is to make, where it was another number."""
+        if trials != self.settings.trials:
+            self.settings = self.settings.model_copy(update={"trials": trials})
+            self.folder.update(settings=self.settings.model_dump())
+
     def refresh(self, trials: Sequence[FrozenTrial]) -> None:
         """Take notice of more proposals."""
         self.trials = list(trials)
-        for name in ("table", "front"):
+        for name in ("table", "proposed", "front"):
             self.__dict__.pop(name, None)
 
     @cached_property

@@ -28,7 +28,7 @@ from archscout.runs.storage import (
     write_persistently,
 )
 
-_RESULT, _PROPOSAL = "result", "proposal"
+_RESULT, _PROPOSAL, _BRED = "result", "proposal", "bred"
 # Of TPE, which learns from a batch only when it is done; of random proposals any would do.
 _BATCH = {"tpe": 10, "random": 50}
 
@@ -74,6 +74,7 @@ class Study:
 
     Attributes:
         trials: all that are stored, in order.
+        proposed: those of them that the sampler proposed; the others were added.
 
     Raises:
         InputError: the storage cannot be opened, is locked or damaged, or lacks the study.
@@ -106,6 +107,7 @@ class Study:
             self.close()
             raise
         self.trials: list[FrozenTrial] = []
+        self.proposed: list[FrozenTrial] = []
         self._genes: dict[str, BaseDistribution] | None = None
         self._kinds: dict[tuple[str, ...], dict[str, BaseDistribution]] = {}
         self._results: dict[str, dict[str, Any]] = {}
@@ -114,7 +116,8 @@ class Study:
         for trial in trials:
             self._append(trial)
         if sampler == "tpe":
-            self._memory.add_trials(trials[: len(trials) - len(trials) % self._batch_size])
+            done = len(self.proposed)
+            self._memory.add_trials(self.proposed[: done - done % self._batch_size])
 
     def close(self) -> None:
         """Let go of the storage; nothing can be stored any more."""
@@ -136,10 +139,10 @@ class Study:
         suggest: Callable[[optuna.Trial], Any],
         evaluate: Callable[[Iterable[Any]], Iterable[Evaluation]],
     ) -> Iterator[FrozenTrial]:
-        """Propose, evaluate and store until the study has so many trials, yielding each new one.
+        """Propose, evaluate and store until there are so many proposals, yielding each new one.
 
         Args:
-            trials: how many the study shall have.
+            trials: how many proposals the study shall have.
             suggest: an architecture from a trial's suggestions.
             evaluate: what becomes of architectures, in their order, as it is known; each is drawn
                 when it is asked for.
@@ -147,8 +150,8 @@ class Study:
         Raises:
             InputError: a trial cannot be stored; those before it are.
         """
-        while len(self.trials) < trials:
-            done = len(self.trials)
+        while len(self.proposed) < trials:
+            done = len(self.proposed)
             start = done - done % self._batch_size
             batch = self._asked(start // self._batch_size)
             # Drawn in order and from the first, whatever of the batch is stored already.
@@ -158,7 +161,7 @@ class Study:
             for trial, evaluation in zip(new, evaluate(map(suggest, new)), strict=True):
                 yield self._store(trial, evaluation)
             if self._sampler == "tpe":
-                for trial, frozen in zip(batch, self.trials[start:], strict=False):
+                for trial, frozen in zip(batch, self.proposed[start:], strict=False):
                     self._tell(trial, frozen)
 
     def add(
@@ -189,11 +192,13 @@ class Study:
         most = min(len(asked), len(stored))
         done = next(n for n in range(most, -1, -1) if stored[len(stored) - n :] == asked[:n])
         for trial, evaluation in zip(trials[done:], evaluate(architectures[done:]), strict=True):
-            self._store(trial, evaluation)
+            self._store(trial, evaluation, is_bred=True)
 
-    def _store(self, trial: optuna.Trial, evaluation: Evaluation) -> FrozenTrial:
+    def _store(
+        self, trial: optuna.Trial, evaluation: Evaluation, is_bred: bool = False
+    ) -> FrozenTrial:
         """The trial with what became of it, which the storage holds now."""
-        finished = _finished(trial, evaluation, len(self.trials))
+        finished = _finished(trial, evaluation, len(self.trials), is_bred)
         ids: list[int] = []
 
         def write() -> None:
@@ -236,14 +241,17 @@ class Study:
     def _append(self, trial: FrozenTrial) -> None:
         self._share(trial)
         self.trials.append(trial)
+        if is_bred(trial):
+            return
+        self.proposed.append(trial)
         genes = trial.distributions
         if self._genes is None:
             self._genes = genes
-        elif genes is not self.trials[-2].distributions:
+        elif genes is not self.proposed[-2].distributions:
             known = self._genes.items()
             self._genes = {name: kind for name, kind in known if genes.get(name) == kind}
-        if self._sampler == "nsga2" and len(self.trials) % self._batch_size == 0:
-            generation = self.trials[-self._batch_size :]
+        if self._sampler == "nsga2" and len(self.proposed) % self._batch_size == 0:
+            generation = self.proposed[-self._batch_size :]
             selection = _NSGAIISampler(self._parents, {}, self._population_size, generation)
             self._parents = selection.select_parent(self._memory, 1)
 
@@ -313,14 +321,17 @@ class _NSGAIISampler(optuna.samplers.NSGAIISampler):
         return sorted(super().select_parent(study, generation), key=lambda trial: trial.number)
 
 
-def _finished(trial: optuna.Trial, evaluation: Evaluation, number: int) -> FrozenTrial:
+def _finished(
+    trial: optuna.Trial, evaluation: Evaluation, number: int, is_bred: bool
+) -> FrozenTrial:
     asked = trial.study.get_trials(deepcopy=False)[trial.number]  # its own properties are copies
     return create_trial(
         state=TrialState.FAIL if evaluation.values is None else TrialState.COMPLETE,
         values=None if evaluation.values is None else list(evaluation.values),
         params=asked.params,
         distributions=asked.distributions,
-        user_attrs={_RESULT: evaluation.result, _PROPOSAL: number},
+        user_attrs={_RESULT: evaluation.result, _PROPOSAL: number}
+        | ({_BRED: True} if is_bred else {}),
         constraints=evaluation.violations,
     )
 
@@ -357,6 +368,11 @@ def result_of(trial: FrozenTrial) -> dict[str, Any]:
     """What a trial's evaluation was given to remember."""
     result: dict[str, Any] = trial.user_attrs[_RESULT]
     return result
+
+
+def is_bred(trial: FrozenTrial) -> bool:
+    """Whether a trial was added to what the sampler proposed."""
+    return _BRED in trial.user_attrs
 
 
 def is_outside(trial: FrozenTrial) -> bool:

@@ -118,10 +118,11 @@ def run(
                 for message in segment.warnings:
                     warn(f"{part.job.name}: {message}")
                 course.go_on(part, segment)
-                is_stopped |= segment.is_stopped
-                if is_stopped:
+                is_stopped |= segment.is_stopped or pool.is_stopping
+                if is_stopped:  # who is told would end this before all states are kept
                     course.waiting.clear()
-                tick()
+                else:
+                    tick()
     if is_stopped:
         raise KeyboardInterrupt
     return folder.outcomes()

@@ -96,6 +96,7 @@ class Segment:
         loss: of the validation part, what `Trainer.loss` is of it: of the weights where it stopped,
             or of the best ones where the training is over; None where it did not get there.
         done: part of the tokens that were trained on so far, at most 1.
+        begun: part of them that were before it.
         tokens: that is.
         speed: of its training, tokens a second; 0 without a step.
         seconds: that this segment took, evaluation included.
@@ -108,6 +109,7 @@ class Segment:
     curve: Sequence[dict[str, Any]] = ()
     loss: float | None = None
     done: float = 0.0
+    begun: float = 0.0
     tokens: int = 0
     speed: float = 0.0
     seconds: float = 0.0
@@ -188,6 +190,7 @@ def train_segment(
             curve=records(folder),
             loss=loss,
             done=last.tokens / last.total,
+            begun=last.begun / last.total,
             tokens=last.tokens,
             speed=last.speed,
             seconds=time.monotonic() - start,
@@ -217,10 +220,10 @@ class _Last:
 
     def __init__(self, on_progress: Callable[[Any], None] | None) -> None:
         self._on_progress = on_progress
-        self.tokens, self.total, self.speed = 0, 1, 0.0
+        self.begun, self.tokens, self.total, self.speed = 0, 0, 1, 0.0
 
     def start(self, tokens: int, total: int) -> None:
-        self.tokens, self.total = tokens, max(total, 1)
+        self.begun, self.tokens, self.total = tokens, tokens, max(total, 1)
 
     def __call__(self, progress: Any) -> None:
         self.tokens, self.speed = progress.tokens, progress.tokens_per_second
