@@ -23,7 +23,7 @@ import pytest
 import ray_work
 import tasks
 from archscout import InputError, Scorer, search, spaces
-from archscout.execution import Cluster, Workers, check_workers
+from archscout.execution import Cluster, Workers, check_workers, count_workers
 from archscout.execution import cluster as room
 from archscout.metrics import load_file, load_sources, read_sources
 from archscout.spaces import RecurrentSpace
@@ -95,6 +95,13 @@ def test_garbage_collection_leaves_out_what_a_worker_begins_with(nodes: Nodes) -
     with Workers(1, nodes.asked()) as workers:
         assert min(workers.map(tasks.frozen, range(4), lost)) > 10_000
     assert not gc.get_freeze_count()  # which is for the driver's program to decide
+
+
+def test_what_may_be_asked_of_a_cluster_is_more_than_works(nodes: Nodes) -> None:
+    """For it may grow."""
+    asked = nodes.asked(workers=9)
+    assert (asked.count(), asked.wanted()) == (2, 9) and count_workers(asked) == 2
+    assert nodes.asked().wanted() == 2
 
 
 def test_ray_has_a_task_more_for_each_worker_where_no_more_can_run(nodes: Nodes) -> None:

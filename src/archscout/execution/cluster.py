@@ -111,6 +111,14 @@ class Cluster:
 
     def count(self) -> int:
         """Workers that work at the same time; 0 while there is room for none."""
+        room = self._room_in_all()
+        return min(room, self._within(room))
+
+    def wanted(self) -> int:
+        """Workers for which there may be tasks: what was asked for, to which a cluster may grow.
+
+        Without, as many as there is room for; 0 while there is room for none.
+        """
         return self._within(self._room_in_all())
 
     def in_hand(self) -> int:

@@ -98,7 +98,7 @@ class RayTasks:
         self._told: set[str] = set()
         self._asked_to_stop = False
         self._broken: BaseException | None = None
-        self.count, self._in_hand = cluster.count(), cluster.in_hand()
+        self.count, self._in_hand = cluster.wanted(), cluster.in_hand()
         self._looked = self._had_room = self._answered = time.monotonic()
         self._events: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._serve, daemon=True)
@@ -223,7 +223,7 @@ class RayTasks:
                     "the head of the Ray cluster does not answer any more; what is done is kept"
                 )
             return
-        self._answered, self.count = now, self._cluster.count()
+        self._answered, self.count = now, self._cluster.wanted()
         self._in_hand = self._cluster.in_hand()
         self._remote = self._task()
         if self.count or not (self._waiting or self._running):
