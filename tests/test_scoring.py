@@ -444,6 +444,7 @@ def test_a_sequence_of_one_step_is_no_error(name: str, corpus: Corpus) -> None:
         ({"metrics": []}, "no metric was named"),
         ({"metrics": "parameters,,"}, "unknown metric ''"),
         ({"device": "abacus"}, "device 'abacus' cannot be used: "),
+        ({"device": "meta"}, "device 'meta' cannot be used: it holds shapes without values; one"),
         ({"device": "cuda:977"}, "device 'cuda:977' cannot be used: "),
         ({"split": "valid"}, "has no split 'valid'"),
         ({"vocabulary_size": 1}, "vocabulary limit 1: "),

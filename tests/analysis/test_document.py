@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 import pytest
+from markdown_it import MarkdownIt
 from matplotlib.figure import Figure
 
 from archscout.analysis.document import Document, Plot, Section, Table, settings_section
@@ -122,6 +123,18 @@ def test_what_users_name_is_escaped(tmp_path):
         modified=[evil],
     )
     assert "<img" not in html
+
+
+def test_stars_of_formulas_are_no_emphasis_in_cells(tmp_path):
+    name = "formula:mean(l1(weights*weight_gradients*weights))"
+    frame = pd.DataFrame({"metric": [name], "said": [f"`{name}` times *one*"], "n": ["a*b*c"]})
+    html, markdown = written(tmp_path, Section("One", content=[Table("t", frame, "All.")]))
+    rendered = [html, MarkdownIt("commonmark").enable("table").render(markdown)]
+    for text in rendered:
+        assert "<em>" not in text
+        cells = [re.sub("<.*?>", "", cell) for cell in re.findall(r"<t[dh].*?</t[dh]>", text)]
+        assert cells[-3:] == [name, f"{name} times *one*", "a*b*c"]
+    assert pd.read_csv(tmp_path / "t.csv")["metric"].tolist() == [name]
 
 
 def test_modified_data_are_marked_at_the_top_and_in_captions(tmp_path):

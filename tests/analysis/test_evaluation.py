@@ -17,6 +17,7 @@ from scipy import stats
 
 import made_up
 from archscout import benchmarks
+from archscout.analysis import evaluation
 from archscout.analysis.combination import Combination
 from archscout.analysis.evaluation import evaluate, prepare
 from archscout.analysis.evaluation_folder import SCORES
@@ -24,12 +25,14 @@ from archscout.analysis.evaluation_page import summary, write_evaluation
 from archscout.analysis.reliability import reliability
 from archscout.benchmarks import DataFolder
 from archscout.errors import InputError
-from archscout.metrics import available
+from archscout.execution.lost import Lost
+from archscout.metrics import available, request
 from archscout.scoring import Scorer
-from archscout.spaces import RecurrentSpace
+from archscout.spaces import FlexibertSpace, RecurrentSpace
 
 METRICS = ["hidden_covariance", "activation_distance"]
 SMALL = RecurrentSpace.scales["fast"].resized(batch_size=4, sequence_length=12)
+SMALL_ENCODERS = FlexibertSpace.scales["fast"].resized(batch_size=2, sequence_length=16)
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +49,29 @@ def cells(data):
 def whole(cells, tmp_path_factory):
     """An evaluation that tests only read."""
     return evaluate(cells, out=tmp_path_factory.mktemp("whole"), metrics=["activation_distance"])
+
+
+@pytest.fixture(scope="module")
+def encoders(tmp_path_factory):
+    return benchmarks.load(
+        "nas-bench-bert", DataFolder(made_up.encoder_data(tmp_path_factory.mktemp("encoders")))
+    )
+
+
+@pytest.fixture
+def dies(monkeypatch):
+    """Lets processes die at one architecture."""
+
+    def at(lost):
+        def score(draws, task):
+            if task[1] == lost:
+                raise Lost("its worker died 2 times")
+            return scored(draws, task)
+
+        scored = evaluation._score
+        monkeypatch.setattr(evaluation, "_score", score)
+
+    return at
 
 
 @pytest.fixture
@@ -112,6 +138,17 @@ def test_more_draws_can_be_added(cells, begun):
     content = (begun / SCORES).read_bytes()
     assert content.startswith(first)
     assert len(rows(begun)) == 24
+
+
+def test_fewer_draws_can_be_asked_for(cells, whole, begun):
+    metrics = ["activation_distance"]
+    evaluate(cells, out=begun, metrics=metrics, seeds=2, resume=True)
+    stored = rows(begun)
+    stored[-1]["scores"]["activation_distance"] = None
+    (begun / SCORES).write_text("".join(json.dumps(row) + "\n" for row in stored))
+    one = evaluate(cells, out=begun, metrics=metrics, resume=True)
+    assert one.rows.equals(whole.rows)
+    assert (one.problems, one.milliseconds) == (whole.problems, whole.milliseconds)
 
 
 def test_another_setting_is_another_evaluation(cells, begun):
@@ -237,16 +274,62 @@ def test_what_will_be_scored_is_known_beforehand(cells):
     assert not alone.will_score("hidden_covariance[3]")
 
 
-def test_a_layer_that_a_network_lacks_is_no_score(tmp_path):
-    folder = DataFolder(made_up.encoder_data(tmp_path / "data"))
-    found = benchmarks.load("nas-bench-bert", folder)
-    shallow = sum(len(encoder.layers) == 2 for encoder in found.architectures.values())
+@pytest.mark.parametrize("metric", ["hidden_covariance", "hidden_covariance[4]"])
+def test_a_layer_that_a_network_lacks_is_no_score(encoders, tmp_path, metric):
+    shallow = sum(len(encoder.layers) == 2 for encoder in encoders.architectures.values())
     assert 0 < shallow < 6
-    scale = found.space.scales["fast"].resized(batch_size=2, sequence_length=16)
-    done = evaluate(found, out=tmp_path / "out", metrics=["hidden_covariance"], scale=scale)
+    done = evaluate(encoders, out=tmp_path / "out", metrics=[metric], scale=SMALL_ENCODERS)
     assert done.scores["hidden_covariance[4]"].isna().sum() == shallow
+    assert done.problems == {}
     table = done.compare(resamples=20).table
     assert table.loc["hidden_covariance[4]", "n"] == 6 - shallow
+
+
+def test_a_layer_that_every_network_lacks_has_no_statistics(encoders, tmp_path):
+    metrics = ["hidden_covariance[9]", "l2_norm"]
+    done = evaluate(encoders, out=tmp_path, metrics=metrics, scale=SMALL_ENCODERS)
+    assert done.scores["hidden_covariance[9]"].isna().all()
+    comparison = done.compare(resamples=20)
+    problem = comparison.table.loc["hidden_covariance[9]", "problem"]
+    assert problem == "fewer than 3 architectures have a score"
+    assert "This figure is missing" not in write_evaluation(done, comparison).read_text()
+
+
+def ranks_last(done, name, lost):
+    larger, scores = done.larger_is_better[name], done.draw(done.settings.draws[0])[name]
+    return scores.rank(ascending=not larger, method="max")[lost] == scores.notna().sum()
+
+
+def test_a_network_at_which_processes_died_ranks_last(cells, tmp_path, dies):
+    dies("105")
+    metrics = ["hidden_covariance", "l2_norm"]
+    done = evaluate(cells, out=tmp_path, metrics=metrics, scale=SMALL)
+    others = [name for name in done.metrics if name != "parameters"]
+    assert others == [*(f"hidden_covariance[{i}]" for i in (1, 2, 3)), "l2_norm"]
+    assert all(ranks_last(done, name, "105") for name in others)
+    assert done.problems == dict.fromkeys(others, 1)
+    scored = Scorer("rnn", metrics=["parameters"], scale=SMALL).score(cells.architectures["105"])
+    assert done.scores.loc["105", "parameters"] == scored["parameters"]
+    table = done.compare(resamples=20).table
+    assert table["n"].tolist() == [11] * 5 and table["problem"].isna().all()
+    assert done.rows.set_index("architecture").loc["105", "problem"] == "its worker died 2 times"
+    again = evaluate(cells, out=tmp_path, metrics=metrics, scale=SMALL, resume=True)
+    assert again.rows.equals(done.rows)
+
+
+@pytest.mark.parametrize("metrics", [["hidden_covariance"], ["hidden_covariance[4]"]])
+@pytest.mark.parametrize("depth", [2, 4])
+def test_a_network_at_which_processes_died_is_in_the_columns_of_its_layers(
+    encoders, tmp_path, dies, metrics, depth
+):
+    lost = next(name for name, e in encoders.architectures.items() if e.num_layers == depth)
+    dies(lost)
+    done = evaluate(encoders, out=tmp_path, metrics=metrics, scale=SMALL_ENCODERS)
+    layered = [name for name in done.metrics if name != "parameters"]
+    had = [name for name in layered if request(name, "transformer").layer <= depth]
+    assert had == [name for name in layered if pd.notna(done.scores.loc[lost, name])]
+    assert all(ranks_last(done, name, lost) for name in had)
+    assert done.problems == dict.fromkeys(had, 1)
 
 
 def test_a_metric_of_ones_own_from_a_file(cells, tmp_path):

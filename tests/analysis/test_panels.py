@@ -148,7 +148,7 @@ def test_bars_are_sorted_and_name_what_has_no_value():
     assert list(panel.figure.data[0].x) == [-0.2, 0.3]
     assert list(layout.yaxis.ticktext) == ["&lt;b&gt;", "a"]
     assert list(layout.yaxis2.ticktext) == ["−0.200", "0.300"]
-    assert panel.caption == "No value: c."
+    assert panel.caption == "No value: `c`."
 
 
 def test_names_are_shorter_beside_a_narrow_plot():

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import math
+import re
 import zipfile
 
 import pytest
@@ -177,6 +178,53 @@ def test_two_entries_that_claim_one_encoder(data):
     path.write_text(json.dumps(entries))
     with pytest.raises(InputError, match="entries 1 and 3 both claim id 1"):
         benchmarks.load("nas-bench-bert", DataFolder(data))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"scores": None}, "has null as scores; an object of numbers is accepted"),
+        ({"scores": [80.5]}, "has [80.5] as scores; an object of numbers is accepted"),
+        ({"scores": {"glue": "good"}}, 'has "good" as glue; a number is accepted'),
+        ({"time_to_train": "long"}, 'has "long" as time_to_train; a number is accepted'),
+    ],
+)
+def test_an_entry_without_numbers_is_named(data, changes, message):
+    path = data / made_up.SCORES / "BERT_benchmark.json"
+    entries = json.loads(path.read_text())
+    entries[3] |= changes
+    path.write_text(json.dumps(entries))
+    place = f"BERT_benchmark.json: entry 3 (id 3) {message}"
+    with pytest.raises(InputError, match=re.escape(place)):
+        benchmarks.load("nas-bench-bert", DataFolder(data))
+
+
+@pytest.mark.parametrize(
+    ("scores", "message"),
+    [
+        ({"late": {"glue": 80.5}}, "has scores of step 'late'; a whole number is accepted"),
+        ({"50000": None}, "has null as scores of step 50000; an object of numbers is accepted"),
+        ({"50000": {"glue": "good"}}, 'has "good" as glue; a number is accepted'),
+    ],
+)
+def test_an_entry_of_curves_without_numbers_is_named(data, scores, message):
+    path = data / made_up.SCORES / "BERT_benchmark_train_ablation.json"
+    entries = json.loads(path.read_text())
+    entries[2]["scores"] = scores
+    path.write_text(json.dumps(entries))
+    place = f"BERT_benchmark_train_ablation.json: entry 2 (id 2) {message}"
+    with pytest.raises(InputError, match=re.escape(place)):
+        benchmarks.load("nas-bench-bert", DataFolder(data))
+
+
+def test_a_number_that_is_not_known_is_none(data):
+    path = data / made_up.SCORES / "BERT_benchmark.json"
+    entries = json.loads(path.read_text())
+    entries[3] |= {"time_to_train": None, "scores": {"glue": 80.5, "sst": None}}
+    path.write_text(json.dumps(entries))
+    row = benchmarks.load("nas-bench-bert", DataFolder(data)).results.loc["3"]
+    assert row["glue"] == 80.5
+    assert row[["sst", "cola", "seconds"]].isna().all()
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ from archscout.text import load_corpus
 
 WIKITEXT_LOGS = "train_logs_wikitext-2/logs.zip"
 SINGLE_LOGS = "train_logs_single_run/logs.zip"
+CURVES = "BERT_benchmark_train_ablation.json"
 MULTI_LOGS = "train_logs_multi_runs/logs.zip"
 
 
@@ -333,6 +334,10 @@ def test_a_modified_file_gives_way_to_the_published_and_never_takes_its_place(
         ("BERT_benchmark.json", b'[{"id": 0}, {"id', "not valid JSON"),
         ("BERT_benchmark.json", b'{"id": 0}', "no list of entries"),
         ("BERT_benchmark.json", b'[{"id": 0}, {"name": 1}]', "entry 1 has no id"),
+        ("BERT_benchmark.json", b'[{"id": 0, "scores": null}]', "entry 0 has null as scores; an "),
+        ("BERT_benchmark.json", b'[{"id": 0, "scores": {"sst": {"a": 1}}}]', 'has {"a": 1} as sst'),
+        (CURVES, b'[{"id": 0, "scores": {"sst": 1}}]', "has scores of step 'sst'; a whole number"),
+        (CURVES, b'[{"id": 0, "scores": {"50": {"sst": "x"}}}]', 'has "x" as sst; a number is'),
         (SINGLE_LOGS, CONTENT[SINGLE_LOGS][:-30], "no whole zip archive"),
         (SINGLE_LOGS, zipped({"a.txt": "a"}), "no training logs"),
         (SINGLE_LOGS, zipped({"a.json": "[]"}), "is no training log"),

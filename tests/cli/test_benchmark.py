@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from archscout.training.jobs import JobFolder
+
 TINY = ("--size", "embedding_size=8", "--size", "hidden_size=8", "--size", "num_layers=2")
 SMALL = (
     *("--set", "batch_size=4", "--set", "evaluation_batch_size=3"),
@@ -67,6 +69,29 @@ def test_ctrl_c_and_resume(words: Path, tmp_path: Path) -> None:
     assert process.returncode == 130
     assert "Go on with:" in said and "--resume" in said
     assert not list((tmp_path / "cells" / "claims").glob("*.json"))
+
+
+def test_failures_are_kept_until_they_can_be_trained_again(
+    archscout: Program, words: Path, tmp_path: Path
+) -> None:
+    command = ("benchmark", "build", "rnn", tmp_path / "b", "-n", 2, "--text", words, *TINY, *SHORT)
+    failing = (*command, "--set", "learning_rate=1e30")
+    assert "2 of 2 trainings are done, 2 of them failed" in archscout(*failing).out
+    folder = JobFolder(tmp_path / "b")
+    places = [*(tmp_path / "b").glob("outcomes/*.json"), *map(folder.training, folder.jobs)]
+    before = {place: place.stat().st_mtime_ns for place in places}
+    again = ("--resume", "--retry-failed")
+    other = archscout(*command, "--set", "learning_rate=1e29", *again)
+    assert other.code == 2 and "holds another plan" in other.err
+    none = archscout(*failing, *again, "--workers", 0)
+    assert none.code == 2 and "0 workers" in none.err
+    with folder.lock():
+        taken = archscout(*failing, *again)
+    assert taken.code == 2 and "another process trains in" in taken.err
+    assert {place: place.stat().st_mtime_ns for place in places} == before
+    assert archscout(*failing, *again).code == 0
+    after = {place: place.stat().st_mtime_ns for place in places}
+    assert all(after[place] > before[place] for place in places)
 
 
 def test_wrong_arguments(archscout: Program, words: Path, tmp_path: Path) -> None:

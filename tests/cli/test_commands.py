@@ -89,6 +89,28 @@ def test_what_is_written_often_may_be_short(
 
 
 @pytest.mark.parametrize(
+    "command",
+    [
+        ("sample", "rnn", "--device", "cuda"),
+        ("sample", "rnn", "--scale", "paper"),
+        ("sample", "rnn", "--hidden-size", "8"),
+        ("train", "lstm", "--max-parameters", "3M"),
+        ("finetune", "e", "--hidden-size=8"),
+        ("score", "rnn", "lstm", "--dataset-buffer", "9"),
+        ("search", "rnn", "--population", "9"),
+    ],
+)
+def test_an_option_that_no_other_stands_for_is_named_as_written(
+    archscout: Any, command: tuple[str, ...]
+) -> None:
+    result = archscout(*command)
+    (written,) = (word.partition("=")[0] for word in command if word.startswith("--"))
+    assert result.code == 2
+    assert result.err.splitlines()[0].startswith(f"Error: No such option: {written}")
+    assert "use --" not in result.err
+
+
+@pytest.mark.parametrize(
     ("command", "complaint"),
     [
         (

@@ -457,7 +457,7 @@ def test_an_encoder_is_exported_by_rank(
     genotype = SPACE.parse(json.loads((tmp_path / "2" / "genotype.json").read_text()))
     assert SPACE.fingerprint(genotype) == run.candidate(2).fingerprint
     refused = archscout("export", finished[0], "--out", tmp_path / "3", "--size", "reading=scored")
-    assert "a run knows its text and sizes" in complaint_of(refused)
+    assert "a run knows its space, text and sizes" in complaint_of(refused)
 
 
 @pytest.mark.parametrize(("reading", "hidden_size"), [("declared", 128), ("scored", 256)])

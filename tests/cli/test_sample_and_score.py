@@ -392,6 +392,8 @@ def test_the_item_that_is_malformed_is_named(score: Program, tmp_path: Path) -> 
         (["lstm", "--metrics", "hidden_covariance[9]"], "the network has 3 layer(s)"),
         (["lstm", "--metrics", "hidden_covariance[0]"], "hidden_covariance[0]"),
         (["lstm", "--json", "--csv"], "--json and --csv exclude each other"),
+        (["lstm", "--json", "--explain"], "--explain goes with the table"),
+        (["lstm", "--csv", "--explain"], "--explain goes with the table"),
         (["lstm", "--size", "batch_size=0"], "batch_size is 0; a positive whole number"),
         (["lstm", "--size", "hidden_size=-8"], "hidden_size is -8; a positive whole number"),
         (["lstm", "--size", "embedding_size=0"], "embedding_size is 0; a positive whole number"),

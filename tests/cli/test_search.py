@@ -1,6 +1,7 @@
 """`archscout search`, `export` and `report`, from end to end."""
 
 import contextlib
+import io
 import json
 import os
 import re
@@ -332,6 +333,42 @@ def test_a_search_starts_from_what_another_found(
     assert mark in set(Run(out).table["fingerprint"])
 
 
+def test_a_search_starts_from_all_that_standard_input_holds(
+    archscout: Program,
+    words: Path,
+    tiny: tuple[str, ...],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sampled = archscout("sample", "rnn", "-n", 3, "--seed", 9).out
+    monkeypatch.setattr(sys, "stdin", io.StringIO(sampled))
+    result = archscout(*arguments(words, tiny, tmp_path / "run"), "--include", "-")
+    assert result.code == 0, result.err
+    names = Run(tmp_path / "run").names
+    for place, line in enumerate(sampled.splitlines(), start=1):
+        assert names[SPACE.fingerprint(SPACE.parse(line))] == f"-:{place}"
+        assert f"-:{place}" in result.out
+
+
+@pytest.mark.parametrize("form", [(), ("--json",)])
+def test_a_search_that_finds_nothing_ends_as_a_mistake(
+    form: tuple[str, ...],
+    archscout: Program,
+    words: Path,
+    tiny: tuple[str, ...],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Run, "front", [])
+    monkeypatch.setattr("archscout.report.write_report", lambda run: None)
+    result = archscout(*arguments(words, tiny, tmp_path / "run"), "--trials", 2, *form)
+    assert result.code == 2
+    assert "is within the limits and has a finite score; the reasons are in" in result.err
+    if form:
+        found = json.loads(result.out)
+        assert found["best"] is None and found["proposals"] == 2
+
+
 @pytest.mark.parametrize(
     ("more", "complaint"),
     [
@@ -486,9 +523,10 @@ def test_the_first_of_several_architectures_is_exported_and_that_is_said(
     [
         (["--rank", "0"], "rank is 0; "),
         (["--rank", "99"], "rank is 99; "),
-        (["--size", "paper"], "a run knows its text and sizes"),
-        (["--text", "python-docs"], "a run knows its text and sizes"),
-        (["--size", "hidden_size=5"], "a run knows its text and sizes"),
+        (["--size", "paper"], "a run knows its space, text and sizes"),
+        (["--text", "python-docs"], "a run knows its space, text and sizes"),
+        (["--size", "hidden_size=5"], "a run knows its space, text and sizes"),
+        (["--space", "gpt"], "a run knows its space, text and sizes"),
     ],
 )
 def test_a_mistake_in_exporting_a_run_is_one_message(
@@ -508,6 +546,8 @@ def test_a_mistake_in_exporting_an_architecture_is_one_message(
     out = tmp_path / "model"
     assert "no architecture 'lsmt'" in message("lsmt", "--out", out)
     assert "hidden_size is 0" in message("lstm", "--out", out, "--size", "hidden_size=0")
+    said = "--rank 3 is of a run's ranking; lstm is no run"
+    assert said in message("lstm", "--out", out, "--rank", 3)
     assert "holds no run" in message(tmp_path, "--out", out).replace("knows its", "holds no run")
     assert list(tmp_path.iterdir()) == []
     (tmp_path / "letter.txt").write_text("dear")

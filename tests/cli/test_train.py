@@ -61,6 +61,26 @@ def test_json_and_resume(archscout: Program, words: Path, tmp_path: Path) -> Non
     assert again.code == 0 and json.loads(again.out) == result
 
 
+@pytest.mark.parametrize("form", [(), ("--json",)])
+def test_what_was_trained_is_told_where_nothing_can_be_drawn_from_it(
+    form: tuple[str, ...], archscout: Program, words: Path, tmp_path: Path
+) -> None:
+    settings = ("steps=2", "evaluate_every=1", "batch_size=2", "sequence_length=8")
+    done = archscout(
+        *("train", "gpt2-tiny", "--text", words, "--vocabulary-size", 300, "--out", tmp_path / "t"),
+        *(word for setting in settings for word in ("--set", setting)),
+        *("--size", "num_positions=64", "--size", "cutoffs=100"),
+        *("--sample", 60, "--prompt", "w1 w2 w3 w4 w5 w6 w7 w8", *form),
+    )
+    assert done.code == 2
+    assert "60 tokens to sample after" in done.err
+    if form:
+        result = json.loads(done.out)
+        assert result["steps"] == 2 and "sample" not in result
+    else:
+        assert "2 steps in" in done.out and str(tmp_path / "t" / "model") in done.out
+
+
 def test_ctrl_c_says_how_to_go_on(
     archscout: Program, words: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -106,6 +126,12 @@ def test_divergence_is_one_message(
         (["lstm", "--set", "minutes=0"], "training setting minutes is '0'"),
         (["lstm", "--set", "batch_size=400"], "the train text has 528 tokens, and batch size 400"),
         (["lstm", "--sample", "0"], "--sample 0"),
+        (["lstm", "--sample", "5", "--temperature", "0"], "--temperature 0; accepted is a number"),
+        (["lstm", "--sample", "5", "--temperature", "nan"], "--temperature nan; accepted"),
+        (["lstm", "--sample", "5", "--prompt", "w1 elk"], "--prompt 'w1 elk': the token 'elk' is"),
+        (["lstm", "--prompt", "w1"], "--prompt needs --sample, which says how many"),
+        (["lstm", "--temperature", "0.5"], "--temperature needs --sample"),
+        (["gpt2-tiny", "--sample", "256"], "--sample 256; the network has 256 positions, of which"),
         (["lstm", "--size", "huge"], "unknown scale 'huge'"),
         (["lstm", "--device", "abacus"], "device 'abacus' cannot be used"),
         (["lstm", "--seed", "-1"], "seed is -1"),

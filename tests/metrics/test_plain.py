@@ -1,8 +1,13 @@
 """Weights times gradients, against plain autograd and Euler's theorem."""
 
+import math
+
 import pytest
+import torch
 from torch import nn
 
+from archscout.metrics.plain import plain
+from archscout.tracing import Trace, WeightGradient
 from small_networks import NETWORKS, dead, perceptron
 
 
@@ -28,3 +33,9 @@ def test_it_is_no_more_than_snip() -> None:
 
 def test_of_dead_weights_it_is_zero() -> None:
     assert dead(perceptron()).measure("plain") == 0
+
+
+def test_of_infinite_gradients_of_both_signs_it_is_none() -> None:
+    weight = torch.ones(1, 1)
+    maps = [WeightGradient(weight, torch.tensor([[sign * math.inf]])) for sign in (1, -1)]
+    assert math.isnan(plain(Trace(0, torch.zeros(1, 1), weight_gradients=maps)))

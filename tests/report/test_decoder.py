@@ -122,6 +122,9 @@ def test_the_parts_are_said() -> None:
     for words in ("root mean square norm", "SwiGLU", "rotated by their positions", "no biases"):
         assert words in said
     assert "layer norm, and what it computes" in Picture(SPACE.named["gpt2"]).drawing.caption
+    assert said.endswith("The next token is predicted by the embedding of tokens.")
+    untied = draw(SPACE.named["gpt2"], SCALE.resized(head="untied"), 8192).caption
+    assert untied.endswith("The next token is predicted by weights of its own.")
 
 
 @pytest.fixture(scope="module")

@@ -92,6 +92,14 @@ def test_generation_is_that_without_a_cache(kind: str) -> None:
     assert generate(network, tokens(3), 10, temperature=0).equal(expected)
 
 
+@pytest.mark.parametrize("temperature", [1e-40, 5e-324])
+def test_generation_at_the_lowest_temperatures_takes_the_likeliest(temperature: float) -> None:
+    network = made()
+    generator = torch.Generator().manual_seed(0)
+    drawn = generate(network, tokens(3), 5, temperature, top_k=3, generator=generator)
+    assert drawn.equal(generate(network, tokens(3), 5, temperature=0))
+
+
 def test_generation_draws_from_the_likeliest() -> None:
     network = made()
     drawn = [

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-from tokenizers import Tokenizer, models
+from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
 from transformers import AutoTokenizer
 
 from archscout.errors import InputError
@@ -15,6 +16,11 @@ from archscout.text import ByteLevel, WordPiece, load_corpus, load_vocabulary, t
 from archscout.text.byte_level import END
 
 TEXT = "the cat sat on the mat\nthe dog, größer, sat on the log\n" * 3
+
+
+def used(merges: list[list[str]], byte: str) -> bool:
+    """Whether a byte is part of a longer piece."""
+    return any(byte in part for pair in merges for part in pair)
 
 
 @pytest.fixture(scope="module")
@@ -27,6 +33,47 @@ def test_any_text_comes_back(pieces: ByteLevel) -> None:
         ids = pieces.encode(text)
         assert pieces.decode(ids.tolist()) == text
         assert int(pieces.byte_lengths()[ids].sum()) == len(text.encode())
+
+
+PLAIN = pre_tokenizers.ByteLevel(add_prefix_space=False)
+
+
+@pytest.mark.parametrize(
+    ("normalizer", "pre_tokenizer"),
+    [
+        (None, pre_tokenizers.ByteLevel()),  # "a b" becomes " a b"
+        (normalizers.NFKC(), PLAIN),  # "\ufb01" becomes "fi"
+        (normalizers.NFC(), PLAIN),
+        (None, pre_tokenizers.Sequence([pre_tokenizers.Whitespace(), PLAIN])),
+        (None, pre_tokenizers.Sequence([pre_tokenizers.Split(" ", "removed"), PLAIN])),
+        (None, None),
+    ],
+)
+def test_pieces_that_are_not_the_bytes_of_a_text_have_no_lengths(
+    pieces: ByteLevel, normalizer: Any, pre_tokenizer: Any
+) -> None:
+    tokenizer = Tokenizer.from_str(pieces.definition)
+    if normalizer is not None:
+        tokenizer.normalizer = normalizer
+    tokenizer.pre_tokenizer = pre_tokenizer
+    lengths = ByteLevel(tokenizer.to_str()).byte_lengths()
+    assert lengths.shape == (len(pieces),) and bool(lengths.isnan().all())
+
+
+def test_pieces_that_are_cut_otherwise_have_lengths(pieces: ByteLevel) -> None:
+    tokenizer = Tokenizer.from_str(pieces.definition)
+    split = pre_tokenizers.Split(Regex(r"\d"), "isolated")
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([split, PLAIN])
+    other, text = ByteLevel(tokenizer.to_str()), "1 größer\n22"
+    assert int(other.byte_lengths()[other.encode(text)].sum()) == len(text.encode())
+
+
+def test_pieces_of_some_bytes_alone_have_no_lengths(pieces: ByteLevel) -> None:
+    definition = json.loads(pieces.definition)
+    vocabulary, merges = definition["model"]["vocab"], definition["model"]["merges"]
+    lost = next(byte for byte in pre_tokenizers.ByteLevel.alphabet() if not used(merges, byte))
+    vocabulary[f"{lost}{lost}"] = vocabulary.pop(lost)
+    assert bool(ByteLevel(json.dumps(definition)).byte_lengths().isnan().all())
 
 
 def test_words_of_a_corpus_are_its_lines(pieces: ByteLevel) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
+from tokenizers import Tokenizer, pre_tokenizers
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from archscout.errors import InputError
@@ -184,6 +185,18 @@ def test_the_last_steps_learn_at_the_lowest_rate(corpus: Corpus, tmp_path: Path)
     expected = settings.learning_rate * rate_factor(settings, 39 / 40, 0.5)
     assert found.records[-1].learning_rate == pytest.approx(expected)
     assert expected > 0.5 * settings.learning_rate
+
+
+def test_of_a_tokenizer_that_adds_spaces_there_are_no_bits_per_byte(
+    corpus: Corpus, tmp_path: Path
+) -> None:
+    tokenizer = Tokenizer.from_str(ByteLevel.train(corpus, 400).definition)
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel()
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    found = trained(corpus, tmp_path / "out", vocabulary_size=None, tokenizer=tmp_path)
+    assert {(loss.bytes, loss.bits_per_byte) for loss in found.losses.values()} == {(None, None)}
+    assert found.losses["valid"].nats > 0
+    assert {row[-1] for row in find_trainer("gpt").summarise(found).rows} == {"–"}
 
 
 def test_text_is_drawn(corpus: Corpus, tmp_path: Path) -> None:

@@ -31,6 +31,7 @@ _DPI = 200
 _LONG = 40  # characters, above which a cell is a text rather than a number or a name
 _MOST_LINKS = 6  # that contents show unfolded
 _SHOWN = 6  # panels of a figure before the others are folded
+_CODE_OR_STAR = re.compile(r"(`[^`]*`)|\*")
 _MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table")
 
 
@@ -335,7 +336,9 @@ def _cell(value: object, decimals: int) -> str:
         return f"{value:,.{decimals}f}"
     if isinstance(value, int) and not isinstance(value, bool):
         return f"{value:,}"
-    return str(value).replace("|", "\\|").replace("\n", " ")
+    text = str(value).replace("|", "\\|").replace("\n", " ")
+    # The stars of formulas, which are names, would be read as emphasis.
+    return _CODE_OR_STAR.sub(lambda found: found[1] or r"\*", text)
 
 
 def _write_numbers(folder: Path, item: Plot | Table) -> None:

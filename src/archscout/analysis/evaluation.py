@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
@@ -20,6 +20,7 @@ from archscout.analysis.checks import check_count
 from archscout.analysis.combination import Combination
 from archscout.analysis.evaluation_folder import EvaluationFolder, EvaluationSettings
 from archscout.analysis.evaluation_results import PARAMETERS, Evaluation
+from archscout.analysis.evaluation_rows import rows_of
 from archscout.analysis.statistics import MINIMUM
 from archscout.benchmarks import Benchmark, DataFolder, load
 from archscout.errors import InputError
@@ -288,7 +289,7 @@ def _score_missing(
     prepared: Preparation, store: EvaluationFolder, progress: Progress | None
 ) -> None:
     benchmark, settings, names = prepared.benchmark, prepared.settings, prepared.names
-    done = {(Draw(row["seed"], row["minibatch"]), row["architecture"]) for row in store.rows()}
+    done = {(_draw_of(row), row["architecture"]) for row in store.rows()}
     to_dict = benchmark.space.to_dict
     missing = [(d, name) for d in settings.draws for name in names if (d, name) not in done]
     total = len(settings.draws) * len(names)
@@ -312,17 +313,16 @@ def _score_missing(
 
 
 def _evaluation(prepared: Preparation, store: EvaluationFolder) -> Evaluation:
-    wanted = set(prepared.names)
-    flat = [
-        {key: value for key, value in row.items() if key not in ("scores", "fingerprint")}
-        | {name: np.inf if value is None else value for name, value in row["scores"].items()}
-        for row in store.rows()
-        if row["architecture"] in wanted
-    ]
-    rows = pd.DataFrame(flat)
+    draws, names = set(prepared.settings.draws), set(prepared.names)
+    asked = [r for r in store.rows() if r["architecture"] in names and _draw_of(r) in draws]
+    rows = rows_of(asked, prepared.benchmark, prepared.scorer)
     directions = _directions(prepared.scorer, rows)
     judged = (rows, directions, store.path, prepared.combinations)
     return Evaluation(prepared.benchmark, prepared.settings, *judged)
+
+
+def _draw_of(row: Mapping[str, Any]) -> Draw:
+    return Draw(row["seed"], row["minibatch"])
 
 
 def _directions(scorer: Scorer, rows: pd.DataFrame) -> dict[str, bool]:
@@ -371,8 +371,12 @@ def _lost(scorer: Scorer, task: _Task, reason: str) -> dict[str, Any]:
 
 
 def _row(task: _Task, score: Score) -> dict[str, Any]:
+    """A line of scores, without those of layers that the network does not have."""
     draw, name, _ = task
-    return {"architecture": name, **draw._asdict(), **score.to_dict()}
+    row = {"architecture": name, **draw._asdict(), **score.to_dict()}
+    for missing in score.missing_layers:
+        del row["scores"][missing]
+    return row
 
 
 def _sources(files: Iterable[str | os.PathLike[str]]) -> Callable[[], None]:

@@ -72,7 +72,8 @@ def measures(evaluation: Evaluation, name: str) -> str:
     for combination in evaluation.combinations:
         if combination.name == name:
             made = {"mean": "their mean", "median": "their median", "log": "the mean logarithm"}
-            return f"Ranks by {' and '.join(combination.members)}, {made[combination.method]}."
+            members = " and ".join(f"`{member}`" for member in combination.members)
+            return f"Ranks by {members}, {made[combination.method]}."
     if name.startswith(PREFIX):
         return "The formula that is its name."
     found = request(name, evaluation.benchmark.space.kind)
@@ -291,7 +292,8 @@ def _budgets(evaluation: Evaluation) -> list[Section]:
         f"How many of the pool are better than what is found, in per cent, with its standard error "
         f"over {ORDERS} random orders; no training was run, the learning curves of the benchmark "
         f"stand in for them. *search* is what `archscout search --budget` does, by "
-        f"{', '.join(chosen)}, named architectures first: halving after {points} of a training. "
+        f"{', '.join(f'`{name}`' for name in chosen)}, named architectures first: halving after "
+        f"{points} of a training. "
         "*random* and *best by score* (the first of these metrics) train whole networks. What is "
         "found has the lowest validation loss of those trained longest, and is judged by the "
         "benchmark's result, so that even a training of all need not find the best."

@@ -37,7 +37,7 @@ def bars(table: pd.DataFrame, statistic: str, title: str) -> list[Figure]:
     The table has it, `<statistic>_low` and `<statistic>_high`; what lacks it is named below.
     """
     known = table[np.isfinite(table[statistic])].sort_values(statistic, kind="stable")
-    missing = [str(name) for name in table.index.difference(known.index, sort=False)]
+    missing = [f"`{name}`" for name in table.index.difference(known.index, sort=False)]
     caption = f"No value: {', '.join(missing)}." if missing else ""
     if known.empty:
         return []
@@ -109,7 +109,7 @@ def scatter(
         said = correlations(turned.loc[[name]].iloc[0])
         caption, label = captions[name], f"{name} against the trained result: {said}."
         if pair.empty:
-            caption = f"{name}: no trained architecture has a finite score. {caption}"
+            caption = f"`{name}`: no trained architecture has a finite score. {caption}"
         across, up = (Axis.of(of, pair[of]) for of in ("score", "result"))
         figure = _against(pair, across, up)
         figure.update_layout(

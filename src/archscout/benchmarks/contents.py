@@ -8,9 +8,10 @@ import json
 import re
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from archscout.benchmarks import packing
 from archscout.benchmarks.catalogue import PublishedFile, checksums
@@ -18,10 +19,13 @@ from archscout.errors import InputError
 
 SPLITS = ("train", "valid", "test")
 
+ENCODER_CURVES = "BERT_benchmark_train_ablation.json"
+
 _LOGS = "logs.zip"
 # `ptb.char.train.txt` lies beside `ptb.train.txt` in published archives and is another corpus.
 _SPLIT_FILE = re.compile(rf"(?:ptb\.)?({'|'.join(SPLITS)})\.txt")
 _PENN_TREEBANK = re.compile("ptb|penn", re.IGNORECASE)
+_QUOTED_LENGTH = 60
 # What reading a damaged or encrypted archive raises.
 _ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError)
 
@@ -80,7 +84,7 @@ def check(file: PublishedFile, content: bytes) -> None:
         case ".csv":
             _check_table(file, content)
         case ".json":
-            _check_entries(content)
+            _check_entries(file, content)
         case ".zip":
             _check_archive(file, content)
         case _:
@@ -113,7 +117,7 @@ def _check_table(file: PublishedFile, content: bytes) -> None:
         raise ValueError("it has no rows")
 
 
-def _check_entries(content: bytes) -> None:
+def _check_entries(file: PublishedFile, content: bytes) -> None:
     try:
         entries = json.loads(_text(content))
     except (json.JSONDecodeError, RecursionError) as error:
@@ -123,6 +127,45 @@ def _check_entries(content: bytes) -> None:
     for i, entry in enumerate(entries):
         if not isinstance(entry, dict) or "id" not in entry:
             raise ValueError(f"its entry {i} has no id")
+        if problem := entry_problem(entry, by_step=file.basename == ENCODER_CURVES):
+            raise ValueError(f"its entry {i} {problem}")
+
+
+def entry_problem(entry: Mapping[str, Any], by_step: bool = False) -> str | None:
+    """What a trained encoder's entry has that is no number, and what is accepted; None if nothing.
+
+    Args:
+        entry: with an id; scores and time may be missing, and a number that is not known null.
+        by_step: whether its scores are apart by steps of training.
+    """
+    scores = entry.get("scores", {})
+    groups = {"scores": scores}
+    if by_step and isinstance(scores, dict):
+        if wrong := [step for step in scores if not step.isdecimal()]:
+            return f"has scores of step {wrong[0]!r}; a whole number is accepted"
+        groups = {f"scores of step {step}": found for step, found in scores.items()}
+    numbers = [("time_to_train", entry.get("time_to_train"))]
+    for name, found in groups.items():
+        if not isinstance(found, dict):
+            return f"has {_quoted(found)} as {name}; an object of numbers is accepted"
+        numbers += found.items()
+    for name, value in numbers:
+        if value is not None and not _is_number(value):
+            return f"has {_quoted(value)} as {name}; a number is accepted"
+    return None
+
+
+def _is_number(value: Any) -> bool:
+    """Whether it is one, or a text that says one."""
+    try:
+        float(value)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def _quoted(value: object) -> str:
+    return json.dumps(value)[:_QUOTED_LENGTH]
 
 
 def _check_archive(file: PublishedFile, content: bytes) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 import pandas as pd
 
 from archscout.benchmarks.base import Benchmark
+from archscout.benchmarks.contents import ENCODER_CURVES, entry_problem
 from archscout.benchmarks.published_tables import TASKS, encoder_scores
 from archscout.benchmarks.store import DataFolder
 from archscout.errors import InputError
@@ -24,7 +25,6 @@ NAME = "nas-bench-bert"
 SPACE = FlexibertSpace.name
 _BENCHMARK = "BERT_benchmark.json"
 _SCORES = "BERT_results_activation.csv"
-_ABLATION = "BERT_benchmark_train_ablation.json"
 _SCORE_COLUMNS = [*TASKS, "glue"]
 
 
@@ -63,7 +63,7 @@ def load(folder: DataFolder, dataset: str | None = None) -> Benchmark:
         target="glue",
         larger_is_better=True,
         metrics=metrics,
-        curves=_curves(folder) if folder.holds(_ABLATION) else pd.DataFrame(),
+        curves=_curves(folder) if folder.holds(ENCODER_CURVES) else pd.DataFrame(),
         text=("openwebtext",),
         sources=tuple(sources),
         remarks=remarks,
@@ -76,7 +76,7 @@ def _curves(folder: DataFolder) -> pd.DataFrame:
     These are networks of their own: `ablation_id` is the ablation's, and `architecture` the
     genotype as JSON.
     """
-    content, source = folder.read(_ABLATION)
+    content, source = folder.read(ENCODER_CURVES)
     rows = [
         {
             "architecture": json.dumps(entry["hparams"]["model_hparam_overrides"]),
@@ -84,14 +84,23 @@ def _curves(folder: DataFolder) -> pd.DataFrame:
             "steps": int(steps),
             **{task: scores.get(task, math.nan) for task in _SCORE_COLUMNS},
         }
-        for entry in entries(content, str(source.path))
+        for entry in entries(content, str(source.path), by_step=True)
         for steps, scores in entry["scores"].items()
     ]
     return pd.DataFrame(rows)
 
 
-def entries(content: bytes, place: str) -> list[dict[str, Any]]:
-    """The entries of a file in the benchmark's layout."""
+def entries(content: bytes, place: str, by_step: bool = False) -> list[dict[str, Any]]:
+    """The entries of a file in the benchmark's layout.
+
+    Args:
+        content: of the file.
+        place: where it lies.
+        by_step: whether scores are apart by steps of training.
+
+    Raises:
+        InputError: it is damaged.
+    """
     try:
         found = json.loads(content)
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
@@ -108,6 +117,8 @@ def entries(content: bytes, place: str) -> list[dict[str, Any]]:
         first = seen.setdefault(str(entry["id"]), i)
         if first != i:
             raise InputError(f"{place}: entries {first} and {i} both claim id {entry['id']}")
+        if problem := entry_problem(entry, by_step):
+            raise InputError(f"{place}: entry {i} (id {entry['id']}) {problem}")
     return found
 
 

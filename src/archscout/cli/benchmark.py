@@ -116,7 +116,7 @@ def build(
     from archscout.scoring import check_device, check_seed
     from archscout.text import load_corpus
     from archscout.training import comparison_preset, find_trainer
-    from archscout.training.jobs import JobFolder, Plan
+    from archscout.training.jobs import Plan
     from archscout.training.jobs.job_folder import PLAN
 
     found = spaces.get(space)
@@ -146,11 +146,27 @@ def build(
         keep_weights=keep_weights,
     )
 
+    workers = execution.place()
     if retry_failed:
-        JobFolder(folder).retry_failed()
-
-    done = _train(folder, name or folder.resolve().name, plan, jobs, execution.place(), resume)
+        _forget_failures(folder, plan, jobs, workers)
+    done = _train(folder, name or folder.resolve().name, plan, jobs, workers, resume)
     _report(folder, done, as_json)
+
+
+def _forget_failures(folder: Path, plan: Plan, jobs: Sequence[Job], workers: int | Cluster) -> None:
+    """Let what has failed be trained again, where it can be and no other process trains.
+
+    Raises:
+        InputError: the workers cannot be used, the folder holds another plan, or another process
+            trains there; nothing is forgotten.
+    """
+    from archscout.execution import check_workers
+    from archscout.training.jobs import JobFolder
+
+    check_workers(workers, plan.device)
+    trainings = JobFolder.create(folder, plan, jobs)
+    with trainings.lock():
+        trainings.retry_failed()
 
 
 def _train(

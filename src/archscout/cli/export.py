@@ -20,7 +20,10 @@ def export(
         ),
     ],
     out: Annotated[str, typer.Option("--out", "-o", help="Folder to write.")],
-    rank: Annotated[int, typer.Option(help="Which architecture of a run's ranking.")] = 1,
+    rank: Annotated[
+        int | None,
+        typer.Option(help="Which architecture of a run's ranking; the best by default."),
+    ] = None,
     space: options.SpaceOption = None,
     text: options.Texts = None,
     vocabulary_size: options.VocabularySize = None,
@@ -33,7 +36,7 @@ def export(
     """Write an architecture as a folder that transformers loads.
 
     The folder holds the weights (safetensors), the genotype, the vocabulary, and the code. A run
-    knows its text and sizes; the options for these are for architectures.
+    knows its space, text and sizes; the options for these are for architectures.
 
     Examples:
         archscout export runs/rnn-python-docs-0 --out model
@@ -47,9 +50,13 @@ def export(
     from archscout.runs import Run
 
     if _is_run(source, space):
-        if text or vocabulary_size or tokenizer or size:
-            raise InputError("a run knows its text and sizes; these options are for architectures")
-        path = export_candidate(Run(source).candidate(rank), out, seed)
+        if space or text or vocabulary_size or tokenizer or size:
+            raise InputError(
+                "a run knows its space, text and sizes; these options are for architectures"
+            )
+        path = export_candidate(Run(source).candidate(1 if rank is None else rank), out, seed)
+    elif rank is not None:
+        raise InputError(f"--rank {rank} is of a run's ranking; {source} is no run")
     else:
         from archscout.cli import architectures
         from archscout.text import load_corpus, tokenizer_for

@@ -141,12 +141,18 @@ def _call(words: list[str]) -> int:
     try:
         code: int = app(words, prog_name="archscout", standalone_mode=False)
     except _UsageError as error:
-        option, context = getattr(error, "option_name", ""), getattr(error, "ctx", None)
-        full = moved.in_full(option, context.command_path if context else "archscout", words)
+        full = moved.in_full(getattr(error, "option_name", ""), words, _taken(error))
         if full is None:
             raise
         return _call(full)
     return code
+
+
+def _taken(error: Any) -> set[str]:
+    """The options of the command that was used wrongly."""
+    context = getattr(error, "ctx", None)
+    parameters = context.command.params if context else []
+    return {option for parameter in parameters for option in parameter.opts}
 
 
 def _stop(message: str = "Stopped.") -> int:
@@ -170,7 +176,7 @@ def _complain_of_usage(error: Any) -> int:
         return _MISTAKEN
     place = error.ctx.command_path if error.ctx else "archscout"
     message = error.format_message()
-    if advice := moved.advice(getattr(error, "option_name", ""), place):
+    if advice := moved.advice(getattr(error, "option_name", ""), place, _taken(error)):
         message = f"No such option: {error.option_name}; {advice}"
     if isinstance(error.__cause__, ValidationError):  # some versions of typer leave the value out
         message += f": {error.__cause__.errors()[0]['input']!r}"

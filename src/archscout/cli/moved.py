@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Collection
+
 _SIZES = (
     *("embedding-size", "hidden-size", "num-layers", "batch-size", "sequence-length"),
     *("initialisation", "reading"),
@@ -45,15 +48,17 @@ _SHORT = {
 }
 
 
-def in_full(option: str, command: str, words: list[str]) -> list[str] | None:
+def in_full(option: str, words: list[str], taken: Collection[str]) -> list[str] | None:
     """A command line with the first such option written in full, None where it is short for none.
 
-    Options stand in it as `--option value` or `--option=value`; a command is as `archscout score`.
+    Args:
+        option: as `--scale`.
+        words: of the line, in which options stand as `--option value` or `--option=value`.
+        taken: the options that the command has.
     """
-    name, trains = option.lstrip("-"), command.split()[-1] in ("train", "finetune")
-    if name not in _SHORT or (trains and name in _SCORING):
+    full, beginning = _SHORT.get(option.lstrip("-"), ("", ""))
+    if full not in taken:
         return None
-    full, beginning = _SHORT[name]
     for i, word in enumerate(words):
         if word == option and i + 1 < len(words):
             return [*words[:i], full, beginning + words[i + 1], *words[i + 2 :]]
@@ -63,10 +68,22 @@ def in_full(option: str, command: str, words: list[str]) -> list[str] | None:
     return None
 
 
-def advice(option: str, command: str) -> str | None:
-    """What to write in place of an option that a command does not know; None if none ever did."""
-    name, trains = option.lstrip("-"), command.split()[-1] in ("train", "finetune")
-    field = name.replace("-", "_")
+def advice(option: str, command: str, taken: Collection[str]) -> str | None:
+    """What to write in place of an option that a command does not know; None if nothing serves.
+
+    Args:
+        option: as `--hidden-size`.
+        command: as `archscout score`.
+        taken: the options that it has.
+    """
+    found = _place_of(option.lstrip("-"), command) or ""
+    named = re.findall("--[a-z-]+", found)
+    return found if found and set(named) <= set(taken) else None
+
+
+def _place_of(name: str, command: str) -> str | None:
+    """Where an option went that some command had."""
+    trains, field = command.split()[-1] in ("train", "finetune"), name.replace("-", "_")
     if trains and name == "objective":
         return "use --set task=VALUE"
     if trains and name in _RECIPES:

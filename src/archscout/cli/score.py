@@ -55,6 +55,8 @@ def score(
 
     if as_json and as_csv:
         raise InputError("--json and --csv exclude each other")
+    if explain and (as_json or as_csv):
+        raise InputError("--explain goes with the table; --json and --csv print scores alone")
     options.load_metrics(metric_file)
     found = spaces.get(space)
     scale = options.scale_of(found, size)

@@ -164,6 +164,7 @@ def search(
     found = spaces.get(space)  # a wrong name is told before what takes long to import
     from archscout.runs import remarks
     from archscout.runs.costs import COSTS
+    from archscout.runs.study import is_bred
 
     scale = options.scale_of(found, size)
     if minutes is not None and budget is not None:
@@ -194,7 +195,7 @@ def search(
         **options.scoring(scoring, device=True),
         **_sampler(sampler),
     )
-    if (done := len(run.trials)) < trials:
+    if (done := sum(not is_bred(trial) for trial in run.trials)) < trials:
         output.tell(
             f"The time was up after {done} of {trials} proposals; --resume makes the others."
         )
@@ -202,6 +203,9 @@ def search(
         output.warn(remark)
     if not as_json:
         _print(run, new, seconds)
+    elif not run.front:
+        typer.echo(json.dumps(_summary(run, new), allow_nan=False))
+        raise _nothing_found(run)
     promotion, proven = training.do(run, run.folder.path / _MODEL, resume)
     if as_json:
         typer.echo(
@@ -245,15 +249,21 @@ def _search(trials: int, resume: bool, **arguments: Any) -> tuple[Run, int, floa
 
 
 def _included(space: Space[Any], sources: list[str]) -> dict[str, Any]:
-    """Architectures by what the user calls them; of files of one name by all of the path."""
+    """Architectures by what the user calls them; of files of one name by all of the path.
+
+    Those of standard input are called as those of a file `-`.
+    """
     from archscout.cli.architectures import read_named
 
     found: dict[str, Any] = {}
     for source in sources:
-        for called, architecture in read_named(space, [source]):
-            if called in found:
+        read = read_named(space, [source])
+        for number, (called, architecture) in enumerate(read, start=1):
+            if not called:  # of standard input
+                called = f"{source}:{number}" if len(read) > 1 else source
+            elif called in found:
                 called = source + called.removeprefix(Path(source).name)
-            found[called or source] = architecture
+            found[called] = architecture
     return found
 
 
@@ -307,13 +317,18 @@ def _print(run: Run, new: int, seconds: float) -> None:
         highlight=False,
     )
     if not run.front:
-        raise InputError(
-            f"no architecture in {run.folder} is within the limits and has a finite score; "
-            f"the reasons are in {run.folder.path / 'report.html'}"
-        )
+        raise _nothing_found(run)
     _print_ranking(run)
     if isinstance(problem := table["problem"].iloc[0], str):
         output.warn(f"The best one: {problem}")
+
+
+def _nothing_found(run: Run) -> InputError:
+    """The end of a search without a best architecture."""
+    return InputError(
+        f"no architecture in {run.folder} is within the limits and has a finite score; "
+        f"the reasons are in {run.folder.path / 'report.html'}"
+    )
 
 
 def _print_ranking(run: Run) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,6 +16,7 @@ from archscout.cli.output import console, errors, progress, stoppable, warn
 from archscout.errors import InputError
 
 if TYPE_CHECKING:
+    from archscout.spaces.base import Scale, Space
     from archscout.text import Corpus
     from archscout.training import StreamedText, Summary, Trainer
 
@@ -127,12 +129,15 @@ def train(
     _refuse(found.name, architecture, drawing, stream, {"tokenizer": tokenizer})
     chosen = training.named_preset(preset, found.name)
     settings = chosen.settings.resized(**options.pairs("--set", changes))
+    scale = options.scale_of(found, size, chosen.scale, minibatch=False)
+    _check_drawing(sample, temperature, scale)
     genotype = architectures.read_first(found, architecture, "training")
     read = _text(text, dataset, dataset_files, dataset_set)
+    _check_prompt(prompt, found, read, vocabulary_size)
     name = read.name.rpartition("/")[2]
     out = out or f"trainings/{found.fingerprint(genotype)}-{name}-{seed}"
     how = {
-        "scale": options.scale_of(found, size, chosen.scale, minibatch=False),
+        "scale": scale,
         "seed": seed,
         "vocabulary_size": vocabulary_size,
         "tokenizer": tokenizer,
@@ -147,13 +152,17 @@ def train(
         told = _told(trainer, bar)
         trained = training.train(found, genotype, read, settings, out, **how, **told)
     result = {"training": str(trained.folder), **trained.to_dict()}
-    if sample is not None:
-        heat = 1.0 if temperature is None else temperature
-        result["sample"] = trainer.draw(trained, prompt or "", sample, heat, seed)
-    if as_json:
-        typer.echo(json.dumps(result))
-    else:
-        _print(trainer.summarise(trained), trained.folder.path, result.get("sample"))
+    if not as_json:
+        _print(trainer.summarise(trained), trained.folder.path)
+    try:
+        if sample is not None:
+            heat = 1.0 if temperature is None else temperature
+            result["sample"] = drawn = trainer.draw(trained, prompt or "", sample, heat, seed)
+            if not as_json:
+                console.print(drawn, markup=False, highlight=False, soft_wrap=True)
+    finally:  # what was trained is told even where nothing can be drawn from it
+        if as_json:
+            typer.echo(json.dumps(result))
 
 
 def _told(trainer: Trainer[Any], bar: Any) -> dict[str, Callable[..., None]]:
@@ -190,8 +199,37 @@ def _refuse(
                 f"--{used[0]} is for architectures of space {able}; {architecture} is taken as one "
                 f"of {space}"
             )
-    if isinstance(sample := drawing["sample"], int) and sample < 1:
+    lone = [name for name, value in drawing.items() if value is not None]
+    if lone and drawing["sample"] is None:
+        raise InputError(f"--{lone[0]} needs --sample, which says how many words are drawn")
+
+
+def _check_drawing(sample: int | None, temperature: float | None, scale: Scale) -> None:
+    """Make sure of what is drawn, before what it is drawn from is trained."""
+    if sample is not None and sample < 1:
         raise InputError(f"--sample {sample}; accepted is a whole number of at least 1")
+    if temperature is not None and not 0 < temperature < math.inf:
+        raise InputError(f"--temperature {temperature:g}; accepted is a number above 0")
+    positions = getattr(scale, "num_positions", math.inf)
+    if sample is not None and sample >= positions:
+        raise InputError(
+            f"--sample {sample}; the network has {positions} positions, of which the prompt takes "
+            "one or more"
+        )
+
+
+def _check_prompt(
+    prompt: str | None, space: Space[Any], text: Corpus | StreamedText, limit: int | None
+) -> None:
+    """Make sure that the words of a prompt are those of the text, where words are read."""
+    from archscout.text import Corpus
+
+    if prompt is not None and space.tokenization == "words" and isinstance(text, Corpus):
+        words = text.vocabulary(limit)
+        try:
+            words.encode(prompt.split())
+        except InputError as error:
+            raise InputError(f"--prompt {prompt!r}: {error}") from error
 
 
 def _text(
@@ -222,7 +260,7 @@ def _print_line(line: str) -> None:
     errors.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
-def _print(summary: Summary, folder: Path, sample: str | None) -> None:
+def _print(summary: Summary, folder: Path) -> None:
     console.print(summary.sentence, highlight=False)
     first, *others = summary.columns
     table = Table(first, title=summary.title)
@@ -232,5 +270,3 @@ def _print(summary: Summary, folder: Path, sample: str | None) -> None:
         table.add_row(*row)
     console.print(table)
     console.print(f"Training  {folder}\nModel     {folder / 'model'}", highlight=False)
-    if sample is not None:
-        console.print(sample, markup=False, highlight=False, soft_wrap=True)

@@ -31,6 +31,5 @@ def plain(trace: Trace) -> float:
         >>> plain(Trace(0, torch.zeros(1, 1), weight_gradients=[map_]))
         -5.0
     """
-    return math.fsum(
-        float((w.weight * w.gradient).sum(dtype=torch.float64)) for w in trace.weight_gradients
-    )
+    sums = [float((w.weight * w.gradient).sum(dtype=torch.float64)) for w in trace.weight_gradients]
+    return math.fsum(sums) if all(map(math.isfinite, sums)) else math.nan

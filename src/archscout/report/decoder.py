@@ -244,9 +244,10 @@ def _caption(genotype: DecoderGenotype, scale: DecoderScale) -> str:
         "post": f"What each block computes is added to the stream, and a {norm} follows",
     }
     biases = "Linear maps have biases" if genotype.bias else "There are no biases"
+    heads = {"tied": "the embedding of tokens", "untied": "weights of its own"}
     return (
         "Tokens enter at the top, and the line is the residual stream. "
         f"{normed[scale.norms]}. The activation is {_ACTIVATIONS[genotype.activation]}; "
-        f"{_POSITIONS[genotype.position]}. {biases}. The next token is predicted by the embedding "
-        "of tokens."
+        f"{_POSITIONS[genotype.position]}. {biases}. The next token is predicted by "
+        f"{heads[scale.head]}."
     )

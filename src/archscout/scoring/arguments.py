@@ -84,13 +84,18 @@ def check_seed(seed: int) -> int:
 
 
 def check_device(device: str) -> None:
-    """Make sure that a device is there.
+    """Make sure that a device is there, and holds values.
 
     Raises:
-        InputError: it is not.
+        InputError: it is not, or does not.
     """
     try:
-        torch.empty(1, device=device)
+        held = torch.empty(1, device=device)
     except (RuntimeError, AssertionError) as error:
         reason = str(error).partition("\n")[0]
         raise InputError(f"device {device!r} cannot be used: {reason}") from error
+    if held.is_meta:
+        raise InputError(
+            f"device {device!r} cannot be used: it holds shapes without values; one that holds "
+            "values, such as cpu or cuda, is accepted"
+        )

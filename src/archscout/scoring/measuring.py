@@ -21,6 +21,10 @@ from archscout.tracing.quantities import OF_OBJECTIVE, OF_SQUARE, QUANTITIES, Ob
 _SHOWN = 8
 
 
+class _NoLayer(float):
+    """The score of a layer that the network does not have: NaN, which other NaN are told from."""
+
+
 @dataclass(frozen=True)
 class Score:
     """The scores of one network.
@@ -56,6 +60,11 @@ class Score:
 
     def __getitem__(self, name: str) -> float:
         return self.scores[name]
+
+    @property
+    def missing_layers(self) -> list[str]:
+        """Names that were asked for of layers that the network does not have; these are NaN."""
+        return [name for name, value in self.scores.items() if isinstance(value, _NoLayer)]
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types; a score that is not finite becomes None (JSON has no infinity)."""
@@ -114,7 +123,7 @@ def measure(
                 continue
             if not lenient:
                 raise
-            scores[asked.column] = math.nan
+            scores[asked.column] = _NoLayer(math.nan)
             problems.append(str(error))
             continue
         except Exception as error:

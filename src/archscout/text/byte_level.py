@@ -1,6 +1,7 @@
 """Byte-level pairs: the tokens that decoders read."""
 
 import json
+import math
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -24,6 +25,8 @@ END = "<|endoftext|>"
 
 _ENDS = (END, "<|end_of_text|>", "</s>", "<eos>")
 _BYTES = 256
+# What cuts a text into parts, and does not change it unless it says so.
+_CUTTING = {"ByteLevel", "Split", "Digits"}
 # A pair that is seen once names one place of one text.
 _LEAST_COUNT = 2
 _ACCEPTED = f"accepted is byte-level BPE with a token that ends a text, such as {END}"
@@ -180,8 +183,16 @@ class ByteLevel:
         return text
 
     def byte_lengths(self) -> torch.Tensor:
-        """How many bytes of a text each piece is, (V,), int64."""
-        return torch.tensor([0 if token in _ENDS else len(token) for token in self.tokens])
+        """How many bytes of a text each piece is.
+
+        Returns:
+            The lengths, (V,), float64; all NaN where the pieces of a text are not its bytes, each
+            once: it is normalised, a space is put before it, or parts of it are left out.
+        """
+        if not _keeps_bytes(json.loads(self.definition)):
+            return torch.full((len(self),), math.nan, dtype=torch.float64)
+        lengths = [0 if token in _ENDS else len(token) for token in self.tokens]
+        return torch.tensor(lengths, dtype=torch.float64)
 
     def minibatch(
         self,
@@ -244,3 +255,16 @@ def is_byte_level(definition: Any) -> bool:
         return definition["model"]["type"] == "BPE" and "ByteLevel" in parts
     except (KeyError, TypeError, AttributeError):
         return False
+
+
+def _keeps_bytes(definition: Any) -> bool:
+    """Whether the pieces of any text are its bytes, each once, by a byte-level BPE's JSON."""
+    first = definition["pre_tokenizer"] or {}
+    parts = first.get("pretokenizers", [first])
+    return (
+        definition["normalizer"] is None
+        and {"ByteLevel"} <= {part.get("type") for part in parts} <= _CUTTING
+        and not any(part.get("add_prefix_space") for part in parts)
+        and not any(part.get("behavior") == "Removed" for part in parts)
+        and definition["model"]["vocab"].keys() >= set(pre_tokenizers.ByteLevel.alphabet())
+    )

@@ -335,7 +335,7 @@ class TrainingLoop(ABC, Generic[Batch, Losses]):
         epoch = f"epoch {self.state.epoch}, " if hasattr(self.state, "epoch") else ""
         raise Diverged(
             f"{self._what} diverged in {epoch}step {step}: {what}{kept}\n"
-            "a smaller --learning-rate or --clip may help, in another folder"
+            "a smaller --set learning_rate=X or --set clip=X may help, in another folder"
         )
 
     # Checkpoints

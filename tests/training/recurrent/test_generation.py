@@ -26,6 +26,8 @@ def test_words_are_drawn_after_the_prompt() -> None:
 def test_low_temperature_takes_the_likeliest() -> None:
     texts = {sample_text(model(), WORDS, n=10, temperature=1e-4, seed=s) for s in range(3)}
     assert len(texts) == 1
+    for least in (1e-40, 5e-324):
+        assert sample_text(model(), WORDS, n=10, temperature=least, seed=3) in texts
 
 
 @pytest.mark.parametrize(

@@ -371,6 +371,7 @@ def test_divergence_is_recorded(
             train_small(**EVERY_STEP)
     path = last_checkpoint(tmp_path / "training")
     assert str(path) in str(info.value)
+    assert "a smaller --set learning_rate=X or --set clip=X may help" in str(info.value)
     checkpoint = read_checkpoint(path)
     assert all(bool(t.isfinite().all()) for t in checkpoint.tensors.values())
     result = json.loads((tmp_path / "training" / "result.json").read_text())

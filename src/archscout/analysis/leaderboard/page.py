@@ -171,6 +171,7 @@ def _redundancy(done: Round) -> Section:
     modified = done.benchmark.modified
     table = found.table(done.standings["kendall"], done.standings["milliseconds"])
     correlations = found.correlations
+    constant = ", ".join(f"`{metric}`" for metric in found.constant)
     drawn = (correlations, found.clusters, "Kendall's τ-b")
     return Section(
         "Which metrics say the same",
@@ -192,7 +193,7 @@ def _redundancy(done: Round) -> Section:
                 "between two, the member that predicts best, and the cheapest (milliseconds).",
             ),
         ],
-        [f"Left out, as they rank nothing: {', '.join(found.constant)}."] if found.constant else [],
+        [f"Left out, as they rank nothing: {constant}."] if constant else [],
         modified=modified,
         group=name,
     )

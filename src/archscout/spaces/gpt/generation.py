@@ -86,4 +86,6 @@ def _drawn(
     if top_k is not None:
         least = logits.topk(min(top_k, logits.shape[-1])).values[:, -1:]
         logits = logits.masked_fill(logits < least, -math.inf)
-    return torch.multinomial((logits / temperature).softmax(-1), 1, generator=generator)
+    # The likeliest stays at 0 however small the temperature is.
+    scaled = (logits - logits.amax(-1, keepdim=True)).double() / temperature
+    return torch.multinomial(scaled.softmax(-1).float(), 1, generator=generator)

@@ -57,7 +57,9 @@ def sample_text(
             logits, states = model(tokens, states)
             last = logits[-1, 0].float().cpu()
             last[unknown] = -math.inf
-            tokens = torch.multinomial((last / temperature).softmax(0), 1, generator=generator)
+            # The likeliest stays at 0 however small the temperature is.
+            scaled = (last - last.max()).double() / temperature
+            tokens = torch.multinomial(scaled.softmax(0).float(), 1, generator=generator)
             drawn.append(int(tokens))
             tokens = tokens[:, None].to(device)
     model.train(mode)

@@ -1,0 +1,64 @@
+"""The rows of an evaluation, from its stored scores.
+
+A line whose number of parameters is not finite is of a network at which processes died.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
+from typing import Any
+
+import pandas as pd
+
+from archscout.analysis.evaluation_results import PARAMETERS
+from archscout.benchmarks import Benchmark
+from archscout.metrics import request
+from archscout.runs.costs import measure
+from archscout.scoring import Scorer
+from archscout.spaces.base import RecordingSpace
+
+
+def rows_of(
+    stored: Sequence[Mapping[str, Any]], benchmark: Benchmark, scorer: Scorer
+) -> pd.DataFrame:
+    """Stored scores as an `Evaluation` has them: infinite where not finite, NaN where no layer is.
+
+    Args:
+        stored: lines of `scores.jsonl`.
+        benchmark: whose architectures they are of.
+        scorer: of one of the draws.
+    """
+    names = chain.from_iterable(line["scores"] for line in stored)
+    columns = dict.fromkeys(chain(names, (r.column for r in scorer.requests)), math.nan)
+    rows = []
+    for line in stored:
+        scores = {n: math.inf if value is None else value for n, value in line["scores"].items()}
+        if scores[PARAMETERS] == math.inf:
+            scores = _lost_scores(scorer, benchmark.architectures[line["architecture"]], columns)
+        rest = {key: value for key, value in line.items() if key not in ("scores", "fingerprint")}
+        rows.append(rest | columns | scores)
+    return pd.DataFrame(rows)
+
+
+def _lost_scores(scorer: Scorer, architecture: Any, columns: Iterable[str]) -> dict[str, float]:
+    """Of a network at which processes died: its size, and that nothing else of it is finite.
+
+    No pass is made over it, which might end this process, too.
+    """
+    space, depth = scorer.space, _depth(scorer, architecture)
+    size = measure(space, architecture, len(scorer.vocabulary), scorer.scale, [PARAMETERS])
+    had = [name for name in columns if (request(name, space.kind).layer or 0) <= depth]
+    return dict.fromkeys(had, math.inf) | size
+
+
+def _depth(scorer: Scorer, architecture: Any) -> float:
+    """Number of layers, as far as it is known without a pass; else infinite."""
+    of_all: int | None = getattr(scorer.scale, "num_layers", None)
+    if of_all is not None:
+        return of_all
+    if scorer.space.kind == "transformer" and isinstance(scorer.space, RecordingSpace):
+        with scorer.recorder(architecture, depth=0) as recorder:
+            return recorder.depth
+    return math.inf
