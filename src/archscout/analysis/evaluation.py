@@ -374,7 +374,7 @@ def _row(task: _Task, score: Score) -> dict[str, Any]:
     """A line of scores, without those of layers that the network does not have."""
     draw, name, _ = task
     row = {"architecture": name, **draw._asdict(), **score.to_dict()}
-    for missing in score.missing_layers:
+    for missing in score.missing:
         del row["scores"][missing]
     return row
 

@@ -21,10 +21,6 @@ from archscout.tracing.quantities import OF_OBJECTIVE, OF_SQUARE, QUANTITIES, Ob
 _SHOWN = 8
 
 
-class _NoLayer(float):
-    """The score of a layer that the network does not have: NaN, which other NaN are told from."""
-
-
 @dataclass(frozen=True)
 class Score:
     """The scores of one network.
@@ -35,6 +31,7 @@ class Score:
             and the bare name for the layer that the paper uses.
         seconds: time for building and scoring it.
         problem: why a score is not finite, or means nothing; or None.
+        missing: names of scores that are NaN, for the network has no such layer.
         inapplicable: of a module scored by every metric, those that do not apply to it, and why.
         found: of a module, what it was taken for.
     """
@@ -43,6 +40,7 @@ class Score:
     scores: dict[str, float]
     seconds: float
     problem: str | None = None
+    missing: Sequence[str] = ()
     inapplicable: Mapping[str, str] = field(default_factory=dict)
     found: Found | None = None
 
@@ -60,11 +58,6 @@ class Score:
 
     def __getitem__(self, name: str) -> float:
         return self.scores[name]
-
-    @property
-    def missing_layers(self) -> list[str]:
-        """Names that were asked for of layers that the network does not have; these are NaN."""
-        return [name for name, value in self.scores.items() if isinstance(value, _NoLayer)]
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types; a score that is not finite becomes None (JSON has no infinity)."""
@@ -93,13 +86,14 @@ def measure(
     depth: int | None,
     seed: int,
     objective: Objective,
-    lenient: bool,
+    missing: list[str] | None = None,
     failed: dict[str, Exception] | None = None,
 ) -> tuple[dict[str, float], list[str]]:
     """Scores by name, and why some are not finite, or mean nothing.
 
-    Where lenient, the score of a layer that the network does not have is NaN. With a place for
-    them, what metrics raise is put there, by the names that they were asked for by.
+    With a place for them, names of scores of layers that the network does not have are put there,
+    and these are NaN; and what metrics raise is put into its place, by the names that they were
+    asked for by.
     """
     traces: dict[tuple[bool, bool], Trace] = {}
     for form in dict.fromkeys(map(_form, requests)):
@@ -121,9 +115,10 @@ def measure(
             if failed is not None:
                 failed[asked.column] = error
                 continue
-            if not lenient:
+            if missing is None:
                 raise
-            scores[asked.column] = _NoLayer(math.nan)
+            missing.append(asked.column)
+            scores[asked.column] = math.nan
             problems.append(str(error))
             continue
         except Exception as error:

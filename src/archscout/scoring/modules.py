@@ -105,7 +105,7 @@ def score_module(
     inapplicable = {r.column: _reason(failed[r.column]) for r in requests if r.column in failed}
     problem = "; ".join(dict.fromkeys(problems)) or None
     seconds = time.perf_counter() - start
-    return Score(None, attempt.scores, seconds, problem, inapplicable, found)
+    return Score(None, attempt.scores, seconds, problem, inapplicable=inapplicable, found=found)
 
 
 @dataclass
@@ -149,8 +149,7 @@ class _Attempt:
                 None,
                 self.seed,
                 self.objective,
-                False,
-                self.failed,
+                failed=self.failed,
             )
         except PassFailed as error:
             lost = [asked for asked in requests if asked.metric.needs & error.needs]

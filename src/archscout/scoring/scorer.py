@@ -200,11 +200,11 @@ class Scorer:
                     raise InputError(
                         f"metric {asked.column} does not apply to space {self.space.name}: {reason}"
                     )
-            scores, problems = measure(
-                recorder, self.minibatch, self.requests, self.depth, self.seed, self.objective, True
-            )
-        mark = self.space.fingerprint(architecture)
-        return Score(mark, scores, time.perf_counter() - start, "; ".join(problems) or None)
+            how = (self.depth, self.seed, self.objective)
+            missing: list[str] = []
+            scores, problems = measure(recorder, self.minibatch, self.requests, *how, missing)
+        mark, seconds = self.space.fingerprint(architecture), time.perf_counter() - start
+        return Score(mark, scores, seconds, "; ".join(problems) or None, missing)
 
     def explain(self, architecture: Any) -> Found:
         """What metrics take an architecture's network for."""
