@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from archscout import InputError
-from archscout.files import write_whole
+from archscout.files import new_folder, write_whole
 
 
 def test_a_folder_whose_place_is_taken_by_a_file_is_said(tmp_path: Path) -> None:
@@ -22,3 +22,17 @@ def test_what_cannot_be_written_leaves_the_old_file_and_no_part(tmp_path: Path) 
         write_whole(tmp_path / "folder", b"new")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["folder", "kept.txt"]
     assert (tmp_path / "kept.txt").read_bytes() == b"old"
+
+
+@pytest.mark.parametrize("name", ["", ".", "../here"])
+def test_the_current_folder_is_not_replaced(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    with (
+        pytest.raises(InputError, match="is the current folder, which cannot be replaced"),
+        new_folder(Path(name)),
+    ):
+        pass
+    assert list(tmp_path.iterdir()) == [tmp_path / "here"]

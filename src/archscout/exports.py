@@ -56,7 +56,7 @@ def drawn_text(folder: str | os.PathLike[str], words: int = 40, seed: int = 0) -
 
     Args:
         folder: an export whose class has transformers' `generate`.
-        words: tokens to draw.
+        words: tokens to draw, or as many as the network has positions for.
         seed: of the draws.
 
     Raises:
@@ -74,6 +74,8 @@ def drawn_text(folder: str | os.PathLike[str], words: int = 40, seed: int = 0) -
     tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
     start = torch.tensor([[tokenizer.eos_token_id or 0]])
     unknown = tokenizer.unk_token_id
+    # Of a recurrent network there is no end.
+    words = min(words, getattr(model.config, "max_position_embeddings", words + 1) - 1)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         drawn = model.generate(

@@ -54,8 +54,12 @@ def new_folder(folder: Path) -> Iterator[Path]:
         folder: what it becomes; what is there is replaced, and left alone where something fails.
 
     Raises:
-        InputError: it cannot be written.
+        InputError: it cannot be written, or is the current folder.
     """
+    if (
+        folder.resolve() == Path.cwd()
+    ):  # whoever stands in it would be left in a folder that is gone
+        raise InputError(f"{folder} is the current folder, which cannot be replaced; name another")
     part = folder.with_name(f".{folder.name}.{os.getpid()}-{secrets.token_hex(4)}.part")
     try:
         part.mkdir(parents=True)

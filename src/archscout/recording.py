@@ -28,6 +28,11 @@ ROLES = (*PROJECTIONS, "convolution_input", "convolution_kernel", "output", "fee
 DECODER = "decoder"
 
 
+def declared_batch_first(module: nn.Module) -> bool:
+    """Whether a module's minibatches are (B, T), as its recurrent modules say; True without any."""
+    return all(m.batch_first for m in module.modules() if isinstance(m, nn.RNNBase))
+
+
 @dataclass
 class Linear:
     """A linear map inside a network, and how the trace gets its weight's gradient.

@@ -16,9 +16,11 @@ from transformers import (
     TrainingArguments,
 )
 
+from archscout.exports import drawn_text, export
 from archscout.spaces import DecoderGenotype, DecoderScale, GptSpace
 from archscout.spaces.gpt.generation import generate
 from archscout.spaces.gpt.pretrained import DecoderForCausalLM, wrap
+from archscout.text import Corpus, tokenizer_for
 
 V = 60
 SCALE = DecoderScale(2, 8, 24, "20,45")
@@ -142,3 +144,19 @@ def test_what_is_refused() -> None:
     model = wrap(space.build(DecoderGenotype(**UNEVEN), V, SCALE))
     with pytest.raises(ValueError, match="give either input_ids or inputs_embeds"):
         model()
+
+
+def test_positions_are_not_given() -> None:
+    network = space.build(DecoderGenotype(**BANDED), V, SCALE).eval()
+    with pytest.raises(ValueError, match="position_ids are not taken"):
+        wrap(network)(tokens(), position_ids=torch.arange(8)[None])
+
+
+def test_text_is_drawn_as_far_as_there_are_positions(tmp_path: Path) -> None:
+    words = ("one", "two", "three", "four") * 20
+    pieces = tokenizer_for("bpe", Corpus("w", {"all": words}, "0" * 64, ("w",)), 300)
+    for name, sizes in (("native", SMALL), ("own", BANDED)):
+        genotype = DecoderGenotype(**sizes)
+        network = space.build(genotype, len(pieces), SCALE)
+        export(space, genotype, network, pieces, tmp_path / name)
+        assert drawn_text(tmp_path / name)

@@ -35,7 +35,8 @@ def test_cells_that_use_everything_stay_as_they_are() -> None:
 @pytest.mark.parametrize("recipe", WITH_IDLE_PARTS[:12], ids=SPACE.fingerprint)
 def test_the_live_part_computes_the_same(recipe: Recipe) -> None:
     small = live(recipe)
-    assert live(small) == small and len(small.nodes) < len(recipe.nodes)
+    assert live(small) == small
+    assert (len(small.nodes), small.num_states) < (len(recipe.nodes), recipe.num_states)
     whole, part = built(recipe), built(small)
     # What is left keeps its order, and so do its nodes' weights; only states are renumbered.
     kept = [name for name in recipe.nodes if reaches_output(recipe, name)]
@@ -47,6 +48,21 @@ def test_the_live_part_computes_the_same(recipe: Recipe) -> None:
     tokens = torch.randint(20, (7, 3), generator=torch.Generator().manual_seed(1))
     whole.eval(), part.eval()
     assert torch.allclose(whole(tokens)[0], part(tokens)[0], atol=1e-6)
+
+
+def test_a_state_that_only_its_own_step_reads_is_none() -> None:
+    """It is a node like others, and the cell that of the same nodes with one state less."""
+    linear = {"op": "linear", "input": ["x", "h_prev_0"]}
+    nodes = {
+        "a": linear,
+        "h_new_1": {"op": "activation_tanh", "input": ["a"]},
+        "h_new_0": {"op": "activation_sigm", "input": ["h_new_1"]},
+    }
+    inner = {"a": nodes["a"], "b": nodes["h_new_1"]}
+    one = Recipe.from_json(inner | {"h_new_0": {"op": "activation_sigm", "input": ["b"]}})
+    assert SPACE.fingerprint(live(Recipe.from_json(nodes))) == SPACE.fingerprint(one)
+    taken = Recipe.from_json(nodes | {"inner_1": linear})  # a name that is used, by an idle node
+    assert SPACE.fingerprint(live(taken)) == SPACE.fingerprint(one)
 
 
 def reaches_output(recipe: Recipe, start: str) -> bool:

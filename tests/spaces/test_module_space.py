@@ -98,6 +98,69 @@ def test_costs_are_those_of_whole_texts() -> None:
     assert mine.step(module, mine.scales["default"], 2).shape == (2, 8, 100)
 
 
+def test_a_step_of_a_module_that_reads_time_first_is_of_whole_texts_too() -> None:
+    seen: list[tuple[int, ...]] = []
+
+    class TimeFirst(Model):
+        def __init__(self, words: int, width: int, cell: str) -> None:
+            super().__init__(words, width, cell)
+            self.states = getattr(nn, cell)(width, width)
+
+        def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+            seen.append(tuple(tokens.shape))
+            return super().forward(tokens)
+
+    def build(configuration: Any, words: int) -> nn.Module:
+        return TimeFirst(words, **configuration)
+
+    mine = ModuleSpace("first", suggest, build, kind="other", default_metric="naswot")
+    module = mine.build({"width": 4, "cell": "GRU"}, 9, mine.scales["default"], 0)
+    mine.step(module, mine.scales["default"], 3)
+    assert seen == [(64, 3)]
+
+
+def test_parameters_that_a_first_run_makes_follow_the_seed() -> None:
+    def build(configuration: Any, words: int) -> nn.Module:
+        return nn.Sequential(nn.Embedding(words, 4), nn.LazyLinear(6), nn.Linear(6, words))
+
+    mine = ModuleSpace("late", suggest, build, kind="other", default_metric="naswot")
+    scale = mine.scales["default"]
+    found = []
+    for other in (1, 2):
+        torch.manual_seed(other)
+        found.append(mine.build({}, 9, scale, 0).state_dict())
+    assert all(torch.equal(found[0][name], found[1][name]) for name in found[0])
+    assert measure(mine, {}, 9, scale, ["parameters"]) == {"parameters": 36 + 30 + 63}
+    with pytest.raises(InputError, match=r"only its first run makes, such as 1\.weight"):
+        archscout.score_module(build({}, 9), torch.zeros(2, 5, dtype=torch.long), ["naswot"])
+
+
+def test_a_configuration_may_have_any_keys() -> None:
+    mine = space()
+    written = {"space": "mine", "architecture": {"op": "relu", "width": 4}}
+    assert mine.parse(written) == written["architecture"]
+
+
+def test_a_configuration_is_written_in_one_order() -> None:
+    one, other = {"width": 4, "cell": "GRU"}, {"cell": "GRU", "width": 4}
+    assert list(space().to_dict(one)) == list(space().to_dict(other))
+
+
+def test_a_search_starts_from_named_configurations_whose_genes_are_known(tmp_path: Path) -> None:
+    def genes(configuration: Any) -> dict[str, Any]:
+        return {"width": configuration["width"] // 4, "cell": configuration["cell"]}
+
+    named = {"small": {"width": 4, "cell": "GRU"}}
+    options: dict[str, Any] = {"kind": "other", "default_metric": "naswot", "named": named}
+    mine = ModuleSpace("started", suggest, build, genes=genes, **options)
+    assert spaces.classics(mine) == [{"width": 1, "cell": "GRU"}]
+    assert spaces.classics(ModuleSpace("not started", suggest, build, **options)) == []
+    spaces.register(mine)
+    run = archscout.search(mine, trials=3, out=tmp_path / "run", metrics="parameters")
+    first = run.table.set_index("trial").loc[0, "fingerprint"]
+    assert run.names == {first: "small"}
+
+
 def test_weights_and_configuration_are_written(tmp_path: Path) -> None:
     mine = space()
     module = mine.build(mine.parse("small"), 10, mine.scales["default"], 0)

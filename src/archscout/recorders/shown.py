@@ -20,7 +20,7 @@ from archscout.recorders.reasons import PACKED
 from archscout.recorders.returned import loss_of, main_tensor, tensors_of
 from archscout.recorders.structure import configured, descends, is_linear
 from archscout.recorders.untouched import evaluating, untouched
-from archscout.recording import Recorder
+from archscout.recording import Recorder, declared_batch_first
 
 # A tensor of a module that is recorded: what it reads (`in`) or returns (`out`).
 Place = tuple[nn.Module, str]
@@ -28,11 +28,6 @@ Place = tuple[nn.Module, str]
 _FEW_INPUTS, _FEW_STEPS = 3, 7
 # With its number, the place of what a function returned that is called as an activation.
 CALLED = "called"
-
-
-def declared_batch_first(module: nn.Module) -> bool:
-    """Whether a module's minibatches are (B, T), as its recurrent modules say; True without any."""
-    return all(m.batch_first for m in module.modules() if isinstance(m, nn.RNNBase))
 
 
 class ShownModule(Recorder):

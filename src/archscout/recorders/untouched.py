@@ -5,6 +5,9 @@ from contextlib import contextmanager
 
 import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
+
+from archscout.errors import InputError
 
 
 @contextmanager
@@ -21,7 +24,16 @@ def evaluating(module: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def untouched(module: nn.Module) -> Iterator[None]:
-    """Evaluation mode, gradients for every parameter and buffers that stay, for a while."""
+    """Evaluation mode, gradients for every parameter and buffers that stay, for a while.
+
+    Raises:
+        InputError: the module has parameters that only its first run makes.
+    """
+    if late := [name for name, parameter in module.named_parameters() if is_lazy(parameter)]:
+        raise InputError(
+            f"{type(module).__name__} has parameters that only its first run makes, such as "
+            f"{late[0]}: run it once before"
+        )
     required = {p: p.requires_grad for p in module.parameters()}
     try:
         for parameter in required:

@@ -17,8 +17,7 @@ from archscout.errors import InputError
 from archscout.metrics import load_file
 from archscout.metrics.registry import LAST_LAYER, Request
 from archscout.recorders.choice import recorded
-from archscout.recorders.shown import declared_batch_first
-from archscout.recording import Recorder, kind_of
+from archscout.recording import Recorder, declared_batch_first, kind_of
 from archscout.scoring.arguments import (
     TextSource,
     check_device,

@@ -88,7 +88,7 @@ def unwrapped(document: Any, space: str) -> Any:
             return document
     if not isinstance(parsed, Mapping) or not isinstance(parsed.get("architecture"), Mapping):
         return document
-    if "op" in parsed["architecture"]:  # a node of that name
+    if parsed["architecture"].keys() == {"op", "input"}:  # a node of that name
         return document
     if (said := parsed.get("space", space)) != space:
         raise InputError(f"an architecture of space {said}; one of {space} is accepted here")

@@ -13,9 +13,10 @@ from typing import Any, Literal
 import torch
 from safetensors.torch import save_model
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from archscout.errors import InputError
-from archscout.recording import Kind
+from archscout.recording import Kind, declared_batch_first
 from archscout.spaces.base import Scale, Trial, unwrapped
 from archscout.spaces.random_trial import RandomTrial
 
@@ -42,7 +43,10 @@ class ModuleSpace:
         default_metric: of a search.
         batch_size: texts in a minibatch.
         sequence_length: tokens of each.
-        named: configurations that have a name; they are among the first proposals of a search.
+        named: configurations that have a name. They are among the first proposals of a search
+            where `genes` tells how.
+        genes: what a trial suggests, by name, for `suggest` to draw a configuration; None where
+            nothing does. With it, a search can start from given configurations.
         tokenization: how text becomes token ids, `words`, `wordpiece` or `bpe`.
 
     Examples:
@@ -73,6 +77,7 @@ class ModuleSpace:
         batch_size: int = 16,
         sequence_length: int = 64,
         named: Mapping[str, Configuration] | None = None,
+        genes: Callable[[Configuration], Mapping[str, Any] | None] | None = None,
         tokenization: Literal["words", "wordpiece", "bpe"] = "words",
     ) -> None:
         self.name = name
@@ -80,7 +85,7 @@ class ModuleSpace:
         self.tokenization = tokenization
         self.default_metric = default_metric
         self.scales = {self.default_scale: _ModuleScale(batch_size, sequence_length)}
-        self._suggest, self._build = suggest, build
+        self._suggest, self._build, self._genes = suggest, build, genes
         self.named: Mapping[str, Configuration] = {}
         self.named = {known: self.parse(each) for known, each in (named or {}).items()}
 
@@ -103,6 +108,10 @@ class ModuleSpace:
         """A configuration from genes that a search suggests."""
         return self.parse(self._suggest(trial))
 
+    def genes(self, architecture: Configuration) -> Mapping[str, Any] | None:
+        """Genes that suggest a configuration; None where there are none."""
+        return None if self._genes is None else self._genes(architecture)
+
     def parse(self, document: Any) -> Configuration:
         """A configuration from JSON (text or parsed), its name, or itself.
 
@@ -124,8 +133,9 @@ class ModuleSpace:
         return found
 
     def to_dict(self, architecture: Configuration) -> dict[str, Any]:
-        """The configuration itself."""
-        return dict(architecture)
+        """The configuration itself, in one order however it was written."""
+        written: dict[str, Any] = json.loads(json.dumps(architecture, sort_keys=True))
+        return written
 
     def canonical(self, architecture: Configuration) -> Configuration:
         """The configuration itself."""
@@ -146,12 +156,21 @@ class ModuleSpace:
         """The module with random weights, drawn by the seed."""
         with torch.random.fork_rng():
             torch.manual_seed(seed)
-            return self._build(architecture, vocabulary_size)
+            return self._whole(self._build(architecture, vocabulary_size), scale)
 
     def skeleton(self, architecture: Configuration, vocabulary_size: int, scale: Any) -> nn.Module:
         """The module on the meta device."""
         with torch.device("meta"):
-            return self._build(architecture, vocabulary_size)
+            return self._whole(self._build(architecture, vocabulary_size), scale)
+
+    def _whole(self, module: nn.Module, scale: Any) -> nn.Module:
+        """A module with the parameters that only its first run makes."""
+        if any(map(is_lazy, module.parameters())):
+            mode = module.training
+            with torch.no_grad():
+                self.step(module.eval(), scale, 1)
+            module.train(mode)
+        return module
 
     def save_pretrained(self, network: Any, architecture: Configuration, folder: Path) -> None:
         """Write a module of transformers as such, of another the configuration and the weights."""
@@ -185,7 +204,8 @@ class ModuleSpace:
         """Run the module on whole sequences."""
         device = next(network.parameters()).device
         shape = (batch_size, scale.sequence_length)
-        result = network(torch.zeros(shape, dtype=torch.long, device=device))
+        tokens = torch.zeros(shape, dtype=torch.long, device=device)
+        result = network(tokens if declared_batch_first(network) else tokens.t())
         return result if isinstance(result, Tensor) else next(iter(result))
 
 

@@ -48,7 +48,7 @@ class Checkpoints:
 
     def paths(self) -> list[Path]:
         """The checkpoints, oldest first."""
-        return sorted(self.folder.glob("checkpoint-*.safetensors"))
+        return sorted(self.folder.glob("checkpoint-*.safetensors"), key=_number)
 
     def save(self, number: int, checkpoint: Checkpoint) -> Path:
         """Write a checkpoint, then remove all but the last two.
@@ -80,6 +80,12 @@ class Checkpoints:
                 damages.append(f"{path} is damaged ({damage}); going on from the one before it")
                 path.unlink(missing_ok=True)
         return None, damages
+
+
+def _number(path: Path) -> int:
+    """Of a checkpoint by its name, which may have more digits than others."""
+    digits = path.stem.rpartition("-")[2]
+    return int(digits) if digits.isdecimal() else -1
 
 
 def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:

@@ -150,8 +150,11 @@ class DecoderForCausalLM(PreTrainedModel, GenerationMixin):  # type: ignore[no-u
             **kwargs: of transformers' loss.
 
         Raises:
-            ValueError: both or neither of ids and embeddings are given.
+            ValueError: both or neither of ids and embeddings are given, or positions are, which
+                follow from the mask here.
         """
+        if kwargs.pop("position_ids", None) is not None:
+            raise ValueError("position_ids are not taken: positions follow from attention_mask")
         if (input_ids is None) == (inputs_embeds is None):
             raise ValueError("give either input_ids or inputs_embeds")
         cache = past_key_values if cache is None else cache

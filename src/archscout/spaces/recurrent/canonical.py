@@ -52,15 +52,19 @@ def live(recipe: Recipe) -> Recipe:
         for source in {*before, *after} - reached:
             reached.add(source)
             waiting.append(source)
-    kept = [i for i in range(recipe.num_states) if f"h_new_{i}" in reached]
+    # What is read within its step alone is a node like others.
+    kept = [i for i in range(recipe.num_states) if not i or f"h_prev_{i}" in reached]
     nodes = {name: node for name, node in recipe.nodes.items() if name in reached}
-    if len(nodes) == len(recipe.nodes) or all(node.op != "linear" for node in nodes.values()):
+    is_whole = len(nodes) == len(recipe.nodes) and len(kept) == recipe.num_states
+    if is_whole or all(node.op != "linear" for node in nodes.values()):
         return recipe
     renamed = {
         f"h_{way}_{old}": f"h_{way}_{new}"
         for new, old in enumerate(kept)
         for way in ("prev", "new")
     }
+    for i in range(recipe.num_states):
+        renamed.setdefault(f"h_new_{i}", _unused(f"inner_{i}", recipe))
     return Recipe(
         {
             renamed.get(name, name): Node(
@@ -69,6 +73,13 @@ def live(recipe: Recipe) -> Recipe:
             for name, node in nodes.items()
         }
     )
+
+
+def _unused(name: str, recipe: Recipe) -> str:
+    """A name that no node has, from one that may be taken."""
+    while name in recipe.nodes:
+        name += "_"
+    return name
 
 
 @lru_cache(maxsize=1024)
