@@ -56,9 +56,7 @@ def new_folder(folder: Path) -> Iterator[Path]:
     Raises:
         InputError: it cannot be written, or is the current folder.
     """
-    if (
-        folder.resolve() == Path.cwd()
-    ):  # whoever stands in it would be left in a folder that is gone
+    if folder.resolve() == Path.cwd():  # who stands in it would be left in one that is gone
         raise InputError(f"{folder} is the current folder, which cannot be replaced; name another")
     part = folder.with_name(f".{folder.name}.{os.getpid()}-{secrets.token_hex(4)}.part")
     try:
