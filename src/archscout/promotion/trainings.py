@@ -169,6 +169,9 @@ class Trainings:
             if stopped:  # whoever is told would end this before all states are kept
                 waiting.clear()
                 continue
+            for _ in range(len(waiting)):  # how far each goes follows from how fast others were
+                job, state, _ = waiting.popleft()
+                waiting.append(self._part(job, state, until))
             if following is not None:
                 waiting.appendleft(following)
             self.told(self.spent, until, len(marks))
@@ -184,7 +187,8 @@ class Trainings:
             _check_step(segment, until)
         self._at[mark] = max(segment.done, self._at.get(mark, 0.0))
         self._seconds[mark] = self._seconds.get(mark, 0.0) + segment.seconds
-        self._paces[mark] = segment.done / max(segment.tokens, 1) * segment.speed
+        if segment.speed:
+            self._paces[mark] = segment.done / max(segment.tokens, 1) * segment.speed
         if segment.problem is None:
             self._timed[0] += segment.done - segment.begun
             self._timed[1] += segment.seconds
@@ -219,9 +223,10 @@ class Trainings:
         return not line.is_over or self.folder.outcome(self._jobs[mark]) is not None
 
     def _part(self, job: Job, state: bytes | None, until: float) -> Part:
-        """The next segment of a training; the first one tells how fast it is."""
+        """The next segment of a training, of a minute at its pace or that of the slowest other."""
         at = max([self._at.get(job.name, 0.0), *(line.until for line in self.ledger.of(job.name))])
-        ahead = at + max(_LEAST_SEGMENT, self._paces.get(job.name, 0.0) * _SEGMENT_SECONDS)
+        pace = self._paces.get(job.name) or min(self._paces.values(), default=0.0)
+        ahead = at + max(_LEAST_SEGMENT, pace * _SEGMENT_SECONDS)
         if ahead < _NEARLY * until:
             return Part(job, state, ahead)
         return Part(job, state, None if until == 1 else until)
