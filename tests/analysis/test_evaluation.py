@@ -332,6 +332,20 @@ def test_a_network_at_which_processes_died_is_in_the_columns_of_its_layers(
     assert done.problems == dict.fromkeys(had, 1)
 
 
+def test_layers_that_earlier_versions_wrote_down_are_left_out(encoders, tmp_path):
+    name = "hidden_covariance[4]"
+    settings = {"out": tmp_path, "metrics": [name], "scale": SMALL_ENCODERS}
+    done = evaluate(encoders, **settings)
+    path = tmp_path / "scores.jsonl"
+    lines = [json.loads(line) for line in path.open()]
+    assert any(name not in line["scores"] for line in lines)
+    for line in lines:
+        line["scores"].setdefault(name, None)
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    again = evaluate(encoders, **settings, resume=True)
+    assert again.scores.equals(done.scores) and not again.problems
+
+
 def test_a_metric_of_ones_own_from_a_file(cells, tmp_path):
     file = tmp_path / "mine.py"
     file.write_text(

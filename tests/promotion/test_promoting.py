@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import shutil
@@ -60,7 +61,8 @@ def test_the_winner_is_trained_whole_and_the_budget_kept(spent: Promotion) -> No
 
 def test_it_says_which_others_were_trained_whole(spent: Promotion) -> None:
     named = next(each for each in spent.candidates if each.name and each != spent.winner)
-    whole = named.model_copy(update={"results": spent.winner.results})
+    assert summarise(spent).sentences[1].count(f"{named.name} left at 11% of a training") == 1
+    whole = named.model_copy(update={"reached": 1.0})
     others = [each for each in spent.candidates if each != named]
     cost, names, *_ = summarise(spent.model_copy(update={"candidates": [*others, whole]})).sentences
     assert cost.endswith("(1 of them trained whole).")
@@ -194,11 +196,14 @@ def test_a_rung_is_a_chain_of_short_segments(
 
     as_they_come = Workers.as_they_come
     monkeypatch.setattr(Workers, "as_they_come", seen)
-    monkeypatch.setattr("archscout.promotion.trainings._SEGMENT_SECONDS", 0.001)
     promote(run, 1, recipe())
-    assert len(asked) > 10 and asked[-1] is None
+    # The first tells the pace, and of a training of a second no rung takes a minute.
+    assert asked == [0.001, 1 / 9, 1 / 3, None]
+    asked.clear()
+    monkeypatch.setattr("archscout.training.jobs.segments._SEGMENT_SECONDS", 0.02)
+    promote(run, 2, recipe())
     stops = [until for until in asked if until is not None]
-    assert stops == sorted(stops) and {1 / 9, 1 / 3} < set(stops)
+    assert len(asked) > 20 and {1 / 9, 1 / 3} < set(stops)
 
 
 def test_ctrl_c_keeps_the_state_of_every_training_at_work(
@@ -278,14 +283,67 @@ def test_a_time_is_turned_into_trainings_by_one_that_does_not_fail(
     assert next(each for each in found.candidates if each.fingerprint == first).problem == "it died"
 
 
-def test_a_time_is_turned_into_trainings_by_what_was_timed(run: Run, recipe: Recipe) -> None:
-    """And not by a training of which a part was timed by a process that is gone."""
-    promote(run, 1, recipe())
-    path = run.folder.path / TRAININGS / RUNGS
+def test_a_time_is_turned_into_trainings_by_one_that_is_timed_from_its_begin(
+    run: Run, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And not by one that was begun by a process that is gone, stopped in its first rung or not."""
+    first, second, *_ = order_of(run, features_of(run, run.proposed, 1))
+    seen: list[tuple[str, bool]] = []
+
+    def timed(shared: Shared, part: Part) -> Segment:
+        seen.append((part.job.name, part.state is None))
+        return dataclasses.replace(train_segment(shared, part), seconds=9.0 if stopping else 1.0)
+
+    def stop(pool: Workers[Any], task: Any, waiting: deque[Part], lost: Any) -> Iterator[Any]:
+        yield next(as_they_come(pool, task, waiting, lost))
+        pool.is_stopping = True
+        raise KeyboardInterrupt
+
+    as_they_come, stopping = Workers.as_they_come, True
+    monkeypatch.setattr("archscout.promotion.trainings.train_segment", timed)
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(Workers, "as_they_come", stop)
+        promote(run, "60s", recipe())
+    stopping = False
+    found = promote(run, "60s", recipe())
+    assert seen[0] == (first, True) and (second, True) in seen
+    assert found.budget == pytest.approx(60 / 9, rel=0.1)  # a ninth in a segment of a second
+
+
+def test_a_time_is_turned_into_trainings_by_the_ledger_where_all_are_trained(
+    run: Run, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    promote(run, 3, recipe())
+    monkeypatch.setattr("archscout.promotion.promoting._TIMED", 1)
+    assert promote(run, "30s", recipe()).budget > 1
+
+
+def test_a_time_is_not_spent_on_a_recipe_that_fails(
+    run: Run, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(shared: Shared, part: Part) -> Segment:
+        return lost_segment(part, "it died")
+
+    monkeypatch.setattr("archscout.promotion.trainings.train_segment", failing)
+    with pytest.raises(InputError, match="every training failed, of 5 candidates: it died"):
+        promote(run, "30s", recipe())
+    assert len((run.folder.path / TRAININGS / RUNGS).read_text().splitlines()) == 5
+
+
+def test_what_earlier_versions_bred_is_known_by_its_place(
+    run: Run, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order = order_of(run, features_of(run, run.proposed, 1))
+    found = promote(run, 2, recipe())
+    path = run.folder.path / "study.jsonl"
     lines = [json.loads(line) for line in path.open()]
-    path.write_text("".join(json.dumps(line | {"seconds": 1e-9}) + "\n" for line in lines))
-    found = promote(run, "20s", recipe())
-    assert 1 < found.budget < 1e6
+    for line in lines:
+        line.get("user_attrs", {}).pop("bred", None)
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    again = Run(run.folder.path)
+    assert again.num_bred == run.num_bred > 0
+    assert order_of(again, features_of(again, again.proposed, 1)) == order
+    assert content(promote(again, 2, recipe())) == content(found)
 
 
 def test_a_folder_that_cannot_be_written_is_said(

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
+from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers, pre_tokenizers
 from transformers import AutoTokenizer
 
 from archscout.errors import InputError
@@ -66,6 +66,17 @@ def test_pieces_that_are_cut_otherwise_have_lengths(pieces: ByteLevel) -> None:
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence([split, PLAIN])
     other, text = ByteLevel(tokenizer.to_str()), "1 größer\n22"
     assert int(other.byte_lengths()[other.encode(text)].sum()) == len(text.encode())
+
+
+def test_pieces_of_added_tokens_are_counted_in_bytes(pieces: ByteLevel) -> None:
+    tokenizer, text = Tokenizer.from_str(pieces.definition), "one größer two\n"
+    tokenizer.normalizer = normalizers.Sequence([])
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Punctuation(), PLAIN])
+    tokenizer.add_tokens([AddedToken("größer", normalized=False)])
+    other = ByteLevel(tokenizer.to_str())
+    assert int(other.byte_lengths()[other.encode(text)].sum()) == len(text.encode())
+    tokenizer.add_tokens([AddedToken("two", lstrip=True, normalized=False)])
+    assert bool(ByteLevel(tokenizer.to_str()).byte_lengths().isnan().all())
 
 
 def test_pieces_of_some_bytes_alone_have_no_lengths(pieces: ByteLevel) -> None:

@@ -35,8 +35,12 @@ def rows_of(
     rows = []
     for line in stored:
         scores = {n: math.inf if value is None else value for n, value in line["scores"].items()}
+        architecture = benchmark.architectures[line["architecture"]]
         if scores[PARAMETERS] == math.inf:
-            scores = _lost_scores(scorer, benchmark.architectures[line["architecture"]], columns)
+            scores = _lost_scores(scorer, architecture, columns)
+        elif math.inf in scores.values():  # earlier versions wrote layers that are not there, too
+            there = _there(scorer, architecture, scores)
+            scores = {name: scores[name] for name in there}
         rest = {key: value for key, value in line.items() if key not in ("scores", "fingerprint")}
         rows.append(rest | columns | scores)
     return pd.DataFrame(rows)
@@ -47,10 +51,15 @@ def _lost_scores(scorer: Scorer, architecture: Any, columns: Iterable[str]) -> d
 
     No pass is made over it, which might end this process, too.
     """
-    space, depth = scorer.space, _depth(scorer, architecture)
+    space = scorer.space
     size = measure(space, architecture, len(scorer.vocabulary), scorer.scale, [PARAMETERS])
-    had = [name for name in columns if (request(name, space.kind).layer or 0) <= depth]
-    return dict.fromkeys(had, math.inf) | size
+    return dict.fromkeys(_there(scorer, architecture, columns), math.inf) | size
+
+
+def _there(scorer: Scorer, architecture: Any, columns: Iterable[str]) -> list[str]:
+    """The columns of layers that a network has, and those of all of it."""
+    depth, kind = _depth(scorer, architecture), scorer.space.kind
+    return [name for name in columns if (request(name, kind).layer or 0) <= depth]
 
 
 def _depth(scorer: Scorer, architecture: Any) -> float:

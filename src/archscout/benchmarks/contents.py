@@ -159,7 +159,7 @@ def _is_number(value: Any) -> bool:
     """Whether it is one, or a text that says one."""
     try:
         float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return False
     return True
 

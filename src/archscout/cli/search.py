@@ -164,7 +164,6 @@ def search(
     found = spaces.get(space)  # a wrong name is told before what takes long to import
     from archscout.runs import remarks
     from archscout.runs.costs import COSTS
-    from archscout.runs.study import is_bred
 
     scale = options.scale_of(found, size)
     if minutes is not None and budget is not None:
@@ -195,7 +194,7 @@ def search(
         **options.scoring(scoring, device=True),
         **_sampler(sampler),
     )
-    if (done := sum(not is_bred(trial) for trial in run.trials)) < trials:
+    if (done := len(run.trials) - run.num_bred) < trials:
         output.tell(
             f"The time was up after {done} of {trials} proposals; --resume makes the others."
         )
@@ -293,7 +292,8 @@ def _summary(run: Run, new: int) -> dict[str, object]:
     best = run.front[0] if run.front else None
     return {
         "run": str(run.folder.path),
-        "proposals": len(run.trials),
+        "proposals": len(run.trials) - run.num_bred,
+        "bred": run.num_bred,
         "new": new,
         "architectures": len(run.table),
         "best": best
@@ -307,11 +307,12 @@ def _summary(run: Run, new: int) -> dict[str, object]:
 
 
 def _print(run: Run, new: int, seconds: float) -> None:
-    table, proposals = run.table, len(run.trials)
+    table, proposals, bred = run.table, len(run.trials) - run.num_bred, run.num_bred
     outside = int((~table["within_limits"]).sum())
     failed = int(table["front"].isna().sum()) - outside
     output.console.print(
-        f"{proposals} proposals{f' ({new} new)' if new < proposals else ''} in {seconds:.0f} s: "
+        f"{proposals} proposals{f' ({new} new)' if new < proposals else ''}"
+        f"{f' and {bred} bred ones' if bred else ''} in {seconds:.0f} s: "
         f"{len(table)} architectures, "
         f"{outside} outside the limits, {failed} without a finite score.",
         highlight=False,

@@ -27,7 +27,7 @@ from archscout.files import write_json
 from archscout.promotion.entrants import in_turn, predict
 from archscout.promotion.features import features_of, place_in_draw, ranked
 from archscout.runs import Run, propose
-from archscout.runs.study import result_of
+from archscout.runs.study import is_bred, result_of
 
 LITTERS = "children.json"
 PARENTS = 4
@@ -73,8 +73,9 @@ def breed(
         litters = {mark: offspring(run, mark) for mark in new}
         children = [child for litter in litters.values() for child in litter]
         propose(run, children, workers, warn)
-        start = len(run.trials) - len(children)
-        marks = (result_of(trial)["fingerprint"] for trial in run.trials[start:])
+        bred = [trial for trial in run.trials if is_bred(trial)][-len(children) :]
+        start = bred[0].number if bred else len(run.trials)
+        marks = (result_of(trial)["fingerprint"] for trial in bred)
         learned = predict(features_of(run, run.table, workers), losses)
         for mark, litter in litters.items():
             known[mark] = _better_half(run, list(islice(marks, len(litter))), start, learned)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -34,6 +35,8 @@ from archscout.training import comparison_preset, find_trainer
 from archscout.training.outcome import bits_per_byte
 
 BUDGETS = "budgets.json"
+# Candidates of which one is to be trained, that a time is turned into trainings.
+_TIMED = 5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -139,12 +142,11 @@ def _in_trainings(
 ) -> float:
     """A budget in full trainings: a time is turned into them by a candidate's first rung.
 
-    That is the first candidate's, unless its training fails, or was measured before and its time is
-    not known any more. What it was turned into is kept, so that the run stays the same when it goes
-    on.
+    That is the first candidate's, unless it fails or was begun before, and then one of the next
+    few. What it was turned into is kept, so that the run stays the same when it goes on.
 
     Raises:
-        InputError: every training fails.
+        InputError: all of them fail.
     """
     if asked.trainings is not None:
         return asked.trainings
@@ -152,15 +154,22 @@ def _in_trainings(
     path = trainings.folder.path / BUDGETS
     kept: dict[str, float] = json.loads(path.read_text()) if path.exists() else {}
     if asked.given not in kept:
-        for mark in order:
-            trainings.train([mark], PARTS[0])
-            if trainings.speed is not None:
-                break
-        else:
-            raise InputError(_all_failed(trainings.ledger, run, len(order)))
-        kept[asked.given] = asked.seconds * count_workers(workers) * trainings.speed
+        speed = _measured_speed(trainings, order[:_TIMED])
+        if speed is None:
+            raise InputError(_all_failed(trainings.ledger, run, len(order[:_TIMED])))
+        kept[asked.given] = asked.seconds * count_workers(workers) * speed
         write_json(path, kept)
     return kept[asked.given]
+
+
+def _measured_speed(trainings: Trainings, marks: Sequence[str]) -> float | None:
+    """Full trainings a second of one worker; None where every training fails."""
+    for mark in marks:
+        loss, speed = trainings.train([mark], PARTS[0])[mark], trainings.speed(mark)
+        if math.isfinite(loss) and speed is not None:
+            return speed
+    good = [line for line in trainings.ledger.lines if line.problem is None and line.seconds]
+    return sum(line.spent for line in good) / sum(line.seconds for line in good) if good else None
 
 
 def _tell(

@@ -28,18 +28,13 @@ from archscout.training.jobs import (
     Segment,
     Shared,
     lost_segment,
+    next_stop,
     train_segment,
 )
 from archscout.training.jobs.job_folder import PLAN
 
 TRAININGS = "promoted"
 RUNGS = "rungs.jsonl"
-
-# A driver that is killed loses at most the work of so many seconds a worker.
-_SEGMENT_SECONDS = 60.0
-_LEAST_SEGMENT = 0.02
-# Beyond this part of a rung its end is not worth a segment of its own.
-_NEARLY = 0.95
 
 
 @contextmanager
@@ -134,7 +129,8 @@ class Trainings:
         self._at: dict[str, float] = {}
         self._seconds: dict[str, float] = {}
         self._paces: dict[str, float] = {}
-        self._timed = [0.0, 0.0]
+        # How far and how long those were trained that were begun here.
+        self._timed: dict[str, tuple[float, float]] = {}
         self.told: Callable[[float, float, int], None] = lambda *_: None
 
     def add(self, run: Run, marks: Sequence[str]) -> None:
@@ -185,13 +181,13 @@ class Trainings:
         mark = part.job.name
         if part.state is None:
             _check_step(segment, until)
+            self._timed[mark] = (0.0, 0.0)
         self._at[mark] = max(segment.done, self._at.get(mark, 0.0))
         self._seconds[mark] = self._seconds.get(mark, 0.0) + segment.seconds
-        if segment.speed:
-            self._paces[mark] = segment.done / max(segment.tokens, 1) * segment.speed
-        if segment.problem is None:
-            self._timed[0] += segment.done - segment.begun
-            self._timed[1] += segment.seconds
+        if segment.pace:
+            self._paces[mark] = segment.pace
+        if mark in self._timed:
+            self._timed[mark] = (segment.done, self._timed[mark][1] + segment.seconds)
         is_there = segment.is_over or (segment.loss is not None and part.until == until)
         if is_there and self.ledger.find(mark, until) is None:
             before = max((line.until for line in self.ledger.of(mark)), default=0.0)
@@ -223,19 +219,18 @@ class Trainings:
         return not line.is_over or self.folder.outcome(self._jobs[mark]) is not None
 
     def _part(self, job: Job, state: bytes | None, until: float) -> Part:
-        """The next segment of a training, of a minute at its pace or that of the slowest other."""
+        """The next segment of a training, by its pace or that of the slowest other."""
         at = max([self._at.get(job.name, 0.0), *(line.until for line in self.ledger.of(job.name))])
         pace = self._paces.get(job.name) or min(self._paces.values(), default=0.0)
-        ahead = at + max(_LEAST_SEGMENT, pace * _SEGMENT_SECONDS)
-        if ahead < _NEARLY * until:
-            return Part(job, state, ahead)
-        return Part(job, state, None if until == 1 else until)
+        return Part(job, state, next_stop(at, pace, until))
 
-    @property
-    def speed(self) -> float | None:
-        """Full trainings a second of one worker, of what was seen by now; None before any was."""
-        done, seconds = self._timed
-        return done / seconds if done and seconds else None
+    def speed(self, mark: str) -> float | None:
+        """Parts of a full training a second; None for one that was not begun here.
+
+        How long such a one took before is not known where it was stopped.
+        """
+        done, seconds = self._timed.get(mark, (0.0, 0.0))
+        return done / seconds if seconds else None
 
     @property
     def spent(self) -> float:

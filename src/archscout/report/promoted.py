@@ -85,7 +85,7 @@ def _verdict(promotion: Promotion) -> str:
 
 def _cost(promotion: Promotion) -> str:
     others = [each for each in promotion.candidates if each != promotion.winner]
-    whole = sum(bool(each.results) for each in others)
+    whole = sum(_is_whole(each) for each in others)
     return (
         f"{promotion.spent:.2f} of {promotion.budget:.4g} full trainings were spent, on it and on "
         f"{count(len(others), 'other candidate')} ({whole or 'none'} of them trained whole)."
@@ -101,8 +101,12 @@ def _named(promotion: Promotion, each: Promoted) -> str:
     reached = f"{promotion.measure} {_written(promotion, loss)}"
     if (winner := promotion.winner.losses.get(part)) is not None:
         reached += f", the winner {_written(promotion, winner)}"
-    left = "was trained whole" if each.results else f"left at {_percent(part)} of a training"
+    left = "was trained whole" if _is_whole(each) else f"left at {_percent(part)} of a training"
     return f"{each.name} {left} ({reached})"
+
+
+def _is_whole(each: Promoted) -> bool:
+    return each.reached == 1 and each.problem is None
 
 
 def _told(promotion: Promotion) -> str:

@@ -74,7 +74,10 @@ def listed(parts: Sequence[str]) -> str:
 
 
 def _outcome(findings: Findings) -> str:
-    made = count(len(findings.run.trials), "proposal")
+    bred = findings.run.num_bred
+    made = count(len(findings.run.trials) - bred, "proposal")
+    if bred:
+        made += f" and {count(bred, 'bred one')}"
     distinct = count(len(findings.architectures), "distinct architecture")
     others = (findings.outside, "outside the limits"), (findings.failed, "without a finite score")
     parts = [f"{len(findings.scored):,} scored"]

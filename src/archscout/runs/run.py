@@ -142,6 +142,11 @@ class Run:
             trial.number = number
         return ranking(trials, self.objectives)
 
+    @property
+    def num_bred(self) -> int:
+        """How many of the trials were bred from trained architectures."""
+        return sum(map(is_bred, self.trials))
+
     def expect(self, trials: int) -> None:
         """Write down how many proposals the search is to make, where it was another number."""
         if trials != self.settings.trials:
@@ -271,6 +276,7 @@ def open_study(
         given=given,
         create=create,
         warn=warn,
+        planned=settings.trials,
     )
 
 

@@ -71,6 +71,8 @@ class Study:
         given: genes of the first proposals of a batch, by its number and size.
         create: whether a study that is not there is made, and proposals will be stored.
         warn: called with what the user should know.
+        planned: proposals that there were to be. What earlier versions added after so many has no
+            mark, and gets it here.
 
     Attributes:
         trials: all that are stored, in order.
@@ -91,6 +93,7 @@ class Study:
         given: GivenGenes = lambda *_: (),
         create: bool = False,
         warn: Callable[[str], None] | None = None,
+        planned: int | None = None,
     ) -> None:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self._address, self._sampler, self._seed, self._warn = storage, sampler, seed, warn
@@ -114,6 +117,8 @@ class Study:
         self._parents: list[FrozenTrial] = []
         self._memory = self._in_memory()
         for trial in trials:
+            if planned is not None and len(self.proposed) >= planned:
+                trial.set_user_attr(_BRED, True)
             self._append(trial)
         if sampler == "tpe":
             done = len(self.proposed)
@@ -188,7 +193,8 @@ class Study:
             memory.enqueue_trial(dict(each))
         trials = [memory.ask() for _ in genes]
         architectures = [suggest(trial) for trial in trials]
-        asked, stored = [trial.params for trial in trials], [trial.params for trial in self.trials]
+        asked = [trial.params for trial in trials]
+        stored = [trial.params for trial in self.trials if is_bred(trial)]
         most = min(len(asked), len(stored))
         done = next(n for n in range(most, -1, -1) if stored[len(stored) - n :] == asked[:n])
         for trial, evaluation in zip(trials[done:], evaluate(architectures[done:]), strict=True):
@@ -208,8 +214,8 @@ class Study:
             write_persistently(self._address, write, self._warn)
         except InputError as error:
             raise InputError(
-                f"{error}. Stopped after {len(self.trials)} proposals; everything scored is kept, "
-                "and --resume goes on"
+                f"{error}. Stopped after {len(self.proposed)} proposals; everything scored is "
+                "kept, and --resume goes on"
             ) from error
         # The storage's own, with the result that the evaluation has: two of each fill the memory.
         self._results[evaluation.result["fingerprint"]] = evaluation.result

@@ -88,7 +88,8 @@ def unwrapped(document: Any, space: str) -> Any:
             return document
     if not isinstance(parsed, Mapping) or not isinstance(parsed.get("architecture"), Mapping):
         return document
-    if parsed["architecture"].keys() == {"op", "input"}:  # a node of that name
+    is_node = parsed["architecture"].keys() == {"op", "input"}
+    if is_node and not isinstance(parsed.get("space"), str):  # of a recipe, with that name
         return document
     if (said := parsed.get("space", space)) != space:
         raise InputError(f"an architecture of space {said}; one of {space} is accepted here")

@@ -26,7 +26,7 @@ END = "<|endoftext|>"
 _ENDS = (END, "<|end_of_text|>", "</s>", "<eos>")
 _BYTES = 256
 # What cuts a text into parts, and does not change it unless it says so.
-_CUTTING = {"ByteLevel", "Split", "Digits"}
+_CUTTING = {"ByteLevel", "Split", "Digits", "Punctuation"}
 # A pair that is seen once names one place of one text.
 _LEAST_COUNT = 2
 _ACCEPTED = f"accepted is byte-level BPE with a token that ends a text, such as {END}"
@@ -189,10 +189,13 @@ class ByteLevel:
             The lengths, (V,), float64; all NaN where the pieces of a text are not its bytes, each
             once: it is normalised, a space is put before it, or parts of it are left out.
         """
-        if not _keeps_bytes(json.loads(self.definition)):
+        definition = json.loads(self.definition)
+        if not _keeps_bytes(definition):
             return torch.full((len(self),), math.nan, dtype=torch.float64)
-        lengths = [0 if token in _ENDS else len(token) for token in self.tokens]
-        return torch.tensor(lengths, dtype=torch.float64)
+        added = {token["content"] for token in definition["added_tokens"]}  # as they are written
+        lengths = [len(t.encode()) if t in added else len(t) for t in self.tokens]
+        ends = torch.tensor([token in _ENDS for token in self.tokens])
+        return torch.tensor(lengths, dtype=torch.float64).masked_fill(ends, 0)
 
     def minibatch(
         self,
@@ -261,8 +264,10 @@ def _keeps_bytes(definition: Any) -> bool:
     """Whether the pieces of any text are its bytes, each once, by a byte-level BPE's JSON."""
     first = definition["pre_tokenizer"] or {}
     parts = first.get("pretokenizers", [first])
+    normalizer = definition["normalizer"]
     return (
-        definition["normalizer"] is None
+        (normalizer is None or normalizer.get("normalizers") == [])
+        and not any(token["lstrip"] or token["rstrip"] for token in definition["added_tokens"])
         and {"ByteLevel"} <= {part.get("type") for part in parts} <= _CUTTING
         and not any(part.get("add_prefix_space") for part in parts)
         and not any(part.get("behavior") == "Removed" for part in parts)

@@ -197,8 +197,8 @@ def test_segments_are_many_where_training_takes_long(
         return segment
 
     monkeypatch.setattr(running, "train_segment", counted)
-    monkeypatch.setattr(running, "_SEGMENT_SECONDS", 0.0)
-    monkeypatch.setattr(running, "_FIRST", 0.2)
+    monkeypatch.setattr(segments, "_SEGMENT_SECONDS", 0.0)
+    monkeypatch.setattr(segments, "_FIRST", 0.2)
     outcome = run(make(words, tmp_path / "many"))["0-3"]
     assert len(ended) >= 4 and ended == sorted(ended) and ended[-1] == 1
     assert outcome.result["losses"] == whole.result["losses"]

@@ -18,7 +18,16 @@ from archscout.execution import Workers
 from archscout.spaces.recurrent.cells import CELLS
 from archscout.text import WordPiece, load_corpus
 from archscout.training import Paused, TrainingFolder, train
-from archscout.training.jobs import Job, Part, Plan, Segment, Shared, lost_segment, train_segment
+from archscout.training.jobs import (
+    Job,
+    Part,
+    Plan,
+    Segment,
+    Shared,
+    lost_segment,
+    next_stop,
+    train_segment,
+)
 from archscout.training.jobs.state import unpack
 from pretraining_runs import ENCODER
 from pretraining_runs import SCALE as ENCODER_SCALE
@@ -129,6 +138,23 @@ def test_a_rung_by_workers_is_what_one_process_finds(words: Path) -> None:
                     waiting.append(Part(part.job, segment.state, 0.5))
         found.append(dict(sorted(losses.items())))
     assert found[0] == found[1] and len(found[0]) == 4
+
+
+@pytest.mark.parametrize(
+    ("done", "pace", "end", "stop"),
+    [
+        (0.0, 0.0, 1.0, 0.001),  # which tells the pace
+        (0.25, 0.001, 1.0, 0.31),  # a minute on
+        (0.25, 0.00001, 1.0, 0.251),  # or, of ten hours and more, a thousandth
+        (0.25, 0.0015, 1 / 3, 1 / 3),
+        (0.25, 0.0012, 1 / 3, 1 / 3),  # nearly there
+        (0.9, 0.001, 1.0, None),
+    ],
+)
+def test_a_segment_takes_about_a_minute(
+    done: float, pace: float, end: float, stop: float | None
+) -> None:
+    assert next_stop(done, pace, end) == (None if stop is None else pytest.approx(stop))
 
 
 def test_divergence_ends_a_chain(words: Path) -> None:

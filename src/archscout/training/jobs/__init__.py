@@ -8,6 +8,7 @@ from archscout.training.jobs.segments import (
     Segment,
     Shared,
     lost_segment,
+    next_stop,
     train_segment,
 )
 
@@ -21,6 +22,7 @@ __all__ = [
     "Shared",
     "Standing",
     "lost_segment",
+    "next_stop",
     "run",
     "train_segment",
 ]

@@ -19,6 +19,7 @@ from archscout.training.jobs.segments import (
     Segment,
     Shared,
     lost_segment,
+    next_stop,
     train_segment,
 )
 
@@ -26,12 +27,6 @@ Warn = Callable[[str], None]
 
 _TELL_SECONDS = 2.0
 _WRITE_SECONDS = 5.0
-
-# The first segment tells how fast a network is; the others take about so long.
-_FIRST = 0.001
-_SEGMENT_SECONDS = 60.0
-# Beyond this part of a training its end is not worth a segment of its own.
-_NEARLY = 0.95
 
 
 @dataclasses.dataclass(frozen=True)
@@ -171,7 +166,7 @@ class _Course:
     def __init__(self, folder: JobFolder, tell: Callable[[Standing], None], warn: Warn) -> None:
         self._folder, self._tell = folder, tell
         left = [job for job in folder.jobs if folder.outcome(job) is None]
-        self.waiting = deque(Part(job, folder.state(job, warn), _FIRST) for job in left)
+        self.waiting = deque(Part(job, folder.state(job, warn), next_stop(0, 0)) for job in left)
         self._paces = {job.name: _Pace() for job in left}
         self._written = self._told = 0.0
 
@@ -188,11 +183,10 @@ class _Course:
             self._folder.record(Outcome(name, segment.problem, seconds, result, segment.curve))
             del self._paces[name]
             return
-        speed = segment.speed * segment.done / max(segment.tokens, 1)
-        pace.set(segment.done, segment.speed, speed)
-        until = segment.done + max(_FIRST, speed * _SEGMENT_SECONDS)
+        pace.set(segment.done, segment.speed, segment.pace)
         # First what was begun, so that few states are kept at a time.
-        self.waiting.appendleft(Part(part.job, segment.state, until if until < _NEARLY else None))
+        until = next_stop(segment.done, segment.pace)
+        self.waiting.appendleft(Part(part.job, segment.state, until))
 
     def tick(self) -> None:
         """Write and tell where all are."""

@@ -37,6 +37,12 @@ from archscout.training.outcome import Paused, Untrainable
 from archscout.training.trainer import Trained, Trainer
 from archscout.training.training_folder import METRICS, TrainingFolder
 
+# The first segment tells how fast a network is; the others take about so long.
+_FIRST = 0.001
+_SEGMENT_SECONDS = 60.0
+# Beyond this part of the way its end is not worth a segment of its own.
+_NEARLY = 0.95
+
 # What torch says of a device that gives no right answers any more, to whatever it is asked.
 _BROKEN = ("CUDA error", "cuDNN error", "CUBLAS error")
 
@@ -96,7 +102,6 @@ class Segment:
         loss: of the validation part, what `Trainer.loss` is of it: of the weights where it stopped,
             or of the best ones where the training is over; None where it did not get there.
         done: part of the tokens that were trained on so far, at most 1.
-        begun: part of them that were before it.
         tokens: that is.
         speed: of its training, tokens a second; 0 without a step.
         seconds: that this segment took, evaluation included.
@@ -109,13 +114,17 @@ class Segment:
     curve: Sequence[dict[str, Any]] = ()
     loss: float | None = None
     done: float = 0.0
-    begun: float = 0.0
     tokens: int = 0
     speed: float = 0.0
     seconds: float = 0.0
     result: dict[str, Any] | None = None
     problem: str | None = None
     warnings: Sequence[str] = ()
+
+    @property
+    def pace(self) -> float:
+        """Parts of the training a second; 0 without a step."""
+        return self.done / max(self.tokens, 1) * self.speed
 
     @property
     def is_over(self) -> bool:
@@ -190,7 +199,6 @@ def train_segment(
             curve=records(folder),
             loss=loss,
             done=last.tokens / last.total,
-            begun=last.begun / last.total,
             tokens=last.tokens,
             speed=last.speed,
             seconds=time.monotonic() - start,
@@ -198,6 +206,20 @@ def train_segment(
             problem=problem,
             warnings=warnings,
         )
+
+
+def next_stop(done: float, pace: float, end: float = 1.0) -> float | None:
+    """Where the next segment of a training stops, about a minute on; None at the training's end.
+
+    Args:
+        done: part of the training that is done.
+        pace: parts a second; 0 where it is not known.
+        end: part of the training up to which it is trained, in (0, 1].
+    """
+    stop = done + max(_FIRST, pace * _SEGMENT_SECONDS)
+    if stop < _NEARLY * end:
+        return stop
+    return None if end == 1 else end
 
 
 def lost_segment(part: Part, reason: str) -> Segment:
@@ -220,10 +242,10 @@ class _Last:
 
     def __init__(self, on_progress: Callable[[Any], None] | None) -> None:
         self._on_progress = on_progress
-        self.begun, self.tokens, self.total, self.speed = 0, 0, 1, 0.0
+        self.tokens, self.total, self.speed = 0, 1, 0.0
 
     def start(self, tokens: int, total: int) -> None:
-        self.begun, self.tokens, self.total = tokens, tokens, max(total, 1)
+        self.tokens, self.total = tokens, max(total, 1)
 
     def __call__(self, progress: Any) -> None:
         self.tokens, self.speed = progress.tokens, progress.tokens_per_second
