@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -17,7 +18,7 @@ from scipy import stats
 
 import made_up
 from archscout import benchmarks
-from archscout.analysis import evaluation
+from archscout.analysis import evaluation, evaluation_page
 from archscout.analysis.combination import Combination
 from archscout.analysis.evaluation import evaluate, prepare
 from archscout.analysis.evaluation_folder import SCORES
@@ -103,8 +104,10 @@ def test_the_text_is_the_benchmarks_own_where_it_is_at_hand(data, cells, tmp_pat
     assert done.settings.text == ("python-docs",)
     folder = tmp_path / "data" / "wikitext-2"
     folder.mkdir(parents=True)
-    (folder / "test.txt").write_text("one two three four\n" * 400)
+    (folder / "train.txt").write_text("one two three four\n" * 400)  # of a download that failed
     arguments = {"data_dir": tmp_path / "data", "metrics": ["parameters"], "limit": 3}
+    assert evaluate(cells, out=tmp_path / "half", **arguments).settings.text == ("python-docs",)
+    (folder / "test.txt").write_text("one two three four\n" * 400)
     assert evaluate(cells, out=tmp_path / "own", **arguments).settings.text == ("wikitext-2",)
     (folder / "test.txt").write_bytes(b"\0")
     with pytest.raises(InputError, match="is not text"):  # no other text is taken silently
@@ -330,6 +333,19 @@ def test_a_network_at_which_processes_died_is_in_the_columns_of_its_layers(
     assert had == [name for name in layered if pd.notna(done.scores.loc[lost, name])]
     assert all(ranks_last(done, name, lost) for name in had)
     assert done.problems == dict.fromkeys(had, 1)
+
+
+def test_a_layer_that_few_have_has_no_pairs_beyond_size():
+    names = [f"a{i}" for i in range(8)]
+    results = pd.DataFrame({"loss": range(8), "size": range(10, 18)}, index=names, dtype=float)
+    scores = pd.DataFrame({"whole": range(8), "deep[9]": [1.0, 2.0] + [np.nan] * 6}, index=names)
+    benchmark = SimpleNamespace(
+        size="size", results=results, larger_is_better=False, reached=lambda _: results["loss"]
+    )
+    directions = {"whole": True, "deep[9]": True}
+    evaluation = SimpleNamespace(benchmark=benchmark, scores=scores, directions=directions)
+    (section,) = evaluation_page._beyond_size(evaluation)
+    assert section.content[0].shown.loc["deep[9]", "pairs"] == 0
 
 
 def test_layers_that_earlier_versions_wrote_down_are_left_out(encoders, tmp_path):

@@ -67,7 +67,7 @@ def drawn(table, found):
     return {
         "cost": cost,
         "heat": heat_map(matrix, clusters, "τ-b", modified=True),
-        "searches": search_curves(found, "test_loss", False, modified=True),
+        "searches": search_curves(found, "test_loss", False, 4.0, modified=True),
     }
 
 

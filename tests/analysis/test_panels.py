@@ -75,8 +75,8 @@ def drawings(values):
             partial(board.cost_plot, table, **labels),
         ),
         "searches": (
-            partial(board_figures.search_curves, found, "loss", False),
-            partial(board.search_curves, found, "loss", False),
+            partial(board_figures.search_curves, found, "loss", False, 4.0),
+            partial(board.search_curves, found, "loss", False, 4.0),
         ),
     }
 
@@ -176,11 +176,12 @@ def test_searches_that_cannot_differ_have_no_panel():
     ]
     found = pd.DataFrame(rows)
     found = found.assign(**dict.fromkeys(("low", "lower", "upper", "high"), found["mean"]))
-    assert [panel.caption for panel in board.search_curves(found, "loss", False)] == [
-        "The best one by score trained."
-    ]
-    one, five = board_figures.search_curves(found, "loss", False).axes
-    assert one.lines
+    (panel,) = board.search_curves(found, "loss", False, 4.0)
+    assert panel.caption == "The best one by score trained."
+    # The best of all, which no search finds.
+    assert panel.figure.data[0].name == "the best of all" and set(panel.figure.data[0].y) == {4.0}
+    one, five = board_figures.search_curves(found, "loss", False, 4.0).axes
+    assert any(set(line.get_ydata()) == {4.0} for line in one.lines)
     assert [text.get_text() for text in five.texts] == ["fewer than 5 architectures were scored"]
 
 

@@ -244,7 +244,7 @@ def _with_members(
 
 def _text_names(corpus: Corpus, text: TextSource | None) -> tuple[str, ...]:
     if text is None or isinstance(text, Corpus):
-        return corpus.sources if isinstance(text, Corpus) else (corpus.name,)
+        return corpus.sources if isinstance(text, Corpus) else corpus.given
     given = [text] if isinstance(text, str | os.PathLike) else text
     return tuple(os.fspath(place) for place in given)
 
@@ -272,8 +272,9 @@ def corpus_for(benchmark: Benchmark, text: TextSource | None, folder: DataFolder
 def _is_at_hand(source: str, folder: DataFolder) -> bool:
     if source not in CORPORA:
         return Path(source).is_absolute() and Path(source).exists()
+    # A download that failed leaves a folder, and one that was stopped a part of the text.
     places = (folder.path / source, folder.path / "text" / source)
-    return source == FALLBACK_TEXT or any(place.is_dir() for place in places)
+    return source == FALLBACK_TEXT or any(any(place.glob("*test*")) for place in places)
 
 
 def chosen_names(benchmark: Benchmark, limit: int | None, seed: int) -> list[str]:

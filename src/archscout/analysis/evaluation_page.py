@@ -246,7 +246,7 @@ def _beyond_size(evaluation: Evaluation) -> list[Section]:
     shown = pd.DataFrame({"n": table["n"].astype(int)})
     for name in COLUMNS:
         shown[name] = intervals(table, name)
-    shown["pairs"] = table["pairs"].astype(int)
+    shown["pairs"] = table["pairs"].fillna(0).astype(int)
     text = (
         f"Size says most of what these networks reach: `{benchmark.size}`, published with the "
         "results, stands among the metrics. *spearman*: Spearman's ρ over all. *within*: its mean "
@@ -314,7 +314,8 @@ def _reliability(evaluation: Evaluation) -> Section:
     table = evaluation.reliability().sort_values("between_draws", ascending=False)
     settings, benchmark = evaluation.settings, evaluation.benchmark
     results = benchmark.reached(evaluation.scores.index).dropna()
-    spread = results.sort_values().index[:: max(1, len(results) // _ABLATED)][:_ABLATED]
+    places = np.linspace(0, len(results) - 1, min(len(results), _ABLATED)).round().astype(int)
+    spread = results.sort_values().index[places]
     drawn = {i: evaluation.draw(draw).loc[spread] for i, draw in enumerate(settings.draws)}
     frame = pd.concat(drawn, names=["draw"]).swaplevel()
     shown = results.loc[spread]

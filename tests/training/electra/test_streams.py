@@ -13,7 +13,7 @@ from archscout.errors import InputError
 from archscout.text import WordPiece
 from archscout.training import StreamedText
 from archscout.training.electra.sequences import pack
-from archscout.training.electra.streams import Streamed, streamed_text
+from archscout.training.electra.streams import Documents, Streamed, streamed_text
 from pretraining_runs import SETTINGS
 
 pytest.importorskip("datasets")
@@ -170,6 +170,13 @@ def test_bad_data_sets_are_named(
     given = {"files": (str(words),), **changes}
     with pytest.raises(InputError, match=message):
         Streamed(StreamedText("text", **given), pieces, T, 0)
+
+
+def test_a_row_without_a_text_has_none_to_read(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"text": "one"}\n{"text": null}\n{"text": "three"}\n')
+    documents = Documents(StreamedText("json", files=(str(path),)), "train")
+    assert documents.read(9) == ["one", "", "three"]
 
 
 def test_an_empty_data_set(pieces: WordPiece, tmp_path: Path) -> None:

@@ -151,16 +151,21 @@ def heat_map(
 
 
 def search_curves(
-    found: pd.DataFrame, result_label: str, larger_is_better: bool, *, modified: bool = False
+    found: pd.DataFrame,
+    result_label: str,
+    larger_is_better: bool,
+    best: float,
+    *,
+    modified: bool = False,
 ) -> Figure:
     """What searches find against the number of architectures scored, a panel for each `trained`.
 
     A line is the mean over random orders, a bar their middle half at round numbers of
-    architectures from 10 on. The axis of results holds the means; bars may go on. A panel says so
+    architectures from 10 on, and the dotted line the best result that there is to find. The axis of
+    results holds the means and that; bars may go on. A panel says so
     where fewer architectures were scored than are to be trained.
     """
     names = list(found["search"].unique())
-    best = best_of(found, larger_is_better)
     parts = apart(found)
     with new_figure(len(parts), row_height=2.9, modified=modified, width=WIDE) as (figure, panels):
         for axes, (trained, part) in zip(panels, parts.items(), strict=True):
@@ -197,13 +202,6 @@ def apart(found: pd.DataFrame) -> dict[int, pd.DataFrame]:
     """
     finite = found[np.isfinite(found["mean"]) & (found["scored"] >= found["trained"])]
     return {k: finite[finite["trained"] == k] for k in sorted(set(found["trained"].astype(int)))}
-
-
-def best_of(found: pd.DataFrame, larger_is_better: bool) -> float:
-    """The best result that any search finds in any order; NaN where there is none."""
-    ends = found[["low", "high"]].to_numpy(dtype=float)
-    ends = ends[np.isfinite(ends)]
-    return float((ends.max() if larger_is_better else ends.min()) if len(ends) else np.nan)
 
 
 def trained_title(trained: int) -> str:

@@ -75,6 +75,12 @@ class Round:
         """What was evaluated on."""
         return self.evaluation.benchmark
 
+    @property
+    def best(self) -> float:
+        """The best result of the architectures that were scored."""
+        results = self.benchmark.reached(self.evaluation.scores.index)
+        return float(results.max() if self.benchmark.larger_is_better else results.min())
+
 
 def judge(evaluation: Evaluation, milliseconds: pd.Series[float], rules: Rules) -> Round:
     """Judge the metrics of an evaluation, and their combinations."""

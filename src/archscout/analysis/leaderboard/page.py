@@ -202,7 +202,7 @@ def _redundancy(done: Round) -> Section:
 def _searches(leaderboard: Leaderboard, done: Round) -> Section:
     name, benchmark = label(done.benchmark), done.benchmark
     target, larger_is_better = benchmark.target, benchmark.larger_is_better
-    drawn = (done.searches, target, larger_is_better)
+    drawn = (done.searches, target, larger_is_better, done.best)
     few = [str(k) for k, part in figures.apart(done.searches).items() if part.empty]
     missing = (
         f" There is no picture of searches that train {' or '.join(few)}: fewer architectures were "

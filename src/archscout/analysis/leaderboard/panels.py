@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from archscout.analysis.figures import shortened
-from archscout.analysis.leaderboard.figures import apart, best_of, front_of, trained_title
+from archscout.analysis.leaderboard.figures import apart, front_of, trained_title
 from archscout.analysis.panels import LINES, above, narrow_rows, short
 from archscout.analysis.search_comparison import ROUND_BUDGETS
 from archscout.report.figures import BLUE, INK, MUTED, VERMILLION, Figure, blank, escape
@@ -113,14 +113,15 @@ def heat_map(correlations: pd.DataFrame, clusters: pd.Series, label: str) -> lis
     return [Figure.of(figure, said, "", height=max(260, _ROW * len(names) + 70))]
 
 
-def search_curves(found: pd.DataFrame, result_label: str, larger_is_better: bool) -> list[Figure]:
+def search_curves(
+    found: pd.DataFrame, result_label: str, larger_is_better: bool, best: float
+) -> list[Figure]:
     """What searches find against the number of architectures scored, one for each `trained`.
 
     A line is the mean over random orders, a bar their middle half at round numbers of
-    architectures from 10 on.
+    architectures from 10 on, and the dotted line the best result that there is to find.
     """
     names = [str(name) for name in found["search"].unique()]
-    best = best_of(found, larger_is_better)
     way = "larger" if larger_is_better else "smaller"
     plots = []
     for trained, part in apart(found).items():

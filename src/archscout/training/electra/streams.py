@@ -108,12 +108,12 @@ class Documents:
             rows = list(islice(self._rows, count))
         column = self._text.column
         for row in rows:
-            if not isinstance(row.get(column), str):
+            if not isinstance(row.get(column, 0), str | None):
                 raise InputError(
                     f"the {self._name} has no text in a column {column!r}; it has "
                     f"{', '.join(name for name, value in row.items() if isinstance(value, str))}"
                 )
-        return [row[column] for row in rows]
+        return [row[column] or "" for row in rows]  # an empty cell of a table is None
 
     def state(self) -> dict[str, Any]:
         """Where the next document is, as plain JSON types."""
