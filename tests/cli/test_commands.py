@@ -48,6 +48,16 @@ def test_help_is_in_sentences(path: str) -> None:
         assert text.strip().endswith("."), f"{name}: {text}"
 
 
+def test_help_lists_what_the_command_accepts() -> None:
+    helps = {path: {p.name: p.help for p in parameters(COMMANDS[path])} for path in COMMANDS}
+    numbered = {path for path in helps if "minibatch (" in helps[path].get("scoring", "")}
+    assert numbered == {"archscout score", "archscout search"}
+    for name in ("evaluate", "leaderboard", "discover"):
+        assert "by default the text that the bench" in helps[f"archscout {name}"]["text"]
+    for name in ("train", "benchmark build"):
+        assert "`archscout spaces SPACE` lists them" in helps[f"archscout {name}"]["preset"]
+
+
 @pytest.mark.parametrize(
     ("command", "advice"),
     [
@@ -120,14 +130,22 @@ def test_an_option_that_no_other_stands_for_is_named_as_written(
         (("score", "rnn", "lstm", "--size", "papr"), "unknown scale 'papr' (did you mean paper?)"),
         (("score", "rnn", "lstm", "--size", "paper", "--size", "fast"), "accepted is one scale"),
         (("score", "rnn", "lstm", "--size", "hidden_size="), "accepted is NAME=VALUE"),
+        (
+            ("score", "rnn", "lstm", "--size", "hidden_size=8", "--size", "hidden_size=9"),
+            "--size hidden_size is given twice: 8 and 9",
+        ),
         (("score", "rnn", "lstm", "--scoring", "splt=x"), "(did you mean split?)"),
         (("score", "rnn", "lstm", "--scoring", "minibatch=x"), "minibatch=x: a whole number"),
         (("search", "rnn", "--max", "latncy=5ms"), "(did you mean latency?)"),
         (("search", "rnn", "--sampler", "tpe:9"), "accepted is nsga2 with a whole number"),
+        (("search", "rnn", "--sampler", "nsga2:²"), "accepted is nsga2 with a whole number"),
         (("train", "lstm", "--set", "epoch=8"), "(did you mean epochs?)"),
         (("train", "lstm", "--set", "schedule=linear"), "'constant' or 'cosine'"),
         (("train", "lstm", "--size", "batch_size=8"), "--set batch_size=VALUE"),
         (("benchmark", "build", "rnn", "x", "-n", "3", "--repeat", "two"), "NUMBERxTIMES"),
+        (("benchmark", "build", "rnn", "x", "-n", "3", "--repeat", "²"), "NUMBERxTIMES"),
+        (("benchmark", "build", "rnn", "x", "-n", "3", "--repeat", "2x²"), "NUMBERxTIMES"),
+        (("spaces", "rnn", "--finetuning"), "SPACE (rnn) and --finetuning exclude each other"),
     ],
 )
 def test_a_wrong_name_or_value_is_named(

@@ -8,7 +8,10 @@ from typing import Any
 
 import pytest
 
+from archscout.benchmarks import DataFolder
 from archscout.benchmarks.catalogue import FILES
+from archscout.benchmarks.store import Change, StoredFile
+from archscout.cli.data import _print_changes
 
 Program = Any
 
@@ -108,6 +111,16 @@ def test_texts_of_an_archive_are_told(archscout: Program, data: Path, tmp_path: 
             archive.writestr(f"ptb/{split}.txt", "some news\n")
     result = archscout("data", "add", tmp_path / "datasets.zip", "--data-dir", data)
     assert f"datasets.zip: the texts of ptb lie in {data / 'ptb'}" in result.out
+
+
+def test_of_an_archive_that_is_not_taken_no_texts_are_told(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (file,) = (each for each in FILES if each.name == "datasets.zip")
+    stored = StoredFile(file, tmp_path / "datasets.zip", 9, False)
+    _print_changes(DataFolder(tmp_path), [Change(stored, "other.zip", "kept")], as_json=False)
+    printed = capsys.readouterr().out
+    assert "the published file is kept" in printed and "found no texts" not in printed
 
 
 def test_an_empty_folder_has_nothing_to_verify(archscout: Program, data: Path) -> None:

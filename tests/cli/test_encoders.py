@@ -24,7 +24,15 @@ SHALLOW = next(g for g in NARROW if g.num_layers == 2)
 DEEP = next(g for g in NARROW if g.num_layers == 4)
 MARKS = [SPACE.fingerprint(SHALLOW), SPACE.fingerprint(DEEP)]
 SIZES = {"embedding_size": 16, "batch_size": 2, "sequence_length": 8}
-TINY = [str(x) for k, v in SIZES.items() for x in ("--size", f"{k}={v}")]
+
+
+def sizes(*given: object) -> list[str]:
+    """The sizes above, but for those that are given."""
+    names = {str(each).partition("=")[0] for each in given}
+    return [x for k, v in SIZES.items() if k not in names for x in ("--size", f"{k}={v}")]
+
+
+TINY = sizes()
 PAPER = (
     *("activation_distance", "head_confidence", "head_importance", "jacobian_cosine"),
     *("jacobian_covariance", "softmax_confidence", "synaptic_diversity", "synaptic_saliency"),
@@ -70,7 +78,9 @@ def score(archscout: Program, words: Path, place: Path) -> Program:
 
     def run(*arguments: object, of: object = "two.jsonl") -> Any:
         files = [place / str(name) for name in (of if isinstance(of, list) else [of])]
-        return archscout("score", "flexibert", *files, "--text", words, *TINY, *arguments)
+        return archscout(
+            "score", "flexibert", *files, "--text", words, *sizes(*arguments), *arguments
+        )
 
     return run
 
@@ -121,6 +131,9 @@ def test_recurrent_cells_have_no_published_sample(archscout: Program) -> None:
     message = complaint_of(archscout("sample", "rnn", "--published"))
     assert "space rnn has no published sample; accepted: flexibert" in message
     assert "-n is 0" in complaint_of(archscout("sample", "flexibert", "--published", "-n", 0))
+    for given in (("--seed", 0), ("--between", "1M,4M")):
+        message = complaint_of(archscout("sample", "flexibert", "--published", *given))
+        assert f"{given[0]} and --published exclude each other" in message
 
 
 # score
@@ -354,7 +367,8 @@ def test_a_mistake_in_the_settings_is_the_same_for_scores_and_searches(
     message = complaint_of(score(*PARAMETERS, *more))
     assert complaint in message
     out = ("--out", tmp_path / "run")
-    found = archscout("search", "flexibert", "--text", words, *TINY, "--trials", 1, *out, *more)
+    usual = ("--text", words, *sizes(*more), "--trials", 1, *out)
+    found = archscout("search", "flexibert", *usual, *more)
     assert complaint_of(found) == message
     assert list(tmp_path.iterdir()) == []
 

@@ -166,6 +166,14 @@ def test_metrics_of_ones_own_are_features_by_default(run, tmp_path, monkeypatch)
         (("fit", "nas-bench-nlp", "archscout-mini-flexibert", "--out", "x"), "of one space"),
         (("judge", "a.ranker", "archscout-mini-rnn", "--text", "words.txt"), "SHA-256"),
         (("judge", "nas-bench-nlp", "nas-bench-nlp", *FAST, "--folds", 40), "folds is 40"),
+        (
+            ("judge", "a.ranker", "nas-bench-nlp:ptb", "--dataset", "wikitext-2"),
+            "nas-bench-nlp:ptb and --dataset wikitext-2 contradict each other",
+        ),
+        (
+            ("fit", "nas-bench-nlp:wikitext-2", "nas-bench-nlp", "--dataset", "ptb", "--out", "x"),
+            "nas-bench-nlp:wikitext-2 and --dataset ptb contradict each other",
+        ),
         (("score", "a.ranker", "lstn"), "did you mean lstm"),
         (("score", "a.ranker", "lstm", "--resume"), "name it with --evaluations"),
         (("score", "words.txt", "lstm"), "words.txt is no ranker, or damaged"),

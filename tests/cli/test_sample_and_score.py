@@ -26,7 +26,15 @@ Program = Any  # see conftest.py
 
 @pytest.fixture
 def score(archscout: Program, words: Path, tiny: tuple[str, ...]) -> Program:
-    return lambda *arguments: archscout("score", "rnn", "--text", words, *tiny, *arguments)
+    """Scores at tiny sizes, but for those that the arguments give."""
+
+    def run(*arguments: object) -> Any:
+        given = {str(each).partition("=")[0] for each in arguments}
+        sizes = [size for size in tiny[1::2] if size.partition("=")[0] not in given]
+        usual = [word for size in sizes for word in ("--size", size)]
+        return archscout("score", "rnn", "--text", words, *usual, *arguments)
+
+    return run
 
 
 def strict(line: str) -> dict[str, Any]:

@@ -383,7 +383,7 @@ def test_a_search_that_finds_nothing_ends_as_a_mistake(
         (["-m", "latency:up"], "direction 'up'; accepted: min, max"),
         (["-m", "hidden_covariance[1]"], "each may stand once"),
         (["--model-size", "huge"], "unknown scale 'huge'"),
-        (["--size", "hidden_size=0"], "hidden_size is 0"),
+        (["--size", "num_layers=0"], "num_layers is 0"),
         (["--include", "none.json"], "no architecture 'none.json': it is no file"),
         (["--include", "bert-mini"], "no architecture 'bert-mini': it is no file"),
         (["--storage", "nonsense"], "study database at the given address"),

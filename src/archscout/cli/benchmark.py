@@ -201,7 +201,7 @@ def status(folder: Folder, as_json: options.Json = False) -> None:
 def _repeats(text: str) -> tuple[int, int]:
     """How many are trained again, and how often."""
     number, _, times = text.partition("x")
-    if not number.isdigit() or not (times or "2").isdigit():
+    if not number.isdecimal() or not (times or "2").isdecimal():
         raise InputError(f"--repeat {text}; accepted is NUMBER or NUMBERxTIMES, such as 6x2")
     return int(number), int(times or 2)
 

@@ -230,7 +230,7 @@ def _print_change(change: Change) -> None:
         say(f"{name}: {change.action}, {decimal(stored.size)}{modified}", style)
     if change.unpacked:
         say(f"{name}: the texts of {stored.file.corpus} lie in {change.unpacked[0].parent}")
-    elif stored.file.corpus:
+    elif stored.file.corpus and change.action != "kept":
         say(f"{name}: found no texts of {stored.file.corpus} in it", _STYLES["modified"])
 
 

@@ -87,14 +87,15 @@ def _better(larger: bool) -> str:
 
 
 def _list(entries: list[Metric]) -> None:
-    """A line each; one that differs of networks with attention stands once."""
+    """A line each; one that differs of networks with attention stands once, with each direction."""
     rows: dict[str, list[Any]] = {}
     for entry in entries:
         name = f"{entry.name}[layer]" if entry.main_layer else entry.name
-        row = [Text(name), _better(entry.larger_is_better), Text(entry.summary)]
-        rows.setdefault(entry.name, row)
+        better = dict.fromkeys(_better(e.larger_is_better) for e in entries if e.name == entry.name)
+        rows.setdefault(entry.name, [Text(name), " / ".join(better), Text(entry.summary)])
     # Names stay whole: what measures is said in what they leave of the line.
-    left = console.width - max(len(name) for name, *_ in rows.values()) - len("smaller") - 4
+    widths = (max(len(row[column]) for row in rows.values()) for column in (0, 1))
+    left = console.width - sum(widths) - 4
     for *_, summary in rows.values():
         summary.truncate(left, overflow="ellipsis")
     columns = [Column(title, no_wrap=True) for title in ("metric", "better", "measures")]

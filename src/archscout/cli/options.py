@@ -70,6 +70,16 @@ Texts = Annotated[
         "(always there; the default), wikitext-2, ptb.",
     ),
 ]
+BenchmarkTexts = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--text",
+        metavar="TEXT",
+        help="A file, several (repeat the option), a folder, or a corpus's name: python-docs "
+        "(always there), wikitext-2, ptb; by default the text that the benchmark's networks were "
+        "trained on where it is at hand, else python-docs.",
+    ),
+]
 Between = Annotated[
     str | None,
     typer.Option(
@@ -113,6 +123,16 @@ ScoringChanges = Annotated[
         "more.",
     ),
 ]
+DrawnScoringChanges = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--scoring",
+        metavar=_PAIR,
+        help="How scores are made: split (of the text; test by default), vocabulary_size, "
+        "tokenizer (of encoders and decoders), or objective (what gradients are taken of: sum, "
+        "cotangent or loss); repeat the option for more.",
+    ),
+]
 Changes = Annotated[
     list[str] | None,
     typer.Option(
@@ -125,8 +145,9 @@ Changes = Annotated[
 Preset = Annotated[
     str,
     typer.Option(
-        help="Recipe of training: quick (for a laptop), published (the benchmark's, at the "
-        "paper's scale), or, for recurrent networks, published-wikitext-2."
+        help="Recipe of training: quick (for a laptop), or one that the space has beside it, "
+        "such as published of rnn and flexibert (the benchmark's, at the paper's scale); "
+        "`archscout spaces SPACE` lists them."
     ),
 ]
 Metrics = Annotated[
@@ -281,9 +302,7 @@ def scale_of(
     if len(named) > 1:
         raise InputError(f"{option} {named[0]} and {option} {named[1]}: accepted is one scale")
     scale: Scale = resolve_scale(space, named[0] if named else default)
-    changes: dict[str, str] = {}
-    for text in texts:
-        changes |= pairs(option, [text] if "=" in text else ())
+    changes = pairs(option, [text for text in texts if "=" in text])
     if not minibatch and (wrong := [name for name in changes if name in _MINIBATCH_SIZES]):
         raise InputError(
             f"{option} {wrong[0]}={changes[wrong[0]]} is of a minibatch that is scored; accepted "

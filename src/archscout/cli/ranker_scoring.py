@@ -40,7 +40,7 @@ class Scoring(Execution):
     metric_file: options.MetricFiles = None
     text: options.Texts = None
     size: options.Sizes = None
-    scoring: options.ScoringChanges = None
+    scoring: options.DrawnScoringChanges = None
     seeds: Seeds = None
     minibatches: Minibatches = None
     seed: options.Seed = 0
@@ -80,6 +80,8 @@ class Scoring(Execution):
 
         folder = DataFolder(None if self.data_dir is None else Path(self.data_dir))
         named, own = parts_of(name)
+        if own and dataset and own != dataset:
+            raise InputError(f"{name} and --dataset {dataset} contradict each other; give one")
         return load(named, folder, own or dataset)
 
     def evaluate(self, found: Benchmark, limit: int | None = None) -> Evaluation:

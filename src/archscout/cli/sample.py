@@ -18,7 +18,9 @@ def sample(
         int | None,
         typer.Option("-n", "--number", metavar="N", help="How many, all different; 1 by default."),
     ] = None,
-    seed: options.Seed = 0,
+    seed: Annotated[
+        int | None, typer.Option(help="Decides everything that is random; 0 by default.")
+    ] = None,
     between: options.Between = None,
     published: Annotated[
         bool,
@@ -46,11 +48,12 @@ def sample(
     found = spaces.get(space)
     if number is not None and number < 1:
         raise InputError(f"-n is {number}; a positive whole number is accepted")
-    if seed < 0:
+    if seed is not None and seed < 0:
         raise InputError(f"--seed is {seed}; 0 or a positive whole number is accepted")
     if published:
-        if between is not None:
-            raise InputError("--between and --published exclude each other")
+        for option, given in (("--between", between), ("--seed", seed)):
+            if given is not None:
+                raise InputError(f"{option} and --published exclude each other")
         if not found.published_sample:
             raise InputError(
                 f"space {found.name} has no published sample; accepted: flexibert; the "
@@ -60,7 +63,7 @@ def sample(
         number = min(number or len(found.published_sample), len(found.published_sample))
     else:
         number = number or 1
-        drawn = islice(samples(found, seed, options.sizes_between(found, between)), number)
+        drawn = islice(samples(found, seed or 0, options.sizes_between(found, between)), number)
     with progress("sampling", number) as bar:
         for architecture in drawn:
             print_json({"space": found.name, "architecture": found.to_dict(architecture)})

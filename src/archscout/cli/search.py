@@ -269,7 +269,7 @@ def _included(space: Space[Any], sources: list[str]) -> dict[str, Any]:
 def _sampler(text: str) -> dict[str, Any]:
     """Who proposes, and the population; 50 where none is given."""
     name, colon, size = text.partition(":")
-    if colon and (name != "nsga2" or not size.isdigit()):
+    if colon and (name != "nsga2" or not size.isdecimal()):
         raise InputError(f"--sampler {text}; accepted is nsga2 with a whole number, as nsga2:100")
     return {"sampler": name, "population_size": int(size or 50)}
 

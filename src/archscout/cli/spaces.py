@@ -11,6 +11,7 @@ from rich.table import Column
 
 from archscout.cli import options
 from archscout.cli.output import console, print_json, print_table
+from archscout.errors import InputError
 
 if TYPE_CHECKING:
     from archscout.spaces.base import Space
@@ -40,6 +41,8 @@ def spaces(
     from archscout import spaces as room
 
     if finetuning:
+        if name is not None:
+            raise InputError(f"SPACE ({name}) and --finetuning exclude each other")
         _show_finetuning(as_json)
     elif name is not None:
         _show(room.get(name), as_json)
