@@ -15,9 +15,9 @@ from archscout.tracing.quantities import QUANTITIES
 
 
 def forward_metrics(kind: Kind) -> list[str]:
-    """The metrics that need no gradient, the default features of a ranker.
+    """The metrics that need no gradient of the output, the default features of a ranker.
 
-    Gradients are taken of the output, so these are the metrics none of whose quantities needs it.
+    These are the metrics none of whose quantities needs the output.
 
     Args:
         kind: of the networks.
