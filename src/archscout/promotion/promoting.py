@@ -1,4 +1,4 @@
-"""A budget is spent on a run's candidates: by rungs, each a segment of one training.
+"""A budget is spent on a run's candidates: by rungs, each a stretch of one training.
 
 `promoted/` of the run folder holds the trainings, `rungs.jsonl` in it what they came to, and
 `promoted.json` of the run all that is shown. Killed at any time it goes on, and ends as it would

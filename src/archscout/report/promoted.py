@@ -158,7 +158,7 @@ def _table(promotion: Promotion) -> Table:
         for each in promotion.candidates
     ]
     caption = (
-        f"Validation {promotion.measure} after parts of a full training, each a segment of one "
+        f"Validation {promotion.measure} after parts of a full training, each a stretch of one "
         "training with the same recipe, seed and text; test is that of the best evaluation."
     )
     return Table(caption, columns, rows)

@@ -162,8 +162,8 @@ def search_curves(
 
     A line is the mean over random orders, a bar their middle half at round numbers of
     architectures from 10 on, and the dotted line the best result that there is to find. The axis of
-    results holds the means and that; bars may go on. A panel says so
-    where fewer architectures were scored than are to be trained.
+    results holds the means and that; bars may go on. A panel says so where fewer architectures were
+    scored than are to be trained.
     """
     names = list(found["search"].unique())
     parts = apart(found)
