@@ -129,6 +129,7 @@ def test_an_unknown_dataset_is_refused(tmp_path: Path) -> None:
 def test_published_decoders_are_counted_as_upstream_counted_them(shared: Path) -> None:
     found = benchmarks.load("lts-gpt2", DataFolder(shared / "upstream"), "wt103")
     assert found.remarks == ()
+    assert found.modified == ("random_GPT2_wt103",)
     cutoffs = (19997, 39997, 199997)
     for name, genes in found.architectures.items():
         size = decoder_parameters(genes)

@@ -84,8 +84,8 @@ def files() -> list[PublishedFile]:
 
     def published(file: PublishedFile) -> PublishedFile:
         content = CONTENT[file.name]
-        if file.is_folder:
-            return file
+        if file.is_folder:  # each has one decoder here
+            return dataclasses.replace(file, num_entries=min(file.num_entries, 1))
         sha256 = hashlib.sha256(content).hexdigest()
         (blob,) = checksums(content) - {sha256}
         return dataclasses.replace(file, checksum=blob if file.sha256 is None else sha256)
@@ -651,6 +651,30 @@ def test_a_folder_gives_way_to_a_newer_one(folder: DataFolder, tmp_path: Path) -
     (folder.path / file.path / "M1" / "model_config.yaml").unlink()
     (verified,) = folder.verify()
     assert verified.problem == "it has no M1/model_config.yaml"
+
+
+def test_a_folder_that_lacks_decoders_is_modified(
+    online: DataFolder, server: Server, tmp_path: Path
+) -> None:
+    name, entries = "random_GPT2_wt103", {"M1/model_config.yaml": "a: 1\n"}
+    more = dict.fromkeys(("ppl_summary.yaml", "params_summary.yaml"), "M1: 1\nM2: 1\n")
+    given = tmp_path / "given" / name
+    packing.unpack(packed(more | entries | {"M2/model_config.yaml": "a: 2\n"}), given)
+    assert done(online.add(given)) == {name: "added"}
+    (verified,) = online.verify()
+    assert (verified.stored.modified, verified.problem) == (True, None)
+    assert online.find(name).modified
+    assert done(online.download([name])) == {name: "replaced"}
+    assert not online.find(name).modified
+    assert done(online.add(given)) == {name: "kept"}
+    # How many decoders are on a front is not known.
+    front = tmp_path / "given" / "pareto_GPT2_lm1b_arm"
+    summaries = ("ppl", "params", "latency", "memory")
+    packing.unpack(
+        packed({f"{each}_summary.yaml": "M1: 1\n" for each in summaries} | entries), front
+    )
+    online.add(front)
+    assert not online.find("pareto_GPT2_lm1b_arm").modified
 
 
 def test_a_failed_download_leaves_the_file_that_was_there(

@@ -56,7 +56,8 @@ def test_a_checkout_is_added_then_verified(archscout: Program, upstream: Path, d
     assert verified.code == 1
     assert "RNN_results.csv: modified, its content is valid but not as published" in verified.out
     assert "RNN_batch_ablation.csv: as published" in verified.out
-    assert "random_GPT2_wt103: can be read; no checksum of it is known" in verified.out
+    assert "random_GPT2_wt103: modified, its content is valid" in verified.out
+    assert "pareto_GPT2_lm1b_arm: can be read; no checksum of it is known" in verified.out
     assert verified.lines[-1].startswith("6 of 16 files")
 
 

@@ -77,6 +77,7 @@ class PublishedFile:
         place: where it lies at its source, where that is not its name.
         corpus: of an archive of texts: the corpus whose texts are unpacked from it.
         summaries: of a folder: its files that say what else is in it, the first by their keys.
+        num_entries: of a folder: how many keys its first summary has; 0 where that is not known.
     """
 
     name: str
@@ -87,6 +88,7 @@ class PublishedFile:
     place: str = ""
     corpus: str | None = None
     summaries: tuple[str, ...] = ()
+    num_entries: int = 0
 
     @property
     def path(self) -> str:
@@ -220,9 +222,9 @@ FILES: tuple[PublishedFile, ...] = (
     PublishedFile("wikitext-2/test.txt", _TEXT, "WikiText-2, for testing",
         "d790b833ef8cf03a90db7bf1271b7520b83c45ce07ba3c1a9699df81e239eca0"),
     PublishedFile("random_GPT2_wt103", _LTS, "200 decoders trained on WikiText-103", "",
-        summaries=_TRAINED),
+        summaries=_TRAINED, num_entries=200),
     PublishedFile("random_GPT2_lm1b", _LTS, "200 decoders trained on LM1B", "",
-        summaries=_TRAINED),
+        summaries=_TRAINED, num_entries=200),
     PublishedFile("pareto_GPT2_lm1b_arm", _LTS, "decoders and their latency on an ARM core", "",
         summaries=_MEASURED),
     PublishedFile("pareto_GPT2_lm1b_corei7", _LTS, "decoders and their latency on a Core i7", "",

@@ -70,6 +70,20 @@ def _archive_of_logs(
     )
 
 
+def is_modified(file: PublishedFile, content: bytes) -> bool:
+    """Whether content is known not to be as published: by its checksum, or by what a folder has."""
+    if file.checksum:
+        return file.checksum not in checksums(content)
+    return bool(file.num_entries) and _num_entries(file, content) != file.num_entries
+
+
+def _num_entries(file: PublishedFile, content: bytes) -> int:
+    try:
+        return len(packing.mapping(packing.members(content), file.summaries[0]))
+    except ValueError:
+        return 0
+
+
 def check(file: PublishedFile, content: bytes) -> None:
     """Check that content which is not as published still is what a file should hold.
 

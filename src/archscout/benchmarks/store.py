@@ -249,7 +249,7 @@ class DataFolder:
         return self.path / file.path
 
     def _stored(self, file: PublishedFile, content: bytes) -> StoredFile:
-        modified = bool(file.checksum) and file.checksum not in checksums(content)
+        modified = contents.is_modified(file, content)
         return StoredFile(file, self._place(file), len(content), modified)
 
     def _claims(self, sources: Sequence[Path]) -> dict[PublishedFile, Path]:

@@ -237,9 +237,9 @@ def _print_change(change: Change) -> None:
 def _verdict(verified: Verified) -> str:
     if verified.problem:
         return "damaged"
-    if not verified.stored.file.checksum:
-        return "unchecked"
-    return "modified" if verified.stored.modified else "present"
+    if verified.stored.modified:
+        return "modified"
+    return "present" if verified.stored.file.checksum else "unchecked"
 
 
 def _print_verdict(verified: Verified) -> None:
