@@ -48,8 +48,8 @@ class EncoderScale(Scale):
     def __post_init__(self) -> None:
         if self.sequence_length > self.num_positions:
             raise InputError(
-                f"sequence_length is {self.sequence_length}; the encoder has "
-                f"{self.num_positions} positions"
+                f"size sequence_length (of scored texts) is {self.sequence_length}, more than size "
+                f"num_positions, {self.num_positions}"
             )
 
 

@@ -57,8 +57,8 @@ class DecoderScale(Scale):
     def __post_init__(self) -> None:
         if self.sequence_length > self.num_positions:
             raise InputError(
-                f"sequence_length is {self.sequence_length}; the decoder has "
-                f"{self.num_positions} positions"
+                f"size sequence_length (of scored texts) is {self.sequence_length}, more than size "
+                f"num_positions, {self.num_positions}"
             )
         try:
             ends = self.band_ends
