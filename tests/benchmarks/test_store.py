@@ -380,6 +380,18 @@ def test_logs_that_could_be_of_two_archives_are_refused(folder: DataFolder, tmp_
         folder.add(write(tmp_path / "logs.zip", logs("data/ptb", "other")))
 
 
+def test_archives_of_others_are_passed_over_in_folders(folder: DataFolder, tmp_path: Path) -> None:
+    given = tmp_path / "given"
+    write(given / "downloads" / "logs.zip", logs("python-docs"))  # of one of two, or of none
+    write(given / "more" / "logs.zip", zipped({"server.log": "started"}))
+    write(given / "mine" / "logs.zip", logs("text/wikitext-2/valid.txt"))  # of one's own
+    write(given / "mine" / "benchmark.json", b"{}")
+    with pytest.raises(InputError, match="nothing to add in"):
+        folder.add(given)
+    write(given / "RNN_results.csv", CONTENT["RNN_results.csv"])
+    assert done(folder.add(given)) == {"RNN_results.csv": "added"}
+
+
 def test_two_files_that_claim_the_same_name_are_refused(folder: DataFolder, tmp_path: Path) -> None:
     one = write(tmp_path / "a" / "RNN_results.csv", CONTENT["RNN_results.csv"])
     other = write(tmp_path / "b" / "RNN_results.csv", table(FILES[0], "2"))
@@ -675,6 +687,19 @@ def test_a_folder_that_lacks_decoders_is_modified(
     )
     online.add(front)
     assert not online.find("pareto_GPT2_lm1b_arm").modified
+
+
+def test_a_folder_that_lacks_a_configuration_is_downloaded_again(
+    online: DataFolder, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "random_GPT2_lm1b"
+    (file,) = select([name], online.files)
+    given = put(file, tmp_path / name)
+    monkeypatch.chdir(given)
+    assert done(online.add(".")) == {name: "added"}
+    (online.path / file.path / "M1" / "model_config.yaml").unlink()
+    assert done(online.download([name])) == {name: "replaced"}
+    assert done(online.download([name])) == {name: "present"}
 
 
 def test_a_failed_download_leaves_the_file_that_was_there(

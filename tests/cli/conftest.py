@@ -52,6 +52,17 @@ def archscout(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str
     return run
 
 
+@pytest.fixture
+def type_in(monkeypatch: pytest.MonkeyPatch) -> Callable[[str | bytes], None]:
+    """Give the program something on its standard input."""
+
+    def give(content: str | bytes) -> None:
+        raw = content.encode() if isinstance(content, str) else content
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(raw)))
+
+    return give
+
+
 @pytest.fixture(scope="session")
 def called() -> Program:
     """The program as above, for what several tests read; it prints 80 columns wide."""

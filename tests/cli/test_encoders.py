@@ -5,7 +5,6 @@ import io
 import json
 import math
 import shutil
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -254,10 +253,10 @@ def test_a_tokenizer_may_be_given(values: Any, place: Path, words: Path, tmp_pat
 
 
 def test_published_samples_are_read_from_standard_input(
-    archscout: Program, words: Path, monkeypatch: pytest.MonkeyPatch
+    archscout: Program, words: Path, type_in: Callable[[str | bytes], None]
 ) -> None:
     lines = archscout("sample", "flexibert", "--published", "-n", 4).out
-    monkeypatch.setattr(sys, "stdin", io.StringIO(lines))
+    type_in(lines)
     result = archscout("score", "flexibert", "-", "--text", words, *TINY, "--csv", *PARAMETERS)
     found = [row["fingerprint"] for row in csv.DictReader(io.StringIO(result.out))]
     assert found == [SPACE.fingerprint(g) for g in SPACE.published_sample[:4]]

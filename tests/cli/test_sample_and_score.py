@@ -7,8 +7,9 @@ import json
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -212,10 +213,23 @@ def test_a_node_may_be_called_architecture(score: Program, tmp_path: Path) -> No
     assert strict(score(tmp_path / "cell.json", "--json", *FAST).out)["fingerprint"] == MARKS[2]
 
 
-def test_standard_input_is_read(score: Program, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_standard_input_is_read(score: Program, type_in: Callable[[str | bytes], None]) -> None:
     recipe = json.dumps(SPACE.to_dict(SPACE.named["gru"]))
-    monkeypatch.setattr(sys, "stdin", io.StringIO(recipe))
+    type_in(f"\ufeff{recipe}")
     assert strict(score("-", "--json", *FAST).out)["fingerprint"] == MARKS[1]
+
+
+@pytest.mark.parametrize("command", ["score", "export"])
+def test_standard_input_that_is_no_text_is_refused(
+    command: str, archscout: Program, type_in: Callable[[str | bytes], None], tmp_path: Path
+) -> None:
+    type_in(b'{"a": "\xff"}')
+    words = (
+        ("score", "rnn", "-") if command == "score" else ("export", "-", "--out", tmp_path / "m")
+    )
+    refused = archscout(*words)
+    assert refused.code == 2
+    assert "standard input is not text: byte 7 is not UTF-8" in refused.err
 
 
 def test_lines_are_scored_before_the_last_one_is_read(
@@ -224,12 +238,12 @@ def test_lines_are_scored_before_the_last_one_is_read(
     line = json.dumps(SPACE.to_dict(SPACE.named["gru"])) + "\n"
     printed: list[int] = []
 
-    def lines() -> Iterator[str]:
+    def lines() -> Iterator[bytes]:
         for _ in range(5):
             printed.append(len(capsys.readouterr().out.splitlines()))
-            yield line
+            yield line.encode()
 
-    monkeypatch.setattr(sys, "stdin", lines())
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=lines()))
     result = score("-", "--json", *FAST)
     # A second line tells that these are lines; then each waits for the one before.
     assert printed == [0, 0, 2, 1, 1] and len(result.lines) == 1
@@ -470,7 +484,7 @@ def test_a_text_that_is_not_there_is_named(archscout: Program) -> None:
 
 
 def test_a_sample_says_its_space_and_another_space_refuses_it(
-    archscout: Program, score: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    archscout: Program, score: Program, tmp_path: Path, type_in: Callable[[str | bytes], None]
 ) -> None:
     line = archscout("sample", "rnn", "--seed", 2).out
     assert json.loads(line)["space"] == "rnn"
@@ -485,7 +499,7 @@ def test_a_sample_says_its_space_and_another_space_refuses_it(
     refused = archscout("export", place, "--space", "flexibert", "--out", tmp_path / "model")
     assert refused.code == 2 and message in refused.err
     encoder = archscout("sample", "flexibert").out
-    monkeypatch.setattr(sys, "stdin", io.StringIO(encoder))
+    type_in(encoder)
     refused = archscout("train", "-", "--prompt", "w1", "--out", tmp_path / "t")
     assert "- is taken as one of flexibert" in refused.err
     bare = json.dumps(json.loads(line)["architecture"])

@@ -1,7 +1,6 @@
 """`archscout search`, `export` and `report`, from end to end."""
 
 import contextlib
-import io
 import json
 import os
 import re
@@ -11,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -338,10 +338,10 @@ def test_a_search_starts_from_all_that_standard_input_holds(
     words: Path,
     tiny: tuple[str, ...],
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    type_in: Callable[[str | bytes], None],
 ) -> None:
     sampled = archscout("sample", "rnn", "-n", 3, "--seed", 9).out
-    monkeypatch.setattr(sys, "stdin", io.StringIO(sampled))
+    type_in(sampled)
     result = archscout(*arguments(words, tiny, tmp_path / "run"), "--include", "-")
     assert result.code == 0, result.err
     names = Run(tmp_path / "run").names

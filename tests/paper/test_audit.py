@@ -199,6 +199,12 @@ def test_an_effect_of_operations_is_found(
     assert "Operation types show" in found.verdict
 
 
+def test_a_control_that_shows_nothing_confirms_nothing(tmp_path: Path) -> None:
+    found = operations.check(encoders(tmp_path, 150, size, size, size))
+    assert found.standing == "partly confirmed"
+    assert found.verdict.startswith("Too few encoders")
+
+
 def twins() -> list[Any]:
     """Twenty encoders, each of them twice, and each with Fourier transforms throughout."""
     space = FlexibertSpace()
@@ -361,6 +367,16 @@ def test_a_column_that_hardly_varies_is_corrupt(tmp_path: Path) -> None:
 def test_a_column_that_agrees_is_not(tmp_path: Path) -> None:
     found = corrupt_column.check(recurrent(tmp_path, lambda i: 0, 0))
     assert found.standing == "not confirmed"
+
+
+def test_a_column_without_a_network_to_compare_is_doubtful_only(tmp_path: Path) -> None:
+    corrupt = recurrent(tmp_path, lambda i: -71 - i / 100, 0)
+    place = tmp_path / made_up.SCORES / "RNN_results.csv"
+    for i in range(10):
+        place.write_text(place.read_text().replace(made_up.log_name(i), made_up.log_name(i + 50)))
+    found = corrupt_column.check(corrupt)
+    assert found.standing == "partly confirmed"
+    assert "doubtful" in found.verdict
 
 
 def test_three_metrics_differ_as_released(tmp_path: Path) -> None:

@@ -91,6 +91,21 @@ def test_memory_is_drawn_in_megabytes() -> None:
     assert Axis.of("memory", [2e6, 3e6]).place([2e6, 3e6]) == [2.0, 3.0]
 
 
+@pytest.mark.parametrize(
+    ("name", "values", "form"),
+    [
+        ("memory", [3e5, 6e5], None),  # 0.3 to 0.6 MB
+        ("memory", [2e10, 3e10], "~s"),
+        ("latency", [0.2, 1, 30], "~g"),
+        ("latency", [2, 10, 3000], "~s"),
+    ],
+)
+def test_labels_have_prefixes_of_large_numbers_alone(
+    name: str, values: list[float], form: str | None
+) -> None:
+    assert Axis.of(name, values).options().get("tickformat") == form
+
+
 @given(st.lists(st.tuples(st.integers(0, 8), st.integers(0, 8)), min_size=1, max_size=30))
 def test_the_front_is_what_nothing_beats(points: list[tuple[int, int]]) -> None:
     first, second = (pd.Series([float(p[i]) for p in points]) for i in (0, 1))

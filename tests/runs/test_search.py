@@ -507,3 +507,15 @@ def test_the_folder_is_named_after_space_text_and_seed(
     monkeypatch.chdir(tmp_path)
     hunt(None, trials=1, seed=7)
     assert os.listdir("runs") == ["rnn-words-7"]
+
+
+def test_a_text_with_a_name_is_no_folder_of_that_name(
+    hunt: Hunt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "python-docs").mkdir()
+    (tmp_path / "python-docs" / "README.md").write_text("another text of some words\n" * 20)
+    run = hunt("run", trials=1, text="python-docs")
+    assert run.settings.text == ["python-docs"]
+    folder = hunt("other", trials=1, text="./python-docs")
+    assert folder.settings.text == [str(tmp_path / "python-docs")]

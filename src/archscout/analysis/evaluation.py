@@ -181,7 +181,7 @@ def prepare(
         benchmark=found.name,
         dataset=found.dataset,
         space=found.space.name,
-        text=_text_names(corpus, text),
+        text=corpus.places,
         text_sha256=corpus.sha256,
         metrics=tuple(dict.fromkeys([*names, PARAMETERS])),
         metric_files=tuple(os.fspath(file) for file in metric_files),
@@ -240,13 +240,6 @@ def _with_members(
         formulas = [name for name in members if name.startswith(PREFIX)]
         return [*known, *formulas] if formulas else None
     return [*(metrics.split(",") if isinstance(metrics, str) else metrics), *members]
-
-
-def _text_names(corpus: Corpus, text: TextSource | None) -> tuple[str, ...]:
-    if text is None or isinstance(text, Corpus):
-        return corpus.sources if isinstance(text, Corpus) else corpus.given
-    given = [text] if isinstance(text, str | os.PathLike) else text
-    return tuple(os.fspath(place) for place in given)
 
 
 def corpus_for(benchmark: Benchmark, text: TextSource | None, folder: DataFolder) -> Corpus:

@@ -18,12 +18,11 @@ import pandas as pd
 from archscout import spaces
 from archscout.benchmarks import nas_bench_bert, nas_bench_nlp
 from archscout.benchmarks.base import Benchmark
-from archscout.benchmarks.disk import read_bytes
+from archscout.benchmarks.disk import INFORMATION, read_bytes
 from archscout.errors import InputError
 from archscout.spaces.base import Space
 
 FORMAT = 1
-INFORMATION = "benchmark.json"
 LOGS = "logs.zip"
 ENTRIES = "encoders.json"
 TRAININGS = "trainings.jsonl"

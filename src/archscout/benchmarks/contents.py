@@ -39,7 +39,7 @@ def recognise(path: Path, content: bytes, files: Sequence[PublishedFile]) -> Pub
     for file in files:
         if file.checksum in known:
             return file
-    named = [file for file in files if file.basename == path.name]
+    named = [file for file in files if file.basename == path.absolute().name]
     if path.name == _LOGS and named:
         return _archive_of_logs(path, content, named)
     if path.suffix == ".txt":

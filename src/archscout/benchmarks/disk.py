@@ -11,6 +11,9 @@ from archscout.benchmarks import packing
 from archscout.benchmarks.catalogue import PublishedFile
 from archscout.errors import InputError
 
+INFORMATION = "benchmark.json"
+"""The file that marks a folder as a benchmark of one's own."""
+
 
 def candidates(sources: Sequence[Path], names: Mapping[str, bool]) -> Iterator[tuple[Path, bool]]:
     """Files and folders that may be published ones, and whether the user named them one by one.
@@ -29,12 +32,18 @@ def candidates(sources: Sequence[Path], names: Mapping[str, bool]) -> Iterator[t
 
 
 def _walk(folder: Path) -> Iterator[Path]:
-    """What is in a folder and below, hidden folders left out, in the same order everywhere."""
+    """What is in a folder and below, in the same order everywhere.
+
+    Hidden folders are left out, and what lies in benchmarks of one's own: it is named as published.
+    """
 
     def refuse(error: OSError) -> None:
         raise InputError(f"cannot read {error.filename}: {error.strerror}") from error
 
     for root, folders, names in os.walk(folder, onerror=refuse):
+        if INFORMATION in names:
+            folders[:] = []
+            continue
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         yield from (Path(root, name) for name in folders)
         yield from (path for name in sorted(names) if (path := Path(root, name)).is_file())

@@ -259,7 +259,12 @@ class DataFolder:
         names = {file.basename: file.is_folder for file in self.files}
         for path, asked in candidates(sources, names):
             content = read(path)
-            file = contents.recognise(path, content, self.files)
+            try:
+                file = contents.recognise(path, content, self.files)
+            except InputError:
+                if asked:
+                    raise
+                continue
             if file is None:
                 if asked:
                     raise InputError(_unrecognised(path))
@@ -296,7 +301,7 @@ class DataFolder:
         there = self.holds(file.name)
         if there:
             content, stored = self.read(file.name)
-            if not stored.modified:
+            if not stored.modified and (file.checksum or not _problem(file, content)):
                 return Change(stored, file.url, "present", self._unpack(file, content))
         with self._writing(self._place(file)) as part:
             fetch(file, part, progress(file) if progress else None)

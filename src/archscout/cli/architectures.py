@@ -53,8 +53,9 @@ def space_of(source: str, given: str | None) -> Space[Any]:
     if given is not None:
         return spaces.get(given)
     if source == "-":
-        text = sys.stdin.read()
-        sys.stdin = io.StringIO(text)  # for who reads the architectures
+        content = sys.stdin.buffer.read()
+        sys.stdin = io.TextIOWrapper(io.BytesIO(content))  # for who reads the architectures
+        text = content.decode("utf-8-sig", errors="replace")
     else:
         try:
             text = Path(source).read_text(encoding="utf-8-sig")
@@ -127,7 +128,8 @@ def _read_one(space: Space[Any], source: str) -> Iterator[tuple[str, Any]]:
         yield source, space.named[source]
         return
     if source == "-":
-        name, lines, called = "standard input", iter(sys.stdin), ""
+        name, called = "standard input", ""
+        lines = _decoded(name, sys.stdin.buffer)
     else:
         name, lines, called = source, _load(space, source), Path(source).name
     documents = _documents(name, lines)
@@ -147,23 +149,28 @@ def _load(space: Space[Any], source: str) -> Iterator[str]:
     if near and not Path(source).exists():
         raise InputError(f"no architecture {source!r}: it is no file; did you mean {near[0]}?")
     names = f", or a name such as {next(iter(space.named))}" if space.named else ""
-    before = 0
     try:
         with open(source, "rb") as file:
-            for line in file:
-                yield line.decode("utf-8" if before else "utf-8-sig")
-                before += len(line)
+            yield from _decoded(source, file)
     except FileNotFoundError as error:
         raise InputError(
             f"no architecture {source!r}: it is no file; a file of JSON or JSON Lines, or - for "
             f"standard input{names} is accepted"
         ) from error
-    except UnicodeDecodeError as error:
-        place = before + error.start
-        raise InputError(f"{source} is not text: byte {place} is not UTF-8") from error
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise InputError(f"cannot read {source}: {reason}") from error
+
+
+def _decoded(name: str, lines: Iterable[bytes]) -> Iterator[str]:
+    before = 0
+    for line in lines:
+        try:
+            yield line.decode("utf-8" if before else "utf-8-sig")
+        except UnicodeDecodeError as error:
+            place = before + error.start
+            raise InputError(f"{name} is not text: byte {place} is not UTF-8") from error
+        before += len(line)
 
 
 def _documents(name: str, lines: Iterator[str]) -> Iterator[tuple[str, Any]]:

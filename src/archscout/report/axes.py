@@ -100,12 +100,12 @@ class Axis:
             common |= {"tickmode": "array", "tickvals": sizes, "ticktext": labels}
             return common | {"autorange": "reversed"}
         # 2k rather than 2,000, but no milli and micro.
-        small = self.smallest / self.unit.divisor < 0.1
+        small = self.smallest / self.unit.divisor < 1
         return common | {"nticks": 6, "tickformat": "~g" if small else "~s"}
 
     def _linear_options(self) -> dict[str, Any]:
         options: dict[str, Any] = {"type": "linear", "exponentformat": "power"}
-        if self.limit >= 1e4:
+        if self.limit / self.unit.divisor >= 1e4:
             options["tickformat"] = "~s"
         if self.single is not None:
             # Around one value, plotly would choose a range so small that labels say nothing.

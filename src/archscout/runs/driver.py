@@ -35,7 +35,7 @@ from archscout.runs.storage import check_storage, shown
 from archscout.runs.study import Evaluation, Study, is_outside, result_of
 from archscout.scoring import Scorer, TextSource
 from archscout.spaces.base import Scale, Space
-from archscout.text import load_vocabulary
+from archscout.text import Corpus, load_corpus, load_vocabulary
 from archscout.threads import one_thread
 from archscout.tracing.quantities import Objective as GradientObjective
 
@@ -177,9 +177,10 @@ def search(
     plain = (max_flops, max_latency, max_memory)
     cached = (max_prefill_latency, max_token_latency, max_cache_memory)
     limits = dict(zip(COSTS, (*sizes, *plain, *cached), strict=True))
+    corpus = text if isinstance(text, Corpus) else load_corpus(text)
     settings = SearchSettings.of(
         space,
-        text,
+        corpus,
         metrics if metric is None else metric,
         limits,
         scale,
@@ -197,7 +198,7 @@ def search(
         minibatch_index=minibatch_index,
         device=device,
     )
-    evaluator = Evaluator.of(settings, space, text)
+    evaluator = Evaluator.of(settings, space, corpus)
     folder = RunFolder(out or _usual_folder(evaluator.scorer))
     if resume and folder.exists and latency_on is None:
         latency_on = folder.read()["settings"].latency_on

@@ -17,7 +17,7 @@ from archscout.metrics.formula import PREFIX
 from archscout.metrics.registry import Request, request
 from archscout.recording import Kind
 from archscout.runs.costs import COSTS, check
-from archscout.scoring import ScoringSettings, TextSource, resolve_objective, resolve_scale
+from archscout.scoring import ScoringSettings, resolve_objective, resolve_scale
 from archscout.spaces.base import Scale, Space
 from archscout.text import Corpus
 
@@ -98,7 +98,7 @@ class SearchSettings(BaseModel):
 
     Attributes:
         space: name of the space.
-        text: the corpus, as given (paths absolute).
+        text: from where the corpus is loaded: its name, or absolute paths.
         objectives: as given, such as `hidden_covariance` or `parameters:min`.
         metric_files: files of Python that define metrics (paths absolute).
         limits: cost to upper limit.
@@ -146,7 +146,7 @@ class SearchSettings(BaseModel):
     def of(
         cls,
         space: Space[Any],
-        text: TextSource,
+        corpus: Corpus,
         objectives: str | Iterable[str] | None,
         limits: Mapping[str, float | str | None],
         scale: str | Scale | None,
@@ -160,7 +160,7 @@ class SearchSettings(BaseModel):
 
         Args:
             space: of the architectures.
-            text: a corpus, or where it lies.
+            corpus: the text.
             objectives: names; the space's default metric if None.
             limits: cost to upper limit, as `parse_limit` takes it, or None.
             scale: at which networks are scored.
@@ -185,7 +185,7 @@ class SearchSettings(BaseModel):
         scored_at = resolve_scale(space, scale)
         return cls(
             space=space.name,
-            text=_as_given(text),
+            text=list(corpus.places),
             objectives=[f"{o.name}:{o.direction[:3]}" for o in improved],
             limits=bounds,
             scale=vars(scored_at),
@@ -249,13 +249,6 @@ def _as_proposed(space: Space[Any], include: Mapping[str, Any]) -> dict[str, Any
                 "proposes architectures by their genes"
             )
     return {name: space.to_dict(architecture) for name, architecture in include.items()}
-
-
-def _as_given(text: TextSource) -> list[str]:
-    if isinstance(text, Corpus):
-        return list(text.given or text.sources)
-    places = [text] if isinstance(text, str | os.PathLike) else text
-    return [_absolute(place) for place in places]
 
 
 def _absolute(place: str | os.PathLike[str]) -> str:

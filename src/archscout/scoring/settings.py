@@ -21,7 +21,7 @@ class ScoringSettings(BaseModel):
 
     Attributes:
         space: of the architectures.
-        text: the corpus, as given.
+        text: from where the corpus is loaded: its name, or absolute paths.
         text_sha256: of the corpus.
         metrics: names, as asked for.
         metric_files: files of Python that define metrics.

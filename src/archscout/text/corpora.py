@@ -75,6 +75,11 @@ class Corpus:
     sources: tuple[str, ...]
     given: tuple[str, ...] = ()
 
+    @property
+    def places(self) -> tuple[str, ...]:
+        """From where `load_corpus` loads it again: its name, or absolute paths."""
+        return self.given or self.sources
+
     def names(self) -> tuple[str, ...]:
         """The splits that it has: train, valid and test in that order, or `all`."""
         return tuple(name for name in (*_SPLITS, _WHOLE) if name in self.splits)

@@ -12,7 +12,8 @@ import numpy as np
 from scipy.stats import kendalltau
 
 from archscout.benchmarks.build.layouts import architecture_of, write_runs
-from archscout.benchmarks.built import FORMAT, INFORMATION, TARGET
+from archscout.benchmarks.built import FORMAT, TARGET
+from archscout.benchmarks.disk import INFORMATION
 from archscout.errors import InputError
 from archscout.execution import Cluster, check_workers
 from archscout.files import write_json

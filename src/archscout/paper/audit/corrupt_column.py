@@ -129,7 +129,7 @@ def judge(column: pd.Series, measured: pd.Series, shared: pd.DataFrame) -> tuple
         )
     narrow = spread < _NARROW
     wide = float((measured.max() - measured.min()) / abs(measured.median())) > _NARROW
-    if narrow and wide and differing == len(shared):
+    if narrow and wide and differing == len(shared) > 0:
         if products == len(shared):
             return "confirmed", f"The column is corrupt, the noise columns are not: {numbers}."
         return "partly confirmed", f"The column is corrupt, and noise columns differ: {numbers}."

@@ -185,6 +185,12 @@ def judge(fits: Mapping[str, Regression], tests: Mapping[str, JointTest]) -> tup
     if _CONTROL in tests:
         parts.append(f"control, published parameters: all zero p = {shown(tests[_CONTROL].p)}")
     numbers = "; ".join(parts) + "."
+    if not any(found) and _CONTROL in tests and tests[_CONTROL].p >= _LEVEL:
+        return (
+            "partly confirmed",
+            f"Too few encoders: operation types cannot be told from none, nor in the control, "
+            f"where they do count. {numbers}",
+        )
     if not any(found):
         return "confirmed", f"Operation types cannot be told from none. {numbers}"
     if all(found):

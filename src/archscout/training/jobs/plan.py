@@ -77,7 +77,7 @@ class Plan:
         """
         return cls(
             space.name,
-            corpus.given or corpus.sources,
+            corpus.places,
             corpus.sha256,
             corpus.names(),
             settings.model_dump(by_alias=True),
