@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 import torch
 
 
-@contextmanager
-def one_thread() -> Iterator[None]:
+def one_thread() -> AbstractContextManager[None]:
     """Torch on one thread, and afterwards on as many as before.
 
     Small matrices take longer on several, and times are comparable on one alone.
     """
+    return threads(1)
+
+
+@contextmanager
+def threads(count: int) -> Iterator[None]:
+    """Torch on so many threads, and afterwards on as many as before."""
     before = torch.get_num_threads()
-    torch.set_num_threads(1)
+    torch.set_num_threads(count)
     try:
         yield
     finally:

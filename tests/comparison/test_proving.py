@@ -148,3 +148,16 @@ def test_a_search_from_another_seed_is_that_search(hunt: Hunt, run: Run, tmp_pat
 def test_less_than_a_seed_is_refused(run: Run) -> None:
     with pytest.raises(InputError, match="a proof over 0 seeds; accepted is a whole number"):
         prove(run, 2, 0, RECIPE)
+
+
+def test_where_no_random_one_is_within_the_limits_none_is_found(
+    hunt: Hunt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("archscout.comparison.proving.random_candidates", lambda run: [])
+    cell = SPACE.sample(5)
+    proof = prove(hunt(include={"random": cell}), 1, 1, RECIPE.resized(epochs=1))
+    assert proof.of("random")[0].fingerprint is None
+    assert proof.of("random, halved")[0].fingerprint is None
+    assert proof.of("search")[0].fingerprint is not None
+    included = proof.of("random (included)")[0].fingerprint
+    assert included == SPACE.fingerprint(SPACE.live(cell))

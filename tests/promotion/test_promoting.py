@@ -15,7 +15,15 @@ import pytest
 
 from archscout.errors import InputError
 from archscout.execution import Workers
-from archscout.promotion import Progress, Promotion, hand_over, is_promoted, load_promotion, promote
+from archscout.promotion import (
+    Progress,
+    Promotion,
+    features,
+    hand_over,
+    is_promoted,
+    load_promotion,
+    promote,
+)
 from archscout.promotion.features import SCORES, features_of, order_of
 from archscout.promotion.promoting import BUDGETS
 from archscout.promotion.trainings import RUNGS, TRAININGS, Trainings
@@ -386,3 +394,36 @@ def test_a_text_that_is_too_short_is_refused(tmp_path: Path, recipe: Recipe) -> 
     run = search("rnn", path, "parameters", trials=6, scale=TINY, out=tmp_path / "run")
     with pytest.raises(InputError, match="too short for a budget: one step is"):
         promote(run, 1, recipe(epochs=1, sequence_length=35))
+
+
+def test_other_scores_that_are_there_are_kept_when_it_is_stopped(
+    run: Run, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = features_of(run, run.proposed, 1)
+    path = run.folder.path / SCORES
+    complete = path.read_text()
+    path.unlink()
+    score, scored = features._score, list[str]()
+
+    def stopped(scorer: Any, architecture: str) -> Any:
+        if len(scored) == 5:
+            raise KeyboardInterrupt
+        scored.append(architecture)
+        return score(scorer, architecture)
+
+    monkeypatch.setattr(features, "_score", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        features_of(run, run.proposed, 1)
+    assert len(json.loads(path.read_text())["scores"]) == 5
+    monkeypatch.setattr(features, "_score", score)
+    assert features_of(run, run.proposed, 1).equals(whole)
+    assert json.loads(path.read_text()) == json.loads(complete)
+
+
+def test_nothing_is_scored_on_a_text_that_has_changed(words: Path, tmp_path: Path) -> None:
+    text = shutil.copy(words, tmp_path / "words.txt")
+    run = search("rnn", text, "hidden_covariance[1]", trials=6, scale=TINY, out=tmp_path / "run")
+    Path(text).write_text("other words\n" * 100)
+    with pytest.raises(InputError, match=r"the text 'words\.txt' has changed since"):
+        promote(run, 1)
+    assert not (run.folder.path / SCORES).exists()

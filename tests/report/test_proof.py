@@ -36,6 +36,15 @@ def test_it_says_what_the_search_beat_and_what_not() -> None:
     assert told.table.rows[-1] == ["lstm", "172.4", "200.3", "148.4", "1", "1", "1 of 2"]
 
 
+def test_one_that_was_not_tried_from_every_seed_is_counted_where_it_was() -> None:
+    made = proof({"search": (5.0, 5.1, 5.2), "random": (5.2, 5.3, 5.4), "lstm": (5.3, 5.0, 5.0)})
+    kept = [each for each in made.found if each.strategy != "lstm" or each.seed == 0]
+    told = summarise(made.model_copy(update={"found": kept}))
+    assert told.verdict.endswith("in most of them better than random and lstm.")
+    assert any("lstm:" in each and "from 1 of 1 seed." in each for each in told.sentences)
+    assert told.table.rows[-1][-1] == "1 of 1"
+
+
 def test_bits_per_byte_stand_beside_perplexities_where_they_are_known() -> None:
     made = [
         found(name, seed, loss, bits_per_byte={"test": bits})

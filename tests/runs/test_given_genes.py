@@ -101,3 +101,18 @@ def test_what_no_genes_give_cannot_be_included(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="mine cannot be included: no genes of 'rnn' give it"):
         archscout.search("rnn", include={"mine": twice}, out=tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_what_is_included_may_be_given_in_any_form(tmp_path: Path) -> None:
+    tiny = SPACE.named["gpt2-tiny"]
+    forms = (tiny, "gpt2-tiny", SPACE.to_dict(tiny))
+    runs = [small(tmp_path / str(i), trials=1, include={"a": f}) for i, f in enumerate(forms)]
+    assert [run.names for run in runs] == [runs[0].names] * 3
+
+
+def test_what_is_included_has_no_name_of_another(tmp_path: Path) -> None:
+    other = SPACE.sample(3)
+    mark = SPACE.fingerprint(SPACE.named["gpt2-tiny"])
+    with pytest.raises(InputError, match=f"gpt2-tiny cannot be .*: it is that of {mark}, and"):
+        small(tmp_path / "run", include={"gpt2-tiny": other})
+    assert not (tmp_path / "run").exists()

@@ -19,7 +19,7 @@ from optuna.trial import TrialState
 import archscout
 from archscout import InputError, Scorer
 from archscout.metrics import metric, registry
-from archscout.runs import Candidate, Progress, Run, search
+from archscout.runs import Candidate, Progress, Run, search, search_from
 from archscout.runs.study import is_outside, result_of
 from archscout.spaces import RecurrentSpace
 from archscout.tracing import Trace
@@ -519,3 +519,16 @@ def test_a_text_with_a_name_is_no_folder_of_that_name(
     assert run.settings.text == ["python-docs"]
     folder = hunt("other", trials=1, text="./python-docs")
     assert folder.settings.text == [str(tmp_path / "python-docs")]
+
+
+def test_a_space_that_is_not_as_usual_is_the_runs(hunt: Hunt, tmp_path: Path, tiny: Any) -> None:
+    space = RecurrentSpace(states=1, steps=4)
+    usual: dict[str, Any] = {"metrics": "parameters:min", "trials": 8, "scale": tiny}
+    search(space, "python-docs", out=tmp_path / "run", **usual)
+    run = Run(tmp_path / "run")
+    assert isinstance(run.space, RecurrentSpace)
+    assert run.space.arguments == space.arguments == {"states": 1, "steps": 4}
+    with pytest.raises(InputError, match=r"space_arguments\.states is None, was 1"):
+        search("rnn", "python-docs", out=tmp_path / "run", resume=True, **usual)
+    other = search_from(run, 1, tmp_path / "other")
+    assert {SPACE.parse(each).num_states for each in other.table["architecture"]} == {1}

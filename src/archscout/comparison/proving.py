@@ -139,14 +139,15 @@ def _found(
     on_warning: Callable[[str], None] | None,
 ) -> list[Found]:
     """What every strategy finds from one seed, the search, which is done already, first."""
-    if not pool:
-        raise InputError(f"{run.folder} has no random proposals within the limits to compare with")
     # Children came of trainings, which the other ways know nothing of.
     features = features_of(run, run.proposed, workers)
     order = order_of(run, features)
     best = ranked(run.proposed)["fingerprint"].tolist()
     named = {mark: name for mark, name in run.names.items() if mark in set(best)}
-    classics = [Strategy(name, [mark], [Rung(1.0, 1)]) for mark, name in named.items()]
+    classics = [
+        Strategy(f"{name} (included)" if name in STRATEGIES else name, [mark], [Rung(1.0, 1)])
+        for mark, name in named.items()
+    ]
     everyone = list(dict.fromkeys([*ranked(run.table)["fingerprint"], *pool]))
     found = []
     with trainings_of(run, everyone, recipe, workers, on_warning) as trainings:

@@ -29,6 +29,7 @@ class Standing:
         equal: seeds from which both are no further apart than another seed of the training may
             bring them; they may be among those won.
         failed: seeds from which nothing was found.
+        seeds: from which it was tried; a named architecture is not where a limit forbids it.
     """
 
     strategy: str
@@ -39,6 +40,7 @@ class Standing:
     won: int | None
     equal: int | None
     failed: int
+    seeds: int
 
 
 def compare(proof: Proof) -> list[Standing]:
@@ -68,6 +70,7 @@ def _standing(proof: Proof, name: str, ours: dict[int, float | None]) -> Standin
         won=sum(a < b for a, b in pairs) if is_other else None,
         equal=sum(a == b or abs(a - b) < EQUAL for a, b in pairs) if is_other else None,
         failed=len(losses) - len(there),
+        seeds=len(losses),
     )
 
 

@@ -38,6 +38,7 @@ from archscout.scoring import (
 )
 from archscout.spaces.base import Scale
 from archscout.text import Corpus
+from archscout.threads import one_thread
 from archscout.tracing.quantities import Objective
 
 BATCH_SIZE = 8
@@ -217,7 +218,8 @@ class _Judge:
         scorer = _scorer_of(self.settings, self.corpus, metrics)
         rows = np.full((len(names), len(metrics)), np.nan)
         for row, name in enumerate(names):
-            found = scorer.score(self.benchmark.architectures[name])
+            with one_thread():  # more of them round otherwise
+                found = scorer.score(self.benchmark.architectures[name])
             rows[row] = [found[metric] for metric in metrics]
             self.ticks()
         finite = np.where(np.isfinite(rows), rows, np.inf)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from archscout.scoring import Scorer
 from archscout.threads import one_thread
 
 SCORES = "other_scores.json"
+_WRITTEN_EVERY = 20.0  # seconds
 
 
 def ranked(table: pd.DataFrame) -> pd.DataFrame:
@@ -51,6 +53,9 @@ def features_of(run: Run, table: pd.DataFrame, workers: int | Cluster) -> pd.Dat
         run: of the candidates.
         table: the run's, with what was bred, or of what was proposed alone.
         workers: processes, or a cluster, that score.
+
+    Raises:
+        InputError: the run's text is another now.
     """
     rows = ranked(table)
     found = pd.DataFrame({"rank": -rows["rank"].to_numpy(dtype=float)}, index=rows["fingerprint"])
@@ -83,14 +88,22 @@ def _scores(
     kept: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
     if kept.get("metrics") != metrics:
         kept = {"metrics": metrics, "scores": {}}
-    waiting = rows[~rows["fingerprint"].isin(kept["scores"])]
-    if len(waiting):
-        scorer = Scorer.of(run.settings.scoring, None, metrics, run.space)
+    scores: dict[str, dict[str, float | None]] = kept["scores"]
+    waiting = rows[~rows["fingerprint"].isin(scores)]
+    if not len(waiting):
+        return scores
+    scorer = Scorer.of(run.settings.scoring, run.load_text(), metrics, run.space)
+    written = time.monotonic()
+    try:
         with one_thread(), Workers(scorer, workers, len(waiting)) as pool:
             found = pool.map(_score, waiting["architecture"].tolist(), _lost)
-            kept["scores"] |= dict(zip(waiting["fingerprint"], found, strict=True))
+            for mark, score in zip(waiting["fingerprint"], found, strict=True):
+                scores[mark] = score
+                if time.monotonic() - written > _WRITTEN_EVERY:
+                    write_json(path, kept)
+                    written = time.monotonic()
+    finally:
         write_json(path, kept)
-    scores: dict[str, dict[str, float | None]] = kept["scores"]
     return scores
 
 

@@ -67,8 +67,8 @@ def promote(
     """Train candidates of a run by successive halving, and write promoted.json.
 
     They are trained at the run's model scale, on its text, with its seed. Called again it goes on
-    where it was stopped, and trains nothing twice; with a larger budget, too. The result does not
-    depend on the number of workers.
+    where it was stopped, and trains nothing twice; with a larger budget, too. The result of so many
+    trainings does not depend on the number of workers; a time pays for more with more of them.
 
     Args:
         run: the run.
@@ -112,8 +112,9 @@ def promote(
         if winner is None:
             raise InputError(_all_failed(trainings.ledger, run, search.rungs[0].size))
         features = features_of(run, run.table, workers)
-        said = what_scores_told(features, trainings.ledger, search.rungs[0].until)
         children = len(features) - len(order)
+        asked_for = features[features.index.isin(took.until)]  # not of what others trained
+        said = what_scores_told(asked_for, trainings.ledger, search.rungs[0].until)
         promotion = _promotion(run, paid, trainings, took, winner, said, children)
         write_json(run.folder.path / PROMOTED, {"format": FORMAT, **promotion.model_dump()})
     return promotion

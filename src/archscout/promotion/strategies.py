@@ -60,7 +60,8 @@ def strategies(
         order: candidates, those that are to enter a search's first rung first.
         features: of these, see `entrants.enter`.
         ranked: candidates, the best by score first.
-        drawn: the same, or others, in a random order that no score has a part in.
+        drawn: the same, or others, in a random order that no score has a part in; where there are
+            none, nothing is found at random.
         budget: in full trainings, at least 1.
         parts: of a full training, after which candidates are compared, rising to 1.
         breed: makes children for the search, see `entrants.enter`.
@@ -72,6 +73,6 @@ def strategies(
     return [
         Strategy("search", order, schedule(budget, len(order), parts), features, breed),
         Strategy("random", drawn, whole),
-        Strategy("random, halved", drawn, schedule(budget, len(drawn), parts)),
+        Strategy("random, halved", drawn, schedule(budget, len(drawn) or 1, parts)),
         Strategy("best by score", ranked, whole),
     ]

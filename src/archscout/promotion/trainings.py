@@ -74,15 +74,10 @@ def plan_of(run: Run, settings: BaseModel) -> Plan:
     Raises:
         InputError: the run's text is another now.
     """
-    information, found = run.information, run.settings
-    corpus = load_corpus(found.text)
-    if corpus.sha256 != information["text"]["sha256"]:
-        raise InputError(
-            f"the text {corpus.name!r} has changed since {run.folder} was started; put it back"
-        )
+    found = run.settings
     return Plan.of(
         run.space,
-        corpus,
+        run.load_text(),
         settings,
         run.model_scale,
         found.vocabulary_size,

@@ -82,7 +82,7 @@ def _verdict(proof: Proof, standings: list[Standing]) -> str:
         return "The search found nothing: all of its trainings failed."
     seeds = count(len(proof.seeds), "seed")
     others = [each for each in standings if each.strategy != SEARCH]
-    paid = [each for each in others if (each.won or 0) > len(proof.seeds) / 2]
+    paid = [each for each in others if (each.won or 0) > each.seeds / 2]
     names = _listed([each.strategy for each in paid])
     lost = _listed([each.strategy for each in others if each not in paid])
     said = f"better than {names}" if paid else ""
@@ -96,7 +96,7 @@ def _verdict(proof: Proof, standings: list[Standing]) -> str:
 
 
 def _beside(proof: Proof, each: Standing) -> str:
-    mean, seeds = _mean(proof, each), len(proof.seeds)
+    mean, seeds = _mean(proof, each), each.seeds
     equal = ""
     if each.equal:
         equal = f" ({each.equal} of {seeds} less than 1 % apart)"
@@ -140,7 +140,7 @@ def _table(proof: Proof, standings: list[Standing]) -> Table:
     for each in standings:
         found = proof.of(each.strategy)
         values = [_written(proof, found.get(seed)) for seed in proof.seeds]
-        won = "–" if each.won is None else f"{each.won} of {len(found)}"
+        won = "–" if each.won is None else f"{each.won} of {each.seeds}"
         sizes = [f"{each.cost:.3g}", f"{each.trained:.3g}"]
         in_bits = [bits(each.bits_per_byte)] * with_bits
         rows.append([each.strategy, _mean(proof, each), *values, *in_bits, *sizes, won])

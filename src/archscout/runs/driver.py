@@ -238,12 +238,9 @@ def search_from(
         InputError: as of `search`.
     """
     settings = run.settings.model_copy(update={"seed": seed})
-    evaluator = Evaluator.of(settings, run.space, settings.text)
+    evaluator = Evaluator.of(settings, run.space, run.load_text())
     folder = RunFolder(out)
-    is_begun = folder.exists
-    _prepare(folder, settings, evaluator.scorer, None, is_begun)
-    if not is_begun:
-        check_limits(settings, evaluator, workers)
+    _prepare(folder, settings, evaluator.scorer, None, folder.exists)
     with folder.lock():
         _claim(folder, settings, evaluator.scorer, None)
         told = (on_progress, on_warning)
@@ -269,7 +266,7 @@ def propose(
         InputError: the run's text is another now, or a file or database cannot be written.
     """
     settings = run.settings
-    evaluator = Evaluator.of(settings, run.space, settings.text)
+    evaluator = Evaluator.of(settings, run.space, run.load_text())
     _check_same(run.folder, settings, evaluator.scorer, None)
     with closing(open_study(run.address, run, True, on_warning)) as study:
         try:

@@ -14,11 +14,12 @@ from archscout.runs.costs import Meter
 from archscout.runs.evaluator import Evaluator, measured_costs
 from archscout.runs.search_settings import SearchSettings
 from archscout.runs.storage import shown
+from archscout.threads import one_thread
 
 
 def check_limits(settings: SearchSettings, evaluator: Evaluator, workers: int | Cluster) -> None:
     """Make sure that some sampled architecture meets the limits, as `Evaluator.check_limits`."""
-    with meters(settings, evaluator, workers) as kept:
+    with one_thread(), meters(settings, evaluator, workers) as kept:
 
         def measured(architectures: Iterable[Any]) -> Iterator[dict[str, float]]:
             if kept is None:

@@ -23,7 +23,7 @@ from archscout.runs.storage import HIDDEN, shown
 from archscout.runs.study import GivenGenes, Study, is_bred, result_of
 from archscout.runs.table import front, ranking
 from archscout.spaces.base import Space
-from archscout.text import Tokenizer, load_vocabulary
+from archscout.text import Corpus, Tokenizer, load_corpus, load_vocabulary
 
 STORAGE_VARIABLE = "ARCHSCOUT_STORAGE"
 
@@ -77,7 +77,7 @@ class Run:
         self._storage = storage
         self.information = self.folder.read()
         self.settings: SearchSettings = self.information["settings"]
-        self.space: Space[Any] = spaces.get(self.settings.space)
+        self.space: Space[Any] = spaces.get(self.settings.space, **self.settings.space_arguments)
         load_metrics(self.settings.metric_files)
         self.objectives = parse_objectives(self.settings.objectives, self.space.kind)
         try:
@@ -93,6 +93,19 @@ class Run:
     def vocabulary(self) -> Tokenizer:
         """What turned the run's text into token ids."""
         return load_vocabulary(self.folder.path / VOCABULARY)
+
+    def load_text(self) -> Corpus:
+        """Its text.
+
+        Raises:
+            InputError: it is another now, or is not there.
+        """
+        corpus = load_corpus(self.settings.text)
+        if corpus.sha256 != self.information["text"]["sha256"]:
+            raise InputError(
+                f"the text {corpus.name!r} has changed since {self.folder} was started; put it back"
+            )
+        return corpus
 
     @cached_property
     def names(self) -> dict[str, str]:

@@ -98,6 +98,7 @@ class SearchSettings(BaseModel):
 
     Attributes:
         space: name of the space.
+        space_arguments: what it is made with, where that is not as usual.
         text: from where the corpus is loaded: its name, or absolute paths.
         objectives: as given, such as `hidden_covariance` or `parameters:min`.
         metric_files: files of Python that define metrics (paths absolute).
@@ -140,6 +141,7 @@ class SearchSettings(BaseModel):
     objective: Literal["sum", "cotangent", "loss"] = "sum"
     tokenizer: str | None = None
     latency_on: str | None = None
+    space_arguments: dict[str, Any] = {}
     include: dict[str, Any] = {}
 
     @classmethod
@@ -185,6 +187,7 @@ class SearchSettings(BaseModel):
         scored_at = resolve_scale(space, scale)
         return cls(
             space=space.name,
+            space_arguments=getattr(space, "arguments", {}),
             text=list(corpus.places),
             objectives=[f"{o.name}:{o.direction[:3]}" for o in improved],
             limits=bounds,
@@ -242,13 +245,21 @@ class SearchSettings(BaseModel):
 
 def _as_proposed(space: Space[Any], include: Mapping[str, Any]) -> dict[str, Any]:
     """Architectures as JSON; each must have genes, for a search proposes by genes."""
-    for name, architecture in include.items():
+    called = {name: mark for mark, name in spaces.names(space).items()}
+    found = {name: space.parse(architecture) for name, architecture in include.items()}
+    for name, architecture in found.items():
+        mark = space.fingerprint(spaces.live(space, architecture))
+        if called.get(name, mark) != mark and mark not in called.values():
+            raise InputError(
+                f"{name} cannot be included under this name: it is that of {called[name]}, and "
+                f"this is {mark}"
+            )
         if spaces.genes(space, architecture) is None:
             raise InputError(
                 f"{name} cannot be included: no genes of {space.name!r} give it, and a search "
                 "proposes architectures by their genes"
             )
-    return {name: space.to_dict(architecture) for name, architecture in include.items()}
+    return {name: space.to_dict(architecture) for name, architecture in found.items()}
 
 
 def _absolute(place: str | os.PathLike[str]) -> str:

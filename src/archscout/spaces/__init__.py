@@ -57,9 +57,9 @@ DEFAULT = RecurrentSpace.name
 
 
 @cache
-def available() -> dict[str, Callable[[], Space[Any]]]:
+def available() -> dict[str, Callable[..., Space[Any]]]:
     """Space classes by name: our own, and those of other packages' `archscout.spaces`."""
-    own: dict[str, Callable[[], Space[Any]]] = {
+    own: dict[str, Callable[..., Space[Any]]] = {
         RecurrentSpace.name: RecurrentSpace,
         FlexibertSpace.name: FlexibertSpace,
         GptSpace.name: GptSpace,
@@ -67,8 +67,8 @@ def available() -> dict[str, Callable[[], Space[Any]]]:
     return own | {point.name: point.load() for point in entry_points(group="archscout.spaces")}
 
 
-def get(name: str) -> Space[Any]:
-    """The space of that name.
+def get(name: str, **arguments: Any) -> Space[Any]:
+    """The space of that name; what it is made with are its `arguments`, where it has some.
 
     Raises:
         InputError: there is none; the message names the nearest.
@@ -78,7 +78,7 @@ def get(name: str) -> Space[Any]:
         near = difflib.get_close_matches(name, known, 1, 0.4)
         hint = f" (did you mean {near[0]}?)" if near else ""
         raise InputError(f"unknown space {name!r}{hint}; known: {', '.join(sorted(known))}")
-    return known[name]()
+    return known[name](**arguments)
 
 
 def register(space: Space[Any]) -> None:

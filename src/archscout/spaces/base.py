@@ -112,7 +112,8 @@ class Trial(Protocol):
 class Space(Protocol[Genotype]):
     """A search space: which architectures there are, and the networks that they describe.
 
-    Eight more members are optional: `signature`, a name that stands in the JSON of its
+    Nine more members are optional: `arguments`, those that another space of the class is made with
+    to be like it; `signature`, a name that stands in the JSON of its
     architectures and of no other space's; `live` and `network_fingerprint`, see the functions of
     these names in `spaces`; `genes`, see `spaces.classics`; `mutate(architecture, rng)`, another
     architecture near it; `other_metrics`, names of metrics that a budget of training is spent by

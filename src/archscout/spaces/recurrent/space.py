@@ -89,6 +89,12 @@ class RecurrentSpace:
         self.steps = steps
 
     @property
+    def arguments(self) -> dict[str, int]:
+        """What it was made with, but for defaults."""
+        given = {"states": self.states, "steps": self.steps}
+        return {name: value for name, value in given.items() if value is not None}
+
+    @property
     def published_sample(self) -> tuple[Recipe, ...]:
         """None: the recipes of NAS-Bench-NLP lie in its log files."""
         return ()

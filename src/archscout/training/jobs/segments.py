@@ -7,7 +7,8 @@ trains many architectures for a while, and goes on with some of them, does this:
     waiting = deque(Part(job, folder.state(job), until=0.1) for job in jobs)
     with Workers(Shared.of(plan, corpus), count, len(jobs), worth=0) as workers:
         for part, segment in workers.as_they_come(train_segment, waiting, lost_segment):
-            folder.keep(part.job, segment)
+            if segment.state is not None:
+                folder.keep(part.job, segment.state)
             losses[part.job.name] = segment.loss
             # once all of a rung are there: waiting.extend(Part(job, folder.state(job), 0.3) ...)
 """
@@ -18,18 +19,16 @@ import dataclasses
 import json
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
-
-import torch
 
 from archscout import spaces
 from archscout.errors import InputError
 from archscout.scoring import resolve_scale
 from archscout.spaces.base import Space
 from archscout.text import Corpus, Tokenizer, tokenizer_for
+from archscout.threads import threads
 from archscout.training.by_space import find_trainer
 from archscout.training.jobs.plan import Job, Plan
 from archscout.training.jobs.state import pack, unpack
@@ -152,7 +151,7 @@ def train_segment(
     """
     (plan, corpus, space, trainer, ready), start = shared, time.monotonic()
     last, warnings = _Last(on_progress), list[str]()
-    with tempfile.TemporaryDirectory(prefix="archscout-") as place, _threads(plan.threads):
+    with tempfile.TemporaryDirectory(prefix="archscout-") as place, threads(plan.threads):
         folder = TrainingFolder(Path(place) / "training")
         if part.state is not None:
             unpack(part.state, folder)
@@ -251,16 +250,6 @@ class _Last:
         self.tokens, self.speed = progress.tokens, progress.tokens_per_second
         if self._on_progress is not None:
             self._on_progress(progress)
-
-
-@contextmanager
-def _threads(count: int) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def records(folder: TrainingFolder) -> list[dict[str, Any]]:
