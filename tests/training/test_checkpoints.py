@@ -1,7 +1,12 @@
 """Files that a training goes on from."""
 
+import errno
 from pathlib import Path
 
+import pytest
+import torch
+
+from archscout.errors import InputError
 from archscout.training.checkpoints import Checkpoint, Checkpoints
 
 
@@ -22,3 +27,30 @@ def test_a_file_of_another_name_is_older_than_all(tmp_path: Path) -> None:
     (tmp_path / "checkpoint-mine.safetensors").write_bytes(b"")
     checkpoints.save(7, Checkpoint({}, {}))
     assert [path.stem for path in checkpoints.paths()] == ["checkpoint-mine", "checkpoint-00000007"]
+
+
+def test_what_cannot_be_read_for_the_moment_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkpoints = Checkpoints(tmp_path)
+    path = checkpoints.save(7, Checkpoint({}, {"number": 7}))
+
+    def stale(*_: object) -> None:
+        raise OSError(errno.ESTALE, "Stale file handle")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("archscout.training.checkpoints.safe_open", stale)
+        with pytest.raises(InputError, match=f"cannot read {path}: Stale file handle"):
+            checkpoints.latest()
+    latest, damages = checkpoints.latest()
+    assert latest is not None and latest.state == {"number": 7} and not damages
+
+
+def test_tensors_of_all_types_are_kept(tmp_path: Path) -> None:
+    kinds = (torch.bfloat16, torch.float32, torch.int8, torch.bool)
+    tensors = {str(kind): torch.ones(2, 3).to(kind) for kind in kinds} | {"one": torch.tensor(1.5)}
+    checkpoints = Checkpoints(tmp_path)
+    checkpoints.save(1, Checkpoint(tensors, {}))
+    latest, _ = checkpoints.latest()
+    assert latest is not None and latest.tensors.keys() == tensors.keys()
+    assert all(torch.equal(latest.tensors[name], tensors[name]) for name in tensors)

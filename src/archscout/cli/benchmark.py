@@ -116,7 +116,7 @@ def build(
     from archscout.scoring import check_device, check_seed
     from archscout.text import load_corpus
     from archscout.training import comparison_preset, find_trainer
-    from archscout.training.jobs import Plan
+    from archscout.training.jobs import JobFolder, Plan
     from archscout.training.jobs.job_folder import PLAN
 
     found = spaces.get(space)
@@ -129,11 +129,13 @@ def build(
     if threads < 1:
         raise InputError(f"--threads {threads}; accepted is a whole number of at least 1")
     chosen_ones = _architectures(found, n, between, architectures, seed)
-    jobs = plan_jobs(found, chosen_ones, check_seed(seed), *_repeats(repeat))
+    before: Sequence[Job] = ()
     if resume:
         check_there(folder, PLAN, "benchmark")
+        before = JobFolder(folder).jobs
     else:
         check_new(folder, "go on with it by --resume, or name another")
+    jobs = plan_jobs(found, chosen_ones, check_seed(seed), *_repeats(repeat), before)
     plan = Plan.of(
         found,
         load_corpus(text or "python-docs"),

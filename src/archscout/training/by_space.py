@@ -184,7 +184,12 @@ def train(
     """
     found = spaces.get(space) if isinstance(space, str) else space
     trainer = find_trainer(found)
-    if not isinstance(settings, trainer.settings_type | str):
+    if isinstance(text, StreamedText) and not trainer.reads_streams:
+        raise InputError(
+            f"the data set {str(text)!r}: networks of space {found.name} read a text whole"
+        )
+    # Not those of a derived class either, some of which would be ignored.
+    if not isinstance(settings, str) and type(settings) is not trainer.settings_type:
         raise InputError(
             f"settings of {type(settings).__name__}; this space takes "
             f"{trainer.settings_type.__name__}"

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
@@ -101,13 +102,16 @@ def read_checkpoint(path: Path) -> Checkpoint:
 
     Raises:
         Damaged: it is not whole.
+        InputError: it cannot be read, and may be whole.
     """
     try:
         with safe_open(path, "pt") as file:
             header = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError, ValueError) as error:
+    except (SafetensorError, FileNotFoundError, ValueError) as error:
         raise Damaged(str(error).partition("\n")[0]) from error
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
     state = header.get("state", "")
     if header.get("checksum") != _checksum(tensors, state):
         raise Damaged("its content does not match its checksum")
@@ -118,5 +122,5 @@ def _checksum(tensors: Mapping[str, Tensor], state: str) -> str:
     digest = hashlib.blake2b(state.encode(), digest_size=16)
     for name in sorted(tensors):
         digest.update(name.encode())
-        digest.update(tensors[name].numpy().reshape(-1).view("uint8").data)
+        digest.update(tensors[name].reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()

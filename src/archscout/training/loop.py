@@ -88,7 +88,7 @@ class TrainingLoop(ABC, Generic[Batch, Losses]):
         accelerator: of a training that may have several processes; the main one writes.
     """
 
-    _has_followers: ClassVar[bool] = False
+    has_followers: bool = False
     """Whether other trainings follow, so that Ctrl-C stops even where this one is over."""
     _no_checkpoint: ClassVar[str] = "there is no checkpoint yet"
     _what: str = "training"
@@ -269,7 +269,7 @@ class TrainingLoop(ABC, Generic[Batch, Losses]):
                 write_json_lines(self._path / METRICS, lines)
             self.save()
             self._on_record(record)
-            is_left = self._has_followers or not self.is_over
+            is_left = self.has_followers or not self.is_over
             if self._agreed(interrupt.is_set() or stopping()) and is_left:
                 raise KeyboardInterrupt
 

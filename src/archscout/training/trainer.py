@@ -6,6 +6,7 @@ import dataclasses
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from torch import nn
@@ -161,6 +162,7 @@ class Trainer(ABC, Generic[S]):
         resume: bool = False,
         keep_model: bool = True,
         until: float | None = None,
+        has_followers: bool = False,
         log_with: Sequence[str] | None = None,
         on_start: Callable[[int, int], None] | None = None,
         on_progress: Callable[[Any], None] | None = None,
@@ -187,6 +189,8 @@ class Trainer(ABC, Generic[S]):
             until: part of the training's tokens, in (0, 1], after which to stop, with a checkpoint
                 and the validation loss there. Gone on with by `resume`, it gives the same numbers,
                 bit for bit, as one that never stopped. None for the end.
+            has_followers: whether others are trained after it, so that Ctrl-C in its last
+                evaluation is raised, too: resumed, it has its result.
             log_with: trackers of the curves, as accelerate names them, such as `mlflow`; by default
                 TensorBoard, in `events/`, where it and accelerate are installed.
             on_start: called with the tokens read so far and those to be read.
@@ -219,24 +223,26 @@ class Trainer(ABC, Generic[S]):
             *(device, folder, on_progress, on_record),
         )
         training, words = self.prepare(task)
+        training.has_followers = has_followers
         warn = on_warning or (lambda _: None)
-        checkpoint = folder.begin(training.identity, words, resume, warn, training.accelerator)
-        if checkpoint is not None:
-            training.restore(checkpoint)
-        if on_start is not None:
-            on_start(training.done, training.total)
-        try:
-            if (paused := training.run(until, trackers)) is not None:
-                return paused
-            trained = self.finish(task, training, words)
-        except Diverged as error:
+        with folder.claimed(resume) if training.is_main else nullcontext():
+            checkpoint = folder.begin(training.identity, words, resume, warn, training.accelerator)
+            if checkpoint is not None:
+                training.restore(checkpoint)
+            if on_start is not None:
+                on_start(training.done, training.total)
+            try:
+                if (paused := training.run(until, trackers)) is not None:
+                    return paused
+                trained = self.finish(task, training, words)
+            except Diverged as error:
+                if training.is_main:
+                    folder.record_problem(error)
+                raise
             if training.is_main:
-                folder.record_problem(error)
-            raise
-        if training.is_main:
-            if keep_model:
-                task.export(training.network, words, MODEL, self.origin(training, trained))
-            write_json(folder.path / RESULT, trained.to_dict())
+                if keep_model:
+                    task.export(training.network, words, MODEL, self.origin(training, trained))
+                write_json(folder.path / RESULT, trained.to_dict())
         return trained
 
     def for_comparison(self, settings: S) -> S:

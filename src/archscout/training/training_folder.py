@@ -12,13 +12,13 @@ import json
 import os
 import re
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from archscout.errors import InputError
 from archscout.files import write_json
-from archscout.folders import check_free, check_there, versions
+from archscout.folders import check_free, check_there, claimed, versions
 from archscout.text import Tokenizer
 from archscout.training.checkpoints import Checkpoint, Checkpoints
 
@@ -79,6 +79,10 @@ class ResumableFolder:
     def exists(self) -> bool:
         """Whether something of this kind lies there."""
         return (self.path / self.description).exists()
+
+    def claimed(self, resume: bool) -> AbstractContextManager[None]:
+        """Hold the folder while no other process does; see `folders.claimed`."""
+        return claimed(self.path, self.description, self.noun, resume)
 
     def start(self, identity: dict[str, Any]) -> None:
         """Make the folder and write into it what it is of."""
@@ -170,6 +174,11 @@ class TrainingFolder(ResumableFolder):
         with suppress(OSError, ValueError):
             if "problem" in json.loads((self.path / RESULT).read_text(encoding="utf-8")):
                 (self.path / RESULT).unlink()
+
+
+def read_records(lines: bytes) -> list[dict[str, Any]]:
+    """What metrics.jsonl holds."""
+    return [json.loads(line) for line in lines.decode().splitlines()]
 
 
 def check_identity(there: Any, now: dict[str, Any], place: str) -> None:

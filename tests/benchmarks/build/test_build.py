@@ -20,7 +20,7 @@ from archscout.benchmarks.nas_bench_bert import entries
 from archscout.benchmarks.nas_bench_nlp import read_log_archive
 from archscout.errors import InputError
 from archscout.training import TrainingSettings
-from archscout.training.jobs import JobFolder, Outcome
+from archscout.training.jobs import Job, JobFolder, Outcome
 
 MakeJobs = Callable[..., JobFolder]
 
@@ -180,3 +180,16 @@ def test_the_only_dataset_is_the_text(make_jobs: MakeJobs) -> None:
     assert benchmarks.load(str(folder.path), dataset="words").dataset == "words"
     with pytest.raises(InputError, match="mine has no dataset 'ptb'; accepted is words"):
         benchmarks.load(str(folder.path), dataset="ptb")
+
+
+def test_an_architecture_without_a_network_is_refused_before_any_work(
+    make_jobs: MakeJobs, tmp_path: Path
+) -> None:
+    plan = make_jobs("rnn", {}, 1).plan
+    space = spaces.get("gpt")
+    scale = dataclasses.asdict(space.scales["fast"])
+    banded = {**space.to_dict(space.named["gpt2-tiny"]), "d_embed": 8, "div_val": 2}
+    plan = dataclasses.replace(plan, space="gpt", scale=scale, vocabulary_size=300)
+    with pytest.raises(InputError, match=r"architecture 0000: div_val is 2, but .* vocabulary"):
+        build(tmp_path / "out", "mine", plan, [Job("0000-0", banded, 0)])
+    assert not (tmp_path / "out").exists()

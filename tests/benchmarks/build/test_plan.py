@@ -58,3 +58,19 @@ def test_named_decoders_of_other_sizes_are_left_out() -> None:
 def test_sizes_that_nothing_has_are_told() -> None:
     with pytest.raises(InputError, match="no decoder was found with 1 to 2 decoder parameters"):
         choose(GptSpace(), 3, sizes=(1, 2))
+
+
+def test_what_was_repeated_stays_so_when_a_benchmark_grows() -> None:
+    cells = choose(RNN, 15, seed=1)
+    before = plan_jobs(RNN, cells[:10], 0, 3, 2)
+    for n, repeated, repeats in ((15, 3, 2), (10, 5, 2), (15, 6, 2), (10, 3, 3)):
+        grown = plan_jobs(RNN, cells[:n], 0, repeated, repeats, before)
+        assert all(job in grown for job in before)
+        assert len(grown) == len(set(map(str, grown))) == n + repeated * repeats
+
+
+def test_a_seed_of_a_repeat_that_is_too_large_is_refused() -> None:
+    cells = choose(RNN, 3)
+    assert len(plan_jobs(RNN, cells, 2**32 - 1)) == 3
+    with pytest.raises(InputError, match="seed is 4294967297"):
+        plan_jobs(RNN, cells, 2**32 - 1, 1)

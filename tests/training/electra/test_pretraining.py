@@ -643,8 +643,9 @@ def test_bad_input_is_named(pretrain_small: PretrainSmall, words: Path, tmp_path
         pretrain_small(text=StreamedText("text", files=(str(words),)))
     with pytest.raises(InputError, match="settings of PretrainingSettings; this space takes Train"):
         train("rnn", "lstm", words, SETTINGS, tmp_path / "out")
-    with pytest.raises(InputError, match="recurrent networks read a text whole"):
-        train("rnn", "lstm", StreamedText("text"), "quick", tmp_path / "out")
+    for space, name in (("rnn", "lstm"), ("gpt", "gpt2-tiny")):
+        with pytest.raises(InputError, match=f"networks of space {space} read a text whole"):
+            train(space, name, StreamedText("text"), "quick", tmp_path / "out")
     assert not (tmp_path / "training").exists() and not (tmp_path / "out").exists()
 
 

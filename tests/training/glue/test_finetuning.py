@@ -136,6 +136,23 @@ def test_the_classifier_is_handed_over(encoder: Encoder, glue_data: Path, tmp_pa
     assert not torch.equal(model.flexibert.get_input_embeddings().weight, before)
 
 
+def test_a_model_that_was_not_kept_is_told_of(
+    encoder: Encoder, glue_data: Path, tmp_path: Path
+) -> None:
+    told: list[str] = []
+    tell = Callbacks(on_warning=told.append)
+    for is_kept in (False, True):
+        finetune(
+            *(encoder, glue_data, "rte", SETTINGS, tmp_path / "out"),
+            resume=is_kept,
+            keep_models=is_kept,
+            callbacks=tell,
+        )
+    (warning,) = told
+    result = tmp_path / "out" / "rte" / "result.json"
+    assert "has no model: it was not to be kept" in warning and f"remove {result}" in warning
+
+
 def test_published_settings() -> None:
     settings = FinetuningSettings()
     assert (settings.learning_rate, settings.layer_decay, settings.batch_size) == (3e-4, 0.8, 32)

@@ -63,6 +63,8 @@ def test_another_plan_is_refused(folder: JobFolder, plan: Plan, jobs: list[Job])
     other = dataclasses.replace(plan, settings={**plan.settings, "epochs": 9})
     with pytest.raises(InputError, match=r"settings: epochs is 3 there, 9 here"):
         JobFolder.create(folder.path, other, jobs)
+    often = dataclasses.replace(plan, settings={**plan.settings, "checkpoint_minutes": 1.0})
+    assert JobFolder.create(folder.path, often, jobs).plan == often  # it decides no result
     with pytest.raises(InputError, match="2 trainings there, 1 here"):
         JobFolder.create(folder.path, plan, jobs[:1])
     with pytest.raises(InputError, match="training 2 is of another architecture or seed"):

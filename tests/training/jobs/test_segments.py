@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
+import signal
 from collections import deque
 from pathlib import Path
 from typing import Any
@@ -87,6 +89,29 @@ def test_cells(words: Path, stops: tuple[float | None, ...]) -> None:
         assert until - 0.001 <= segment.done < until + 0.1
     assert whole.is_over and whole.done == 1 and not whole.is_stopped
     assert whole.result is not None and whole.loss == whole.result["losses"]["valid"]["nats"]
+
+
+def test_an_interrupt_in_the_last_evaluation_stops_what_follows(words: Path) -> None:
+    shared = cells(words)
+    (whole,) = chain(shared, RNN, None)
+
+    def interrupt(progress: Any) -> None:
+        if progress.tokens == progress.total_tokens:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    stopped = train_segment(shared, Part(RNN, None, None), interrupt)
+    assert stopped.is_stopped and stopped.state is not None
+    assert len(stopped.curve) == len(whole.curve)
+    after = train_segment(shared, Part(RNN, stopped.state, None))
+    assert numbers(after) == numbers(whole) and weights(after) == weights(whole)
+
+
+def test_the_curve_of_a_training_that_is_lost_is_kept(words: Path) -> None:
+    (segment,) = chain(cells(words), RNN, 0.7)
+    lost = lost_segment(Part(RNN, segment.state, None), "two workers died")
+    assert lost.problem == "two workers died" and len(lost.curve) > 0
+    assert list(lost.curve) == list(segment.curve)
+    assert not lost_segment(Part(RNN, None, None), "two workers died").curve
 
 
 @pytest.mark.parametrize("changes", [{}, {"task": "masked", "milestones": 6}])

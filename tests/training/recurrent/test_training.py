@@ -23,6 +23,7 @@ from archscout.training import (
     Progress,
     Trained,
     TrainingFolder,
+    TrainingSettings,
     evaluate,
     find_trainer,
     train,
@@ -443,3 +444,24 @@ def test_other_cells_train(train_small: TrainSmall, name: str) -> None:
     trained: Trained = train_small(name, name, epochs=2)
     first, second = trained.records
     assert second.train_loss < first.train_loss
+
+
+def test_one_process_trains_in_a_folder(train_small: TrainSmall, tmp_path: Path) -> None:
+    refused: list[str] = []
+
+    def meanwhile(_: Progress) -> None:
+        if not refused:
+            with pytest.raises(InputError) as caught:
+                train_small("out", resume=True)
+            refused.append(str(caught.value))
+
+    train_small("out", callbacks={"on_progress": meanwhile})
+    assert refused == [f"another process writes to {tmp_path / 'out'}"]
+
+
+def test_a_recipe_of_another_class_is_refused(words: Path, tmp_path: Path) -> None:
+    class More(TrainingSettings):
+        more: float = 0.5
+
+    with pytest.raises(InputError, match="settings of More; this space takes TrainingSettings"):
+        train("rnn", "lstm", words, More(), tmp_path / "out")

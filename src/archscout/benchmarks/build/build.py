@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import kendalltau
 
+from archscout import spaces
 from archscout.benchmarks.build.layouts import architecture_of, write_runs
 from archscout.benchmarks.built import FORMAT, TARGET
 from archscout.benchmarks.disk import INFORMATION
@@ -58,12 +59,25 @@ def build(
             "the benchmark's target is the loss on it"
         )
     check_workers(workers, plan.device)
+    _check_networks(plan, jobs)
     folder = JobFolder.create(out, plan, jobs)
     try:
         run(folder, workers, on_progress, on_warning)
     finally:
         write(folder, name)
     return Standing.of(folder)
+
+
+def _check_networks(plan: Plan, jobs: Sequence[Job]) -> None:
+    """Make sure that every architecture has a network at the plan's sizes."""
+    space = spaces.get(plan.space)
+    scale = plan.built_at(space)
+    for job in jobs:
+        if job.seed == jobs[0].seed:
+            try:
+                space.skeleton(space.parse(job.architecture), plan.vocabulary_size, scale)
+            except InputError as error:
+                raise InputError(f"architecture {architecture_of(job)}: {error}") from error
 
 
 def standing(out: str | os.PathLike[str]) -> Standing:

@@ -8,7 +8,6 @@ to `benchmark.json`, which says what the numbers are.
 
 from __future__ import annotations
 
-import dataclasses
 import io
 import json
 import zipfile
@@ -22,7 +21,6 @@ from archscout import spaces
 from archscout.benchmarks import nas_bench_bert, nas_bench_nlp
 from archscout.benchmarks.built import ENTRIES, LOGS, TRAININGS
 from archscout.files import write_json, write_json_lines, write_whole
-from archscout.scoring import resolve_scale
 from archscout.training import find_trainer
 from archscout.training.jobs import Job, Outcome, Plan
 
@@ -63,7 +61,7 @@ def _write_trainings(folder: Path, plan: Plan, runs: Runs) -> None:
 def _parameters(plan: Plan, runs: Runs) -> dict[str, int]:
     """The number of parameters by the architecture's name."""
     space = spaces.get(plan.space)
-    scale = dataclasses.replace(resolve_scale(space, None), **plan.scale)
+    scale = plan.built_at(space)
     found: dict[str, int] = {}
     for job, outcome in runs:
         if "parameters" in outcome.result:

@@ -7,6 +7,7 @@ from itertools import islice
 from typing import Any
 
 from archscout.errors import InputError
+from archscout.scoring import check_seed
 from archscout.spaces import named, samples
 from archscout.spaces.base import Space
 from archscout.training.jobs import Job
@@ -43,6 +44,7 @@ def plan_jobs(
     seed: int = 0,
     repeated: int = 0,
     repeats: int = 2,
+    before: Sequence[Job] = (),
 ) -> list[Job]:
     """One training for each architecture, and more for some of them.
 
@@ -56,9 +58,12 @@ def plan_jobs(
         seed: of the first training of each.
         repeated: architectures that are trained again.
         repeats: how often these are trained again, with the seeds that follow.
+        before: those of a benchmark that grows: what is repeated there stays so, and more are
+            spread over the others.
 
     Raises:
-        InputError: two architectures are the same, or more are to be repeated than there are.
+        InputError: two architectures are the same, more are to be repeated than there are, or a
+            seed is too large.
     """
     _check_different(space, architectures)
     if not 0 <= repeated <= len(architectures) or repeats < 1:
@@ -66,14 +71,20 @@ def plan_jobs(
             f"{repeated} architectures to be trained {repeats} more times; accepted are 0 to "
             f"{len(architectures)} of them, at least once"
         )
-    again = [i * len(architectures) // max(repeated, 1) for i in range(repeated)]
+    check_seed(seed + repeats * bool(repeated))
+    names = {job.name for job in before}
+    again = [i for i in range(len(architectures)) if _name(i, seed + 1) in names]
+    others = [i for i in range(len(architectures)) if i not in set(again)]
+    more = max(repeated - len(again), 0)
+    again += [others[i * len(others) // more] for i in range(more)]
     pairs = [(i, seed) for i in range(len(architectures))]
     pairs += [(i, seed + 1 + k) for k in range(repeats) for i in again]
-    return [
-        # The same name however many there are, so that a benchmark can grow.
-        Job(f"{i:04d}-{number}", space.to_dict(architectures[i]), number)
-        for i, number in pairs
-    ]
+    return [Job(_name(i, number), space.to_dict(architectures[i]), number) for i, number in pairs]
+
+
+def _name(i: int, seed: int) -> str:
+    """Of a training: the same however many there are, so that a benchmark can grow."""
+    return f"{i:04d}-{seed}"
 
 
 def _check_different(space: Space[Any], architectures: Iterable[Any]) -> None:

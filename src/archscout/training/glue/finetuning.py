@@ -160,34 +160,37 @@ def finetune(
         "encoder": {"sha256": loaded_encoder.sha256}
     }
     folder = FinetuningFolder(out)
-    folder.begin(identity, resume)
-    sizes = {t.name: examples_to_read(t, examples[t.name], settings) for t in chosen}
-    results: dict[str, TaskResult] = {}
-    for task in chosen:
-        result = folder.result(task.name)
-        if result is not None:
-            _tidy(folder.task(task.name), result)  # it may have been killed before that
-        else:
-            before = sum(sizes[name] for name in results)
-            shifted = tell.shifted(before, sum(sizes.values()))
-            training = TaskTraining(
-                loaded_encoder,
-                task,
-                examples[task.name],
-                settings,
-                seed,
-                device,
-                folder.task(task.name),
-                identity | {"task": task.name},
-                shifted.on_progress,
-                shifted.on_epoch,
-            )
-            result = _run(training, folder.task(task.name), shifted, keep_models)
-        results[task.name] = result
-        tell.on_result(result)
-    finetuned = Finetuned(folder.path, loaded_encoder, results)
-    write_json(folder.path / RESULTS, finetuned.to_dict())
-    return finetuned
+    with folder.claimed(resume):
+        folder.begin(identity, resume)
+        sizes = {t.name: examples_to_read(t, examples[t.name], settings) for t in chosen}
+        results: dict[str, TaskResult] = {}
+        for task in chosen:
+            result = folder.result(task.name)
+            if result is not None:
+                _tidy(folder.task(task.name), result)  # it may have been killed before that
+                if keep_models and result.problem is None:
+                    _check_model(folder.task(task.name), tell)
+            else:
+                before = sum(sizes[name] for name in results)
+                shifted = tell.shifted(before, sum(sizes.values()))
+                training = TaskTraining(
+                    loaded_encoder,
+                    task,
+                    examples[task.name],
+                    settings,
+                    seed,
+                    device,
+                    folder.task(task.name),
+                    identity | {"task": task.name},
+                    shifted.on_progress,
+                    shifted.on_epoch,
+                )
+                result = _run(training, folder.task(task.name), shifted, keep_models)
+            results[task.name] = result
+            tell.on_result(result)
+        finetuned = Finetuned(folder.path, loaded_encoder, results)
+        write_json(folder.path / RESULTS, finetuned.to_dict())
+        return finetuned
 
 
 def finetune_task(
@@ -290,6 +293,15 @@ def _run(
     write_json(place / RESULT, dataclasses.asdict(result))
     _tidy(place, result)
     return result
+
+
+def _check_model(place: Path, tell: Callbacks) -> None:
+    """Say where the model of a task that is over was not kept, and what brings it back."""
+    if not (place / MODEL).exists():
+        tell.on_warning(
+            f"{place} has no model: it was not to be kept when the task was fine-tuned; remove "
+            f"{place / RESULT} to fine-tune on it again"
+        )
 
 
 def _tidy(place: Path, result: TaskResult) -> None:

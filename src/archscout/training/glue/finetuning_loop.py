@@ -110,7 +110,7 @@ class TaskTraining(TrainingLoop[NDArray[np.int64], float]):
 
     state: State
     settings: FinetuningSettings
-    _has_followers = True
+    has_followers = True
     _no_checkpoint = "there is no good checkpoint"
 
     def __init__(

@@ -106,7 +106,9 @@ class JobFolder:
         asked = json.loads(json.dumps(asked))
         there = _read(place)
         if there is not None and not _leads_to(there, asked, change_jobs):
-            raise InputError(f"{path} holds another plan: {_difference(there, asked)}")
+            raise InputError(
+                f"{path} holds another plan: {_difference(_deciding(there), _deciding(asked))}"
+            )
         write_json(place, asked)
         return cls(path)
 
@@ -220,9 +222,19 @@ def _read(path: Path) -> dict[str, Any] | None:
 
 def _leads_to(there: Mapping[str, Any], asked: Mapping[str, Any], change_jobs: bool) -> bool:
     """Whether a plan may take the place of another: the same, with more jobs, or other ones."""
-    if there != {**asked, "jobs": there.get("jobs")}:
+    same = {**asked, "jobs": there.get("jobs")}
+    if _deciding(there) != _deciding(same):
         return False
     return change_jobs or all(job in asked["jobs"] for job in there["jobs"])
+
+
+def _deciding(document: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a plan decides results: how often a checkpoint is written does not."""
+    plan = document.get("plan")
+    if not isinstance(plan, dict) or not isinstance(plan.get("settings"), dict):
+        return dict(document)
+    settings = {k: v for k, v in plan["settings"].items() if k != "checkpoint_minutes"}
+    return {**document, "plan": {**plan, "settings": settings}}
 
 
 def _difference(there: Mapping[str, Any], asked: Mapping[str, Any]) -> str:

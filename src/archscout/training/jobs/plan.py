@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from archscout.scoring import resolve_scale
 from archscout.spaces.base import Scale, Space
 from archscout.text import Corpus, tokenizer_for
 
@@ -58,6 +59,11 @@ class Plan:
     device: str = "cpu"
     threads: int = 1
     keep_weights: bool = False
+
+    def built_at(self, space: Space[Any]) -> Scale:
+        """The sizes of the networks, for their space."""
+        scale: Scale = dataclasses.replace(resolve_scale(space, None), **self.scale)
+        return scale
 
     @classmethod
     def of(

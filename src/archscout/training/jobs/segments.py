@@ -25,16 +25,15 @@ from typing import Any, NamedTuple
 
 from archscout import spaces
 from archscout.errors import InputError
-from archscout.scoring import resolve_scale
 from archscout.spaces.base import Space
 from archscout.text import Corpus, Tokenizer, tokenizer_for
 from archscout.threads import threads
 from archscout.training.by_space import find_trainer
 from archscout.training.jobs.plan import Job, Plan
-from archscout.training.jobs.state import pack, unpack
+from archscout.training.jobs.state import kept_records, pack, unpack
 from archscout.training.outcome import Paused, Untrainable
 from archscout.training.trainer import Trained, Trainer
-from archscout.training.training_folder import METRICS, TrainingFolder
+from archscout.training.training_folder import METRICS, TrainingFolder, read_records
 
 # The first segment tells how fast a network is; the others take about so long.
 _FIRST = 0.001
@@ -166,7 +165,7 @@ def train_segment(
                 corpus,
                 trainer.settings_type.read(plan.settings),
                 folder.path,
-                scale=dataclasses.replace(resolve_scale(space, None), **plan.scale),
+                scale=plan.built_at(space),
                 seed=part.job.seed,
                 vocabulary_size=plan.vocabulary_limit,
                 tokenizer=tokenizer,
@@ -174,6 +173,7 @@ def train_segment(
                 resume=folder.exists,
                 keep_model=plan.keep_weights,
                 until=part.until,
+                has_followers=True,
                 log_with=(),
                 on_start=last.start,
                 on_progress=last,
@@ -223,7 +223,8 @@ def next_stop(done: float, pace: float, end: float = 1.0) -> float | None:
 
 def lost_segment(part: Part, reason: str) -> Segment:
     """The segment at which worker processes died."""
-    return Segment(part.state, problem=reason)
+    curve = () if part.state is None else kept_records(part.state)
+    return Segment(part.state, curve=curve, problem=reason)
 
 
 def _ended(
@@ -255,5 +256,4 @@ class _Last:
 def records(folder: TrainingFolder) -> list[dict[str, Any]]:
     """What metrics.jsonl holds; nothing where the training ended before its first line."""
     path = folder.path / METRICS
-    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    return [json.loads(line) for line in lines]
+    return read_records(path.read_bytes() if path.exists() else b"")

@@ -7,6 +7,8 @@ in it is code.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from safetensors.numpy import load, save
 
@@ -20,6 +22,7 @@ from archscout.training.training_folder import (
     RESULT,
     VOCABULARY,
     TrainingFolder,
+    read_records,
 )
 
 _PACKED = (
@@ -69,6 +72,12 @@ def unpack(state: bytes, folder: TrainingFolder) -> None:
         for path in folder.path.glob(pattern):
             if path.relative_to(folder.path).as_posix() not in files:
                 path.unlink(missing_ok=True)
+
+
+def kept_records(state: bytes) -> list[dict[str, Any]]:
+    """What metrics.jsonl holds in a state."""
+    files = load(state)
+    return read_records(files[METRICS].tobytes() if METRICS in files else b"")
 
 
 def _order(name: str) -> int:

@@ -8,11 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from archscout.errors import InputError
 from archscout.spaces.recurrent.language_model import RecurrentLanguageModel
 from archscout.spaces.recurrent.space import RecurrentSpace
 from archscout.text import Corpus, Vocabulary, load_corpus, tokenizer_for
-from archscout.training.electra.streams import StreamedText
 from archscout.training.outcome import Loss, check_finite, written_bits, written_perplexity
 from archscout.training.parts import splits
 from archscout.training.recurrent.columns import columns
@@ -94,10 +92,6 @@ class RecurrentTrainer(Trainer[TrainingSettings]):
         self, task: Assignment[TrainingSettings]
     ) -> tuple[LanguageModelTraining, Vocabulary]:
         """A network with its first weights, and the text in columns."""
-        if isinstance(task.text, StreamedText):
-            raise InputError(
-                f"the data set {str(task.text)!r}: recurrent networks read a text whole"
-            )
         settings = task.settings
         corpus = task.text if isinstance(task.text, Corpus) else load_corpus(task.text)
         vocabulary = tokenizer_for("words", corpus, task.vocabulary_size, task.tokenizer)
