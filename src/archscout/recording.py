@@ -139,7 +139,7 @@ class Recorder(ABC):
 
     @property
     def parameters(self) -> int:
-        """Number of trainable parameters, tied ones once."""
+        """Number of parameters, tied ones once."""
         return sum(p.numel() for p in self._network.parameters())
 
     @property

@@ -899,3 +899,77 @@ def test_noise_is_of_the_precision_of_the_embeddings() -> None:
     module, batch = nn.LSTM(F, H).bfloat16(), torch.randn(T, B, F).bfloat16()
     names = ["small_noise_jacobian", "token_sensitivity"]
     assert all(map(math.isfinite, score_module(module, batch, names).scores.values()))
+
+
+class _Loop(nn.Module):
+    """A network that calls an activation at each step, as a module or as a function."""
+
+    def __init__(self, as_module: bool) -> None:
+        super().__init__()
+        self.embedding, self.cell = nn.Embedding(V, H), nn.Linear(2 * H, H)
+        self.activation = nn.Tanh() if as_module else None
+        self.output = nn.Linear(H, V)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        embedded, states = self.embedding(tokens), [torch.zeros(len(tokens), H)]
+        for step in range(tokens.shape[1]):
+            mixed = self.cell(torch.cat([embedded[:, step], states[-1]], dim=1))
+            states.append(torch.tanh(mixed) if self.activation is None else self.activation(mixed))
+        return self.output(torch.stack(states[1:], dim=1))
+
+
+def test_a_function_is_seen_at_every_step_of_a_loop() -> None:
+    tokens = torch.randint(0, V, (6, 20))
+    by_module, by_function = _Loop(True), _Loop(False)
+    by_function.load_state_dict(by_module.state_dict())
+    seen = [record(each, tokens, "activations").activations for each in (by_module, by_function)]
+    assert len(seen[0]) == len(seen[1]) == 20
+    scores = [score_module(each, tokens, ["naswot"]).scores for each in (by_module, by_function)]
+    assert scores[0] == scores[1]
+
+
+def test_what_an_activation_in_place_read_is_kept() -> None:
+    class Net(nn.Module):
+        def __init__(self, inplace: bool) -> None:
+            super().__init__()
+            self.embedding, self.up = nn.Embedding(V, H), nn.Linear(H, H)
+            self.inplace = inplace
+
+        def forward(self, tokens: Tensor) -> Tensor:
+            return nn.functional.relu(self.up(self.embedding(tokens)), self.inplace)
+
+    tokens, apart, in_place = torch.randint(0, V, (B, T)), Net(False), Net(True)
+    in_place.load_state_dict(apart.state_dict())
+    found = [record(each, tokens, "preactivations", "activations") for each in (apart, in_place)]
+    assert (found[0].preactivations[0] < 0).any()
+    assert torch.equal(found[0].preactivations[0], found[1].preactivations[0])
+    assert torch.equal(found[0].activations[0], found[1].activations[0])
+
+
+def test_flops_of_a_module_with_time_first_are_those_of_whole_texts() -> None:
+    layer = nn.TransformerEncoderLayer(16, 2, 32).eval()
+    batch = torch.randn(20, 8, 16)
+    said = score_module(layer, batch, ["flops"], batch_first=False)["flops"]
+    assert score_module(layer, batch, ["flops"])["flops"] == said
+
+
+def test_modules_on_the_meta_device_may_have_buffers() -> None:
+    with torch.device("meta"):
+        module = nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4))
+        batch = torch.randn(3, 4)
+    assert score_module(module, batch, ["parameters"])["parameters"] == 28
+
+
+def test_parameters_that_are_no_floats_take_part_as_they_are() -> None:
+    class Quantised(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            kept = torch.ones(F, F, dtype=torch.int8)
+            self.weight = nn.Parameter(kept, requires_grad=False)
+
+        def forward(self, batch: Tensor) -> Tensor:
+            return batch @ self.weight.to(batch)
+
+    module = Quantised()
+    assert score_module(module, torch.randn(B, T, F), ["parameters"])["parameters"] == F * F
+    assert not module.weight.requires_grad

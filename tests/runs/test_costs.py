@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from archscout.errors import InputError
+from archscout.recording import count_outside_embeddings
 from archscout.runs.costs import COSTS, available, measure
 from archscout.spaces import (
     FlexibertSpace,
@@ -168,3 +169,12 @@ def test_a_cost_of_a_cache_is_refused_where_there_is_none() -> None:
     with pytest.raises(InputError, match="sequence_length is 1, which leaves nothing to cache"):
         of_decoder({}, "token_latency", sequence_length=1)
     assert available(DECODERS) == list(COSTS)
+
+
+def test_there_is_no_last_norm_where_norms_stand_behind() -> None:
+    name = "non_embedding_parameters"
+    tiny, scale = DECODERS.named["gpt2-tiny"], TEXT.resized(norms="post")
+    network = DECODERS.skeleton(tiny, V, scale)
+    found = measure(DECODERS, tiny, V, scale, [name])[name]
+    assert found == count_outside_embeddings(network)
+    assert found == measure(DECODERS, tiny, V, TEXT, [name])[name] - 2 * tiny.d_model

@@ -313,7 +313,7 @@ def test_a_genotype_cannot_be_changed_and_can_be_copied() -> None:
         ("bert", "genotype 'bert' is not valid JSON: Expecting value"),
         ('{"hidden_size": 128', "genotype '{\"hidden_size\": 128' is not valid JSON: "),
         (b"\xff\xfe\xff", "genotype b'\\xff\\xfe\\xff' is not valid JSON: "),
-        ('{"hidden_size": 128, "hidden_size": 128}', "genotype: 'hidden_size' stands twice"),
+        ('{"hidden_size": 128, "hidden_size": 128}', "'hidden_size' stands twice in one object"),
         ('{"hidden_size": ' + "1" * 5000 + "}", 'genotype \'{"hidden_size": 1111'),
         ("[" * 100_000, "genotype '[[[[[[[[["),
         ("[" * 100_000 + "]" * 100_000, "genotype '[[[[[[[[["),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from itertools import islice
 
 import pytest
@@ -86,3 +87,26 @@ def test_every_encoder_has_genes() -> None:
     assert spaces.classics(space) == [space.genes(each) for each in space.named.values()]
     assert space.parse("bert-tiny") == space.named["bert-tiny"]
     assert space.describe(space.named["bert-mini"]).startswith("256 wide: SDP 4h 1024, SDP")
+
+
+@pytest.mark.parametrize("name", ["gru", "lstm", "rnn"])
+def test_genes_of_neighbours_are_those_of_the_same_cell(name: str) -> None:
+    known = 0
+    for seed in range(60):
+        cell = SPACE.live(SPACE.mutate(SPACE.named[name], random.Random(seed)))
+        if (found := SPACE.genes(cell)) is not None:
+            known += 1
+            assert SPACE.fingerprint(SPACE.suggest(Given(found))) == SPACE.fingerprint(cell)
+    assert known > 20
+
+
+def test_a_linear_node_of_one_input_has_no_genes() -> None:
+    cell = SPACE.parse(
+        {
+            "a": {"op": "linear", "input": ["x", "h_prev_0"]},
+            "p": {"op": "elementwise_prod", "input": ["a", "h_prev_0"]},
+            "q": {"op": "linear", "input": ["p"]},
+            "h_new_0": {"op": "activation_tanh", "input": ["q"]},
+        }
+    )
+    assert SPACE.genes(cell) is None

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from archscout.errors import InputError
+from archscout.spaces import GptSpace
 from archscout.spaces.gpt import sampling
 from archscout.spaces.gpt.decoders import DECODERS
 from archscout.spaces.gpt.genotype import describe, fingerprint, parse
@@ -206,3 +207,12 @@ def test_decoders_outside_of_the_genes_have_none() -> None:
     assert sampling.genes(parse({**PLAIN, "d_inner": 129})) is None
     assert sampling.genes(parse({**PLAIN, "n_head": 8})) is None
     assert sampling.genes(parse({**PLAIN, "n_layer": 1})) is None
+
+
+def test_no_key_stands_twice() -> None:
+    for text in (
+        '{"n_layer": 2, "n_layer": 4, "d_model": 8, "n_head": 2, "d_inner": 16}',
+        '{"space": "gpt", "architecture": {"n_layer": 2, "n_layer": 4}}',
+    ):
+        with pytest.raises(InputError, match="'n_layer' stands twice"):
+            GptSpace().parse(text)

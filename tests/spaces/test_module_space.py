@@ -1,5 +1,6 @@
 """A space of one's own modules."""
 
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -167,3 +168,54 @@ def test_weights_and_configuration_are_written(tmp_path: Path) -> None:
     mine.save_pretrained(module, mine.parse("small"), tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {"config.json", "model.safetensors"}
     assert mine.parse((tmp_path / "config.json").read_text()) == mine.parse("small")
+
+
+def test_a_configuration_may_have_a_part_called_architecture() -> None:
+    whole = {"width": 4, "architecture": {"layers": 2}}
+    mine = spaces.ModuleSpace(
+        "parts", lambda trial: whole, lambda _, words: nn.Embedding(words, 4), kind="other",
+        default_metric="naswot", named={"one": whole},
+    )  # fmt: skip
+    assert mine.sample(0) == mine.named["one"] == mine.parse(whole) == whole
+    assert mine.parse({"space": "parts", "architecture": whole}) == whole
+
+
+def test_genes_may_be_drawn_as_optuna_draws_them() -> None:
+    def suggest(trial: Any) -> dict[str, Any]:
+        return {
+            "width": trial.suggest_int("width", 8, 64, step=8),
+            "layers": trial.suggest_int("layers", 1, 64, log=True),
+            "rate": trial.suggest_float("rate", 1e-3, 1, log=True),
+            "part": trial.suggest_float("part", 0, 1, step=0.25),
+        }
+
+    mine = spaces.ModuleSpace(
+        "drawn", suggest, lambda _, words: nn.Embedding(words, 4), kind="other",
+        default_metric="naswot",
+    )  # fmt: skip
+    drawn = list(islice(mine.samples(0), 400))
+    assert {each["width"] for each in drawn} == set(range(8, 65, 8))
+    assert {each["part"] for each in drawn} == {0, 0.25, 0.5, 0.75, 1}
+    assert min(each["layers"] for each in drawn) == 1 and 32 < max(e["layers"] for e in drawn) <= 64
+    assert 80 < sum(each["rate"] < 1e-2 for each in drawn) < 190  # a third of 400
+
+
+def test_frozen_parameters_are_parameters() -> None:
+    def build(_: Any, words: int) -> nn.Module:
+        network = nn.Sequential(nn.Embedding(words, 8), nn.Linear(8, words))
+        network[0].requires_grad_(False)
+        return network
+
+    mine = spaces.ModuleSpace("frozen", lambda _: {}, build, kind="other", default_metric="naswot")
+    names = ["parameters", "non_embedding_parameters"]
+    costs = measure(mine, {}, 50, mine.scales["default"], names)
+    assert costs == {"parameters": 850, "non_embedding_parameters": 450}
+    scored = archscout.Scorer(mine, "python-docs", names, vocabulary_size=50).score({})
+    assert {name: scored[name] for name in names} == costs
+
+
+def test_a_registered_space_is_known_by_its_signature() -> None:
+    mine = space("signed")
+    mine.signature = "my_key"  # type: ignore[attr-defined]
+    spaces.register(mine)
+    assert spaces.recognise('{"my_key": 1}') == "signed"

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from archscout.errors import InputError
+from archscout.spaces import RecurrentSpace
 from archscout.spaces.recurrent import CELLS, Node, Recipe
 from archscout.spaces.recurrent.sampler import sample
 
@@ -428,3 +429,10 @@ def test_a_cycle_through_a_new_state_is_refused() -> None:
 def test_a_node_may_read_a_new_state() -> None:
     recipe = Recipe.from_json(elman(h_new_1=linear("h_new_0", "h_prev_1")))
     assert recipe.order == ("sum", "h_new_0", "h_new_1")
+
+
+def test_no_node_of_a_wrapped_recipe_stands_twice() -> None:
+    node = '{"op": "linear", "input": ["x", "h_prev_0"]}'
+    text = f'{{"space": "rnn", "architecture": {{"h_new_0": {node}, "h_new_0": {node}}}}}'
+    with pytest.raises(InputError, match="'h_new_0' stands twice"):
+        RecurrentSpace().parse(text)

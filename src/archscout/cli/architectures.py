@@ -14,6 +14,7 @@ from typing import Any
 from archscout import spaces
 from archscout.cli.output import errors
 from archscout.errors import InputError
+from archscout.spaces import ModuleSpace
 from archscout.spaces.base import Scale, Space, unwrapped
 
 
@@ -138,7 +139,8 @@ def _read_one(space: Space[Any], source: str) -> Iterator[tuple[str, Any]]:
     for number, (place, document) in enumerate(several, start=1):
         numbered = f"{called}:{number}" if called and second is not None else called
         try:
-            yield numbered, space.parse(unwrapped(document, space.name))
+            is_said = isinstance(space, ModuleSpace)  # whose architectures have any keys
+            yield numbered, space.parse(unwrapped(document, space.name, is_said))
         except InputError as error:
             raise InputError(f"{place}: {error}") from error
 

@@ -10,7 +10,7 @@ from archscout.tracing.quantities import Trace
     source="Kaplan et al. 2020, section 2.1; Javaheripi et al. 2022, as decoder parameters",
 )
 def non_embedding_parameters(trace: Trace) -> float:
-    """Number of trainable parameters but for tables of embeddings: of a decoder, its layers'.
+    """Number of parameters but for tables of embeddings: of a decoder, its layers'.
 
     Examples:
         >>> import torch

@@ -6,7 +6,7 @@ from archscout.tracing.quantities import Trace
 
 @metric(needs={"parameters"}, larger_is_better=True, source="Serianni and Kalita 2023, section 6")
 def parameters(trace: Trace) -> float:
-    """Number of trainable parameters, tied ones once.
+    """Number of parameters, tied ones once.
 
     Examples:
         >>> import torch

@@ -69,10 +69,14 @@ class CalledActivations(TorchFunctionMode):
     def __torch_function__(
         self, function: Any, types: Any, inputs: Any = (), keywords: Any = None
     ) -> Any:
-        output = function(*inputs, **(keywords or {}))
-        if function not in _FUNCTIONS or self._closed or not isinstance(output, Tensor):
+        given = keywords or {}
+        is_seen = function in _FUNCTIONS and not self._closed
+        read: Any = next(iter((*inputs, *given.values())), None)
+        if is_seen and (given.get("inplace") or any(value is True for value in inputs)):
+            read = read.clone()  # it may write its result there
+        output = function(*inputs, **given)
+        if not is_seen or not isinstance(output, Tensor):
             return output
-        read = next(iter((*inputs, *(keywords or {}).values())))
         seen = self._see(self._count, self._running[-1], read, output)
         self._count += 1
         return output if seen is None else seen

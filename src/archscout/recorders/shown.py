@@ -46,6 +46,10 @@ class ShownModule(Recorder):
         self._training = ExitStack()
         # Of each activation that is called as a function, the module that calls it.
         self._called: list[nn.Module] = []
+        if self._order_is_certain and batch_first is False:
+            raise InputError(
+                "batch_first=False, but models of the transformers library take batches (B, T)"
+            )
 
     @contextmanager
     def _holding(self, batch: Given) -> Iterator[None]:
@@ -90,11 +94,25 @@ class ShownModule(Recorder):
             try:
                 axes = Axes(run, batch.input, whole, known, declared, self._order_is_certain)
                 axes.captured()
-                return axes
+                if batch is self._batch or self._calls_as_often():
+                    return axes
             except Exception:
                 if batch is self._batch:
                     raise
         raise AssertionError  # the whole batch was tried
+
+    def _calls_as_often(self) -> bool:
+        """Whether the whole batch calls as many activations as functions as was just seen.
+
+        More of them are called by a loop over steps, of which a few steps show a part.
+        """
+        if not self._called:
+            return True
+        calls = list[int]()
+        seen = CalledActivations(self._network, lambda index, *_: calls.append(index))
+        with torch.no_grad(), self._at_rest(), counting.unfused(), seen:
+            self._called_with(self._batch, None)
+        return len(calls) == len(self._called)
 
     @property
     def _order_is_certain(self) -> bool:
@@ -264,15 +282,23 @@ class ShownModule(Recorder):
 
     def flops(self, minibatch: Tensor) -> int:
         """Floating-point operations per token (or vector) of the batch."""
-        # Those of one input are those of all, where it can be had alone.
-        axis = 0 if self._batch_first is not False else 1
-        batch = self._batch.cut(*(slice(1) if a == axis else slice(None) for a in (0, 1)))
+        batch = self._one_input()
         try:
             return self._flops(self._batch if batch is None else batch)
         except InputError:
             raise
         except Exception:  # a module may take no other number of inputs
             return self._flops(self._batch)
+
+    def _one_input(self) -> Batch | None:
+        """The batch's first input, whose operations are those of each; None where it has none."""
+        if self.is_empty:  # of which no run shows the axes
+            return None
+        try:
+            inputs = self.axes.inputs
+        except Exception:  # they cannot be found, for whatever reason
+            return None
+        return self._batch.cut(*(slice(1) if axis == inputs else slice(None) for axis in (0, 1)))
 
     def _flops(self, batch: Batch) -> int:
         total = counting.flops(partial(self.run, batch=batch))

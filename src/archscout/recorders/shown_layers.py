@@ -32,10 +32,6 @@ class ShownTransformer(ShownModule):
 
     def __init__(self, module: nn.Module, batch_first: bool | None = None) -> None:
         super().__init__(module, batch_first)
-        if self._order_is_certain and batch_first is False:
-            raise InputError(
-                "batch_first=False, but models of the transformers library take batches (B, T)"
-            )
         self._blocks = attention_layers(module)
         if not self._blocks:
             raise InputError(f"{type(module).__name__} has no repeated blocks with attention")

@@ -37,7 +37,8 @@ def untouched(module: nn.Module) -> Iterator[None]:
     required = {p: p.requires_grad for p in module.parameters()}
     try:
         for parameter in required:
-            parameter.requires_grad_(True)
+            if parameter.is_floating_point() or parameter.is_complex():
+                parameter.requires_grad_(True)
         with evaluating(module), keeping_buffers(module):
             yield
     finally:
@@ -52,6 +53,7 @@ def keeping_buffers(module: nn.Module) -> Iterator[None]:
         (m, name, buffer, buffer.clone())
         for m in module.modules()
         for name, buffer in m.named_buffers(recurse=False)
+        if not buffer.is_meta  # which has no values
     ]
     try:
         yield

@@ -75,8 +75,9 @@ def measure(
         architecture: a genotype.
         vocabulary_size: V.
         scale: sizes of the network.
-        names: some of `COSTS`: `parameters` (trainable, tied ones once); `non_embedding_parameters`
-            (without tables of embeddings, as the space counts its size where it has one); `flops`
+        names: some of `COSTS`: `parameters` (frozen ones too, tied ones once);
+            `non_embedding_parameters` (without tables of embeddings, as the space counts its size
+            where it has one); `flops`
             (floating-point operations per token, by torch's own counter: multiplications and
             additions counted apart, matrix products only); `latency` (milliseconds of one step for
             one sequence on the device: a token, or, of an encoder, the whole sequence; median of 15
@@ -105,11 +106,11 @@ def measure(
             found[name] = (
                 space.count_parameters(architecture, vocabulary_size, scale)
                 if isinstance(space, CountingSpace)
-                else sum(p.numel() for p in skeleton().parameters() if p.requires_grad)
+                else sum(p.numel() for p in skeleton().parameters())
             )
         elif name == "non_embedding_parameters":
             found[name] = (
-                space.size(architecture)
+                space.size(architecture, scale)
                 if isinstance(space, SizedSpace)
                 else count_outside_embeddings(skeleton())
             )

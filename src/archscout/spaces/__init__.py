@@ -99,8 +99,9 @@ def recognise(text: str) -> str:
     In these stands the space's `signature`; what is neither is taken for the default space's.
     """
     for name, make in available().items():
-        if text.strip() in make().named:
+        space = make()
+        if text.strip() in space.named:
             return name
-        if (signature := getattr(make, "signature", "")) and f'"{signature}"' in text:
+        if (signature := getattr(space, "signature", "")) and f'"{signature}"' in text:
             return name
     return DEFAULT

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterator, Mapping, Sequence
+import reprlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import (
     Any,
@@ -72,10 +73,11 @@ class Scale:
         return dataclasses.replace(self, **given)
 
 
-def unwrapped(document: Any, space: str) -> Any:
+def unwrapped(document: Any, space: str, is_said: bool = False) -> Any:
     """The genotype within what archscout writes around one: its `space` and `architecture`.
 
-    A document, JSON as text or parsed, is returned itself where nothing is around it.
+    A document, JSON as text or parsed, is returned itself where nothing is around it; where
+    `is_said`, also where no space is named: a genotype may have a part called `architecture`.
 
     Raises:
         InputError: it says that it is of another space.
@@ -83,17 +85,31 @@ def unwrapped(document: Any, space: str) -> Any:
     parsed = document
     if isinstance(document, str) and '"architecture"' in document:
         try:
-            parsed = json.loads(document)
+            parsed = json.loads(document, object_pairs_hook=unique_keys)
         except (ValueError, RecursionError):  # of which who reads the genotype complains
             return document
     if not isinstance(parsed, Mapping) or not isinstance(parsed.get("architecture"), Mapping):
         return document
-    is_node = parsed["architecture"].keys() == {"op", "input"}
-    if is_node and not isinstance(parsed.get("space"), str):  # of a recipe, with that name
+    is_node = parsed["architecture"].keys() == {"op", "input"}  # of a recipe, with that name
+    if (is_node or is_said) and not isinstance(parsed.get("space"), str):
         return document
     if (said := parsed.get("space", space)) != space:
         raise InputError(f"an architecture of space {said}; one of {space} is accepted here")
     return parsed["architecture"]
+
+
+def unique_keys(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON whose keys differ, as `json.loads` takes it for a hook.
+
+    Raises:
+        InputError: one stands twice.
+    """
+    items: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in items:
+            raise InputError(f"{reprlib.repr(key)} stands twice in one object; keys must be unique")
+        items[key] = value
+    return items
 
 
 class Trial(Protocol):
@@ -193,8 +209,8 @@ class Space(Protocol[Genotype]):
 class SizedSpace(Protocol):
     """A space that draws architectures by their size."""
 
-    def size(self, architecture: Any) -> int:
-        """Parameters, embeddings left out."""
+    def size(self, architecture: Any, scale: Any = None) -> int:
+        """Parameters, embeddings left out; at the usual scale's options where none is given."""
 
     def samples_of_size(self, seed: int, low: int, high: int) -> Iterator[Any]:
         """Different architectures drawn at random with such a size, until hardly any are left."""

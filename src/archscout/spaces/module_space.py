@@ -17,7 +17,7 @@ from torch.nn.parameter import is_lazy
 
 from archscout.errors import InputError
 from archscout.recording import Kind, declared_batch_first
-from archscout.spaces.base import Scale, Trial, unwrapped
+from archscout.spaces.base import Scale, Trial, unique_keys, unwrapped
 from archscout.spaces.random_trial import RandomTrial
 
 Configuration = Mapping[str, Any]
@@ -120,9 +120,12 @@ class ModuleSpace:
         """
         if isinstance(document, str) and document in self.named:
             return self.named[document]
-        found = unwrapped(document, self.name)
+        found = unwrapped(document, self.name, is_said=True)
         try:
-            found = json.loads(found) if isinstance(found, str) else json.loads(json.dumps(found))
+            text = found if isinstance(found, str) else json.dumps(found)
+            found = json.loads(text, object_pairs_hook=unique_keys)
+        except InputError:
+            raise
         except (TypeError, ValueError, RecursionError) as error:
             raise InputError(f"{document!r} is no configuration of {self.name}: {error}") from error
         if not isinstance(found, dict):

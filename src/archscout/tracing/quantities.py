@@ -124,7 +124,7 @@ class Trace:
     squared norm of the last layer's raw output.
 
     Attributes:
-        parameters: number of trainable parameters, tied ones once.
+        parameters: number of parameters, tied ones once.
         non_embedding_parameters: those of them that are in no table of embeddings.
         minibatch: token ids (T, B).
         objective: what gradients are taken of.

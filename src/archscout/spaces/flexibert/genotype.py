@@ -18,7 +18,7 @@ from typing import Any, Final, TypeVar
 from pydantic import BaseModel, ConfigDict
 
 from archscout.errors import InputError
-from archscout.spaces.base import Trial
+from archscout.spaces.base import Trial, unique_keys
 
 # The order of all choices is the published sampler's: with it, a seed gives the published sample.
 HIDDEN_SIZES: Final = (128, 256)
@@ -280,24 +280,13 @@ def _suggest_layer(trial: Trial, number: int) -> EncoderLayer:
 
 def _from_json(text: str | bytes | bytearray) -> object:
     try:
-        return json.loads(text, object_pairs_hook=_unique_keys)
+        return json.loads(text, object_pairs_hook=unique_keys)
     except InputError:
         raise
     except (ValueError, RecursionError) as error:
         raise InputError(
             f"genotype {_shown(text)} is not valid JSON: {error}; expected an object {_SHAPE}"
         ) from error
-
-
-def _unique_keys(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
-    items: dict[str, Any] = {}
-    for key, value in pairs:
-        if key in items:
-            raise InputError(
-                f"genotype: {_shown(key)} stands twice in one object; keys must be unique"
-            )
-        items[key] = value
-    return items
 
 
 def _check_layer(layer: object, place: str) -> None:

@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal, TypeGuard
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationError, model_validator
 
 from archscout.errors import InputError, nearest
+from archscout.spaces.base import unique_keys
 
 Norm = Literal["layernorm", "rmsnorm"]
 Activation = Literal["gelu", "relu", "swiglu"]
@@ -154,7 +155,9 @@ def parse(document: Any) -> DecoderGenotype:
     shape = f"expected an object with {', '.join(_NEEDED)}"
     if isinstance(document, str | bytes | bytearray):
         try:
-            document = json.loads(document)
+            document = json.loads(document, object_pairs_hook=unique_keys)
+        except InputError:
+            raise
         except (ValueError, RecursionError) as error:
             shown = _shown(document)
             raise InputError(f"genotype {shown} is not valid JSON: {error}; {shape}") from error

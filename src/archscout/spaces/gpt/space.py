@@ -108,9 +108,12 @@ class GptSpace:
         """Different decoders at random, see `sampling.sample`."""
         return self._samples(random.Random(seed), None)
 
-    def size(self, architecture: DecoderGenotype) -> int:
-        """Parameters of a decoder, embeddings left out."""
-        return decoder_parameters(architecture)
+    def size(self, architecture: DecoderGenotype, scale: DecoderScale | None = None) -> int:
+        """Parameters of a decoder, embeddings left out.
+
+        The last norm is among them, unless the scale has norms behind each sum, where none is last.
+        """
+        return decoder_parameters(architecture, scale is None or scale.norms == "pre")
 
     def samples_of_size(self, seed: int, low: int, high: int) -> Iterator[DecoderGenotype]:
         """Different decoders of so many parameters, embeddings left out.

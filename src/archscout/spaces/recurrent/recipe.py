@@ -16,6 +16,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from archscout.errors import InputError
+from archscout.spaces.base import unique_keys
 
 ACTIVATIONS = ("activation_tanh", "activation_sigm", "activation_leaky_relu")
 ARITY = {"blend": 3, "elementwise_prod": 2, "elementwise_sum": 2, **dict.fromkeys(ACTIVATIONS, 1)}
@@ -74,7 +75,7 @@ class Recipe:
         """
         if isinstance(document, str | bytes):
             try:
-                document = json.loads(document, object_pairs_hook=_unique_keys)
+                document = json.loads(document, object_pairs_hook=unique_keys)
             except InputError:
                 raise
             except (ValueError, RecursionError) as error:
@@ -116,15 +117,6 @@ class Recipe:
 
     def __repr__(self) -> str:
         return f"Recipe({self.to_json()})"
-
-
-def _unique_keys(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
-    items: dict[str, Any] = {}
-    for key, value in pairs:
-        if key in items:
-            raise InputError(f"recipe: {key!r} stands twice; names must be unique")
-        items[key] = value
-    return items
 
 
 def _shown(value: object) -> str:

@@ -127,12 +127,18 @@ def genes(recipe: Recipe, steps: int) -> dict[str, float] | None:
 
 
 def _number(decide: Callable[[Choose], None], digits: Sequence[int]) -> float:
-    """A number in [0, 1) whose leading digits are these, where `decide` is given them."""
+    """A number in [0, 1) whose leading digits are these, where `decide` is given them.
+
+    Raises:
+        ValueError: there is no such digit.
+    """
     left, low, width = list(digits), 0.0, 1.0
 
     def choose(n: int) -> int:
         nonlocal low, width
         digit = left.pop(0) if left else 0
+        if not 0 <= digit < n:
+            raise ValueError(f"{digit} of {n}")
         width /= n
         low += digit * width
         return digit
