@@ -16,7 +16,7 @@ from torch import nn
 import archscout
 from archscout import InputError, Score, Scorer, metric, score
 from archscout.metrics import available, registry
-from archscout.scoring import parse_requests
+from archscout.scoring import measuring, parse_requests
 from archscout.spaces import Recipe, RecurrentScale, RecurrentSpace, Scale
 from archscout.spaces.recurrent import RecurrentRecorder
 from archscout.text import Corpus
@@ -557,3 +557,13 @@ def test_recurrent_networks_have_the_loss_of_the_next_token() -> None:
         for objective in ("sum", "loss")
     )
     assert by_loss.problem is None and 0 < by_loss["snip"] < by_sum["snip"]
+
+
+def test_units_that_stand_still_are_the_reason_of_what_reads_them_alone() -> None:
+    states = torch.zeros(3, 2, 4)
+    traced = Trace(0, torch.zeros(3, 2), hidden_states=[states])
+    reads, others = (parse_requests([n], "other")[0] for n in ("hidden_covariance", "grasp"))
+    assert "4 of 4 hidden units" in str(measuring._cause(traced, reads))
+    assert measuring._cause(traced, others) is None
+    overflown = Trace(0, torch.zeros(3, 2), hidden_states=[states + math.inf])
+    assert "overflow at step 0" in str(measuring._cause(overflown, others))

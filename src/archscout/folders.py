@@ -97,15 +97,19 @@ class ResultsFolder(Generic[Settings]):
                 cannot be written.
         """
         with claimed(self.path, self._mark, settings.WHAT, resume):
+            now = [versions(self._libraries)]
             if self.exists:
                 settings.check_continues(self.settings())
-            content = {
-                "settings": settings.model_dump(),
-                "versions": versions(self._libraries),
-            }
+                now = [*self.versions(), *(each for each in now if each not in self.versions())]
+            content = {"settings": settings.model_dump(), "versions": now}
             write_json(self.path / self._mark, content)
             drop_torn_line(self.lines)
             yield
+
+    def versions(self) -> list[dict[str, str]]:
+        """The versions of libraries with which it was begun, and those it went on with."""
+        found = json.loads((self.path / self._mark).read_text(encoding="utf-8")).get("versions", [])
+        return [found] if isinstance(found, dict) else list(found)
 
     def settings(self) -> Settings:
         """The settings with which it was begun.

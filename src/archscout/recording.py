@@ -138,6 +138,11 @@ class Recorder(ABC):
         self._network = network
 
     @property
+    def problems(self) -> Sequence[str]:
+        """What of the network or its batch makes scores less certain, in words."""
+        return ()
+
+    @property
     def parameters(self) -> int:
         """Number of parameters, tied ones once."""
         return sum(p.numel() for p in self._network.parameters())

@@ -129,3 +129,17 @@ def test_learning_curves_of_the_shipped_benchmarks() -> None:
     assert curves[failed].iloc[:, -1].isna().all()
     encoders = benchmarks.load("archscout-mini-flexibert").learning_curves
     assert encoders.shape == (60, 6) and encoders.notna().all().all()
+
+
+def test_a_failed_training_with_a_whole_curve_is_never_found():
+    names = [f"a{i}" for i in range(6)]
+    curves = pd.DataFrame(
+        [[5.0, 4.0, 3.0 + 0.1 * i] for i in range(6)], index=names, columns=[1 / 3, 2 / 3, 1.0]
+    )
+    results = pd.Series([np.nan, *(3.0 + 0.1 * i for i in range(1, 6))], index=names)
+    scores = pd.DataFrame({"score": np.arange(6.0)}, index=names)
+    table = compare_budgets(
+        scores, curves, results, larger_is_better={"score": False}, result_larger_is_better=False,
+        budgets=(1, 6), orders=10,
+    )  # fmt: skip
+    assert np.isfinite(table["mean"]).all()

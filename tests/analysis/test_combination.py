@@ -113,3 +113,9 @@ def test_mistakes_are_named(text: str, message: str) -> None:
 def test_a_member_without_scores_is_named() -> None:
     with pytest.raises(InputError, match=r"a\+d: there are no scores of d"):
         Combination(("a", "d")).of(SCORES, UP | {"d": True})
+
+
+def test_two_names_of_one_column_stand_once():
+    for text in ("hidden_covariance+hidden_covariance[1]+depth", "depth+depth"):
+        with pytest.raises(InputError, match="each metric may stand once"):
+            parse_combinations([text], "other")

@@ -371,8 +371,34 @@ def test_a_metric_of_ones_own_from_a_file(cells, tmp_path):
         "    'Mean magnitude of the first layer.'\n"
         "    return trace.hidden_states[0].abs().mean().item()\n"
     )
-    done = evaluate(cells, out=tmp_path / "out", metrics="state_size_of_test", metric_files=[file])
+    settings = {"metrics": "state_size_of_test", "metric_files": [file]}
+    done = evaluate(cells, out=tmp_path / "out", **settings)
     assert done.scores["state_size_of_test"].nunique() == 12
+    file.write_text(file.read_text().replace("[0]", "[-1]"))
+    with pytest.raises(InputError, match="begun with metric_sha256"):
+        evaluate(cells, out=tmp_path / "out", **settings, resume=True)
+
+
+def test_a_metric_that_does_not_apply_is_refused_before_anything_is_written(cells, tmp_path):
+    asked = {"metrics": ["l2_norm", "formula:sum(mean(projections))"], "scale": SMALL}
+    with pytest.raises(InputError, match=r"formula:.* does not apply to nas-bench-nlp .*atten"):
+        evaluate(cells, out=tmp_path / "out", **asked)
+    assert not (tmp_path / "out").exists()
+    assert prepare(cells, **asked, leave_out=True).settings.metrics == ("l2_norm", "parameters")
+
+
+def test_versions_that_an_evaluation_went_on_with_are_told(cells, begun):
+    path = begun / "evaluation.json"
+    document = json.loads(path.read_text())
+    (now,) = document["versions"]
+    path.write_text(json.dumps(document | {"versions": now | {"torch": "2.0.0"}}))  # as once
+    settings = {"metrics": ["activation_distance"], "resume": True}
+    for _ in range(2):
+        done = evaluate(cells, out=begun, **settings)
+    first, then = json.loads(path.read_text())["versions"]
+    assert (first["torch"], then) == ("2.0.0", now)
+    page = write_evaluation(done, done.compare(resamples=20)).read_text()
+    assert "Scores were taken by different versions" in page and "torch 2.0.0" in page
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """The leaderboard: metrics of every benchmark at hand judged, timed, resumed, and shown."""
 
+import dataclasses
 import json
 from contextlib import contextmanager
 
@@ -10,7 +11,7 @@ import pytest
 import made_up
 from archscout import benchmarks
 from archscout.analysis.combination import Combination
-from archscout.analysis.leaderboard import Rules, make_leaderboard, making
+from archscout.analysis.leaderboard import Rules, make_leaderboard, making, timing
 from archscout.analysis.leaderboard.at_hand import at_hand, scale_of
 from archscout.analysis.leaderboard.page import _searches, write_leaderboard
 from archscout.analysis.leaderboard.standings import BASELINES, standings, verdicts
@@ -222,6 +223,32 @@ def test_metrics_are_scored_where_they_are_defined(two, text, tmp_path):
     cells, encoders = (set(r.standings.index) for r in done.rounds)
     assert "softmax_confidence" in encoders - cells
     assert "jacobian_cosine" in encoders & cells
+
+
+def test_a_formula_is_scored_on_networks_that_have_what_it_needs(two, text, tmp_path):
+    formula = "formula:sum(mean(projections))"
+    asked = {"text": text, "metrics": ["l2_norm", formula], "rules": RULES}
+    done = make_leaderboard(out=tmp_path / "out", benchmarks=two, **asked)
+    cells, encoders = (set(r.standings.index) for r in done.rounds)
+    assert formula in encoders - cells
+    with pytest.raises(InputError, match=r"formula:.* applies to the networks of no benchmark"):
+        make_leaderboard(out=tmp_path / "cells", benchmarks=two[:1], **asked)
+
+
+def test_a_network_at_which_processes_died_is_not_timed(two, text, tmp_path, monkeypatch):
+    done = make_leaderboard(
+        out=tmp_path / "out", benchmarks=two[:1], text=text, metrics=METRICS, rules=RULES
+    )
+    evaluation = done.rounds[0].evaluation
+    (evaluation.folder / timing.TIMINGS).unlink()
+    rows = evaluation.rows.copy()
+    lost = rows["architecture"].iloc[:-1]
+    rows.loc[rows["architecture"].isin(lost), "parameters"] = float("nan")
+    timed = []
+    monkeypatch.setattr(timing, "_timed", lambda s, m, each: timed.append(each) or [1.0])
+    timing.milliseconds(dataclasses.replace(evaluation, rows=rows), DataFolder(tmp_path), 3)
+    last = evaluation.benchmark.architectures[rows["architecture"].iloc[-1]]
+    assert timed and all(each == last for each in timed)
 
 
 @pytest.mark.parametrize(

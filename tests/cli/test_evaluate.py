@@ -90,3 +90,9 @@ def test_an_unknown_benchmark(archscout):
     result = archscout("evaluate", "nas-bench-x")
     assert result.code == 2
     assert "accepted are nas-bench-nlp, nas-bench-bert" in result.err.replace("\n", " ")
+
+
+def test_one_draw_cannot_be_ablated(archscout):
+    asked = ("evaluate", "archscout-mini-rnn", "--ablate", "minibatch", "--minibatches", 1)
+    refused = archscout(*asked)
+    assert refused.code == 2 and "--minibatches 1 beside --ablate" in refused.err

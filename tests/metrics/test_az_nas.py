@@ -219,3 +219,9 @@ def test_of_a_recurrent_network_the_first_layers_input_acts_a_step_later() -> No
     found = az_trainability(probed((after, before), later, entering=True))
     assert found == az_trainability(aligned)
     assert math.isnan(az_trainability(probed((after[:1], before[:1]), entering=True)))
+
+
+def test_layers_without_a_following_step_have_no_trainability() -> None:
+    empty = torch.zeros(0, 2, 3)
+    trace = Trace(0, torch.zeros(1, 2), layer_probes=[(empty, empty)])
+    assert math.isnan(az_trainability(trace))

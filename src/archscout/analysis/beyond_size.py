@@ -19,6 +19,8 @@ from archscout.analysis.statistics import MINIMUM, with_ends
 PARTS = 5
 NEAR = 1.05  # the larger size over the smaller, up to which two networks are of nearly one size
 
+RESAMPLES = 200
+
 COLUMNS = ("spearman", "within", "near")
 _TITLES = ["n", *with_ends(*COLUMNS), "pairs"]
 
@@ -30,7 +32,7 @@ def beyond_size(
     *,
     larger_is_better: Mapping[str, bool],
     result_larger_is_better: bool,
-    resamples: int = 200,
+    resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> pd.DataFrame:
     """How well scores rank networks, and networks of one size.

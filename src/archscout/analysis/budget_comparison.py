@@ -135,6 +135,7 @@ def _points(curves: pd.DataFrame, reached: pd.Series[float]) -> tuple[Floats, Fl
     last = curves.ffill(axis=1).to_numpy(dtype=float)
     failed = np.isnan(wide) & reached.isna().to_numpy()[:, None]
     losses = np.where(failed | ~np.isfinite(last), np.inf, last)
+    losses[reached.isna().to_numpy(), -1] = np.inf
     return curves.columns.to_numpy(dtype=float), losses
 
 

@@ -121,10 +121,9 @@ def parse_combinations(texts: Iterable[str], kind: Kind) -> tuple[Combination, .
             raise InputError(
                 f"combination {text!r}: two metrics or more, joined by +, are accepted"
             )
-        if len(set(members)) < len(members):
+        main = [request(name, kind).main() for name in members]
+        if len({(asked.metric.name, asked.layer) for asked in main}) < len(main):
             raise InputError(f"combination {text!r}: each metric may stand once")
-        for name in members:
-            request(name, kind)
         found.append(Combination(members, chosen))
     return tuple(found)
 

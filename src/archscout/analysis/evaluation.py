@@ -141,6 +141,7 @@ def prepare(
     limit: int | None = None,
     workers: int | Cluster = 1,
     combinations: Sequence[Combination] = (),
+    leave_out: bool = False,
 ) -> Preparation:
     """Check everything that decides an evaluation, before hours of scoring.
 
@@ -164,6 +165,7 @@ def prepare(
         limit: score so many architectures, drawn at random; all by default.
         workers: processes, or a cluster, that score.
         combinations: of metrics, judged beside them; what they are made of is scored, too.
+        leave_out: metrics that do not apply to the benchmark's networks, in place of refusing them.
 
     Raises:
         InputError: something cannot be used.
@@ -185,6 +187,7 @@ def prepare(
         text_sha256=corpus.sha256,
         metrics=tuple(dict.fromkeys([*names, PARAMETERS])),
         metric_files=tuple(os.fspath(file) for file in metric_files),
+        metric_sha256=metrics_room.sha256_of(metric_files),
         scale=vars(sizes),
         seeds=tuple(range(check_seed(seed), check_seed(seed + seeds - 1) + 1)),
         minibatches=tuple(range(check_count("minibatches", minibatches))),
@@ -198,6 +201,15 @@ def prepare(
     for draw in settings.draws:
         scorer.drawn(*draw)  # a text that is too short is said here
     chosen = chosen_names(found, limit, seed)
+    if reasons := scorer.inapplicable(found.architectures[chosen[0]]):
+        if not leave_out:
+            column, reason = next(iter(reasons.items()))
+            raise InputError(
+                f"metric {column} does not apply to {found.name} ({found.dataset}): {reason}"
+            )
+        kept = tuple(name for name in settings.metrics if name not in reasons)
+        settings = settings.model_copy(update={"metrics": kept})
+        scorer = Scorer.of(settings, corpus)
     count = check_workers(workers, device)
     prepared = Preparation(found, settings, scorer, chosen, count, combinations)
     for combination in combinations:

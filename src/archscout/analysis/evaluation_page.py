@@ -10,10 +10,11 @@ import numpy as np
 import pandas as pd
 
 from archscout.analysis import figures, panels
-from archscout.analysis.beyond_size import COLUMNS, NEAR, PARTS, beyond_size
+from archscout.analysis.beyond_size import COLUMNS, NEAR, PARTS, RESAMPLES, beyond_size
 from archscout.analysis.budget_comparison import ORDERS, compare_budgets, parts
 from archscout.analysis.document import Document, Plot, Section, Table, intervals, settings_section
 from archscout.analysis.evaluation import FALLBACK_TEXT
+from archscout.analysis.evaluation_folder import EvaluationFolder
 from archscout.analysis.evaluation_results import PARAMETERS, Evaluation, column_of
 from archscout.analysis.statistics import Comparison
 from archscout.metrics import request
@@ -25,10 +26,16 @@ _SHOWN = ("kendall", "pairs", "spearman", "pearson", "partial", "overlap", "regr
 _ABLATED = 10
 
 
-def write_evaluation(evaluation: Evaluation, comparison: Comparison) -> Path:
-    """Write an evaluation's page, tables and figures into its folder."""
+def write_evaluation(evaluation: Evaluation, comparison: Comparison, seed: int = 0) -> Path:
+    """Write an evaluation's page, tables and figures into its folder.
+
+    Args:
+        evaluation: what was scored.
+        comparison: of the scores with the results.
+        seed: of what is random besides: resamples at one size, and orders that budgets meet.
+    """
     sections = [_statistics(evaluation, comparison), _scatter(evaluation, comparison)]
-    sections += _beyond_size(evaluation) + _budgets(evaluation)
+    sections += _beyond_size(evaluation, seed) + _budgets(evaluation, seed)
     if len(evaluation.settings.draws) > 1:
         sections.append(_reliability(evaluation))
     sections.append(
@@ -182,6 +189,10 @@ def _remarks(evaluation: Evaluation) -> Iterator[str]:
             f"`{name}` is not finite in {count} of {len(evaluation.rows)} networks and draws; "
             "they rank last."
         )
+    used = EvaluationFolder(evaluation.folder).versions()
+    if len(used) > 1:
+        said = "; then ".join(", ".join(f"{k} {v}" for k, v in each.items()) for each in used)
+        yield f"Scores were taken by different versions, by which they may differ: {said}."
     trained_on = ", ".join(benchmark.text)
     if benchmark.text_sha256 not in (None, settings.text_sha256):
         yield (
@@ -229,7 +240,7 @@ def _scatter(evaluation: Evaluation, comparison: Comparison) -> Section:
     return Section("Scores against results", content=[plot])
 
 
-def _beyond_size(evaluation: Evaluation) -> list[Section]:
+def _beyond_size(evaluation: Evaluation, seed: int) -> list[Section]:
     """What metrics say of networks of one size; nothing where size does not say most by itself."""
     benchmark = evaluation.benchmark
     if benchmark.size is None:
@@ -242,6 +253,8 @@ def _beyond_size(evaluation: Evaluation) -> list[Section]:
         sizes,
         larger_is_better=evaluation.directions | {benchmark.size: True},
         result_larger_is_better=benchmark.larger_is_better,
+        resamples=RESAMPLES,
+        seed=seed,
     )
     shown = pd.DataFrame({"n": table["n"].astype(int)})
     for name in COLUMNS:
@@ -251,12 +264,13 @@ def _beyond_size(evaluation: Evaluation) -> list[Section]:
         f"Size says most of what these networks reach: `{benchmark.size}`, published with the "
         "results, stands among the metrics. *spearman*: Spearman's ρ over all. *within*: its mean "
         f"inside {PARTS} equal parts by size. *near*: share of the pairs ordered right among the "
-        f"*pairs* whose sizes differ by at most {NEAR - 1:.0%}; one half is chance."
+        f"*pairs* whose sizes differ by at most {NEAR - 1:.0%}; one half is chance. "
+        f"Brackets are of {RESAMPLES} resamples."
     )
     return [Section("Beyond size", text, [Table("beyond_size", table, "Best first.", shown=shown)])]
 
 
-def _budgets(evaluation: Evaluation) -> list[Section]:
+def _budgets(evaluation: Evaluation, seed: int) -> list[Section]:
     """What budgets of training find; nothing where the benchmark has no learning curves."""
     benchmark, space = evaluation.benchmark, evaluation.benchmark.space
     curves, scores = benchmark.learning_curves, evaluation.scores
@@ -280,6 +294,7 @@ def _budgets(evaluation: Evaluation) -> list[Section]:
         result_larger_is_better=benchmark.larger_is_better,
         voice=None if voice in chosen[:1] else voice,
         named=[first[mark] for mark in names(space) if mark in first],
+        seed=seed,
     )
     percentiles = table.pivot(index="budget", columns="strategy", values="percentile")
     percentiles = percentiles[list(STRATEGIES)]
@@ -291,9 +306,9 @@ def _budgets(evaluation: Evaluation) -> list[Section]:
     text = (
         f"How many of the pool are better than what is found, in per cent, with its standard error "
         f"over {ORDERS} random orders; no training was run, the learning curves of the benchmark "
-        f"stand in for them. *search* is what `archscout search --budget` does, by "
-        f"{', '.join(f'`{name}`' for name in chosen)}, named architectures first: halving after "
-        f"{points} of a training. "
+        f"stand in for them. *search* is what `archscout search --budget` does, but for breeding, "
+        f"which no pool allows, by {', '.join(f'`{name}`' for name in chosen)}, named "
+        f"architectures first: halving after {points} of a training. "
         "*random* and *best by score* (the first of these metrics) train whole networks. What is "
         "found has the lowest validation loss of those trained longest, and is judged by the "
         "benchmark's result, so that even a training of all need not find the best."

@@ -9,6 +9,7 @@ import typer
 
 from archscout.cli import options, output
 from archscout.cli.execution import Execution, with_execution
+from archscout.errors import InputError
 
 _ABLATION_DRAWS = 10
 
@@ -91,8 +92,8 @@ def evaluate(
         metrics=metrics,
         metric_files=metric_file or (),
         scale=options.scale_of(found.space, size),
-        seeds=_draws(seeds, ablate == "initialisation"),
-        minibatches=_draws(minibatches, ablate == "minibatch"),
+        seeds=_draws("seeds", seeds, ablate == "initialisation"),
+        minibatches=_draws("minibatches", minibatches, ablate == "minibatch"),
         seed=seed,
         device=device,
         limit=limit,
@@ -104,7 +105,7 @@ def evaluate(
     with output.stoppable("what was scored", out, resume), output.progress("scoring") as bar:
         done = prepared.run(out, resume, bar.set)
     comparison = done.compare(resamples=resamples, seed=seed)
-    page, table = write_evaluation(done, comparison), summary(comparison)
+    page, table = write_evaluation(done, comparison, seed), summary(comparison)
     if as_json:
         output.print_json(output.records(table.reset_index()))
     else:
@@ -113,7 +114,9 @@ def evaluate(
     output.tell(f"Page: {page}")
 
 
-def _draws(given: int | None, is_ablated: bool) -> int:
+def _draws(name: str, given: int | None, is_ablated: bool) -> int:
+    if given == 1 and is_ablated:
+        raise InputError(f"--{name} 1 beside --ablate, which compares draws; accepted from 2 on")
     if given is not None:
         return given
     return _ABLATION_DRAWS if is_ablated else 1

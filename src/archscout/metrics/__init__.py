@@ -16,6 +16,7 @@ from archscout.metrics.registry import (
     read_sources,
     registered,
     request,
+    sha256_of,
 )
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "read_sources",
     "registered",
     "request",
+    "sha256_of",
 ]
 
 for _file in iter_modules(__path__):

@@ -276,6 +276,15 @@ def read_sources(paths: Iterable[str | os.PathLike[str]]) -> dict[str, bytes]:
     return found
 
 
+def sha256_of(paths: Iterable[str | os.PathLike[str]]) -> tuple[str, ...]:
+    """What files of metrics are known by, in hexadecimal.
+
+    Raises:
+        InputError: there is no such file.
+    """
+    return tuple(hashlib.sha256(content).hexdigest() for content in read_sources(paths).values())
+
+
 def load_sources(sources: Mapping[str, bytes]) -> None:
     """Run what `read_sources` read, as `load_file` does, wherever the files lie.
 

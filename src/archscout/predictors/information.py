@@ -30,7 +30,7 @@ class Scoring(ScoringSettings):
     @classmethod
     def of(cls, settings: ScoringSettings) -> Self:
         """The scoring of an evaluation."""
-        names = set(cls.model_fields) - {"metrics", "metric_files", "device"}
+        names = set(cls.model_fields) - {"metrics", "metric_files", "metric_sha256", "device"}
         return cls(**settings.model_dump(include=names))
 
     def arguments(self) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from optuna.trial import FrozenTrial, TrialState
 from archscout import spaces
 from archscout.errors import InputError
 from archscout.execution import Cluster, Workers, check_workers
-from archscout.metrics import load_sources, read_sources
+from archscout.metrics import load_sources, read_sources, sha256_of
 from archscout.runs.costs import COSTS
 from archscout.runs.evaluator import Evaluations, Evaluator
 from archscout.runs.given_genes import given_genes
@@ -189,6 +189,7 @@ def search(
         tokenizer,
         include or {},
         metric_files=load_metrics(metric_files),
+        metric_sha256=list(sha256_of(metric_files)),
         trials=trials,
         seed=seed,
         sampler=sampler,

@@ -102,6 +102,7 @@ class SearchSettings(BaseModel):
         text: from where the corpus is loaded: its name, or absolute paths.
         objectives: as given, such as `hidden_covariance` or `parameters:min`.
         metric_files: files of Python that define metrics (paths absolute).
+        metric_sha256: of these; of runs that were begun before it was kept, none.
         limits: cost to upper limit.
         trials: number of proposals.
         seed: of proposals, weights and noise.
@@ -125,6 +126,7 @@ class SearchSettings(BaseModel):
     text: list[str]
     objectives: list[str]
     metric_files: list[str] = []
+    metric_sha256: list[str] = []
     limits: dict[str, float]
     trials: int
     seed: int
@@ -236,10 +238,11 @@ class SearchSettings(BaseModel):
             )
             for each in (self, other)
         )
+        may_differ = {"trials"} if self.metric_sha256 else {"trials", "metric_sha256"}
         return [
             f"{name} is {theirs.get(name)!r}, was {ours.get(name)!r}"
             for name in ours | theirs
-            if name != "trials" and ours.get(name) != theirs.get(name)
+            if name not in may_differ and ours.get(name) != theirs.get(name)
         ]
 
 

@@ -129,7 +129,7 @@ def measure(
         scores |= values
         if bad := [name for name, value in values.items() if not math.isfinite(value)]:
             shown = ", ".join(f"{name} is {scores[name]}" for name in bad)
-            problems.append(f"{shown}: {_cause(traced) or asked.metric.undefined}")
+            problems.append(f"{shown}: {_cause(traced, asked) or asked.metric.undefined}")
     with_gradients = [
         asked for asked in requests if asked.metric.needs & (OF_OBJECTIVE | OF_SQUARE)
     ]
@@ -149,8 +149,8 @@ def _form(asked: Request) -> tuple[bool, bool]:
     return asked.metric.as_published, asked.metric.amplified
 
 
-def _cause(traced: Trace) -> str | None:
-    """What is wrong with the hidden states, if anything."""
+def _cause(traced: Trace, asked: Request) -> str | None:
+    """What is wrong with the hidden states, if anything that matters for a metric."""
     for layer, states in enumerate(traced.hidden_states, start=1):
         finite = torch.isfinite(states).flatten(1).all(1)
         if not bool(finite.all()):
@@ -160,6 +160,6 @@ def _cause(traced: Trace) -> str | None:
         units = states.flatten(0, 1)
         spread = units.amax(0) - units.amin(0)
         still = int((spread <= rounding(units.abs().amax(0), units.dtype)).sum())
-        if still:
+        if still and "hidden_states" in asked.metric.needs:
             return f"{still} of {units.shape[1]} hidden units of layer {layer} do not vary"
     return None

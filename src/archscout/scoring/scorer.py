@@ -194,16 +194,25 @@ class Scorer:
             one_thread() if is_slowed else nullcontext(),
             self.recorder(architecture, self.depth) as recorder,
         ):
-            for asked in self.requests:
-                if reason := why_not(recorder, asked, self.objective):
-                    raise InputError(
-                        f"metric {asked.column} does not apply to space {self.space.name}: {reason}"
-                    )
+            for column, reason in self._reasons(recorder).items():
+                raise InputError(
+                    f"metric {column} does not apply to space {self.space.name}: {reason}"
+                )
             how = (self.depth, self.seed, self.objective)
             missing: list[str] = []
             scores, problems = measure(recorder, self.minibatch, self.requests, *how, missing)
+            problems += recorder.problems
         mark, seconds = self.space.fingerprint(architecture), time.perf_counter() - start
         return Score(mark, scores, seconds, "; ".join(problems) or None, missing)
+
+    def inapplicable(self, architecture: Any) -> dict[str, str]:
+        """Why metrics do not apply to an architecture's network, by column; empty if all do."""
+        with self.recorder(architecture, self.depth) as recorder:
+            return self._reasons(recorder)
+
+    def _reasons(self, recorder: Recorder) -> dict[str, str]:
+        reasons = {r.column: why_not(recorder, r, self.objective) for r in self.requests}
+        return {column: reason for column, reason in reasons.items() if reason is not None}
 
     def explain(self, architecture: Any) -> Found:
         """What metrics take an architecture's network for."""

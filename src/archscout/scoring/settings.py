@@ -25,6 +25,7 @@ class ScoringSettings(BaseModel):
         text_sha256: of the corpus.
         metrics: names, as asked for.
         metric_files: files of Python that define metrics.
+        metric_sha256: of these.
         scale: sizes of networks and minibatch.
         seeds: of the initialisations.
         minibatches: which of the text, from 0.
@@ -42,6 +43,7 @@ class ScoringSettings(BaseModel):
     text_sha256: str = ""
     metrics: tuple[str, ...] = ()
     metric_files: tuple[str, ...] = ()
+    metric_sha256: tuple[str, ...] = ()
     scale: dict[str, Any]
     seeds: tuple[int, ...] = Field((0,), min_length=1)
     minibatches: tuple[int, ...] = Field((0,), min_length=1)

@@ -125,10 +125,12 @@ def make_leaderboard(
             metric_files=metric_files,
             scale=scale_of(benchmark),
             combinations=combined[benchmark.space.kind],
+            leave_out=True,
             **settings,
         )
         for benchmark in benchmarks
     ]
+    _check_applied(metrics, prepared)
     _check(rules, prepared)
     path = Path(out)
     mark = _EARLIER_MARK if (path / _EARLIER_MARK).exists() else MARK
@@ -173,6 +175,13 @@ def _names_by_kind(metrics: Iterable[str] | str | None) -> dict[Kind, list[str]]
     for kind, names in found.items():
         names += [name for name in BASELINES if name in known[kind] and name not in names]
     return found
+
+
+def _check_applied(metrics: Iterable[str] | str | None, prepared: Sequence[Preparation]) -> None:
+    """Make sure that every metric that was asked for applies to the networks of a benchmark."""
+    for name in metrics.split(",") if isinstance(metrics, str) else metrics or ():
+        if not any(each.will_score(name.strip()) for each in prepared):
+            raise InputError(f"metric {name.strip()} applies to the networks of no benchmark here")
 
 
 def _are_scored(members: Iterable[str], scored: set[str]) -> bool:

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from archscout.analysis.checks import check_count
-from archscout.analysis.evaluation_results import Evaluation
+from archscout.analysis.evaluation_results import PARAMETERS, Evaluation
 from archscout.benchmarks import DataFolder
 from archscout.folders import drop_torn_line, read_lines
 from archscout.recording import Kind
@@ -59,7 +59,11 @@ def milliseconds(
     reference = REFERENCE[evaluation.benchmark.space.kind]
     metrics = list(dict.fromkeys([*evaluation.metrics, reference]))
     # A longer list begins with the shorter one, so that what was timed counts.
-    drawn = np.random.default_rng(0).permutation(evaluation.scores.index.to_numpy())[:count]
+    # Not of a network at which workers died, which might end this process, too.
+    rows = evaluation.rows
+    lost = set(rows[rows[PARAMETERS].isna()]["architecture"])
+    order = np.random.default_rng(0).permutation(evaluation.scores.index.to_numpy())
+    drawn = [name for name in order if name not in lost][:count]
     wanted = [(metric, str(name)) for metric in metrics for name in drawn]
     path = evaluation.folder / TIMINGS
     drop_torn_line(path)
