@@ -10,9 +10,9 @@ SPACE ?= rnn
 TEXT ?= python-docs
 TRIALS ?= 300
 BUDGET ?= 4
-RECIPE ?= --set epochs=6
+RECIPE ?= $(if $(filter rnn,$(SPACE)),--set epochs=6)
 WORKERS ?= 2
-RUN ?= runs/$(notdir $(TEXT))
+RUN ?= runs/$(if $(filter-out rnn,$(SPACE)),$(SPACE)-)$(notdir $(TEXT:%/=%))
 
 # How many processes test at once, and more arguments for pytest:
 # make test TEST_PROCESSES=0 PYTEST_ARGS='-m "not slow"'

@@ -48,9 +48,10 @@ _MORE = {
     torch.ops.aten.addmv: _added_product_with_vector,
     torch.ops.aten.dot: _product_with_vector,
     torch.ops.aten.addbmm: _added_products,
-    torch.ops.aten._grouped_mm: _grouped_product,
     torch.ops.aten._trilinear: _trilinear,
 }
+if hasattr(torch.ops.aten, "_grouped_mm"):  # the lowest torch has none
+    _MORE[torch.ops.aten._grouped_mm] = _grouped_product
 
 # Of operations for which torch takes long to say it, what is known of the result without numbers.
 _SHAPES: dict[Any, Callable[..., Any]] = {

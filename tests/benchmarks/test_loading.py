@@ -5,6 +5,7 @@ import io
 import json
 import math
 import re
+import shutil
 import zipfile
 
 import pytest
@@ -121,6 +122,21 @@ def test_lines_that_are_no_data_are_left_out_and_counted(data):
     assert table.left_out == (10, 11)
     assert table.remark == "RNN_parameters.csv: 2 lines between 10 and 11 left out, not data"
     assert len(table.frame) == 8
+
+
+def test_a_step_of_pretraining_stands_once(data, tmp_path):
+    path = DataFolder(data).find("BERT_train_ablation.csv").path
+    copy = shutil.copytree(data, tmp_path / "copy") / path.relative_to(data)
+    lines = copy.read_text().splitlines()
+    bare = lines[1].split(",")
+    bare[1] = "nan"
+    copy.write_text("\n".join([*lines, lines[1], ",".join(bare)]))  # a repeat, and no steps
+    table = tables.pretraining_ablation(DataFolder(tmp_path / "copy"))
+    assert len(table.frame) == len(lines) - 1 and table.left_out == (len(lines) + 2,)
+    bare[1:3] = lines[1].split(",")[1], "7"
+    copy.write_text("\n".join([*lines, ",".join(bare)]))
+    with pytest.raises(InputError, match=r"stands there 2 times with different values"):
+        tables.pretraining_ablation(DataFolder(tmp_path / "copy"))
 
 
 def test_draws_of_an_ablation_are_numbered(data):

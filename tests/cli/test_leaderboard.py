@@ -105,3 +105,8 @@ def test_what_was_an_option_of_evaluate_is_named(archscout):
     result = archscout("evaluate", "--all")
     assert result.code == 2
     assert "No such option: --all" in result.err and "archscout leaderboard" in result.err
+
+
+def test_a_tokenizer_is_not_for_networks_of_all_kinds(archscout):
+    refused = archscout("leaderboard", "--scoring", "tokenizer=x")
+    assert refused.code == 2 and "accepted: split, vocabulary_size, objective" in refused.err

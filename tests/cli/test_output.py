@@ -53,3 +53,10 @@ def test_short_work_tells_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     with output.progress("scoring", 2) as bar:
         bar.advance()
     assert capsys.readouterr().err == ""
+
+
+def test_names_that_look_like_markup_are_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    output.print_table(["file"], [["cells[old].json"]])
+    output.say("Training  runs[v2]/x")
+    printed = capsys.readouterr().out
+    assert "cells[old].json" in printed and "runs[v2]/x" in printed

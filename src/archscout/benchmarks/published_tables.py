@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -141,9 +142,9 @@ def encoder_ablation(folder: DataFolder, draw: Draw) -> PublishedTable:
 def pretraining_ablation(folder: DataFolder) -> PublishedTable:
     """BERT_train_ablation.csv: by id and `steps` of pretraining, the tasks and `glue`."""
     columns = {"steps": "steps", **{name: name for name in (*TASKS, "glue")}}
-    table = _read(folder, "BERT_train_ablation.csv", "id", columns)
+    table = _read(folder, "BERT_train_ablation.csv", "id", columns, "steps")
     frame = table.frame.astype({"steps": int}).set_index("steps", append=True)
-    return replace(table, frame=frame)
+    return _one_a_key(replace(table, frame=frame))
 
 
 def _read(
@@ -162,7 +163,7 @@ def _read(
     left_out = []
     for line in lines:
         values = _values(line, titles, key)
-        if values is None or (required is not None and pd.isna(values[required])):
+        if values is None or (required is not None and not math.isfinite(float(values[required]))):
             left_out.append(lines.line_num)
             continue
         for title, value in values.items():
@@ -205,7 +206,8 @@ def _values(line: list[str], titles: list[str], key: str) -> dict[str, str | flo
 
 def _one_a_key(table: PublishedTable) -> PublishedTable:
     """The table, if no two rows differ that claim to be the same network."""
-    frame = table.frame.reset_index().drop_duplicates().set_index(table.frame.index.name)
+    keys = list(table.frame.index.names)
+    frame = table.frame.reset_index().drop_duplicates().set_index(keys)
     twice = frame.index[frame.index.duplicated()]
     if len(twice):
         raise InputError(

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from archscout.cli import options
 from archscout.cli.execution import Execution, with_execution
-from archscout.cli.output import console, progress, stoppable, warn
+from archscout.cli.output import console, progress, say, stoppable, warn
 from archscout.errors import InputError
 
 if TYPE_CHECKING:
@@ -267,7 +267,7 @@ def _report(folder: Path, now: Standing, as_json: bool) -> None:
             highlight=False,
         )
     if is_built(folder):
-        console.print(f"Benchmark  {folder}", highlight=False, soft_wrap=True)
+        say(f"Benchmark  {folder}")
 
 
 def _problems(now: Standing) -> dict[str, int]:

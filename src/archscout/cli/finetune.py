@@ -11,7 +11,7 @@ import typer
 from rich.table import Table
 
 from archscout.cli import options
-from archscout.cli.output import console, errors, print_abreast, progress, stoppable, warn
+from archscout.cli.output import console, errors, print_abreast, progress, say, stoppable, warn
 from archscout.errors import InputError
 
 if TYPE_CHECKING:
@@ -191,7 +191,7 @@ def _print(finetuned: Finetuned) -> None:
             highlight=False,
             soft_wrap=True,
         )
-    console.print(f"Results  {finetuned.folder}", highlight=False, soft_wrap=True)
+    say(f"Results  {finetuned.folder}")
 
 
 def _show_curve(curve: Curve, as_json: bool) -> None:
@@ -224,7 +224,7 @@ def _print_curve(curve: Curve) -> None:
             "the mean is of the tasks that have a score at every step: "
             f"{', '.join(common) or 'there are none'}"
         )
-    console.print(f"Results  {curve.folder}", highlight=False, soft_wrap=True)
+    say(f"Results  {curve.folder}")
 
 
 def _mean(scores: Mapping[str, float | None], tasks: Sequence[str]) -> float | None:

@@ -46,7 +46,7 @@ def leaderboard(
     seeds: options.Seeds = 1,
     minibatches: options.Minibatches = 1,
     text: options.BenchmarkTexts = None,
-    scoring: options.DrawnScoringChanges = None,
+    scoring: options.CommonScoringChanges = None,
     resamples: options.Resamples = 1000,
     seed: options.Seed = 0,
     device: options.Device = "cpu",
@@ -87,7 +87,7 @@ def leaderboard(
             workers=execution.place(),
             resume=resume,
             stage=_stage,
-            **options.scoring(scoring, draws=True),
+            **options.scoring(scoring, draws=True, tokenizer=False),
         )
         page = write_leaderboard(done)
     if as_json:

@@ -123,6 +123,16 @@ ScoringChanges = Annotated[
         "more.",
     ),
 ]
+CommonScoringChanges = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--scoring",
+        metavar=_PAIR,
+        help="How all scores are made: split (of the text; test by default), vocabulary_size, or "
+        "objective (what gradients are taken of: sum, cotangent or loss); repeat the option for "
+        "more.",
+    ),
+]
 DrawnScoringChanges = Annotated[
     list[str] | None,
     typer.Option(
@@ -247,14 +257,17 @@ def checked(option: str, given: Iterable[str] | None, accepted: Collection[str])
 
 
 def scoring(
-    given: Iterable[str] | None, draws: bool = False, device: bool = False
+    given: Iterable[str] | None,
+    draws: bool = False,
+    device: bool = False,
+    tokenizer: bool = True,
 ) -> dict[str, Any]:
     """The arguments of a scorer that `--scoring` describes.
 
     Where other options ask for several minibatches (`draws`), it chooses none; where no other
-    option names a device, it does (`device`).
+    option names a device, it does (`device`). For networks of all kinds there is no `tokenizer`.
     """
-    accepted = ["split", "vocabulary_size", "tokenizer", "objective"]
+    accepted = ["split", "vocabulary_size", *["tokenizer"] * tokenizer, "objective"]
     accepted += ["minibatch"] * (not draws) + ["device"] * device
     found = checked("--scoring", given, accepted)
     numbered = whole_numbers("--scoring", found, "vocabulary_size", "minibatch")

@@ -262,7 +262,8 @@ def print_table(
         **looks,
     )
     for row in rows:
-        table.add_row(*row)
+        # Not what looks like markup: names of files stand there.
+        table.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in row))
     console.print(table)
 
 

@@ -12,7 +12,7 @@ import typer
 from rich.table import Table
 
 from archscout.cli import options
-from archscout.cli.output import console, errors, progress, stoppable, warn
+from archscout.cli.output import console, errors, progress, say, stoppable, warn
 from archscout.errors import InputError
 
 if TYPE_CHECKING:
@@ -54,9 +54,9 @@ DatasetSet = Annotated[
 ]
 Sample = Annotated[
     int | None,
-    typer.Option(help="Draw so many words from the trained recurrent network afterwards."),
+    typer.Option(help="Draw so many tokens from the trained network, unless it is an encoder."),
 ]
-Prompt = Annotated[str | None, typer.Option(help="Words that --sample goes on from.")]
+Prompt = Annotated[str | None, typer.Option(help="Text that --sample goes on from.")]
 Temperature = Annotated[
     float | None,
     typer.Option(help="Temperature of --sample: below 1 likely words become likelier."),
@@ -99,7 +99,7 @@ def train(
     resume: options.Resume = False,
     as_json: options.Json = False,
 ) -> None:
-    """Train one architecture on a text: a recurrent language model, or an encoder (ELECTRA).
+    """Train one architecture on a text: a recurrent cell, a decoder, an encoder, or a module.
 
     Writes a training folder with checkpoints, curves (metrics.jsonl, and events/ for
     TensorBoard), the result, and the trained model as transformers loads it (model/). Of a text
@@ -269,4 +269,4 @@ def _print(summary: Summary, folder: Path) -> None:
     for row in summary.rows:
         table.add_row(*row)
     console.print(table)
-    console.print(f"Training  {folder}\nModel     {folder / 'model'}", highlight=False)
+    say(f"Training  {folder}\nModel     {folder / 'model'}")

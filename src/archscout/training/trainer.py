@@ -181,8 +181,8 @@ class Trainer(ABC, Generic[S]):
                 space's. Its batch size and sequence length are those of scoring and not used.
             seed: of the weights and of all that is random in training.
             vocabulary_size: size limit of the vocabulary that is made of the text.
-            tokenizer: a ready one, see `WordPiece.load`, where the space's networks read pieces of
-                words; by default one is trained on the text.
+            tokenizer: a ready one, see `WordPiece.load` and `ByteLevel.load`, where the space's
+                networks read pieces of words or bytes; by default one is trained on the text.
             device: where it is trained, such as `cpu` or `cuda`.
             resume: go on with the training that lies in the folder.
             keep_model: write the model as transformers loads it, to `model/`.

@@ -41,7 +41,8 @@ class Plan:
         scale: sizes of the networks, as JSON.
         vocabulary_size: V.
         vocabulary_limit: size limit of the vocabulary.
-        tokenizer: of encoders, where it is not trained on the text.
+        tokenizer: of networks that read pieces of words or bytes, where it is not trained on the
+            text.
         device: where they are trained.
         threads: of each process that trains.
         keep_weights: keep the weights of finished trainings, at their best, and the models.
