@@ -7,6 +7,7 @@ import gc
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -425,3 +426,30 @@ def test_a_node_killed_while_it_scores_costs_nothing_and_a_late_one_gets_work(
     assert late is not None and late == seen[-1][1] != killed
     expected = [scorer.score(cell).scores for cell in cells]
     assert [scores for scores, _ in seen] == (expected * 10)[: len(seen)]
+
+
+def test_what_is_submitted_while_all_breaks_ends(
+    nodes: Nodes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The thread that serves looks, and what it finds ends all, also what came meanwhile."""
+    from archscout.execution.ray_tasks import RayTasks
+
+    looks, submitted = threading.Event(), threading.Event()
+
+    def look(self: RayTasks) -> None:
+        looks.set()
+        submitted.wait()
+        raise InputError("nobody answers")
+
+    tasks_there = RayTasks(nodes.asked(), 1, None)
+    monkeypatch.setattr(RayTasks, "_look", look)
+    first = tasks_there.submit(tasks.scaled, 0)
+    looks.wait()
+    second = tasks_there.submit(tasks.scaled, 1)
+    submitted.set()
+    for future in (first, second):
+        with pytest.raises(InputError, match="nobody answers"):
+            future.result(timeout=30)
+    with pytest.raises(InputError, match="nobody answers"):
+        tasks_there.submit(tasks.scaled, 2)
+    tasks_there.stop()

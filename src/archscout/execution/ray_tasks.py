@@ -112,10 +112,12 @@ class RayTasks:
 
     def submit(self, task: Callable[[Any, Any], Any], item: Any) -> Future[Any]:
         """The future of a task on the state and an item."""
+        attempt = _Attempt(cloudpickle.dumps((task, item)))
+        self._waiting.append(attempt)
+        self._events.put(_nothing)
+        # Asked last: whatever breaks from now on finds the attempt among those that wait.
         if self._broken is not None:
             raise self._broken
-        attempt = _Attempt(cloudpickle.dumps((task, item)))
-        self._events.put(lambda: self._waiting.append(attempt))
         return attempt.future
 
     def ask_to_stop(self) -> None:
