@@ -99,6 +99,12 @@ def test_of_one_metric_all_is_shown(archscout: Any) -> None:
     assert shown.count("Mellor et al. 2021, equation 2") == 2 and "needs   activations" in shown
     assert "name alone stands for layer 1" in archscout("metrics", "hidden_covariance").out
     assert "name alone stands for the last one" in archscout("metrics", "linear_memory").out
+    forms = archscout("metrics", "synaptic_saliency_published").out
+    assert forms.count("As published: in training mode") == 1 and "networks other than" in forms
+    (form,) = map(json.loads, archscout("metrics", "head_importance_released", "--json").lines)
+    assert form["as_published"] and form["networks"] == "transformers"
+    only = archscout("score", "rnn", "lstm", "--metrics", "head_importance_published")
+    assert "is defined for transformers only" in only.err.replace("\n", " ")
     wrong = archscout("metrics", "linear_memry")
     assert wrong.code == 2 and "did you mean linear_memory?" in wrong.err
 

@@ -16,7 +16,6 @@ import numpy as np
 import pandas as pd
 
 from archscout import metrics as metrics_room
-from archscout.analysis.checks import check_count
 from archscout.analysis.combination import Combination
 from archscout.analysis.evaluation_folder import EvaluationFolder, EvaluationSettings
 from archscout.analysis.evaluation_results import PARAMETERS, Evaluation
@@ -33,6 +32,7 @@ from archscout.scoring import (
     Score,
     Scorer,
     TextSource,
+    check_count,
     check_seed,
     parse_requests,
     resolve_objective,

@@ -78,9 +78,9 @@ def evaluate(
 
     found = benchmarks.load(benchmark, benchmarks.DataFolder(data_dir), dataset)
     from archscout.analysis import evaluation as room
-    from archscout.analysis.checks import check_count
     from archscout.analysis.combination import parse_combinations
     from archscout.analysis.evaluation_page import summary, write_evaluation
+    from archscout.scoring import check_count
 
     options.load_metrics(metric_file)
     out = out or Path("evaluations") / f"{found.name}-{found.dataset}"
@@ -102,10 +102,14 @@ def evaluate(
         **options.scoring(scoring, draws=True),
     )
     prepared.check_comparable()
-    with output.stoppable("what was scored", out, resume), output.progress("scoring") as bar:
-        done = prepared.run(out, resume, bar.set)
-    comparison = done.compare(resamples=resamples, seed=seed)
-    page, table = write_evaluation(done, comparison, seed), summary(comparison)
+    with output.stoppable("what was scored", out, resume):
+        with output.progress("scoring") as bar:
+            done = prepared.run(out, resume, bar.set)
+        with output.progress("statistics, page", 2) as bar:
+            comparison = done.compare(resamples=resamples, seed=seed)
+            bar.advance()
+            page, table = write_evaluation(done, comparison, seed), summary(comparison)
+            bar.advance()
     if as_json:
         output.print_json(output.records(table.reset_index()))
     else:

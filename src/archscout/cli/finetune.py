@@ -49,7 +49,7 @@ EveryCheckpoint = Annotated[
     typer.Option(
         "--every-checkpoint",
         help="Fine-tune each encoder that the training in the folder kept "
-        "(milestones/step-N), and write the curve.",
+        "(milestones/step-NNNNNNNN), and write the curve.",
     ),
 ]
 KeepModels = Annotated[

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from contextlib import suppress
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 from rich.table import Column
@@ -41,10 +42,10 @@ def metrics(
     entries = registered()
     if name is not None:
         names = dict.fromkeys(entry.name for entry in entries)
-        if name not in names:
+        entries = _definitions(name)
+        if not entries:
             near = nearest(name, names)
             raise InputError(f"unknown metric {name!r}{near}; archscout metrics lists them")
-        entries = [entry for entry in entries if entry.name == name]
     documents = [_document(entry) for entry in entries]
     if as_json:
         for document in documents:
@@ -56,10 +57,24 @@ def metrics(
         _list(entries)
 
 
+def _definitions(name: str) -> list[Metric]:
+    """What a name stands for: of networks with attention, of others, or of both alike."""
+    from archscout.metrics import request
+    from archscout.recording import Kind
+
+    found: list[Metric] = []
+    for kind in get_args(Kind):
+        with suppress(InputError):
+            entry = request(name, kind).metric
+            found += [entry] * (entry not in found)
+    return found
+
+
 def _document(entry: Metric) -> dict[str, Any]:
     return {
         "name": entry.name,
         "networks": _networks(entry),
+        "as_published": entry.as_published,
         "larger_is_better": entry.larger_is_better,
         "main_layer": entry.main_layer,
         "needs": sorted(entry.needs),
@@ -77,6 +92,8 @@ def _show(document: dict[str, Any]) -> None:
     networks = _NETWORKS[document["networks"]]
     say(f"{document['name']}: {networks}{layers}")
     say(f"  {document['summary']}")
+    if document["as_published"]:
+        say("  As published: in training mode, gradients those of the sum of the output.")
     say(f"  better  {_better(document['larger_is_better'])}")
     say(f"  needs   {', '.join(document['needs']) or 'nothing'}")
     say(f"  source  {document['source'] or 'none given'}")
@@ -107,6 +124,6 @@ def _networks(entry: Metric) -> str:
     """For which networks a definition is."""
     from archscout.metrics import available
 
-    if entry.kind == "transformer":
+    if entry.kind == "transformer" or entry.as_published:
         return "transformers"
     return "all" if available("transformer").get(entry.name) == entry else "others"

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 Metrics = Annotated[
     str | None,
     typer.Option(
-        help="Features: names, comma-separated; every metric without gradients by default."
+        help="Features: names, comma-separated; by default every metric whose pass needs no output."
     ),
 ]
 Evaluations = Annotated[

@@ -55,9 +55,9 @@ def sample(
             if given is not None:
                 raise InputError(f"{option} and --published exclude each other")
         if not found.published_sample:
+            others = [name for name in spaces.available() if spaces.get(name).published_sample]
             raise InputError(
-                f"space {found.name} has no published sample; accepted: flexibert; the "
-                "architectures of rnn's benchmark lie in its log files"
+                f"space {found.name} has no published sample; accepted: {', '.join(others)}"
             )
         drawn = islice(found.published_sample, number)
         number = min(number or len(found.published_sample), len(found.published_sample))

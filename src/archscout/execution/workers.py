@@ -79,7 +79,6 @@ class Workers(Generic[State]):
         task: Callable[[State, Item], Result],
         items: Iterable[Item],
         lost: Callable[[Item, str], Result],
-        tick: Callable[[], object] | None = None,
     ) -> Generator[Result, None, None]:
         """Results in the order of the items, as they come.
 
@@ -87,12 +86,11 @@ class Workers(Generic[State]):
             task: a function of the state and an item; importable by its name.
             items: plain values; one is asked for when there is room for it.
             lost: the result of an item at which processes died, and the reason in words.
-            tick: called every few seconds while other processes are waited for.
 
         Raises:
             Exception: whatever a task raises.
         """
-        for _, result in self._results(task, _Source(items), lost, tick, in_order=True):
+        for _, result in self._results(task, _Source(items), lost, None, in_order=True):
             yield result
 
     def as_they_come(
@@ -111,7 +109,7 @@ class Workers(Generic[State]):
             task: as of `map`.
             waiting: plain values, taken from the front.
             lost: as of `map`.
-            tick: as of `map`.
+            tick: called every few seconds while other processes are waited for.
 
         Raises:
             Exception: whatever a task raises.

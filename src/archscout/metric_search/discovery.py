@@ -17,7 +17,6 @@ import numpy as np
 import pandas as pd
 
 from archscout import spaces
-from archscout.analysis.checks import check_count
 from archscout.analysis.evaluation import corpus_for
 from archscout.analysis.evaluation_results import compare_on
 from archscout.analysis.statistics import Comparison
@@ -31,6 +30,7 @@ from archscout.metric_search.quantities import TracedQuantities
 from archscout.scoring import (
     Scorer,
     TextSource,
+    check_count,
     check_seed,
     parse_requests,
     resolve_objective,
@@ -191,7 +191,7 @@ def _settings(
         benchmark=benchmark.name,
         dataset=benchmark.dataset,
         space=space.name,
-        text=(corpus.name,),
+        text=corpus.places,
         text_sha256=corpus.sha256,
         scale=vars(resolved),
         references=tuple(dict.fromkeys(request.column for request in requests)),

@@ -28,14 +28,13 @@ LAGS = (0, 1, 2, 4)
 _WASHOUT = 3
 
 
-def explained_variance(states: Tensor, targets: Tensor, ridge: float = RIDGE) -> float:
+def explained_variance(states: Tensor, targets: Tensor) -> float:
     """Share of the targets' variance that a ridge regression on the states explains.
 
     Args:
         states: (n, H), brought to unit variance here; a unit whose variation is little more than
             rounding counts for as little, one that does not vary as zero.
         targets: (n, E), centred here.
-        ridge: penalty in variances of a unit.
 
     Returns:
         From 0 (nothing) to 1; 0 where the targets do not vary, NaN where states are not finite or
@@ -57,11 +56,11 @@ def explained_variance(states: Tensor, targets: Tensor, ridge: float = RIDGE) ->
     if total <= rounding(float(targets.double().norm()), targets.dtype) ** 2:
         return 0.0
     penalised = units.t() @ units
-    penalised.diagonal().add_(ridge * len(units))
+    penalised.diagonal().add_(RIDGE * len(units))
     products = units.t() @ wanted
     weights = torch.cholesky_solve(products, torch.linalg.cholesky(penalised))
-    # What is left is total - <W, P> - ridge n |W|², as W solves the equations of the products P.
-    explained = (weights * products).sum() + ridge * len(units) * weights.square().sum()
+    # What is left is total - <W, P> - RIDGE n |W|², as W solves the equations of the products P.
+    explained = (weights * products).sum() + RIDGE * len(units) * weights.square().sum()
     return float(explained) / total
 
 

@@ -355,7 +355,9 @@ def request(text: str, kind: Kind = "other") -> Request:
     name = match["name"] if match else text
     found = _find(name, kind)
     if match is None or found is None:
-        if any(entry.name == name for entry in registered()):
+        base, _, form = name.rpartition("_")
+        names = {name, base if form in FORMS else name}
+        if any(entry.name in names for entry in registered()):
             networks = "transformers" if kind == "other" else "networks that are no transformers"
             raise InputError(f"metric {text!r} is defined for {networks} only")
         known = available(kind)

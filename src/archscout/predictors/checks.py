@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import combinations
 
-from archscout.analysis.checks import check_count
 from archscout.benchmarks import Benchmark
 from archscout.errors import InputError
 from archscout.predictors.scores import same_benchmark
-from archscout.scoring import check_seed
+from archscout.scoring import check_count, check_seed
 
 
 def check_bootstrap(seed: int, resamples: int) -> None:

@@ -77,12 +77,12 @@ def measure(
         scale: sizes of the network.
         names: some of `COSTS`: `parameters` (frozen ones too, tied ones once);
             `non_embedding_parameters` (without tables of embeddings, as the space counts its size
-            where it has one); `flops`
-            (floating-point operations per token, by torch's own counter: multiplications and
-            additions counted apart, matrix products only); `latency` (milliseconds of one step for
-            one sequence on the device: a token, or, of an encoder, the whole sequence; median of 15
-            after 3 to warm up); `memory` (bytes of the weights and of the tensors alive at the
-            worst moment of one step at the scale's batch size). Of networks with a key/value cache,
+            where it has one); `flops` (floating-point operations per token, by torch's own counter:
+            multiplications and additions counted apart, of matrix products and convolutions);
+            `latency` (milliseconds of one step for one sequence on the device: a token, or, of an
+            encoder, the whole sequence; median of 15 after 3 to warm up); `memory` (bytes of the
+            weights and of the tensors alive at the worst moment of one step at the scale's batch
+            size). Of networks with a key/value cache,
             for a text of the scale's length: `prefill_latency` (milliseconds of reading all but its
             last token at once, one sequence), `token_latency` (milliseconds of generating one token
             after, by reading the last), and `cache_memory` (bytes of the weights, and of the cache

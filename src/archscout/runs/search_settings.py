@@ -17,7 +17,7 @@ from archscout.metrics.formula import PREFIX
 from archscout.metrics.registry import Request, request
 from archscout.recording import Kind
 from archscout.runs.costs import COSTS, check
-from archscout.scoring import ScoringSettings, resolve_objective, resolve_scale
+from archscout.scoring import ScoringSettings, check_count, resolve_objective, resolve_scale
 from archscout.spaces.base import Scale, Space
 from archscout.text import Corpus
 
@@ -291,18 +291,6 @@ def load_metrics(files: Iterable[str | os.PathLike[str]]) -> list[str]:
     for path in paths:
         load_file(path)
     return paths
-
-
-def check_count(name: str, value: int, least: int = 1) -> int:
-    """A whole number that is large enough.
-
-    Raises:
-        InputError: it is none.
-    """
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        accepted = "a positive whole number" if least == 1 else f"a whole number from {least}"
-        raise InputError(f"{name} is {value!r}; {accepted} is accepted")
-    return value
 
 
 def parse_objectives(names: str | Iterable[str], kind: Kind = "other") -> list[Objective]:

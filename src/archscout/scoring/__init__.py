@@ -6,6 +6,7 @@ The one place where spaces, text and metrics meet.
 from archscout.scoring.arguments import (
     MAX_SEED,
     TextSource,
+    check_count,
     check_device,
     check_seed,
     parse_requests,
@@ -27,6 +28,7 @@ __all__ = [
     "Scorer",
     "ScoringSettings",
     "TextSource",
+    "check_count",
     "check_device",
     "check_seed",
     "minibatch",

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from numbers import Integral
 from typing import Any
 
 import torch
@@ -37,8 +38,20 @@ def parse_requests(names: Iterable[str | Request] | None, kind: Kind = "other") 
         names = metrics_room.available(kind)
     requests = [n if isinstance(n, Request) else metrics_room.request(n, kind) for n in names]
     if not requests:
-        raise InputError("no metric was named; 'archscout score --help' lists them")
+        raise InputError("no metric was named; 'archscout metrics' lists them")
     return requests
+
+
+def check_count(name: str, value: int, least: int = 1) -> int:
+    """A whole number that is large enough.
+
+    Raises:
+        InputError: it is none.
+    """
+    if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
+        accepted = "a positive whole number" if least == 1 else f"a whole number from {least}"
+        raise InputError(f"{name} is {value!r}; {accepted} is accepted")
+    return value
 
 
 def resolve_objective(objective: str | None, kind: Kind) -> Objective:

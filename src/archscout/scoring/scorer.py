@@ -51,8 +51,8 @@ class Scorer:
         vocabulary_size: size limit of the vocabulary.
         minibatch_index: which minibatch of the text, from 0.
         device: where the passes run, such as `cpu` or `cuda`.
-        objective: what gradients are taken of, see `metrics.trace.Objective`; by default the sum
-            of the output for recurrent networks, and for transformers, whose layer norm makes
+        objective: what gradients are taken of, see `tracing.Objective`; by default the sum of the
+            output for recurrent networks, and for transformers, whose layer norm makes
             that a constant, its product with a random cotangent. The loss is that of the next
             token, or of masked tokens for encoders.
         tokenizer: of encoders: a folder, or a name on the Hugging Face hub; by default one is

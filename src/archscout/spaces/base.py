@@ -221,7 +221,7 @@ class CountingSpace(Protocol):
     """A space that counts the parameters of a network without making it, to be faster."""
 
     def count_parameters(self, architecture: Any, vocabulary_size: int, scale: Any) -> int:
-        """Trainable parameters, tied ones once."""
+        """All parameters, frozen ones too, tied ones once."""
 
 
 @runtime_checkable

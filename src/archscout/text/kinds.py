@@ -39,7 +39,7 @@ def tokenizer_for(
         if source is not None:
             raise InputError(
                 f"tokenizer {os.fspath(source)!r}: recurrent networks read the words of the text "
-                "and take none; it is for encoders and decoders, as those of space flexibert"
+                "and take none; it is for encoders and decoders"
             )
         return corpus.vocabulary(limit)
     pieces: type[WordPiece | ByteLevel] = WordPiece if kind == "wordpiece" else ByteLevel

@@ -3,7 +3,7 @@
 `training.json` says what is trained, on what and how; `checkpoints/` is where it can go on;
 `metrics.jsonl` has a line for each epoch, `events/` the same and more for TensorBoard, and
 `result.json` how it ended. `best-N.safetensors` are the weights after the best epoch N, and
-`milestones/step-N/` holds encoders that were kept on the way.
+`milestones/step-NNNNNNNN/` holds encoders that were kept on the way.
 """
 
 from __future__ import annotations

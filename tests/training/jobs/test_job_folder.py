@@ -102,7 +102,6 @@ def test_what_is_left_to_do(folder: JobFolder, jobs: list[Job]) -> None:
     assert [job.job for job in now.running] == ["1-0"] and now.running[0].note == "fast"
     assert (now.done, now.total, now.failed, now.seconds_each) == (1.25, 2, 0, 10.0)
     assert now.seconds_left() == pytest.approx(7.5)
-    assert now.seconds_left(workers=3) == pytest.approx(2.5)
 
 
 def test_one_process_trains_at_a_time(folder: JobFolder) -> None:

@@ -12,12 +12,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from archscout.analysis.checks import check_count
 from archscout.analysis.evaluation_results import PARAMETERS, Evaluation
 from archscout.benchmarks import DataFolder
 from archscout.folders import drop_torn_line, read_lines
 from archscout.recording import Kind
-from archscout.scoring import Scorer, parse_requests
+from archscout.scoring import Scorer, check_count, parse_requests
 from archscout.text import load_corpus
 from archscout.threads import one_thread
 

@@ -20,7 +20,7 @@ from archscout.tracing.quantities import Trace
 
 MELLOR = "Mellor et al. 2021, equation 3 of the first version"
 CELOTTI = "Celotti et al. 2020, section 3"
-UNDEFINED = "the gradients of an input do not vary, or are not finite"
+UNDEFINED = "the gradients of an input do not vary or are not finite, or there is one input only"
 
 
 def under_noise(

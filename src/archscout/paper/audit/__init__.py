@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pandas as pd
 
-from archscout.analysis.checks import check_count
 from archscout.analysis.document import Document, Section, Table
 from archscout.benchmarks.store import DataFolder
 from archscout.errors import InputError
@@ -24,7 +23,7 @@ from archscout.paper.audit import (
     released_code,
 )
 from archscout.paper.audit.point import Material, Point, Progress, in_one_line
-from archscout.scoring import TextSource, check_seed
+from archscout.scoring import TextSource, check_count, check_seed
 from archscout.text import Corpus, load_corpus
 
 __all__ = ["POINTS", "Point", "audit"]

@@ -27,7 +27,7 @@ from transformers.models.electra.modeling_electra import ElectraForPreTrainingOu
 from transformers.utils.generic import can_return_tuple
 
 # Relative, for in an exported folder this file lies beside the other without a package.
-from .network import LAYER_NORM_EPSILON, FlexibertNetwork, MaskedTokenHead, SeparableConvolution
+from .network import FlexibertNetwork, MaskedTokenHead, SeparableConvolution
 
 
 class FlexibertConfig(PretrainedConfig):  # type: ignore[no-untyped-call]
@@ -42,7 +42,6 @@ class FlexibertConfig(PretrainedConfig):  # type: ignore[no-untyped-call]
         type_vocab_size: number of token types.
         hidden_dropout_prob: rate of every dropout.
         initializer_range: standard deviation of the weights of heads that are new.
-        layer_norm_eps: of layer norms in heads.
         pad_token_id: of the piece that fills up shorter texts.
         tie_word_embeddings: true, for the decoder of masked tokens has the embedding's weight.
         **kwargs: those of `PretrainedConfig`.
@@ -60,7 +59,6 @@ class FlexibertConfig(PretrainedConfig):  # type: ignore[no-untyped-call]
         type_vocab_size: int = 2,
         hidden_dropout_prob: float = 0.1,
         initializer_range: float = 0.02,
-        layer_norm_eps: float = LAYER_NORM_EPSILON,
         pad_token_id: int | None = 0,
         tie_word_embeddings: bool = True,
         **kwargs: Any,
@@ -73,7 +71,6 @@ class FlexibertConfig(PretrainedConfig):  # type: ignore[no-untyped-call]
         self.type_vocab_size = type_vocab_size
         self.hidden_dropout_prob = hidden_dropout_prob
         self.initializer_range = initializer_range
-        self.layer_norm_eps = layer_norm_eps
         self.num_hidden_layers = len(self.layers)
         self.pad_token_id = pad_token_id
         self.tie_word_embeddings = tie_word_embeddings

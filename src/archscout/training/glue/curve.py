@@ -82,8 +82,8 @@ def milestones(training: str | os.PathLike[str]) -> dict[int, Path]:
         found[steps] = path
     if not found:
         raise InputError(
-            f"no checkpoints to fine-tune: there is no {folder}/step-N; accepted is the folder of "
-            "an encoder's training that kept milestones"
+            f"no checkpoints to fine-tune: there is no {folder}/step-NNNNNNNN; accepted is the "
+            "folder of an encoder's training that kept milestones"
         )
     return dict(sorted(found.items()))
 
@@ -106,11 +106,11 @@ def finetune_milestones(
     Resumed, it goes on where it was stopped, and takes in what the training has kept since.
 
     Args:
-        training: the folder of the pretraining, with `milestones/step-N/`.
+        training: the folder of the pretraining, with `milestones/step-NNNNNNNN/`.
         data: see `finetune`, as the five that follow.
         tasks: names of tasks.
         settings: the recipe.
-        out: the folder for results, with a folder `step-N` for each encoder.
+        out: the folder for results, with a folder `step-NNNNNNNN` for each encoder.
         seed: of all that is random.
         device: where it is trained.
         resume: go on with what lies in the folder.

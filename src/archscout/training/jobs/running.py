@@ -64,13 +64,9 @@ class Standing:
         times = [o.seconds for o in self.outcomes.values() if o.problem is None]
         return sum(times) / len(times) if times else None
 
-    def seconds_left(self, workers: int | None = None) -> float | None:
-        """What the rest will take; None where nothing tells.
-
-        Args:
-            workers: at it; by default as many as train now.
-        """
-        workers = workers or len(self.running)
+    def seconds_left(self) -> float | None:
+        """What the rest will take those that train now; None where nothing tells."""
+        workers = len(self.running)
         if self.seconds_each is None or (not workers and self.done < self.total):
             return None
         return (self.total - self.done) * self.seconds_each / max(workers, 1)
