@@ -97,14 +97,21 @@ class ResultsFolder(Generic[Settings]):
                 cannot be written.
         """
         with claimed(self.path, self._mark, settings.WHAT, resume):
-            now = [versions(self._libraries)]
+            known = [versions(self._libraries)]
             if self.exists:
                 settings.check_continues(self.settings())
-                now = [*self.versions(), *(each for each in now if each not in self.versions())]
-            content = {"settings": settings.model_dump(), "versions": now}
+                known = self.versions()
+            content = {"settings": settings.model_dump(), "versions": known}
             write_json(self.path / self._mark, content)
             drop_torn_line(self.lines)
             yield
+
+    def note_versions(self) -> None:
+        """Write down that the libraries of now go on with it, before they add to it."""
+        known, now = self.versions(), versions(self._libraries)
+        if now not in known:
+            document = json.loads((self.path / self._mark).read_text(encoding="utf-8"))
+            write_json(self.path / self._mark, document | {"versions": [*known, now]})
 
     def versions(self) -> list[dict[str, str]]:
         """The versions of libraries with which it was begun, and those it went on with."""

@@ -28,9 +28,20 @@ ROLES = (*PROJECTIONS, "convolution_input", "convolution_kernel", "output", "fee
 DECODER = "decoder"
 
 
+def descends(module: nn.Module, file: str, name: str) -> bool:
+    """Whether the module's class is one of the transformers library's, without importing it."""
+    home = f"transformers.{file}"
+    return any(c.__module__ == home and c.__name__ == name for c in type(module).__mro__)
+
+
 def declared_batch_first(module: nn.Module) -> bool:
-    """Whether a module's minibatches are (B, T), as its recurrent modules say; True without any."""
-    return all(m.batch_first for m in module.modules() if isinstance(m, nn.RNNBase))
+    """Whether a module's minibatches are (B, T), as its recurrent modules say; True without any.
+
+    Those of models of the transformers library are, whatever is within.
+    """
+    recurrent = (m for m in module.modules() if isinstance(m, nn.RNNBase))
+    is_certain = descends(module, "modeling_utils", "PreTrainedModel")
+    return is_certain or all(m.batch_first for m in recurrent)
 
 
 @dataclass

@@ -344,7 +344,7 @@ def test_a_layer_that_few_have_has_no_pairs_beyond_size():
     )
     directions = {"whole": True, "deep[9]": True}
     evaluation = SimpleNamespace(benchmark=benchmark, scores=scores, directions=directions)
-    (section,) = evaluation_page._beyond_size(evaluation)
+    (section,) = evaluation_page._beyond_size(evaluation, 0)
     assert section.content[0].shown.loc["deep[9]", "pairs"] == 0
 
 
@@ -374,9 +374,33 @@ def test_a_metric_of_ones_own_from_a_file(cells, tmp_path):
     settings = {"metrics": "state_size_of_test", "metric_files": [file]}
     done = evaluate(cells, out=tmp_path / "out", **settings)
     assert done.scores["state_size_of_test"].nunique() == 12
-    file.write_text(file.read_text().replace("[0]", "[-1]"))
+    before = file.read_text()
+    file.write_text(before.replace("[0]", "[-1]"))
+    with pytest.raises(InputError, match="has changed since this process ran it"):
+        evaluate(cells, out=tmp_path / "out", **settings, resume=True)
+    file.write_text(before)
+    path = tmp_path / "out" / "evaluation.json"
+    document = json.loads(path.read_text())
+    document["settings"]["metric_sha256"] = ["0" * 64]  # another file, in another process
+    path.write_text(json.dumps(document))
     with pytest.raises(InputError, match="begun with metric_sha256"):
         evaluate(cells, out=tmp_path / "out", **settings, resume=True)
+    document["settings"]["metric_sha256"] = []  # as of earlier versions
+    path.write_text(json.dumps(document))
+    assert evaluate(cells, out=tmp_path / "out", **settings, resume=True).scores.equals(done.scores)
+
+
+def test_a_text_is_the_same_wherever_it_lies(cells, tmp_path):
+    words = tmp_path / "words.txt"
+    words.write_text("\n".join(" ".join(f"w{(i * j) % 37}" for j in range(12)) for i in range(90)))
+    settings = {"out": tmp_path / "out", "metrics": ["l2_norm"], "scale": SMALL}
+    done = evaluate(cells, text=words, **settings)
+    assert done.settings.text == (str(words),)
+    moved = words.rename(tmp_path / "moved.txt")
+    assert evaluate(cells, text=moved, **settings, resume=True).scores.equals(done.scores)
+    moved.write_text(moved.read_text() + " more")
+    with pytest.raises(InputError, match="begun with text"):
+        evaluate(cells, text=moved, **settings, resume=True)
 
 
 def test_a_metric_that_does_not_apply_is_refused_before_anything_is_written(cells, tmp_path):
@@ -393,6 +417,10 @@ def test_versions_that_an_evaluation_went_on_with_are_told(cells, begun):
     (now,) = document["versions"]
     path.write_text(json.dumps(document | {"versions": now | {"torch": "2.0.0"}}))  # as once
     settings = {"metrics": ["activation_distance"], "resume": True}
+    evaluate(cells, out=begun, **settings)  # nothing is left to score
+    assert [each["torch"] for each in json.loads(path.read_text())["versions"]] == ["2.0.0"]
+    lines = (begun / SCORES).read_text().splitlines(keepends=True)
+    (begun / SCORES).write_text("".join(lines[:-1]))
     for _ in range(2):
         done = evaluate(cells, out=begun, **settings)
     first, then = json.loads(path.read_text())["versions"]

@@ -322,7 +322,7 @@ def test_a_mistake_in_an_encoder_is_named_with_its_place(
         ),
         (
             ["--size", "sequence_length=600"],
-            "sequence_length is 600; the encoder has 512 positions",
+            "size sequence_length (of scored texts) is 600, more than size num_positions, 512",
         ),
         (
             ["--size", "sequence_length=2"],
@@ -401,7 +401,7 @@ def test_a_text_that_is_too_short_is_named(archscout: Program, place: Path) -> N
     ("more", "complaint"),
     [
         (["--size", "reading=scored"], "'reading'; this space has batch_size, sequence_length, "),
-        (["--scoring", "tokenizer=pieces"], "it is for encoders and decoders, as those"),
+        (["--scoring", "tokenizer=pieces"], "it is for encoders and decoders"),
         (["--metrics", "synaptic_diversity"], "'synaptic_diversity' is defined for transformers"),
         (["--metrics", "head_importance"], "'head_importance' is defined for transformers only"),
     ],

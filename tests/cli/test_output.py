@@ -57,6 +57,8 @@ def test_short_work_tells_nothing(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_names_that_look_like_markup_are_printed(capsys: pytest.CaptureFixture[str]) -> None:
     output.print_table(["file"], [["cells[old].json"]])
+    output.print_abreast(["file"], [["lists[new].json"]])
     output.say("Training  runs[v2]/x")
     printed = capsys.readouterr().out
-    assert "cells[old].json" in printed and "runs[v2]/x" in printed
+    names = ("cells[old].json", "lists[new].json", "runs[v2]/x")
+    assert all(name in printed for name in names)

@@ -18,6 +18,7 @@ from archscout import InputError, score_module
 from archscout.recorders.choice import recorded
 from archscout.recorders.modules import ModuleRecorder
 from archscout.recorders.transformers import TransformerRecorder
+from archscout.recording import declared_batch_first
 from archscout.tracing import trace
 from archscout.tracing.quantities import Trace
 
@@ -710,3 +711,15 @@ def test_pictures_have_no_linear_memory_and_all_else() -> None:
     found = score_module(transformers.ViTModel(config), pictures)
     assert "az_trainability" in found.scores
     assert "the steps and inputs of its hidden states" in found.inapplicable["linear_memory"]
+
+
+def test_models_of_transformers_take_batches_first_whatever_is_within() -> None:
+    class Model(transformers.BertModel):  # type: ignore[misc]
+        def __init__(self, config: Any) -> None:
+            super().__init__(config)
+            self.cell = nn.LSTM(4, 4)
+
+    sizes = {"vocab_size": 9, "hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2}
+    config = transformers.BertConfig(**sizes, intermediate_size=8)
+    assert declared_batch_first(Model(config))
+    assert not declared_batch_first(nn.LSTM(4, 4))

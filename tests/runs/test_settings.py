@@ -1,6 +1,7 @@
 """Limits, objectives and settings as a user gives them."""
 
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -155,3 +156,15 @@ def test_all_that_differs_is_named_but_the_number_of_trials() -> None:
 def test_settings_survive_json() -> None:
     before = SearchSettings(**SETTINGS)
     assert SearchSettings.model_validate_json(before.model_dump_json()) == before
+
+
+def test_what_earlier_runs_did_not_keep_is_taken_as_the_same(hunt: Any, tmp_path: Path) -> None:
+    run = hunt(tmp_path / "run", trials=1)
+    now = run.settings.model_copy(
+        update={"space_arguments": {"states": 1}, "metric_sha256": ["0" * 64]}
+    )
+    document = run.settings.model_dump()
+    for name in ("space_arguments", "metric_sha256"):
+        del document[name]
+    assert SearchSettings(**document).differences(now) == []
+    assert run.settings.differences(now) == ["space_arguments.states is 1, was None"]

@@ -219,3 +219,12 @@ def test_a_registered_space_is_known_by_its_signature() -> None:
     mine.signature = "my_key"  # type: ignore[attr-defined]
     spaces.register(mine)
     assert spaces.recognise('{"my_key": 1}') == "signed"
+
+
+def test_a_registered_space_may_have_arguments() -> None:
+    class Mine(spaces.RecurrentSpace):
+        name = "mycells"
+
+    mine = Mine(states=1)
+    spaces.register(mine)
+    assert spaces.get("mycells", **mine.arguments) is mine

@@ -299,6 +299,8 @@ def _score_missing(
     to_dict = benchmark.space.to_dict
     missing = [(d, name) for d in settings.draws for name in names if (d, name) not in done]
     total = len(settings.draws) * len(names)
+    if missing:
+        store.note_versions()
     # Genotypes take more room than names: only those of a block are made.
     blocks = (missing[i : i + _BLOCK] for i in range(0, len(missing), _BLOCK))
     tasks = ([(d, n, to_dict(benchmark.architectures[n])) for d, n in block] for block in blocks)

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from archscout import spaces
-from archscout.cli.output import errors
+from archscout.cli.output import tell
 from archscout.errors import InputError
 from archscout.spaces import ModuleSpace
-from archscout.spaces.base import Scale, Space, unwrapped
+from archscout.spaces.base import Scale, Space, unique_keys, unwrapped
 
 
 def read(space: Space[Any], sources: Iterable[str]) -> list[Any]:
@@ -45,7 +45,7 @@ def read_first(space: Space[Any], source: str, doing: str) -> Any:
     """The first architecture of a source, and what is done with it if there are more."""
     found = read(space, [source])
     if len(found) > 1:
-        errors.print(f"{source} holds {len(found)} architectures; {doing} the first")
+        tell(f"{source} holds {len(found)} architectures; {doing} the first")
     return found[0]
 
 
@@ -101,7 +101,7 @@ def titles(
 def _parse(text: str) -> Any:
     """JSON, a ValueError also where it is nested too deep."""
     try:
-        return json.loads(text)
+        return json.loads(text, object_pairs_hook=unique_keys)
     except RecursionError as error:
         raise ValueError(error) from error
 

@@ -258,7 +258,10 @@ def print_table(
 ) -> None:
     """A table; a column that is given by its title alone is one of numbers."""
     table = Table(
-        *(Column(c, justify="right", no_wrap=True) if isinstance(c, str) else c for c in columns),
+        *(
+            Column(Text(c), justify="right", no_wrap=True) if isinstance(c, str) else c
+            for c in columns
+        ),
         **looks,
     )
     for row in rows:

@@ -154,6 +154,8 @@ def _found(
         bred = partial(breed, run, folder=trainings.folder.path)  # which it did, and wrote down
         ways = strategies(order, features, best, pool, budget, breed=bred)
         for done, way in enumerate((*ways, *classics)):
+            if not way.order:  # no random one is within the limits
+                continue
             say(done, way.name)
             found.append(_spent(run, way, trainings, named))
     return found

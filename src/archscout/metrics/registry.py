@@ -254,12 +254,20 @@ def load_file(path: str | os.PathLike[str]) -> ModuleType:
         The file as a module.
 
     Raises:
-        InputError: there is no such file, or it fails; the message names the line.
+        InputError: there is no such file, or it fails; the message names the line. Or it is another
+            than when it was run.
     """
     place = str(Path(path).absolute())
-    if _module_name(place) not in sys.modules:
+    module = sys.modules.get(_module_name(place))
+    if module is None:
         load_sources(read_sources([place]))
-    return sys.modules[_module_name(place)]
+        return sys.modules[_module_name(place)]
+    # Where a worker has it from elsewhere, there is none to compare with.
+    if os.path.isfile(place) and read_sources([place])[place] != vars(module)[_SOURCE]:
+        raise InputError(
+            f"{place} has changed since this process ran it; put it back, or start another process"
+        )
+    return module
 
 
 def read_sources(paths: Iterable[str | os.PathLike[str]]) -> dict[str, bytes]:
@@ -296,6 +304,10 @@ def load_sources(sources: Mapping[str, bytes]) -> None:
             _run(path, source)
 
 
+_SOURCE = "__archscout_source__"
+"""Of a module that was made of a file: what the file held."""
+
+
 def _module_name(path: str) -> str:
     return f"archscout_metrics_{hashlib.sha256(path.encode()).hexdigest()[:16]}"
 
@@ -304,6 +316,7 @@ def _run(path: str, source: bytes) -> None:
     name = _module_name(path)
     module = sys.modules[name] = ModuleType(name)
     module.__file__ = path
+    vars(module)[_SOURCE] = source
     try:
         exec(compile(source, path, "exec"), vars(module))
     except BaseException as error:  # whatever the user's own code raises

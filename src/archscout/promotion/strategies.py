@@ -60,8 +60,8 @@ def strategies(
         order: candidates, those that are to enter a search's first rung first.
         features: of these, see `entrants.enter`.
         ranked: candidates, the best by score first.
-        drawn: the same, or others, in a random order that no score has a part in; where there are
-            none, nothing is found at random.
+        drawn: the same, or others, in a random order that no score has a part in; none, where none
+            is within the limits.
         budget: in full trainings, at least 1.
         parts: of a full training, after which candidates are compared, rising to 1.
         breed: makes children for the search, see `entrants.enter`.

@@ -18,9 +18,9 @@ from archscout.recorders.observation import Observation, WeightView, observe
 from archscout.recorders.parts import hook_all, is_activation
 from archscout.recorders.reasons import PACKED
 from archscout.recorders.returned import loss_of, main_tensor, tensors_of
-from archscout.recorders.structure import configured, descends, is_linear
+from archscout.recorders.structure import configured, is_linear
 from archscout.recorders.untouched import evaluating, untouched
-from archscout.recording import Recorder, declared_batch_first
+from archscout.recording import Recorder, declared_batch_first, descends
 
 # A tensor of a module that is recorded: what it reads (`in`) or returns (`out`).
 Place = tuple[nn.Module, str]

@@ -11,6 +11,7 @@ from typing import Any
 from torch import nn
 
 from archscout.recorders.parts import is_activation
+from archscout.recording import descends
 
 
 @dataclass(frozen=True)
@@ -120,12 +121,6 @@ def is_linear(module: nn.Module) -> bool:
 def is_transposed(module: nn.Module) -> bool:
     """Whether it is a linear map whose weight is stored as (inputs, outputs)."""
     return descends(module, "pytorch_utils", "Conv1D")
-
-
-def descends(module: nn.Module, file: str, name: str) -> bool:
-    """Whether the module's class is one of the transformers library's, without importing it."""
-    home = f"transformers.{file}"
-    return any(c.__module__ == home and c.__name__ == name for c in type(module).__mro__)
 
 
 def position_embedding(

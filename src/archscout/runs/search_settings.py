@@ -239,6 +239,8 @@ class SearchSettings(BaseModel):
             for each in (self, other)
         )
         may_differ = {"trials"} if self.metric_sha256 else {"trials", "metric_sha256"}
+        if "space_arguments" not in self.model_fields_set:  # of a run from before they were kept
+            may_differ |= {f"space_arguments.{name}" for name in other.space_arguments}
         return [
             f"{name} is {theirs.get(name)!r}, was {ours.get(name)!r}"
             for name in ours | theirs

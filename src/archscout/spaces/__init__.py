@@ -90,7 +90,7 @@ def register(space: Space[Any]) -> None:
     known = available()
     if space.name in known and known[space.name]() is not space:
         raise InputError(f"{space.name!r} is the name of another space; choose another")
-    known[space.name] = lambda: space
+    known[space.name] = lambda **_: space
 
 
 def recognise(text: str) -> str:

@@ -86,6 +86,8 @@ def unwrapped(document: Any, space: str, is_said: bool = False) -> Any:
     if isinstance(document, str) and '"architecture"' in document:
         try:
             parsed = json.loads(document, object_pairs_hook=unique_keys)
+        except InputError:
+            raise
         except (ValueError, RecursionError):  # of which who reads the genotype complains
             return document
     if not isinstance(parsed, Mapping) or not isinstance(parsed.get("architecture"), Mapping):

@@ -105,6 +105,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
         InputError: it cannot be read, and may be whole.
     """
     try:
+        path.open("rb").close()  # safetensors calls whatever cannot be opened missing
         with safe_open(path, "pt") as file:
             header = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118

@@ -74,3 +74,11 @@ def test_a_seed_of_a_repeat_that_is_too_large_is_refused() -> None:
     assert len(plan_jobs(RNN, cells, 2**32 - 1)) == 3
     with pytest.raises(InputError, match="seed is 4294967297"):
         plan_jobs(RNN, cells, 2**32 - 1, 1)
+
+
+def test_what_was_repeated_is_repeated_as_often_where_nothing_is_said() -> None:
+    cells = choose(RNN, 15, seed=1)
+    for repeats in (1, 2, 5):
+        before = plan_jobs(RNN, cells[:10], 0, 3, repeats)
+        assert plan_jobs(RNN, cells[:10], before=before) == before
+        assert len(plan_jobs(RNN, cells, before=before)) == 15 + 3 * repeats

@@ -20,7 +20,7 @@ from archscout.analysis.search_comparison import ROUND_BUDGETS
 def write_leaderboard(leaderboard: Leaderboard) -> Path:
     """Write a leaderboard's page, tables and figures into its folder, and its evaluations'."""
     for done in leaderboard.rounds:
-        write_evaluation(done.evaluation, done.comparison)
+        write_evaluation(done.evaluation, done.comparison, leaderboard.rules.seed)
     sections = [_overall(leaderboard)]
     for done in leaderboard.rounds:
         sections += [_standings(done), _redundancy(done), _searches(leaderboard, done)]

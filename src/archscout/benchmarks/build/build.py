@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import combinations
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from archscout.files import write_json
 from archscout.folders import versions
 from archscout.training import find_trainer
 from archscout.training.jobs import Job, JobFolder, Outcome, Plan, Standing, run
+from archscout.training.jobs.job_folder import PLAN
 
 _LIBRARIES = ("archscout", "torch", "numpy")
 
@@ -59,7 +61,7 @@ def build(
             "the benchmark's target is the loss on it"
         )
     check_workers(workers, plan.device)
-    _check_networks(plan, jobs)
+    _check_networks(plan, jobs, JobFolder(out).outcomes() if (Path(out) / PLAN).exists() else {})
     folder = JobFolder.create(out, plan, jobs)
     try:
         run(folder, workers, on_progress, on_warning)
@@ -68,16 +70,18 @@ def build(
     return Standing.of(folder)
 
 
-def _check_networks(plan: Plan, jobs: Sequence[Job]) -> None:
+def _check_networks(plan: Plan, jobs: Sequence[Job], done: Mapping[str, Outcome]) -> None:
     """Make sure that every architecture has a network at the plan's sizes."""
     space = spaces.get(plan.space)
     scale = plan.built_at(space)
     for job in jobs:
-        if job.seed == jobs[0].seed:
+        if job.seed == jobs[0].seed and job.name not in done:
             try:
                 space.skeleton(space.parse(job.architecture), plan.vocabulary_size, scale)
             except InputError as error:
                 raise InputError(f"architecture {architecture_of(job)}: {error}") from error
+            except Exception:  # without weights it may have none: its training tells
+                return
 
 
 def standing(out: str | os.PathLike[str]) -> Standing:

@@ -59,7 +59,7 @@ def plan_jobs(
         repeated: architectures that are trained again.
         repeats: how often these are trained again, with the seeds that follow.
         before: those of a benchmark that grows: what is repeated there stays so, and more are
-            spread over the others.
+            spread over the others; where none are to be repeated, as often as there.
 
     Raises:
         InputError: two architectures are the same, more are to be repeated than there are, or a
@@ -71,9 +71,11 @@ def plan_jobs(
             f"{repeated} architectures to be trained {repeats} more times; accepted are 0 to "
             f"{len(architectures)} of them, at least once"
         )
-    check_seed(seed + repeats * bool(repeated))
     names = {job.name for job in before}
     again = [i for i in range(len(architectures)) if _name(i, seed + 1) in names]
+    if again and not repeated:
+        repeats = max(job.seed for job in before) - seed
+    check_seed(seed + repeats * bool(repeated or again))
     others = [i for i in range(len(architectures)) if i not in set(again)]
     more = max(repeated - len(again), 0)
     again += [others[i * len(others) // more] for i in range(more)]

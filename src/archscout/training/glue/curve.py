@@ -128,29 +128,30 @@ def finetune_milestones(
         ready_encoder(path, settings, device, seed)
     examples = load_tasks(data, chosen, tell.on_warning)
     folder = FinetuningFolder(out)
-    folder.begin(
-        {"every_checkpoint": True, **identity_of(chosen, examples, settings, seed)}, resume
-    )
-    each = sum(examples_to_read(task, examples[task.name], settings) for task in chosen)
-    points: dict[int, Finetuned] = {}
-    encoder: Encoder | None = None
-    for i, (steps, path) in enumerate(paths.items()):
-        encoder = load_encoder(path)
-        place = FinetuningFolder(folder.path / milestone_name(steps))
-        points[steps] = finetune(
-            encoder,
-            examples,
-            [task.name for task in chosen],
-            settings,
-            place.path,
-            seed=seed,
-            device=device,
-            resume=place.exists,
-            callbacks=tell.shifted(i * each, len(paths) * each),
+    with folder.claimed(resume):
+        folder.begin(
+            {"every_checkpoint": True, **identity_of(chosen, examples, settings, seed)}, resume
         )
-        if on_milestone is not None:
-            on_milestone(steps, points[steps])
-    assert encoder is not None
-    curve = Curve(folder.path, points, encoder.genotype)
-    write_json(folder.path / CURVE, [curve.to_entry()])
-    return curve
+        each = sum(examples_to_read(task, examples[task.name], settings) for task in chosen)
+        points: dict[int, Finetuned] = {}
+        encoder: Encoder | None = None
+        for i, (steps, path) in enumerate(paths.items()):
+            encoder = load_encoder(path)
+            place = FinetuningFolder(folder.path / milestone_name(steps))
+            points[steps] = finetune(
+                encoder,
+                examples,
+                [task.name for task in chosen],
+                settings,
+                place.path,
+                seed=seed,
+                device=device,
+                resume=place.exists,
+                callbacks=tell.shifted(i * each, len(paths) * each),
+            )
+            if on_milestone is not None:
+                on_milestone(steps, points[steps])
+        assert encoder is not None
+        curve = Curve(folder.path, points, encoder.genotype)
+        write_json(folder.path / CURVE, [curve.to_entry()])
+        return curve
