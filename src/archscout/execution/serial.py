@@ -3,26 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import Executor, Future
-from typing import ParamSpec, TypeVar
-
-P = ParamSpec("P")
-T = TypeVar("T")
+from concurrent.futures import Future
+from typing import Any
 
 
-class SerialExecutor(Executor):
-    """Runs what is submitted before `submit` returns; what interrupts the process interrupts it.
+class Serial:
+    """This process; what interrupts it interrupts its tasks.
+
+    Args:
+        state: that tasks are given.
+
+    Attributes:
+        count: of processes: one.
 
     Example:
-        >>> SerialExecutor().submit(pow, 2, 5).result()
+        >>> Serial(2).submit(pow, 5).result()
         32
     """
 
-    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """The finished future of a task."""
-        future: Future[T] = Future()
+    count = 1
+
+    def __init__(self, state: Any) -> None:
+        self._state = state
+
+    def submit(self, task: Callable[[Any, Any], Any], item: Any) -> Future[Any]:
+        """The future of a task on the state and an item, which is finished."""
+        future: Future[Any] = Future()
         try:
-            future.set_result(fn(*args, **kwargs))
+            future.set_result(task(self._state, item))
         except Exception as error:
             future.set_exception(error)
         return future
+
+    def ask_to_stop(self) -> None:
+        """Nothing: no task runs while others are asked."""
+
+    def stop(self) -> None:
+        """Nothing: no task is left."""

@@ -8,16 +8,13 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Future, wait
 from contextlib import suppress
 from itertools import chain, islice
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from archscout.errors import InputError
 from archscout.execution.cluster import Cluster
 from archscout.execution.lost import MAX_DEATHS, Lost
 from archscout.execution.processes import Processes
-from archscout.execution.serial import SerialExecutor
-
-if TYPE_CHECKING:
-    from archscout.execution.ray_tasks import RayTasks
+from archscout.execution.serial import Serial
 
 State = TypeVar("State")
 Item = TypeVar("Item")
@@ -32,6 +29,23 @@ _SENDING_SECONDS = 0.0007
 WORTH_SECONDS = 30.0
 _TIMED = 3
 _TICK_SECONDS = 2.0
+
+
+class Executor(Protocol):
+    """Where tasks run on a state that it was given once: `Serial`, `Processes`, `RayTasks`."""
+
+    @property
+    def count(self) -> int:
+        """How many tasks run at the same time."""
+
+    def submit(self, task: Callable[[Any, Any], Any], item: Any) -> Future[Any]:
+        """The future of a task on the state and an item."""
+
+    def ask_to_stop(self) -> None:
+        """Let tasks that ask `stopping` end early."""
+
+    def stop(self) -> None:
+        """End, once what runs has ended."""
 
 
 class Workers(Generic[State]):
@@ -61,8 +75,8 @@ class Workers(Generic[State]):
     ) -> None:
         self._state, self._count, self._left, self._before = state, count, total, before
         self._worth = WORTH_SECONDS if worth is None else worth
-        self._serial = SerialExecutor()
-        self._others: Processes | RayTasks | None = None
+        self._serial = Serial(state)
+        self._others: Executor | None = None
         self._died = False
         self.is_stopping = False
         self._seconds: deque[float] = deque(maxlen=_TIMED)
@@ -178,7 +192,7 @@ class Workers(Generic[State]):
 
     def _launch(
         self,
-        pool: Processes | RayTasks | None,
+        pool: Executor,
         task: Callable[[State, Item], Result],
         waiting: deque[Item],
         flying: dict[Future[_Done], list[Item]],
@@ -196,7 +210,7 @@ class Workers(Generic[State]):
             raise
 
     def _ended_early(
-        self, pool: Processes | RayTasks, flying: dict[Future[_Done], list[Item]]
+        self, pool: Executor, flying: dict[Future[_Done], list[Item]]
     ) -> Iterator[tuple[Item, Any]]:
         """What tasks at work have come to when they are asked to stop."""
         pool.ask_to_stop()
@@ -207,13 +221,11 @@ class Workers(Generic[State]):
             with suppress(BrokenExecutor, CancelledError, Lost):
                 yield items[0], future.result().results[0]
 
-    def _ahead(self, pool: Processes | RayTasks | None, in_order: bool) -> int:
+    def _ahead(self, pool: Executor, in_order: bool) -> int:
         # What waits for an earlier result must not leave its process idle.
-        return _workers(pool) * (_AHEAD if in_order and pool is not None else 1)
+        return _workers(pool) * (_AHEAD if in_order and pool is not self._serial else 1)
 
-    def _together(
-        self, pool: Processes | RayTasks | None, waiting: _Source[Any], flying: int
-    ) -> int:
+    def _together(self, pool: Executor, waiting: _Source[Any], flying: int) -> int:
         """How many items a task has.
 
         Fewer at the beginning, for they are drawn one by one while processes wait, and at the end,
@@ -224,30 +236,29 @@ class Workers(Generic[State]):
             most = min(most, len(waiting) // _workers(pool))
         return most
 
-    def _most_together(self, pool: Processes | RayTasks | None) -> int:
+    def _most_together(self, pool: Executor) -> int:
         """How many items a task has at most."""
-        if pool is None or not self._seconds:
+        if pool is self._serial or not self._seconds:
             return 1
         return min(_MOST_TOGETHER, int(_TOGETHER_SECONDS / (self._seconds[-1] + 1e-9)))
 
     def _submit(
         self,
-        pool: Processes | RayTasks | None,
+        pool: Executor,
         task: Callable[[State, Item], Result],
         items: list[Item],
     ) -> Future[_Done]:
-        if pool is not None:
-            future = pool.submit(_each, (task, items))
+        future = pool.submit(_each, (task, items))
+        if pool is not self._serial:
             time.sleep(_SENDING_SECONDS)
-            return future
-        return self._serial.submit(_each, self._state, (task, items))
+        return future
 
     def _timed(self, done: _Done) -> list[Any]:
         self._seconds.append(done.seconds / len(done.results))
         return done.results
 
-    def _pool(self) -> Processes | RayTasks | None:
-        """A cluster's workers, or other processes once the work left is worth their start."""
+    def _pool(self) -> Executor:
+        """A cluster's workers, other processes once the work left is worth their start, or this."""
         if self._others is not None:
             return self._others
         if isinstance(self._count, Cluster):
@@ -257,7 +268,7 @@ class Workers(Generic[State]):
             self._others = RayTasks(self._count, self._state, self._before)
         elif self._count > 1 and (self._died or self._is_worth_it()):
             self._others = Processes(self._count, self._state, self._before)
-        return self._others
+        return self._others or self._serial
 
     def _is_worth_it(self) -> bool:
         enough = not self._worth or len(self._seconds) == _TIMED
@@ -270,8 +281,8 @@ class Workers(Generic[State]):
             self._died = True  # what killed one must not kill this one
 
 
-def _workers(pool: Processes | RayTasks | None) -> int:
-    return 1 if pool is None else max(1, pool.count)
+def _workers(pool: Executor) -> int:
+    return max(1, pool.count)
 
 
 class _Done(NamedTuple):
