@@ -60,10 +60,11 @@ def _print(summary: pd.DataFrame) -> None:
     if summary.empty:
         return
     for networks, rows in summary.groupby("networks", sort=False):
-        header = ["metric", "n", "τ-b", "95 % interval", "paper", "ρ"]
+        header = ["metric", "n", "τ-b", "95 % interval", "pairs", "paper", "ρ"]
         cells = [_cells(row) for _, row in rows.iterrows()]
-        if output.table_width(header, cells) > output.console.width:  # ρ is in the page
-            header, cells = header[:-1], [row[:-1] for row in cells]
+        for _ in range(2):  # what the page has, too
+            if output.table_width(header, cells) > output.console.width:
+                header, cells = header[:-1], [row[:-1] for row in cells]
         if output.table_width(header, cells) > output.console.width:
             output.print_abreast(header, cells)
             continue
@@ -80,6 +81,7 @@ def _cells(row: pd.Series) -> list[str]:
         f"{row['n']:,}",
         _rounded(row["kendall"]),
         f"{low} to {high}" if low else "",
+        _rounded(row["pairs"]),
         "" if published != published else f"{published:g}",
         _rounded(row["spearman"]),
     ]

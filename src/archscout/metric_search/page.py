@@ -64,15 +64,16 @@ def judgement(discovery: Discovery) -> pd.DataFrame:
     """The chosen formula and known metrics, a row a part and metric.
 
     Columns: `part`, `metric`, `n`, `kendall`, `kendall_low`, `kendall_high` (its 95 % interval),
-    `difference` (by which the formula's τ-b exceeds the metric's), `difference_low`,
-    `difference_high`, `p_value` (two-sided, for no difference).
+    `pairs` (the share ordered right, a tie counting half), `difference` (by which the formula's
+    τ-b exceeds the metric's), `difference_low`, `difference_high`, `p_value` (two-sided, for no
+    difference).
     """
     rows: list[dict[str, Any]] = []
     for part in PARTS:
         comparison = discovery.comparisons[part]
         for metric, row in comparison.table.iterrows():
             found = {"part": part, "metric": metric, "n": int(row["n"])}
-            found |= {name: row[name] for name in with_ends("kendall")}
+            found |= {name: row[name] for name in (*with_ends("kendall"), "pairs")}
             if metric != discovery.metric:
                 test = comparison.test(discovery.metric, str(metric))
                 ends = (test.difference, test.low, test.high)
@@ -93,13 +94,15 @@ def _judgement(discovery: Discovery) -> Section:
             "metric": table["metric"],
             "n": table["n"],
             "τ-b": intervals(table, "kendall"),
+            "pairs": table["pairs"].map("{:.3f}".format),
             "formula's lead": intervals(table, "difference"),
             "p": ["–" if pd.isna(p) else f"{p:.3f}" for p in table["p_value"]],
         }
     )
     return Section(
         "What it is worth",
-        "Kendall's τ-b with the trained result, positive where a metric predicts as it claims, "
+        "Kendall's τ-b with the trained result, positive where a metric predicts as it claims, and "
+        "the share of *pairs* ordered right, which ties cannot lift, "
         "with bootstrap 95 % intervals over architectures, and by how much the formula exceeds "
         "each known metric on the same architectures (paired bootstrap). On the first two parts "
         "the formula is flattered, for they made and chose it; the third part is what counts.",

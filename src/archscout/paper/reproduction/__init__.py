@@ -17,7 +17,7 @@ from archscout.analysis.document import Document, Section, Table, intervals
 from archscout.benchmarks.store import DataFolder
 from archscout.errors import InputError
 from archscout.paper.reproduction import encoders, recurrent
-from archscout.paper.reproduction.part import Part
+from archscout.paper.reproduction.part import STATISTICS, Part
 
 Which = Literal["rnn", "flexibert", "all"]
 Progress = Callable[[int, int], None]
@@ -115,7 +115,7 @@ def _makers(folder: DataFolder, which: Which, resamples: int) -> list[Callable[[
 
 def _summary(summary: pd.DataFrame, modified: bool) -> Section:
     shown = summary[["networks", "metric", "result", "n"]].copy()
-    for name in ("kendall", "spearman", "pearson"):
+    for name in STATISTICS:
         shown[name] = intervals(summary, name)
     pairs = [(f"{name}_absolute", f"published_{name}") for name in ("kendall", "spearman")]
     for name in chain(*pairs):
@@ -131,7 +131,8 @@ def _summary(summary: pd.DataFrame, modified: bool) -> Section:
     return Section(
         "Summary",
         "Every metric against the trained result. *kendall* (τ-b), *spearman* (ρ) and *pearson* "
-        "(r) are of the raw columns, with their 95 % intervals: no metric and no result is turned "
+        "(r) are of the raw columns, with their 95 % intervals, and *pairs* is the share of pairs "
+        "in one order, a tie counting half, which ties cannot lift: no metric and no result is turned "
         "round, so a good metric of which more is better is negative against the loss and positive "
         "against GLUE. *absolute*: as the paper prints them. *published*: what the complete data "
         "give, where archscout knows it (recurrent: 8,794 networks on Penn Treebank; encoders: "
