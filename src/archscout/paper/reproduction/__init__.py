@@ -132,11 +132,11 @@ def _summary(summary: pd.DataFrame, modified: bool) -> Section:
         "Summary",
         "Every metric against the trained result. *kendall* (τ-b), *spearman* (ρ) and *pearson* "
         "(r) are of the raw columns, with their 95 % intervals, and *pairs* is the share of pairs "
-        "in one order, a tie counting half, which ties cannot lift: no metric and no result is turned "
-        "round, so a good metric of which more is better is negative against the loss and positive "
-        "against GLUE. *absolute*: as the paper prints them. *published*: what the complete data "
-        "give, where archscout knows it (recurrent: 8,794 networks on Penn Treebank; encoders: "
-        "500).",
+        "in one order, a tie counting half, which ties cannot lift: no metric and no result is "
+        "turned round, so a good metric of which more is better is negative against the loss and "
+        "positive against GLUE. *absolute*: as the paper prints them. *published*: what the "
+        "complete data give, where archscout knows it (recurrent: 8,794 networks on Penn Treebank; "
+        "encoders: 500).",
         [Table("summary", summary, "All correlations.", shown=shown)],
         [remark],
     )
