@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, Self, TypeVar
 
 import filelock
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -54,6 +54,10 @@ class StoredSettings(BaseModel):
                     f"this {self.WHAT} was begun with {name} {theirs[name]!r}, now it is "
                     f"{value!r}; name another folder with --out"
                 )
+
+    def after(self, other: Self) -> Self:
+        """The settings to keep where those before were others, which these continue."""
+        return self
 
 
 Settings = TypeVar("Settings", bound=StoredSettings)
@@ -99,8 +103,9 @@ class ResultsFolder(Generic[Settings]):
         with claimed(self.path, self._mark, settings.WHAT, resume):
             known = [versions(self._libraries)]
             if self.exists:
-                settings.check_continues(self.settings())
-                known = self.versions()
+                before = self.settings()
+                settings.check_continues(before)
+                settings, known = settings.after(before), self.versions()
             content = {"settings": settings.model_dump(), "versions": known}
             write_json(self.path / self._mark, content)
             drop_torn_line(self.lines)

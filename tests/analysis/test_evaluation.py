@@ -388,6 +388,7 @@ def test_a_metric_of_ones_own_from_a_file(cells, tmp_path):
     document["settings"]["metric_sha256"] = []  # as of earlier versions
     path.write_text(json.dumps(document))
     assert evaluate(cells, out=tmp_path / "out", **settings, resume=True).scores.equals(done.scores)
+    assert not json.loads(path.read_text())["settings"]["metric_sha256"]  # nobody compared them
 
 
 def test_a_text_is_the_same_wherever_it_lies(cells, tmp_path):

@@ -105,6 +105,8 @@ def test_of_one_metric_all_is_shown(archscout: Any) -> None:
     assert form["as_published"] and form["networks"] == "transformers"
     only = archscout("score", "rnn", "lstm", "--metrics", "head_importance_published")
     assert "is defined for transformers only" in only.err.replace("\n", " ")
+    formula = archscout("metrics", "formula:sum(mean(projections))")
+    assert formula.code == 2 and "unknown metric" in formula.err
     wrong = archscout("metrics", "linear_memry")
     assert wrong.code == 2 and "did you mean linear_memory?" in wrong.err
 

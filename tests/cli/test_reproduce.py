@@ -41,6 +41,7 @@ def test_what_can_be_made_is_made_and_the_rest_is_named(
     assert result.code == 2
     assert "Encoder metrics against GLUE" in result.out
     assert "softmax_confidence_normalized" in result.out
+    assert "paper" in result.out and ("pairs" in result.out or width < 100)
     assert max(map(len, result.lines)) <= width
     assert f"Page: {out / 'index.html'}" in result.err
     assert "Modified data: BERT_results_activation.csv" in result.err

@@ -528,3 +528,14 @@ def test_a_table_keeps_the_names_given_and_marks_what_is_equal(
 def test_a_table_has_the_name_beside_the_fingerprint(score: Program) -> None:
     result = score("lstm", *FAST)
     assert f"{SPACE.fingerprint(SPACE.named['lstm'])} lstm" in result.out
+
+
+def test_a_key_that_stands_twice_in_a_line_is_named_with_its_place(
+    score: Program, tmp_path: Path
+) -> None:
+    cells = tmp_path / "cells.jsonl"
+    node = '{"op": "linear", "input": ["x", "h_prev_0"]}'
+    cells.write_text(f'{{"h_new_0": {node}, "h_new_0": {node}}}\n{{"h_new_0": {node}}}\n')
+    result = score(cells, *FAST)
+    assert result.code == 2
+    assert "cells.jsonl, line 1: 'h_new_0' stands twice" in result.err.replace("\n", " ")

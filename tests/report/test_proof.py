@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from archscout.comparison import Proof
 from archscout.comparison.proof import PROOF
 from archscout.report.page import build_page
 from archscout.report.proof import plot_proof, summarise
@@ -102,6 +104,20 @@ def test_the_figure_has_a_line_for_each_seed_and_one_name_in_the_legend() -> Non
     assert [len(line.x) for line in lines] == [3, 1]
     assert [line.showlegend for line in lines] == [True, False]
     assert "2 seeds" in figure.label
+
+
+def test_ways_that_were_not_taken_change_no_others_marks() -> None:
+    whole = proof({"search": (5.0,), "random": (5.2,), "best by score": (5.1,), "lstm": (5.3,)})
+    kept = [each for each in whole.found if each.strategy != "random"]
+    bare = whole.model_copy(update={"found": kept, "drawn": [0]})
+
+    def marks(made: Proof) -> dict[str, Any]:
+        (figure,) = plot_proof(made)
+        return {trace["name"]: trace["marker"] for trace in figure.figure.to_dict()["data"]}
+
+    assert marks(bare) == {n: m for n, m in marks(whole).items() if n != "random"}
+    assert marks(bare)["lstm"]["symbol"] == "star"
+    assert "No random proposal was within the limits" in " ".join(summarise(bare).sentences)
 
 
 def test_the_page_has_it(ordinary: Run, tmp_path: Path) -> None:

@@ -227,4 +227,6 @@ def test_a_registered_space_may_have_arguments() -> None:
 
     mine = Mine(states=1)
     spaces.register(mine)
-    assert spaces.get("mycells", **mine.arguments) is mine
+    assert spaces.get("mycells", **mine.arguments) is spaces.get("mycells") is mine
+    with pytest.raises(InputError, match=r"registered with \{'states': 1\}; one with"):
+        spaces.get("mycells", states=3)

@@ -8,15 +8,15 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from archscout.folders import ResultsFolder, StoredSettings, read_lines
-from archscout.scoring import ScoringSettings
+from archscout.folders import ResultsFolder, read_lines
+from archscout.scoring.stored import StoredScoring
 
 SETTINGS = "evaluation.json"
 SCORES = "scores.jsonl"
 _LIBRARIES = ("archscout", "torch", "numpy", "scipy")
 
 
-class EvaluationSettings(StoredSettings, ScoringSettings):
+class EvaluationSettings(StoredScoring):
     """Everything that decides an evaluation's scores."""
 
     WHAT = "evaluation"
@@ -25,20 +25,6 @@ class EvaluationSettings(StoredSettings, ScoringSettings):
 
     benchmark: str
     dataset: str
-
-    def check_continues(self, other: StoredSettings) -> None:
-        """Make sure that scores of other settings belong with those of these.
-
-        A text is the same by its content, wherever it lies; of files of metrics the content was
-        not always kept.
-        """
-        assert isinstance(other, EvaluationSettings)
-        same: dict[str, Any] = {}
-        if other.text_sha256 == self.text_sha256:
-            same["text"] = self.text
-        if not other.metric_sha256:
-            same["metric_sha256"] = self.metric_sha256
-        super().check_continues(other.model_copy(update=same))
 
 
 class EvaluationFolder(ResultsFolder[EvaluationSettings]):

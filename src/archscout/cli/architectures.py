@@ -6,7 +6,7 @@ import difflib
 import io
 import json
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -98,10 +98,10 @@ def titles(
     return found
 
 
-def _parse(text: str) -> Any:
+def _parse(text: str, hook: Callable[[list[tuple[str, Any]]], Any] | None = None) -> Any:
     """JSON, a ValueError also where it is nested too deep."""
     try:
-        return json.loads(text, object_pairs_hook=unique_keys)
+        return json.loads(text, object_pairs_hook=hook)
     except RecursionError as error:
         raise ValueError(error) from error
 
@@ -199,7 +199,9 @@ def _documents(name: str, lines: Iterator[str]) -> Iterator[tuple[str, Any]]:
 def _unwrapped(place: str, text: str, complaint: str) -> Iterator[tuple[str, Any]]:
     """The architectures inside a document; the text itself where it is one, for better messages."""
     try:
-        document = _parse(text)
+        document = _parse(text, unique_keys)
+    except InputError as error:
+        raise InputError(f"{place}: {error}") from error
     except ValueError as error:
         raise InputError(f"{place}{complaint} valid JSON: {error}") from error
     front = document.get("front") if isinstance(document, dict) else None

@@ -170,9 +170,10 @@ def _print(done: Discovery, table: pd.DataFrame) -> None:
         name = "the formula" if row["metric"] == done.metric else row["metric"]
         tau = output.fixed(row["kendall"])
         interval = "" if tau == "–" else f"{row['kendall_low']:.3f} to {row['kendall_high']:.3f}"
-        rows.append([row["part"], name, str(row["n"]), tau, interval])
+        pairs = output.fixed(row["pairs"])
+        rows.append([row["part"], name, str(row["n"]), tau, interval, pairs])
     output.say(done.metric)
     part, metric = Column("part"), Column("metric", overflow="fold")
-    output.print_table([part, metric, "n", "τ-b", "95 % interval"], rows)
+    output.print_table([part, metric, "n", "τ-b", "95 % interval", "pairs"], rows)
     output.say(verdict(done))
     output.warn_of_modified(done.benchmark.modified)

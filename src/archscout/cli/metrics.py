@@ -60,10 +60,11 @@ def metrics(
 def _definitions(name: str) -> list[Metric]:
     """What a name stands for: of networks with attention, of others, or of both alike."""
     from archscout.metrics import request
+    from archscout.metrics.formula import PREFIX
     from archscout.recording import Kind
 
     found: list[Metric] = []
-    for kind in get_args(Kind):
+    for kind in () if name.startswith(PREFIX) else get_args(Kind):
         with suppress(InputError):
             entry = request(name, kind).metric
             found += [entry] * (entry not in found)

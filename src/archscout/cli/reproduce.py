@@ -60,7 +60,7 @@ def _print(summary: pd.DataFrame) -> None:
     if summary.empty:
         return
     for networks, rows in summary.groupby("networks", sort=False):
-        header = ["metric", "n", "τ-b", "95 % interval", "pairs", "paper", "ρ"]
+        header = ["metric", "n", "τ-b", "95 % interval", "paper", "pairs", "ρ"]
         cells = [_cells(row) for _, row in rows.iterrows()]
         for _ in range(2):  # what the page has, too
             if output.table_width(header, cells) > output.console.width:
@@ -81,8 +81,8 @@ def _cells(row: pd.Series) -> list[str]:
         f"{row['n']:,}",
         _rounded(row["kendall"]),
         f"{low} to {high}" if low else "",
-        _rounded(row["pairs"]),
         "" if published != published else f"{published:g}",
+        _rounded(row["pairs"]),
         _rounded(row["spearman"]),
     ]
 

@@ -29,7 +29,8 @@ class Standing:
         equal: seeds from which both are no further apart than another seed of the training may
             bring them; they may be among those won.
         failed: seeds from which nothing was found.
-        seeds: from which it was tried; a named architecture is not where a limit forbids it.
+        seeds: from which it was tried; a named architecture, or random ones, are not where a limit
+            forbids them.
     """
 
     strategy: str

@@ -70,6 +70,7 @@ def breed(
         for formula, column in zip(new, values.T, strict=True):
             known[str(formula)] = rate(formula, column, reached, settings.penalty)
         bred.append([known[str(formula)] for formula in formulas])
+        store.note_versions()
         store.add(number, bred[-1])
     ticks.at(settings.generations + 1, list(known.values()))
     return bred

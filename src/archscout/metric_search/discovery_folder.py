@@ -12,10 +12,10 @@ from typing import Any
 
 from pydantic import AliasChoices, Field, model_validator
 
-from archscout.folders import ResultsFolder, StoredSettings, append_line, read_lines
+from archscout.folders import ResultsFolder, append_line, read_lines
 from archscout.metric_search.candidates import Candidate
 from archscout.metric_search.parts import SHARES
-from archscout.scoring import ScoringSettings
+from archscout.scoring.stored import StoredScoring
 
 SETTINGS = "discovery.json"
 GENERATIONS = "generations.jsonl"
@@ -23,7 +23,7 @@ QUANTITIES = "quantities"
 _LIBRARIES = ("archscout", "deap", "torch", "numpy", "scipy")
 
 
-class DiscoverySettings(StoredSettings, ScoringSettings):
+class DiscoverySettings(StoredScoring):
     """Everything that decides a discovery.
 
     Attributes:

@@ -94,7 +94,7 @@ def _judgement(discovery: Discovery) -> Section:
             "metric": table["metric"],
             "n": table["n"],
             "τ-b": intervals(table, "kendall"),
-            "pairs": table["pairs"].map("{:.3f}".format),
+            "pairs": ["–" if pd.isna(share) else f"{share:.3f}" for share in table["pairs"]],
             "formula's lead": intervals(table, "difference"),
             "p": ["–" if pd.isna(p) else f"{p:.3f}" for p in table["p_value"]],
         }

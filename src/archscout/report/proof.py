@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from archscout.comparison import Found, Proof, Standing, compare
 from archscout.comparison.verdict import SEARCH
+from archscout.promotion.strategies import STRATEGIES
 from archscout.report.axes import Axis
 from archscout.report.figures import BLUE, INK, MUTED, PALE_BLUE, VERMILLION, Figure, blank, escape
 from archscout.report.numbers import MISSING, bits, count, number
@@ -14,7 +15,7 @@ from archscout.report.templates import Column, Table
 from archscout.training.outcome import written_bits
 
 _DIGITS = 4
-_COLOURS = (VERMILLION, BLUE, PALE_BLUE, MUTED)
+_COLOURS: dict[str, str] = dict(zip(STRATEGIES, (VERMILLION, BLUE, PALE_BLUE, MUTED), strict=True))
 
 
 @dataclass(frozen=True)
@@ -47,9 +48,9 @@ def plot_proof(proof: Proof) -> list[Figure]:
     up = Axis.of(proof.measure, [proof.result(loss) for each in there for _, loss in each.steps])
     costs = {"title": "cost, in full trainings", "rangemode": "tozero"}
     figure = blank(x=costs, y={"title": escape(title), **up.options()})
-    for place, name in enumerate(proof.strategies):
+    for name in proof.strategies:
         found = [each for each in proof.of(name).values() if each.steps]
-        is_named = place >= len(_COLOURS)
+        is_named = name not in _COLOURS
         for i, each in enumerate(found):
             figure.add_scatter(
                 x=[cost for cost, _ in each.steps],
@@ -62,7 +63,7 @@ def plot_proof(proof: Proof) -> list[Figure]:
                 marker={
                     "size": 12 if name == SEARCH else 8,
                     "symbol": "star" if is_named else "diamond" if name == SEARCH else "circle",
-                    "color": INK if is_named else _COLOURS[place],
+                    "color": INK if is_named else _COLOURS[name],
                 },
                 hovertext=[f"<b>{escape(name)}</b><br>seed {each.seed}"] * len(each.steps),
                 hoverinfo="text+y",
@@ -112,6 +113,8 @@ def _trainings(cost: float, digits: int) -> str:
 
 
 def _control(proof: Proof) -> str:
+    if not any(proof.drawn):
+        return "No random proposal was within the limits, so that none were trained."
     whence = f"{min(proof.drawn):,} proposals made before any score was known"
     if len(set(proof.drawn)) > 1:
         whence += " (the fewest of a seed)"

@@ -90,7 +90,15 @@ def register(space: Space[Any]) -> None:
     known = available()
     if space.name in known and known[space.name]() is not space:
         raise InputError(f"{space.name!r} is the name of another space; choose another")
-    known[space.name] = lambda **_: space
+
+    def same(**arguments: Any) -> Space[Any]:
+        if arguments and arguments != (made := getattr(space, "arguments", {})):
+            raise InputError(
+                f"space {space.name!r} is registered with {made}; one with {arguments} is asked for"
+            )
+        return space
+
+    known[space.name] = same
 
 
 def recognise(text: str) -> str:

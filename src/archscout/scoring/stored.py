@@ -1,0 +1,28 @@
+"""Settings of a scoring that a folder of results keeps, and goes on with."""
+
+from __future__ import annotations
+
+from typing import Self
+
+from archscout.folders import StoredSettings
+from archscout.scoring.settings import ScoringSettings
+
+
+class StoredScoring(StoredSettings, ScoringSettings):
+    """Everything that decides scores, and what else decides what a folder holds."""
+
+    def check_continues(self, other: StoredSettings) -> None:
+        """Make sure that scores of other settings belong with those of these.
+
+        A text is the same by its content, wherever it lies; of files of metrics the content was
+        not always kept.
+        """
+        assert isinstance(other, StoredScoring)
+        same = {"metric_sha256": other.metric_sha256 or self.metric_sha256}
+        if other.text_sha256 == self.text_sha256:
+            same["text"] = self.text
+        super().check_continues(other.model_copy(update=same))
+
+    def after(self, other: Self) -> Self:
+        """These settings, and of files whose content was not kept then still none."""
+        return self if other.metric_sha256 else self.model_copy(update={"metric_sha256": ()})
