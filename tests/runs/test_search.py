@@ -532,3 +532,20 @@ def test_a_space_that_is_not_as_usual_is_the_runs(hunt: Hunt, tmp_path: Path, ti
         search("rnn", "python-docs", out=tmp_path / "run", resume=True, **usual)
     other = search_from(run, 1, tmp_path / "other")
     assert {SPACE.parse(each).num_states for each in other.table["architecture"]} == {1}
+
+
+def test_nothing_is_proposed_by_a_metric_that_has_changed(hunt: Hunt, tmp_path: Path) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text(
+        "import archscout\n"
+        "@archscout.metric(needs={'parameters'}, larger_is_better=True)\n"
+        "def size_of_test(trace):\n"
+        "    'Number of parameters.'\n"
+        "    return float(trace.parameters)\n"
+    )
+    run = hunt(tmp_path / "run", trials=3, metrics="size_of_test", metric_files=[file])
+    run.check_metric_files()
+    file.write_text(file.read_text().replace("float(", "-float("))
+    with pytest.raises(InputError, match=r"a file of metrics has changed since .*mine\.py"):
+        search_from(run, 1, tmp_path / "other")
+    assert not (tmp_path / "other").exists()

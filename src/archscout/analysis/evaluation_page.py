@@ -253,7 +253,6 @@ def _beyond_size(evaluation: Evaluation, seed: int) -> list[Section]:
         sizes,
         larger_is_better=evaluation.directions | {benchmark.size: True},
         result_larger_is_better=benchmark.larger_is_better,
-        resamples=RESAMPLES,
         seed=seed,
     )
     shown = pd.DataFrame({"n": table["n"].astype(int)})

@@ -82,12 +82,11 @@ def measure(
             `latency` (milliseconds of one step for one sequence on the device: a token, or, of an
             encoder, the whole sequence; median of 15 after 3 to warm up); `memory` (bytes of the
             weights and of the tensors alive at the worst moment of one step at the scale's batch
-            size). Of networks with a key/value cache,
-            for a text of the scale's length: `prefill_latency` (milliseconds of reading all but its
-            last token at once, one sequence), `token_latency` (milliseconds of generating one token
-            after, by reading the last), and `cache_memory` (bytes of the weights, and of the cache
-            and the other tensors alive at the worst moment of generating one token at the scale's
-            batch size).
+            size). Of networks with a key/value cache, for a text of the scale's length:
+            `prefill_latency` (milliseconds of reading all but its last token at once, one
+            sequence), `token_latency` (milliseconds of generating one token after, by reading the
+            last), and `cache_memory` (bytes of the weights, and of the cache and the other tensors
+            alive at the worst moment of generating one token at the scale's batch size).
         device: where latency is measured.
 
     Raises:

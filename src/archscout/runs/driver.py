@@ -238,7 +238,7 @@ def search_from(
     Raises:
         InputError: as of `search`.
     """
-    _check_metric_files(run)
+    run.check_metric_files()
     settings = run.settings.model_copy(update={"seed": seed})
     evaluator = Evaluator.of(settings, run.space, run.load_text())
     folder = RunFolder(out)
@@ -268,7 +268,7 @@ def propose(
         InputError: the run's text is another now, or a file or database cannot be written.
     """
     settings = run.settings
-    _check_metric_files(run)
+    run.check_metric_files()
     evaluator = Evaluator.of(settings, run.space, run.load_text())
     _check_same(run.folder, settings, evaluator.scorer, None)
     with closing(open_study(run.address, run, True, on_warning)) as study:
@@ -311,16 +311,6 @@ def _claim(
             "vocabulary_size": len(scorer.vocabulary),
         }
         folder.create(settings, text_information, storage, scorer.vocabulary)
-
-
-def _check_metric_files(run: Run) -> None:
-    """Make sure that what a run's scores were made by is what its files of metrics hold."""
-    settings = run.settings
-    if settings.metric_sha256 and list(sha256_of(settings.metric_files)) != settings.metric_sha256:
-        raise InputError(
-            f"a file of metrics has changed since {run.folder} was started "
-            f"({', '.join(settings.metric_files)}); put it back"
-        )
 
 
 def _check_same(

@@ -17,6 +17,7 @@ from torch import nn
 
 from archscout import spaces
 from archscout.errors import InputError
+from archscout.metrics import sha256_of
 from archscout.runs.run_folder import BEST, RUN, STUDY, VOCABULARY, RunFolder
 from archscout.runs.search_settings import SearchSettings, load_metrics, parse_objectives
 from archscout.runs.storage import HIDDEN, shown
@@ -106,6 +107,19 @@ class Run:
                 f"the text {corpus.name!r} has changed since {self.folder} was started; put it back"
             )
         return corpus
+
+    def check_metric_files(self) -> None:
+        """Make sure that what its scores were made by is what its files of metrics hold.
+
+        Raises:
+            InputError: one is another now, or is not there.
+        """
+        files, known = self.settings.metric_files, self.settings.metric_sha256
+        if known and list(sha256_of(files)) != known:
+            raise InputError(
+                f"a file of metrics has changed since {self.folder} was started "
+                f"({', '.join(files)}); put it back"
+            )
 
     @cached_property
     def names(self) -> dict[str, str]:
