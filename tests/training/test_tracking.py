@@ -8,11 +8,12 @@ from typing import Any, ClassVar
 import pytest
 
 from archscout.errors import InputError
+from archscout.training import tracking
 from archscout.training.tracking import chosen_trackers
 from training_runs import Killed, TrainSmall, at
 
 pytest.importorskip("tensorboard")
-tracking = pytest.importorskip("accelerate.tracking")
+accelerate_tracking = pytest.importorskip("accelerate.tracking")
 
 
 class MadeUp:
@@ -31,6 +32,19 @@ class MadeUp:
         self.logged.append((0, "finished"))
 
 
+class Clock:
+    """A clock that only sleep moves."""
+
+    def __init__(self) -> None:
+        self.seconds = 1_000_000_000.25
+
+    def time(self) -> float:
+        return self.seconds
+
+    def sleep(self, seconds: float) -> None:
+        self.seconds += seconds
+
+
 def test_unknown_trackers_are_refused_before_anything_is_written(
     train_small: TrainSmall, tmp_path: Any
 ) -> None:
@@ -40,7 +54,7 @@ def test_unknown_trackers_are_refused_before_anything_is_written(
 
 
 def test_what_is_not_installed_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tracking, "_available_trackers", [])
+    monkeypatch.setattr(accelerate_tracking, "_available_trackers", [])
     with pytest.raises(InputError, match="'tensorboard' is not installed; accepted: none, and onc"):
         chosen_trackers(["tensorboard"])
     assert chosen_trackers(None) == []
@@ -53,9 +67,9 @@ def test_what_is_not_installed_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_trackers_are_told_by_name(
     train_small: TrainSmall, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    available = [tracking.LoggerType.TENSORBOARD, tracking.LoggerType.MLFLOW]
-    monkeypatch.setattr(tracking, "_available_trackers", available)
-    monkeypatch.setitem(tracking.LOGGER_TYPE_TO_CLASS, "mlflow", MadeUp)
+    available = [accelerate_tracking.LoggerType.TENSORBOARD, accelerate_tracking.LoggerType.MLFLOW]
+    monkeypatch.setattr(accelerate_tracking, "_available_trackers", available)
+    monkeypatch.setitem(accelerate_tracking.LOGGER_TYPE_TO_CLASS, "mlflow", MadeUp)
     trained = train_small(epochs=2, callbacks={"log_with": ["mlflow", "mlflow"]})
     assert not (trained.folder.path / "events").exists()
     steps = [step for step, name in MadeUp.logged if name == "loss/valid"]
@@ -63,9 +77,17 @@ def test_trackers_are_told_by_name(
     assert MadeUp.logged[-1] == (0, "finished")
 
 
-def test_what_was_logged_after_the_checkpoint_is_hidden(train_small: TrainSmall) -> None:
+def test_what_was_logged_after_the_checkpoint_is_hidden(
+    train_small: TrainSmall, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+    from tensorboard.summary.writer import event_file_writer
 
+    # of files of one second the tenth is read before the ninth
+    monkeypatch.setattr(event_file_writer, "_global_uid", event_file_writer.AtomicCounter(9))
+    clock = Clock()
+    monkeypatch.setattr(event_file_writer, "time", clock)
+    monkeypatch.setattr(tracking, "time", clock)
     epochs: list[object] = []
 
     def on_record(record: object) -> None:

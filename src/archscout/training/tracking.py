@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -62,6 +64,7 @@ def open_trackers(names: Sequence[str], folder: Path, first: int) -> list[Any]:
     for name in names:
         kind = LOGGER_TYPE_TO_CLASS[name]
         if name == _DEFAULT:
+            _wait_for_a_later_name(folder / EVENTS)
             tracker = kind(EVENTS, logging_dir=folder, purge_step=first + 1 if first else None)
         elif kind.requires_logging_directory:
             tracker = kind(folder.name, logging_dir=folder)
@@ -71,3 +74,15 @@ def open_trackers(names: Sequence[str], folder: Path, first: int) -> list[Any]:
             tracker.start()
         found.append(tracker)
     return found
+
+
+def _wait_for_a_later_name(events: Path) -> None:
+    """Wait until no file of this second lies in the folder of TensorBoard's files.
+
+    They are read in the order of their names: the second, host and process in which one was made,
+    and a count, where 10 comes before 9.
+    """
+    now = time.time()
+    made = (re.match(r"events\.out\.tfevents\.(\d+)", path.name) for path in events.glob("*"))
+    if any(match and int(match[1]) == int(now) for match in made):
+        time.sleep(int(now) + 1 - now)
