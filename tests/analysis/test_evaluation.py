@@ -340,11 +340,15 @@ def test_a_layer_that_few_have_has_no_pairs_beyond_size():
     results = pd.DataFrame({"loss": range(8), "size": range(10, 18)}, index=names, dtype=float)
     scores = pd.DataFrame({"whole": range(8), "deep[9]": [1.0, 2.0] + [np.nan] * 6}, index=names)
     benchmark = SimpleNamespace(
-        size="size", results=results, larger_is_better=False, reached=lambda _: results["loss"]
+        size="size",
+        results=results,
+        larger_is_better=False,
+        modified=(),
+        reached=lambda _: results["loss"],
     )
     directions = {"whole": True, "deep[9]": True}
     evaluation = SimpleNamespace(benchmark=benchmark, scores=scores, directions=directions)
-    (section,) = evaluation_page._beyond_size(evaluation, 0)
+    (section,) = evaluation_page.beyond_size_sections(evaluation, 0)
     assert section.content[0].shown.loc["deep[9]", "pairs"] == 0
 
 

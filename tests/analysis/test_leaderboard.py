@@ -434,6 +434,24 @@ def test_hardly_any_architectures_have_a_page(two, text, tmp_path, limit):
     assert (tmp_path / "out" / "nas-bench-bert-glue-searches.png").exists()
 
 
+def test_what_metrics_say_beyond_size_stands_where_size_says_most(two, text, tmp_path):
+    cells, encoders = two
+    sized = cells.results.assign(size=np.arange(1.0, len(cells.results) + 1))
+    done = make_leaderboard(
+        out=tmp_path / "out",
+        benchmarks=[dataclasses.replace(cells, results=sized, size="size"), encoders],
+        text=text,
+        metrics="l2_norm",
+        rules=RULES,
+    )
+    write_leaderboard(done)
+    report = (tmp_path / "out" / "report.md").read_text()
+    assert "## nas-bench-nlp-wikitext-2: Beyond size" in report
+    assert "nas-bench-bert-glue: Beyond size" not in report
+    table = pd.read_csv(tmp_path / "out" / "nas-bench-nlp-wikitext-2-beyond-size.csv")
+    assert {"size", "l2_norm", "parameters"} <= set(table["metric"])
+
+
 @pytest.mark.slow
 def test_the_page(held):
     page = write_leaderboard(held).read_text()

@@ -35,7 +35,7 @@ def write_evaluation(evaluation: Evaluation, comparison: Comparison, seed: int =
         seed: of what is random besides: resamples at one size, and orders that budgets meet.
     """
     sections = [_statistics(evaluation, comparison), _scatter(evaluation, comparison)]
-    sections += _beyond_size(evaluation, seed) + _budgets(evaluation, seed)
+    sections += beyond_size_sections(evaluation, seed) + _budgets(evaluation, seed)
     if len(evaluation.settings.draws) > 1:
         sections.append(_reliability(evaluation))
     sections.append(
@@ -240,8 +240,14 @@ def _scatter(evaluation: Evaluation, comparison: Comparison) -> Section:
     return Section("Scores against results", content=[plot])
 
 
-def _beyond_size(evaluation: Evaluation, seed: int) -> list[Section]:
-    """What metrics say of networks of one size; nothing where size does not say most by itself."""
+def beyond_size_sections(evaluation: Evaluation, seed: int, group: str = "") -> list[Section]:
+    """What metrics say of networks of one size; nothing where size does not say most by itself.
+
+    Args:
+        evaluation: what was scored.
+        seed: of the resamples.
+        group: of the section, on a page of several evaluations.
+    """
     benchmark = evaluation.benchmark
     if benchmark.size is None:
         return []
@@ -266,7 +272,9 @@ def _beyond_size(evaluation: Evaluation, seed: int) -> list[Section]:
         f"*pairs* whose sizes differ by at most {NEAR - 1:.0%}; one half is chance. "
         f"Brackets are of {RESAMPLES} resamples."
     )
-    return [Section("Beyond size", text, [Table("beyond_size", table, "Best first.", shown=shown)])]
+    name = f"{group}-beyond-size" if group else "beyond_size"
+    found = Table(name, table, "Best first.", shown=shown)
+    return [Section("Beyond size", text, [found], modified=benchmark.modified, group=group)]
 
 
 def _budgets(evaluation: Evaluation, seed: int) -> list[Section]:

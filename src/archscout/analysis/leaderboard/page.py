@@ -9,7 +9,13 @@ from pathlib import Path
 import pandas as pd
 
 from archscout.analysis.document import Document, Plot, Section, Table, intervals, with_interval
-from archscout.analysis.evaluation_page import better, default_said, measured, write_evaluation
+from archscout.analysis.evaluation_page import (
+    better,
+    beyond_size_sections,
+    default_said,
+    measured,
+    write_evaluation,
+)
 from archscout.analysis.leaderboard import Leaderboard, Round, figures, label, panels
 from archscout.analysis.leaderboard.standings import BASELINES, LEVEL, verdicts
 from archscout.analysis.leaderboard.timing import REFERENCE
@@ -23,7 +29,11 @@ def write_leaderboard(leaderboard: Leaderboard) -> Path:
         write_evaluation(done.evaluation, done.comparison, leaderboard.rules.seed)
     sections = [_overall(leaderboard)]
     for done in leaderboard.rounds:
-        sections += [_standings(done), _redundancy(done), _searches(leaderboard, done)]
+        sections.append(_standings(done))
+        sections += beyond_size_sections(
+            done.evaluation, leaderboard.rules.seed, label(done.benchmark)
+        )
+        sections += [_redundancy(done), _searches(leaderboard, done)]
     if leaderboard.absent:
         absent = pd.DataFrame(leaderboard.absent.items(), columns=["benchmark", "why"])
         table = Table("absent", absent, "Benchmarks whose files are missing or cannot be used.")
