@@ -437,3 +437,16 @@ def test_a_trained_export_draws_text_without_unknown_words(tmp_path: Path) -> No
     assert set(drawn.split()) <= {"a", "b", "c"} and "\n" in drawn
     assert drawn == drawn_text(tmp_path / "model", 60, seed=1)
     assert drawn != drawn_text(tmp_path / "model", 60, seed=2)
+
+
+def test_text_is_drawn_from_a_folder_alone(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no folder 'some/name'; that of an export is accepted"):
+        drawn_text("some/name", 5)
+
+
+def test_a_space_and_an_architecture_may_be_named(tmp_path: Path) -> None:
+    space = RecurrentSpace()
+    network = space.build(space.named["gru"], 4, space.scales["fast"].resized(hidden_size=8))
+    folder = export("rnn", "gru", network, Vocabulary(("a", "b", "c", "<unk>")), tmp_path / "out")
+    document = json.loads((folder / "genotype.json").read_text())
+    assert space.parse(document["architecture"]) == space.named["gru"]

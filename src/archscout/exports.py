@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
+from archscout import spaces
+from archscout.errors import InputError
 from archscout.files import new_folder
 from archscout.folders import check_new
 from archscout.spaces.base import Space
@@ -60,17 +62,18 @@ def drawn_text(folder: str | os.PathLike[str], words: int = 40, seed: int = 0) -
         seed: of the draws.
 
     Raises:
-        OSError: the folder holds no such model.
+        InputError: there is no such folder.
+        OSError: it holds no such model.
     """
+    if not Path(folder).is_dir():  # transformers would look for its name on the hub
+        raise InputError(f"no folder {os.fspath(folder)!r}; that of an export is accepted")
     import torch
 
     # Takes seconds, and only who looks at a model needs it.
     from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
-    from transformers.utils import logging
 
-    # Of the weights, which are there at once.
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    model = AutoModelForCausalLM.from_pretrained(folder, trust_remote_code=True)
+    with quiet():
+        model = AutoModelForCausalLM.from_pretrained(folder, trust_remote_code=True)
     tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
     start = torch.tensor([[tokenizer.eos_token_id or 0]])
     unknown = tokenizer.unk_token_id
@@ -93,7 +96,7 @@ def drawn_text(folder: str | os.PathLike[str], words: int = 40, seed: int = 0) -
 
 
 def export(
-    space: Space[Any],
+    space: str | Space[Any],
     architecture: Any,
     network: nn.Module,
     vocabulary: Tokenizer,
@@ -109,8 +112,8 @@ def export(
     row for it, if the space can give it one: so its tokenizer takes any word.
 
     Args:
-        space: the architecture's space.
-        architecture: the genotype.
+        space: the architecture's space, or its name.
+        architecture: a genotype, its JSON, or its name.
         network: what `space.build` returned for it, trained or not.
         vocabulary: of the text it is for: words, or pieces of them.
         folder: to be made; it may be there if it is empty.
@@ -122,9 +125,11 @@ def export(
         The folder.
 
     Raises:
-        InputError: the folder is not empty, or cannot be written.
+        InputError: the folder is not empty or cannot be written, or there is no such space or
+            architecture.
     """
-    path = Path(folder)
+    path, space = Path(folder), spaces.get(space) if isinstance(space, str) else space
+    architecture = space.parse(architecture)
     if not replace:
         check_new(path, "name a folder that is not, or is empty")
     with_unknown = getattr(space, "with_unknown", None)

@@ -6,6 +6,7 @@ import json
 import os
 import secrets
 import shutil
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -14,6 +15,8 @@ from typing import Any
 from safetensors import SafetensorError
 
 from archscout.errors import InputError
+
+_LEFT_SECONDS = 3600.0
 
 
 def write_whole(path: Path, content: bytes) -> None:
@@ -62,7 +65,7 @@ def new_folder(folder: Path) -> Iterator[Path]:
     try:
         part.mkdir(parents=True)
         yield part
-        _replace_folder(part, folder)
+        replace_folder(part, folder)
     # Whatever goes wrong in writing weights, a full disk too, safetensors has an error of its own.
     except (OSError, SafetensorError) as error:
         reason = getattr(error, "strerror", None) or error
@@ -71,7 +74,7 @@ def new_folder(folder: Path) -> Iterator[Path]:
         shutil.rmtree(part, ignore_errors=True)
 
 
-def _replace_folder(part: Path, folder: Path) -> None:
+def replace_folder(part: Path, folder: Path) -> None:
     """Put a complete folder in the place of another, which is kept until that is done."""
     if not folder.exists():
         os.replace(part, folder)
@@ -84,6 +87,8 @@ def _replace_folder(part: Path, folder: Path) -> None:
     except BaseException:
         os.replace(aside, folder)
         raise
+    if aside.is_symlink():
+        aside.unlink()
     shutil.rmtree(aside, ignore_errors=True)
 
 
@@ -104,3 +109,27 @@ def write_json_lines(path: Path, documents: Iterable[Any]) -> None:
     """
     lines = [json.dumps(document, allow_nan=False) + "\n" for document in documents]
     write_whole(path, "".join(lines).encode())
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove what processes that were killed were writing."""
+    for place in (*folder.glob(".*.part*"), *folder.glob("*/.*.part*")):
+        with suppress(OSError):
+            if time.time() - place.lstat().st_mtime < _LEFT_SECONDS:
+                continue  # somebody may be writing it, such as a report
+            if place.is_dir() and not place.is_symlink():
+                shutil.rmtree(place)
+            else:
+                place.unlink()
+
+
+@contextmanager
+def finishing(end: Callable[[], object]) -> Iterator[None]:
+    """Do something at the end, whatever happened; of what cannot be written the first is told."""
+    try:
+        yield
+    except BaseException:
+        with suppress(InputError):
+            end()
+        raise
+    end()

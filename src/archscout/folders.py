@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
 import filelock
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
-from archscout.errors import InputError
-from archscout.files import write_json
+from archscout.errors import InputError, first_fault
+from archscout.files import remove_leftovers, write_json
 
 Row = TypeVar("Row")
 
@@ -123,6 +123,13 @@ class ResultsFolder(Generic[Settings]):
         found = json.loads((self.path / self._mark).read_text(encoding="utf-8")).get("versions", [])
         return [found] if isinstance(found, dict) else list(found)
 
+    def remarks(self) -> Iterator[str]:
+        """What whoever reads the results must know of the versions that made them."""
+        used = self.versions()
+        if len(used) > 1:
+            said = "; then ".join(", ".join(f"{k} {v}" for k, v in each.items()) for each in used)
+            yield f"Scores were taken by different versions, by which they may differ: {said}."
+
     def settings(self) -> Settings:
         """The settings with which it was begun.
 
@@ -140,9 +147,7 @@ class ResultsFolder(Generic[Settings]):
         except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
             raise InputError(f"{path} is damaged: {error}") from error
         except ValidationError as error:
-            first = error.errors()[0]
-            place = ".".join(map(str, first["loc"]))
-            raise InputError(f"{path} is damaged: settings.{place}: {first['msg']}") from error
+            raise InputError(f"{path} is damaged: settings.{first_fault(error)}") from error
 
 
 def versions(libraries: Iterable[str]) -> dict[str, str]:
@@ -166,6 +171,7 @@ def claimed(path: Path, mark: str, what: str, resume: bool) -> Iterator[None]:
     """
     check_free(path, mark, what, resume)
     with locked(path, f"another process writes to {path}"):
+        check_free(path, mark, what, resume)  # another process may have written to it since
         yield
 
 
@@ -184,6 +190,7 @@ def locked(path: Path, taken: str) -> Iterator[None]:
     try:
         path.mkdir(parents=True, exist_ok=True)
         with filelock.FileLock(path / ".lock", timeout=0):
+            remove_leftovers(path)
             yield
     except filelock.Timeout as error:
         raise InputError(taken) from error
@@ -331,6 +338,22 @@ def append_line(path: Path, document: Mapping[str, Any]) -> None:
         os.fsync(file.fileno())
 
 
+def read_json(path: Path, kind: type[Row], missing: Row) -> Row:
+    """What a JSON file holds, checked to be of that kind; `missing` where there is no file.
+
+    Raises:
+        InputError: it is damaged, or cannot be read.
+    """
+    try:
+        return TypeAdapter(kind).validate_json(path.read_bytes())
+    except FileNotFoundError:
+        return missing
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
+    except ValidationError as error:
+        raise InputError(f"{path} is damaged: {first_fault(error)}") from error
+
+
 def read_lines(path: Path, parse: Callable[[Any], Row], advice: str = "") -> list[Row]:
     """What is in a file of JSON lines, without a torn last one; nothing where there is no file.
 
@@ -351,5 +374,6 @@ def read_lines(path: Path, parse: Callable[[Any], Row], advice: str = "") -> lis
             rows.append(parse(json.loads(line)))
         except (ValueError, KeyError, TypeError) as error:
             hint = f"; {advice}" if advice else ""
-            raise InputError(f"{path}: line {number} is damaged: {error}{hint}") from error
+            said = first_fault(error) if isinstance(error, ValidationError) else error
+            raise InputError(f"{path}: line {number} is damaged: {said}{hint}") from error
     return rows

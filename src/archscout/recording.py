@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +16,7 @@ from archscout.linearising import linearised
 
 # Networks with layers that hold attention, and all others: some metrics are for one kind only.
 Kind = Literal["transformer", "other"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
 # What a linear map does in a transformer's layer. The first five are the projections of its mixing

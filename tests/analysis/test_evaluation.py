@@ -352,6 +352,26 @@ def test_a_layer_that_few_have_has_no_pairs_beyond_size():
     assert section.content[0].shown.loc["deep[9]", "pairs"] == 0
 
 
+def test_scores_of_namesakes_are_not_taken(cells, tmp_path):
+    settings = {"out": tmp_path, "metrics": ["l2_norm"], "scale": SMALL}
+    evaluate(cells, **settings)
+    first, second = list(cells.architectures)[:2]
+    changed = {**cells.architectures, first: cells.architectures[second]}
+    other = replace(cells, architectures=changed)
+    with pytest.raises(InputError, match=rf"scores.jsonl: architecture '{first}' has the fingerp"):
+        evaluate(other, **settings, resume=True)
+
+
+@pytest.mark.parametrize("line", ['{"architecture": "1"}', "5", '{"scores": 3}'])
+def test_a_line_of_scores_that_lacks_something_is_damaged(cells, tmp_path, line):
+    settings = {"out": tmp_path, "metrics": ["l2_norm"], "scale": SMALL}
+    evaluate(cells, **settings)
+    with (tmp_path / "scores.jsonl").open("a") as file:
+        file.write(line + "\n")
+    with pytest.raises(InputError, match=r"scores.jsonl: line \d+ is damaged"):
+        evaluate(cells, **settings, resume=True)
+
+
 def test_layers_that_earlier_versions_wrote_down_are_left_out(encoders, tmp_path):
     name = "hidden_covariance[4]"
     settings = {"out": tmp_path, "metrics": [name], "scale": SMALL_ENCODERS}
@@ -535,3 +555,28 @@ def test_encoders_in_a_reading(tmp_path):
     assert table.loc["softmax_confidence", "n"] == 6
     assert done.settings.scale["reading"] == "trained"
     assert done.settings.objective == "cotangent"
+
+
+def test_a_text_with_other_parts_is_another_text(cells, tmp_path):
+    words = [" ".join(f"w{i * j % 37}" for i in range(40)) for j in range(1, 60)]
+    (tmp_path / "corpus").mkdir()
+    for part, chosen in (("train", words[:40]), ("valid", words[40:50]), ("test", words[50:])):
+        (tmp_path / "corpus" / f"{part}.txt").write_text("\n".join(chosen))
+    parts = [tmp_path / "corpus" / f"{part}.txt" for part in ("train", "valid", "test")]
+    settings = {"out": tmp_path / "out", "metrics": ["l2_norm"], "scale": SMALL}
+    evaluate(cells, text=tmp_path / "corpus", **settings)
+    with pytest.raises(InputError, match="was begun with text"):
+        evaluate(cells, text=parts, **settings, resume=True)
+    (tmp_path / "corpus").rename(tmp_path / "moved")
+    evaluate(cells, text=tmp_path / "moved", **settings, resume=True)
+
+
+def test_what_an_evaluation_cannot_use_is_said_in_words_of_ours(cells, tmp_path):
+    for changes, said in (
+        ({"vocabulary_size": "x"}, "vocabulary_size is 'x': Input should be a valid integer"),
+        ({"seed": "0"}, "seed is '0'; from 0"),
+        ({"workers": 1.5}, "1.5 workers; accepted"),
+    ):
+        with pytest.raises(InputError, match=said):
+            evaluate(cells, out=tmp_path / "out", metrics=["l2_norm"], scale=SMALL, **changes)
+    assert not (tmp_path / "out").exists()

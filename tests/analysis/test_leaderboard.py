@@ -236,19 +236,20 @@ def test_a_formula_is_scored_on_networks_that_have_what_it_needs(two, text, tmp_
 
 
 def test_a_network_at_which_processes_died_is_not_timed(two, text, tmp_path, monkeypatch):
-    done = make_leaderboard(
-        out=tmp_path / "out", benchmarks=two[:1], text=text, metrics=METRICS, rules=RULES
-    )
-    evaluation = done.rounds[0].evaluation
-    (evaluation.folder / timing.TIMINGS).unlink()
-    rows = evaluation.rows.copy()
-    lost = rows["architecture"].iloc[:-1]
-    rows.loc[rows["architecture"].isin(lost), "parameters"] = float("nan")
+    settings = {"out": tmp_path / "out", "benchmarks": two[:1], "text": text}
+    settings |= {"metrics": METRICS, "rules": dataclasses.replace(RULES, timed=3)}
+    folder = make_leaderboard(**settings).rounds[0].evaluation.folder
+    (folder / timing.TIMINGS).unlink()
+    *lost, last = map(json.loads, (folder / "scores.jsonl").read_text().splitlines())
+    for line in lost:
+        line["scores"] = dict.fromkeys(line["scores"])
+    lines = [json.dumps(line) + "\n" for line in (*lost, last)]
+    (folder / "scores.jsonl").write_text("".join(lines))
     timed = []
     monkeypatch.setattr(timing, "_timed", lambda s, m, each: timed.append(each) or [1.0])
-    timing.milliseconds(dataclasses.replace(evaluation, rows=rows), DataFolder(tmp_path), 3)
-    last = evaluation.benchmark.architectures[rows["architecture"].iloc[-1]]
-    assert timed and all(each == last for each in timed)
+    make_leaderboard(**settings, resume=True)
+    alive = two[0].architectures[last["architecture"]]
+    assert timed and all(each == alive for each in timed)
 
 
 @pytest.mark.parametrize(

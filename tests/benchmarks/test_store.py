@@ -732,3 +732,39 @@ def test_a_server_that_is_not_there_is_one_line(tmp_path: Path) -> None:
     assert "Connection refused" in message
     assert "\n" not in message
     assert len(message) < 200
+
+
+@pytest.mark.parametrize("name", ["/etc/escaped", "../escaped", "a/../../b", "C:/x", "..\\x", ""])
+def test_what_was_packed_leads_nowhere_else(tmp_path: Path, name: str) -> None:
+    content = json.dumps({"M1/model_config.yaml": "a: 1\n", name: "b: 2\n"}).encode()
+    with pytest.raises(ValueError, match="is no path below its folder"):
+        packing.unpack(content, tmp_path / "folder")
+    assert everything_below(tmp_path) == {}
+    with pytest.raises(ValueError, match="is no path below its folder"):
+        packing.place_of(name or "..")
+
+
+@pytest.mark.parametrize("content", [b"[]", b'{"a.yaml": 5}'])
+def test_what_holds_no_texts_is_not_unpacked(tmp_path: Path, content: bytes) -> None:
+    with pytest.raises(ValueError, match="it holds no texts by their paths"):
+        packing.unpack(content, tmp_path / "folder")
+
+
+def test_a_file_that_is_called_as_a_folder_is_none(folder: DataFolder, tmp_path: Path) -> None:
+    given = tmp_path / "random_GPT2_wt103"
+    given.write_text('{"model_config.yaml": "a: 1"}')
+    with pytest.raises(InputError, match="nothing to add"):
+        folder.add(given)
+
+
+def test_a_folder_that_is_a_link_is_replaced(folder: DataFolder, tmp_path: Path) -> None:
+    (file,) = select(["random_GPT2_wt103"], FILES)
+    given = put(file, tmp_path / "random_GPT2_wt103")
+    folder.add(given)
+    place = next(folder.path.rglob("random_GPT2_wt103"))
+    place.rename(tmp_path / "elsewhere")
+    place.symlink_to(tmp_path / "elsewhere")
+    (given / "M1" / "model_config.yaml").write_text("name: other\n")
+    assert done(folder.add(given)) == {"random_GPT2_wt103": "replaced"}
+    assert not place.is_symlink() and (tmp_path / "elsewhere" / "M1").is_dir()
+    assert [each.name for each in place.parent.iterdir()] == [place.name]

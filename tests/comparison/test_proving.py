@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 
-from archscout.comparison import Proof, load_proof, prove
+from archscout.comparison import Proof, compare, load_proof, prove
 from archscout.comparison.proving import SEEDS, Progress, random_candidates
 from archscout.errors import InputError
 from archscout.promotion import load_promotion
 from archscout.promotion.strategies import STRATEGIES
 from archscout.promotion.trainings import RUNGS, TRAININGS
+from archscout.report.proof import summarise
 from archscout.runs import Run, search_from
 from archscout.spaces import RecurrentSpace
 from archscout.training import comparison_preset
@@ -160,3 +161,30 @@ def test_where_no_random_one_is_within_the_limits_none_is_found(
     assert proof.of("search")[0].fingerprint is not None
     included = proof.of("random (included)")[0].fingerprint
     assert included == SPACE.fingerprint(SPACE.live(cell))
+
+
+def test_a_number_of_seeds_is_whole(run: Run) -> None:
+    with pytest.raises(InputError, match=r"a proof over 2\.0 seeds; accepted is a whole number"):
+        prove(run, 2, 2.0, RECIPE)  # type: ignore[arg-type]
+
+
+def test_a_seed_in_which_nothing_is_within_the_limits_is_told(
+    hunt: Hunt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = hunt(trials=8)
+
+    def nothing(*arguments: Any, **settings: Any) -> Run:
+        found = search_from(*arguments, **settings)
+        found.table["within_limits"] = False
+        found.table["front"] = None
+        found.__dict__["proposed"] = found.table
+        return found
+
+    monkeypatch.setattr("archscout.comparison.proving.search_from", nothing)
+    proof = prove(run, 1, 2, RECIPE.resized(epochs=1))
+    lost = proof.of("search")[run.settings.seed + 1]
+    assert (lost.fingerprint, lost.cost, lost.losses) == (None, 0.0, {})
+    assert proof.seeds == [run.settings.seed, run.settings.seed + 1] and proof.drawn[1] == 0
+    (search, *_) = compare(proof)
+    assert (search.failed, search.seeds) == (1, 2)
+    assert summarise(proof)

@@ -26,7 +26,7 @@ import tasks
 from archscout import InputError, Scorer, search, spaces
 from archscout.execution import Cluster, Workers, check_workers, count_workers
 from archscout.execution import cluster as room
-from archscout.metrics import load_file, load_sources, read_sources
+from archscout.metrics import carried, load_file
 from archscout.spaces import RecurrentSpace
 from archscout.spaces.recurrent.cells import CELLS
 from archscout.text import load_corpus
@@ -172,7 +172,7 @@ def test_text_and_metric_files_are_needed_on_the_driver_alone(
     file.write_text(METRIC.format(name="size_in_ray", first=""))
     load_file(file)
     scorer = Scorer("rnn", text, ["size_in_ray"], TINY)
-    before = partial(load_sources, read_sources([file]))
+    before = carried([file])
     text.unlink(), file.unlink()
     cells = list(CELLS.values())
     with Workers(scorer, nodes.asked(), before=before) as workers:
@@ -185,7 +185,7 @@ def test_a_metric_file_that_does_not_import_on_a_worker_is_named(
 ) -> None:
     file = tmp_path / "needy.py"
     file.write_text(METRIC.format(name="needy", first="import only_with_the_driver"))
-    before = partial(load_sources, read_sources([file]))
+    before = carried([file])
     with (
         pytest.raises(InputError, match=r"a worker on .* cannot begin: .*needy.py, line 3: Module"),
         Workers(1, nodes.asked(), before=before) as workers,

@@ -210,6 +210,7 @@ def test_a_killed_run_goes_on(scale, tmp_path):
 
 
 def test_the_page(whole, tmp_path):
+    shutil.copy(whole.folder / SETTINGS, tmp_path)
     done = replace(whole, folder=tmp_path)
     page = write_discovery(done)
     text = page.read_text()

@@ -2,6 +2,7 @@
 
 import math
 from itertools import islice
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -142,3 +143,11 @@ def test_gated_cells_are_among_the_best_and_above_the_plain_one(seed: int) -> No
     for name in ("lstm", "gru"):
         assert known[name] > known["rnn"]
         assert np.mean(scores > known[name]) <= 0.10
+
+
+def test_what_varies_by_rounding_alone_is_not_amplified() -> None:
+    numbers = torch.full((6, 2, 3), 0.3)
+    numbers[::2] = torch.nextafter(numbers[::2], torch.tensor(1.0))
+    recorder = SimpleNamespace(linear_parameters=lambda: (), embed=lambda batch: batch)
+    with amplified(recorder, numbers) as louder:
+        assert torch.equal(louder.embed(numbers), numbers)

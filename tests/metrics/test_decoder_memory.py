@@ -96,3 +96,11 @@ def test_weights_that_are_not_of_feed_forward_blocks_are_attention() -> None:
 
 def test_a_search_for_decoders_goes_by_it() -> None:
     assert archscout.spaces.GptSpace().default_metric == "decoder_memory"
+
+
+@pytest.mark.parametrize("width", [4, 64, 1024])
+def test_states_that_differ_by_rounding_alone_say_nothing(width: int) -> None:
+    tokens = torch.tensor([0, 0, 1, 1])
+    states = torch.ones(4, width)
+    states[2:] = torch.nextafter(states[2:], torch.tensor(2.0))
+    assert math.isnan(explained_by_groups(states, tokens))

@@ -13,6 +13,7 @@ import archscout
 from archscout import InputError
 from archscout.metrics.activation_distance import activation_distance, activation_distance_released
 from archscout.metrics.naswot import naswot
+from archscout.metrics.shared import activation_codes
 from archscout.tracing import Trace
 
 
@@ -100,3 +101,13 @@ def test_activations_that_overflow_have_none() -> None:
 def test_a_module_without_activations_says_so() -> None:
     with pytest.raises(InputError, match=r"naswot does not apply.*no activation modules"):
         archscout.score_module(nn.Linear(3, 4), torch.randn(5, 2, 3), ["naswot"])
+
+
+def test_counts_are_exact_in_parts(monkeypatch):
+    outputs = torch.randn(7, 5, 6, generator=torch.Generator().manual_seed(0))
+    trace = Trace(0, torch.zeros(7, 5), activations=[outputs])
+    whole = activation_codes._agreement(trace)
+    monkeypatch.setattr(activation_codes, "_EXACT", 10)
+    assert torch.equal(activation_codes._agreement(trace), whole)
+    codes = (outputs > 0).transpose(0, 1).flatten(1)
+    assert torch.equal(whole, (codes[:, None] == codes[None]).sum(-1).double())

@@ -14,10 +14,11 @@ from archscout import InputError, Scorer, metric
 from archscout.metrics import (
     Request,
     available,
-    load_sources,
-    read_sources,
+    carried,
+    load_file,
     registry,
     request,
+    sha256_of,
 )
 from archscout.text import Corpus
 from archscout.tracing import Trace
@@ -345,12 +346,33 @@ def test_a_file_is_run_where_only_its_content_is(tmp_path: Path) -> None:
         "def first_state(trace):\n"
         "    return trace.hidden_states[0].max().item()\n"
     )
-    sources = read_sources([path])
+    run, known = carried([path]), sha256_of([path])
+    assert run is not None and carried([path], known) is not None
+    path.write_text("# other")
+    with pytest.raises(InputError, match=r"a file of metrics has changed .*mine.py.*put it back"):
+        carried([path], known)
     path.unlink()
-    load_sources(sources)
-    load_sources(sources)  # once
+    run()
+    run()  # once
     assert 0 < score("first_state")["first_state"] < 1
     with pytest.raises(InputError, match=r"no file '.*mine.py'; a file of Python"):
-        read_sources([path])
-    with pytest.raises(InputError, match=r"broken.py, line 2: ZeroDivisionError"):
-        load_sources({"broken.py": b"x = 1\nx / 0\n"})
+        carried([path])
+    assert carried([]) is None
+    path.write_text("x = 1\nx / 0\n")
+    with pytest.raises(InputError, match=r"mine.py, line 2: ZeroDivisionError"):
+        load_file(path.rename(tmp_path / "other-mine.py"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"kind": "transformers"}, "kind is 'transformers'; accepted: transformer, other"),
+        ({"main_layer": 0}, "main_layer is 0; a layer from 1"),
+        ({"main_layer": -2}, "main_layer is -2"),
+        ({"needs": "hidden_states"}, "metric needs 'hidden_states'; a set of names"),
+    ],
+)
+def test_what_a_metric_is_registered_with_is_checked(changes: dict, message: str) -> None:
+    settings = {"needs": {"hidden_states"}, "larger_is_better": True} | changes
+    with pytest.raises(InputError, match=message):
+        metric(**settings)

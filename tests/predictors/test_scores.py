@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -57,6 +58,8 @@ def test_a_folder_is_of_one_benchmark_and_way_of_scoring(noisy, cells):
     ):
         names.add(scores_folder(root, cells, arguments(cells, **changes)))
     assert len(names) == 9
+    absolute = arguments(cells, text=(os.path.abspath("other.txt"),))  # as a ranker has it
+    assert scores_folder(root, cells, absolute) in names
     outside = replace(cells, name="../elsewhere")
     assert scores_folder(root, outside, arguments(cells)).parent == root
 
@@ -65,7 +68,10 @@ def test_a_folder_is_finished_when_it_holds_every_draw(cells, tmp_path):
     assert not is_finished(tmp_path, cells, DRAWN)
     (tmp_path / "evaluation.json").write_text("{}")
     rows = [
-        json.dumps({"architecture": name, "seed": seed, "minibatch": 0}) + "\n"
+        json.dumps(
+            {"architecture": name, "seed": seed, "minibatch": 0, "fingerprint": "", "scores": {}}
+        )
+        + "\n"
         for seed in (3, 4)
         for name in cells.architectures
     ]

@@ -27,9 +27,11 @@ from archscout.promotion import (
 from archscout.promotion.features import SCORES, features_of, order_of
 from archscout.promotion.promoting import BUDGETS
 from archscout.promotion.trainings import RUNGS, TRAININGS, Trainings
+from archscout.report.findings import Findings
 from archscout.report.promoted import summarise
 from archscout.runs import Run, search
 from archscout.spaces import RecurrentSpace
+from archscout.training import comparison_preset
 from archscout.training.jobs import (
     JobFolder,
     Part,
@@ -162,6 +164,12 @@ def test_the_winner_becomes_the_model(run: Run, recipe: Recipe, tmp_path: Path) 
     genotype = SPACE.parse(json.loads((model / "genotype.json").read_text()))
     assert SPACE.fingerprint(genotype) == promotion.winner.fingerprint
     assert is_promoted(run, model)
+    assert hand_over(run, promotion, str(model)) == model
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("years of work")
+    with pytest.raises(InputError, match="mine is there already; name another folder"):
+        hand_over(run, promotion, tmp_path / "mine")
+    assert (tmp_path / "mine" / "thesis.txt").exists()
 
 
 def test_a_training_that_ended_before_its_result_was_kept_ends_again(
@@ -339,7 +347,7 @@ def test_a_time_is_not_spent_on_a_recipe_that_fails(
 
 
 def test_what_earlier_versions_bred_is_known_by_its_place(
-    run: Run, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
+    run: Run, words: Path, recipe: Recipe
 ) -> None:
     order = order_of(run, features_of(run, run.proposed, 1))
     found = promote(run, 2, recipe())
@@ -352,6 +360,12 @@ def test_what_earlier_versions_bred_is_known_by_its_place(
     assert again.num_bred == run.num_bred > 0
     assert order_of(again, features_of(again, again.proposed, 1)) == order
     assert content(promote(again, 2, recipe())) == content(found)
+    for more in (10, 20):
+        grown = search(
+            "rnn", words, "hidden_covariance[1]", trials=24 + more, population_size=8, scale=TINY,
+            out=run.folder.path, resume=True,
+        )  # fmt: skip
+        assert grown.num_bred == Run(run.folder.path).num_bred == run.num_bred
 
 
 def test_a_folder_that_cannot_be_written_is_said(
@@ -427,3 +441,32 @@ def test_nothing_is_scored_on_a_text_that_has_changed(words: Path, tmp_path: Pat
     with pytest.raises(InputError, match=r"the text 'words\.txt' has changed since"):
         promote(run, 1)
     assert not (run.folder.path / SCORES).exists()
+
+
+@pytest.mark.parametrize("name", [BUDGETS, "children.json", "rungs.jsonl", SCORES])
+def test_a_damaged_file_of_a_budget_is_named(run: Run, recipe: Recipe, name: str) -> None:
+    budget: float | str = 2 if name == "children.json" else "30s"
+    promote(run, budget, recipe())
+    folder = run.folder.path if name == SCORES else run.folder.path / TRAININGS
+    (folder / name).write_text('{"until": [}\n' if name != "rungs.jsonl" else '{"until": "x"}\n')
+    with pytest.raises(InputError, match=rf"{name}.* is damaged"):
+        promote(Run(run.folder.path), budget, recipe())
+
+
+def test_a_recipe_of_another_space_leaves_the_run_alone(run: Run) -> None:
+    for wrong, said in (
+        (comparison_preset("quick", "flexibert").settings, "PretrainingSettings; this space takes"),
+        ({"epochs": 1}, "settings of dict; this space takes TrainingSettings"),
+    ):
+        with pytest.raises(InputError, match=said):
+            promote(run, 1, wrong)
+    assert not (run.folder.path / TRAININGS).exists()
+
+
+def test_the_history_shows_what_the_search_proposed(run: Run, recipe: Recipe) -> None:
+    promote(run, 2, recipe())
+    again = Run(run.folder.path)
+    assert again.num_bred
+    shown = Findings(again).proposals
+    assert len(shown) == len(again.trials) - again.num_bred == 24
+    assert shown["trial"].tolist() == list(range(24))

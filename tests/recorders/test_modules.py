@@ -973,3 +973,46 @@ def test_parameters_that_are_no_floats_take_part_as_they_are() -> None:
     module = Quantised()
     assert score_module(module, torch.randn(B, T, F), ["parameters"])["parameters"] == F * F
     assert not module.weight.requires_grad
+
+
+@pytest.mark.parametrize("name", ["relu_", "tanh_", "sigmoid_"])
+def test_activations_that_are_named_in_place_are_seen(name: str) -> None:
+    class Net(nn.Module):
+        def __init__(self, name: str) -> None:
+            super().__init__()
+            self.embedding, self.up, self.name = nn.Embedding(V, H), nn.Linear(H, H), name
+
+        def forward(self, tokens: Tensor) -> Tensor:
+            values = self.up(self.embedding(tokens))
+            result: Tensor = getattr(values, self.name)()
+            return result
+
+    tokens, apart, in_place = torch.randint(0, V, (B, T)), Net(name[:-1]), Net(name)
+    in_place.load_state_dict(apart.state_dict())
+    found = [record(each, tokens, "preactivations", "activations") for each in (apart, in_place)]
+    assert len(found[0].activations) == len(found[1].activations) == 1
+    assert torch.equal(found[0].preactivations[0], found[1].preactivations[0])
+    assert torch.equal(found[0].activations[0], found[1].activations[0])
+
+
+@pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16, torch.float16])
+def test_sums_that_are_constant_are_told_in_any_precision(kind: torch.dtype) -> None:
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Embedding(V, 32), nn.Linear(32, 32), nn.LayerNorm(32)).to(kind)
+    tokens = torch.randint(0, V, (8, 16))
+    plain = nn.Sequential(*list(module)[:2])
+    assert "add up to a constant" in str(score_module(module, tokens, ["snip"]).problem)
+    assert "add up to a constant" not in str(score_module(plain, tokens, ["snip"]).problem)
+
+
+@pytest.mark.parametrize("seed", [-1, 1.5, None, "0", 2**40])
+def test_a_bad_seed_is_no_fault_of_the_module(seed: Any) -> None:
+    module = nn.Sequential(nn.Embedding(V, H), nn.Linear(H, H))
+    with pytest.raises(InputError, match="seed is "):
+        score_module(module, torch.randint(0, V, (B, T)), seed=seed)
+
+
+def test_metrics_that_are_named_one_by_one_are_those_of_each_module() -> None:
+    modules = [nn.Sequential(nn.Embedding(V, H), nn.Linear(H, H)) for _ in range(2)]
+    scores = score_module(modules, torch.randint(0, V, (B, T)), (n for n in ["l2_norm"]))
+    assert [list(score.scores) for score in scores] == [["l2_norm"]] * 2

@@ -209,7 +209,7 @@ def test_a_run_that_was_stopped_before_it_began_can_be_started_again(
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(folder.RunFolder, "update", stop)
-        patch.setattr(folder.platform, "python_version", stop)  # vocabulary.json is written
+        patch.setattr(folder, "versions", stop)  # vocabulary.json is written
         hunt(tmp_path / "run", trials=2)
     assert (tmp_path / "run" / "vocabulary.json").exists()
     assert len(hunt(tmp_path / "run", trials=2).trials) == 2
@@ -280,7 +280,8 @@ def test_a_run_json_that_is_a_folder_is_named(spoilt: Path, hunt: Hunt) -> None:
         (("settings", "sampler"), "luck", "settings.sampler: "),
         (("settings", "model_scale"), {"width": 1}, "width"),
         (("settings", "seed"), None, "settings.seed: "),
-        (("text",), {}, "vocabulary_size"),
+        (("text",), {}, "text.name"),
+        (("text",), {"name": "a", "sha256": ""}, "text.vocabulary_size"),
         (("text",), None, ""),
         (("storage",), 5, "storage is 5"),
     ],
@@ -417,7 +418,10 @@ def test_a_locked_database_is_named_soon_and_nothing_is_lost(hunt: Hunt, tmp_pat
 # Studies
 
 
-@pytest.mark.parametrize("damage", [b"\x00" * 5000, b"garbage " * 1000, b"garbage\n" * 3])
+@pytest.mark.parametrize(
+    "damage",
+    [b"\x00" * 5000, b"garbage " * 1000, b"garbage\n" * 3, b"{}\n", b"5\n", b"[]\n", b"null\n"],
+)
 def test_a_damaged_study_is_named_and_left_alone(damage: bytes, hunt: Hunt, tmp_path: Path) -> None:
     hunt(tmp_path / "run", trials=2)
     (tmp_path / "run" / "study.jsonl").write_bytes(damage)

@@ -5,6 +5,7 @@ import itertools
 import json
 import math
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -549,3 +550,25 @@ def test_nothing_is_proposed_by_a_metric_that_has_changed(hunt: Hunt, tmp_path: 
     with pytest.raises(InputError, match=r"a file of metrics has changed since .*mine\.py"):
         search_from(run, 1, tmp_path / "other")
     assert not (tmp_path / "other").exists()
+
+
+@pytest.mark.parametrize("resume", [False, True])
+def test_a_run_that_another_process_made_meanwhile_is_not_taken(
+    hunt, tmp_path, monkeypatch, resume
+):
+    def meanwhile(*_):
+        monkeypatch.undo()
+        if resume:
+            shutil.rmtree(tmp_path / "run")
+        hunt(tmp_path / "run", trials=2, seed=5)
+
+    if resume:
+        hunt(tmp_path / "run", trials=2)
+    monkeypatch.setattr(
+        f"archscout.runs.driver.check_{'latency' if resume else 'limits'}", meanwhile
+    )
+    said = "holds another run: seed is 0, was 5" if resume else "already holds a run"
+    with pytest.raises(InputError, match=said):
+        hunt(tmp_path / "run", trials=6, resume=resume)
+    kept = Run(tmp_path / "run")
+    assert (kept.settings.seed, len(kept.trials), kept.settings.trials) == (5, 2, 2)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 import torch.nn.functional as F
+from transformers import AutoModel
 
 from archscout.spaces import EncoderGenotype, EncoderScale, FlexibertSpace
 from archscout.spaces.flexibert.network import FlexibertNetwork
@@ -185,3 +186,9 @@ def test_the_configuration_says_what_was_built(folders: list[Path]) -> None:
     assert [layer["operation"] for layer in config["layers"]] == ["WMA", "DCT", "SDP", "SDP"]
     assert config["vocab_size"] == V
     assert {path.name for path in folders[0].iterdir()} >= {"network.py", "pretrained.py"}
+
+
+def test_positions_are_not_ignored(folders: list[Path]) -> None:
+    model = AutoModel.from_pretrained(folders[0], trust_remote_code=True)
+    with pytest.raises(ValueError, match="position_ids are not taken"):
+        model(torch.arange(8)[None], position_ids=torch.arange(8)[None])

@@ -18,7 +18,6 @@ from archscout.spaces import DecoderGenotype, DecoderScale, GptSpace
 from archscout.spaces.gpt import DecoderNetwork, sampling
 from archscout.spaces.gpt.generation import Cache, generate
 from archscout.spaces.gpt.native import native
-from archscout.spaces.gpt.sizes import decoder_parameters, embedding_parameters, head_parameters
 
 V = 60
 SCALE = DecoderScale(2, 8, 24, "20,45")
@@ -286,13 +285,7 @@ def test_parameters_are_those_in_closed_form() -> None:
         for _ in range(10):
             drawn = sampling.sample(rng)
             network = space.skeleton(drawn, 1000, scale)
-            expected = (
-                decoder_parameters(drawn, final_norm=norms == "pre")
-                + embedding_parameters(drawn, 1000, 16, scale.band_ends)
-                + head_parameters(
-                    drawn, 1000, scale.band_ends, softmax == "adaptive", head == "tied"
-                )
-            )
+            expected = space.count_parameters(drawn, 1000, scale)
             assert sum(p.numel() for p in network.parameters()) == expected
 
 

@@ -85,8 +85,11 @@ def test_a_search_ends_with_a_candidate_that_can_be_built(tmp_path: Path) -> Non
     run = archscout.search(mine, trials=6, out=tmp_path / "run", metrics=["hidden_covariance"])
     assert len(run.table) > 1
     assert archscout.Run(tmp_path / "run").best.fingerprint == run.best.fingerprint
-    with pytest.raises(InputError, match="'searched' is the name of another space"):
-        spaces.register(space("searched"))
+    other = space("searched")
+    spaces.register(other)  # as a cell of a notebook that is run again does
+    assert spaces.get("searched") is other
+    with pytest.raises(InputError, match="'rnn' is the name of another space"):
+        spaces.register(space("rnn"))
 
 
 def test_costs_are_those_of_whole_texts() -> None:
@@ -230,3 +233,8 @@ def test_a_registered_space_may_have_arguments() -> None:
     assert spaces.get("mycells", **mine.arguments) is spaces.get("mycells") is mine
     with pytest.raises(InputError, match=r"registered with \{'states': 1\}; one with"):
         spaces.get("mycells", states=3)
+
+
+def test_a_kind_that_is_none_is_refused() -> None:
+    with pytest.raises(InputError, match="kind is 'transfomer'; accepted: transformer, other"):
+        ModuleSpace("m", dict, lambda *_: nn.GELU(), kind="transfomer", default_metric="naswot")  # type: ignore[arg-type]

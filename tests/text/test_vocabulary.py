@@ -9,6 +9,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from transformers import PreTrainedTokenizerFast
 
 from archscout.errors import InputError
 from archscout.text import EOS, UNK, ByteLevel, Vocabulary
@@ -183,3 +184,14 @@ def test_what_stands_for_other_words_has_no_length() -> None:
     lengths = Vocabulary.from_tokens(tokens, limit=3).byte_lengths(tokens)
     assert lengths.isnan().tolist() == [False, False, True, True, False, False, False]
     assert lengths[-1] == len(f" {UNK}")  # which stands in the text itself
+
+
+def test_what_the_tokenizers_library_cannot_write_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise Exception("No space left on device (os error 28)")
+
+    monkeypatch.setattr(PreTrainedTokenizerFast, "save_pretrained", full)
+    with pytest.raises(InputError, match=r"cannot write the tokenizer .*No space left"):
+        Vocabulary(("a", "<unk>")).save_pretrained(tmp_path / "out")

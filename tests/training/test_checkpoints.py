@@ -7,6 +7,7 @@ import torch
 
 from archscout.errors import InputError
 from archscout.training.checkpoints import Checkpoint, Checkpoints
+from archscout.training.weights import remove_superseded
 
 
 def test_the_newest_are_kept_however_many_digits_their_numbers_have(tmp_path: Path) -> None:
@@ -50,3 +51,11 @@ def test_tensors_of_all_types_are_kept(tmp_path: Path) -> None:
     latest, _ = checkpoints.latest()
     assert latest is not None and latest.tensors.keys() == tensors.keys()
     assert all(torch.equal(latest.tensors[name], tensors[name]) for name in tensors)
+
+
+def test_files_of_others_are_no_weights_to_remove(tmp_path: Path) -> None:
+    for name in ("best-1", "best-2", "best-3", "best-3 (copy)", "best-of-mine"):
+        (tmp_path / f"{name}.safetensors").write_bytes(b"")
+    remove_superseded(tmp_path, [(1, 3.0), (2, 2.0), (3, 1.0)])
+    left = {path.stem for path in tmp_path.iterdir()}
+    assert left == {"best-2", "best-3", "best-3 (copy)", "best-of-mine"}

@@ -104,3 +104,7 @@ def test_what_was_logged_after_the_checkpoint_is_hidden(
     events.Reload()
     steps = [event.step for event in events.Scalars("loss/valid")]
     assert len(steps) == 3 and steps == sorted(set(steps))
+
+
+def test_one_tracker_may_be_named_alone() -> None:
+    assert chosen_trackers("tensorboard") == ["tensorboard"]

@@ -107,7 +107,7 @@ def compare_budgets(
         {
             "mean": groups["result"].mean(),
             "percentile": groups["percentile"].mean(),
-            "error": groups["percentile"].std(ddof=0) / np.sqrt(orders),
+            "error": groups["percentile"].std() / np.sqrt(orders),
         }
     ).reset_index()
 

@@ -90,7 +90,7 @@ COMBINATIONS: Mapping[Kind, tuple[Combination, ...]] = {
         Combination(("depth_squared_times_width", "parameters", "softmax_confidence")),
         Combination(("depth_squared_times_width", "l2_norm", "linear_memory_lag_0")),
         Combination(("depth_squared_times_width", "l2_norm", "linear_memory_lag_0"), "median"),
-        Combination(("az_expressivity", "az_progressivity", "az_trainability", "flops"), "log"),
+        Combination(("az_expressivity", "az_trainability", "flops"), "log"),
     ),
 }
 

@@ -7,7 +7,7 @@ import math
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,10 +19,10 @@ from archscout import metrics as metrics_room
 from archscout.analysis.combination import Combination
 from archscout.analysis.evaluation_folder import EvaluationFolder, EvaluationSettings
 from archscout.analysis.evaluation_results import PARAMETERS, Evaluation
-from archscout.analysis.evaluation_rows import rows_of
+from archscout.analysis.evaluation_rows import check_architectures, rows_of
 from archscout.analysis.statistics import MINIMUM
 from archscout.benchmarks import Benchmark, DataFolder, load
-from archscout.errors import InputError
+from archscout.errors import InputError, validated
 from archscout.execution import Cluster, Workers, check_workers
 from archscout.metrics.formula import PREFIX
 from archscout.metrics.registry import LAST_LAYER
@@ -122,7 +122,7 @@ class Preparation:
 
 
 def prepare(
-    benchmark: str | Benchmark,
+    benchmark: str | os.PathLike[str] | Benchmark,
     *,
     dataset: str | None = None,
     data_dir: str | os.PathLike[str] | None = None,
@@ -165,29 +165,33 @@ def prepare(
         limit: score so many architectures, drawn at random; all by default.
         workers: processes, or a cluster, that score.
         combinations: of metrics, judged beside them; what they are made of is scored, too.
-        leave_out: metrics that do not apply to the benchmark's networks, in place of refusing them.
+        leave_out: metrics that do not apply to the benchmark's networks, and combinations of
+            them, in place of refusing them.
 
     Raises:
         InputError: something cannot be used.
     """
     folder = DataFolder(data_dir)
-    found = load(benchmark, folder, dataset) if isinstance(benchmark, str) else benchmark
-    for file in metric_files:
+    found = benchmark if isinstance(benchmark, Benchmark) else load(benchmark, folder, dataset)
+    files = list(metric_files)
+    for file in files:
         metrics_room.load_file(file)
     corpus = corpus_for(found, text, folder)
     metrics = _with_members(metrics, combinations, found.space.kind)
     names = [request.column for request in parse_requests(metrics, found.space.kind)]
     sizes: Any = resolve_scale(found.space, scale)
     check_count("seeds", seeds)
-    settings = EvaluationSettings(
+    settings = validated(
+        EvaluationSettings,
         benchmark=found.name,
         dataset=found.dataset,
         space=found.space.name,
         text=corpus.places,
         text_sha256=corpus.sha256,
+        text_parts=corpus.names(),
         metrics=tuple(dict.fromkeys([*names, PARAMETERS])),
-        metric_files=tuple(os.fspath(file) for file in metric_files),
-        metric_sha256=metrics_room.sha256_of(metric_files),
+        metric_files=tuple(os.fspath(file) for file in files),
+        metric_sha256=metrics_room.sha256_of(files),
         scale=vars(sizes),
         seeds=tuple(range(check_seed(seed), check_seed(seed + seeds - 1) + 1)),
         minibatches=tuple(range(check_count("minibatches", minibatches))),
@@ -195,7 +199,7 @@ def prepare(
         split=split,
         vocabulary_size=vocabulary_size,
         tokenizer=tokenizer,
-        device=device,
+        device=str(device),
     )
     scorer = Scorer.of(settings, corpus)
     for draw in settings.draws:
@@ -210,18 +214,18 @@ def prepare(
         kept = tuple(name for name in settings.metrics if name not in reasons)
         settings = settings.model_copy(update={"metrics": kept})
         scorer = Scorer.of(settings, corpus)
-    count = check_workers(workers, device)
+    count = check_workers(workers, settings.device)
     prepared = Preparation(found, settings, scorer, chosen, count, combinations)
-    for combination in combinations:
-        if missing := [name for name in combination.members if not prepared.will_score(name)]:
-            raise InputError(
-                f"combination {combination.name}: there will be no scores of {missing[0]}"
-            )
-    return prepared
+    possible = [c for c in combinations if all(map(prepared.will_score, c.members))]
+    if len(possible) < len(combinations) and not leave_out:
+        combination = next(c for c in combinations if c not in possible)
+        missing = next(name for name in combination.members if not prepared.will_score(name))
+        raise InputError(f"combination {combination.name}: there will be no scores of {missing}")
+    return replace(prepared, combinations=possible)
 
 
 def evaluate(
-    benchmark: str | Benchmark,
+    benchmark: str | os.PathLike[str] | Benchmark,
     *,
     out: str | os.PathLike[str],
     resume: bool = False,
@@ -295,7 +299,9 @@ def _score_missing(
     prepared: Preparation, store: EvaluationFolder, progress: Progress | None
 ) -> None:
     benchmark, settings, names = prepared.benchmark, prepared.settings, prepared.names
-    done = {(_draw_of(row), row["architecture"]) for row in store.rows()}
+    stored = store.rows()
+    check_architectures(benchmark, stored, store.lines)
+    done = {(_draw_of(row), row["architecture"]) for row in stored}
     to_dict = benchmark.space.to_dict
     missing = [(d, name) for d in settings.draws for name in names if (d, name) not in done]
     total = len(settings.draws) * len(names)
@@ -304,7 +310,8 @@ def _score_missing(
     # Genotypes take more room than names: only those of a block are made.
     blocks = (missing[i : i + _BLOCK] for i in range(0, len(missing), _BLOCK))
     tasks = ([(d, n, to_dict(benchmark.architectures[n])) for d, n in block] for block in blocks)
-    scorer, files = prepared.scorer, _sources(settings.metric_files)
+    scorer = prepared.scorer
+    files = metrics_room.carried(settings.metric_files, settings.metric_sha256)
     with (
         store.lines.open("a", encoding="utf-8") as file,
         Workers(_Draws(scorer), prepared.workers, len(missing), files) as pool,
@@ -385,8 +392,3 @@ def _row(task: _Task, score: Score) -> dict[str, Any]:
     for missing in score.missing:
         del row["scores"][missing]
     return row
-
-
-def _sources(files: Iterable[str | os.PathLike[str]]) -> Callable[[], None]:
-    """What loads files of metrics, which it carries, in a worker."""
-    return partial(metrics_room.load_sources, metrics_room.read_sources(files))

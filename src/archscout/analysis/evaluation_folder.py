@@ -35,4 +35,9 @@ class EvaluationFolder(ResultsFolder[EvaluationSettings]):
 
     def rows(self) -> list[dict[str, Any]]:
         """What has been scored, a row a network and draw; a torn last line is not among them."""
-        return read_lines(self.lines, dict)
+        return read_lines(self.lines, _row)
+
+
+def _row(content: Any) -> dict[str, Any]:
+    row = {name: content[name] for name in ("architecture", "seed", "minibatch", "fingerprint")}
+    return {**content, **row, "scores": dict(content["scores"])}

@@ -189,10 +189,7 @@ def _remarks(evaluation: Evaluation) -> Iterator[str]:
             f"`{name}` is not finite in {count} of {len(evaluation.rows)} networks and draws; "
             "they rank last."
         )
-    used = EvaluationFolder(evaluation.folder).versions()
-    if len(used) > 1:
-        said = "; then ".join(", ".join(f"{k} {v}" for k, v in each.items()) for each in used)
-        yield f"Scores were taken by different versions, by which they may differ: {said}."
+    yield from EvaluationFolder(evaluation.folder).remarks()
     trained_on = ", ".join(benchmark.text)
     if benchmark.text_sha256 not in (None, settings.text_sha256):
         yield (

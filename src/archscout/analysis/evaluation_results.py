@@ -32,9 +32,9 @@ class Evaluation:
     Attributes:
         benchmark: what was evaluated on.
         settings: of the scores.
-        rows: one a network and draw: `architecture`, `seed`, `minibatch`, `seconds`, `problem`, and
-            one column a score: infinite where it is not finite, NaN where the network has no such
-            layer.
+        rows: one a network and draw: `architecture`, `seed`, `minibatch`, `seconds`, `problem`,
+            `lost`, whether processes died at it, and one column a score: infinite where it is not
+            finite, NaN where the network has no such layer.
         larger_is_better: direction of every metric's score.
         folder: where it is stored.
         combinations: of metrics, which stand beside them in `scores`.

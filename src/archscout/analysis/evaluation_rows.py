@@ -8,12 +8,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from archscout.analysis.evaluation_results import PARAMETERS
 from archscout.benchmarks import Benchmark
+from archscout.errors import InputError
 from archscout.metrics import request
 from archscout.runs.costs import measure
 from archscout.scoring import Scorer
@@ -36,14 +38,36 @@ def rows_of(
     for line in stored:
         scores = {n: math.inf if value is None else value for n, value in line["scores"].items()}
         architecture = benchmark.architectures[line["architecture"]]
-        if scores[PARAMETERS] == math.inf:
+        lost = scores.get(PARAMETERS) == math.inf
+        if lost:
             scores = _lost_scores(scorer, architecture, columns)
         elif math.inf in scores.values():  # earlier versions wrote layers that are not there, too
             there = _there(scorer, architecture, scores)
             scores = {name: scores[name] for name in there}
         rest = {key: value for key, value in line.items() if key not in ("scores", "fingerprint")}
+        rest["lost"] = lost
         rows.append(rest | columns | scores)
     return pd.DataFrame(rows)
+
+
+def check_architectures(
+    benchmark: Benchmark, rows: Sequence[Mapping[str, Any]], place: Path
+) -> None:
+    """Make sure that stored scores are of the benchmark's architectures, and not of namesakes.
+
+    Raises:
+        InputError: they are of others, with the same names.
+    """
+    for name, mark in {row["architecture"]: row["fingerprint"] for row in rows}.items():
+        if name not in benchmark.architectures:
+            continue
+        now = benchmark.space.fingerprint(benchmark.architectures[name])
+        if mark != now:
+            raise InputError(
+                f"{place}: architecture {name!r} has the fingerprint {mark} there, and "
+                f"{now} in {benchmark.name} ({benchmark.dataset}), which is not the benchmark "
+                "that was scored; name another folder with --out"
+            )
 
 
 def _lost_scores(scorer: Scorer, architecture: Any, columns: Iterable[str]) -> dict[str, float]:

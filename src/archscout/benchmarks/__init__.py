@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -23,7 +24,9 @@ BENCHMARKS: Mapping[str, Callable[[DataFolder, str | None], Benchmark]] = {
 """What `load` knows by name."""
 
 
-def load(name: str, folder: DataFolder | None = None, dataset: str | None = None) -> Benchmark:
+def load(
+    name: str | os.PathLike[str], folder: DataFolder | None = None, dataset: str | None = None
+) -> Benchmark:
     """A benchmark by name, or one that was built.
 
     Args:
@@ -34,6 +37,7 @@ def load(name: str, folder: DataFolder | None = None, dataset: str | None = None
     Raises:
         InputError: there is no such benchmark, or its files are missing or damaged.
     """
+    name = os.fspath(name)
     if name not in BENCHMARKS:
         if built.is_built(Path(name)):
             return built.load(Path(name), dataset)

@@ -84,8 +84,16 @@ def read_information(path: Path) -> dict[str, Any]:
             raise InputError(f"{place} is of format {information['format']}; accepted is {FORMAT}")
         if missing := [key for key in _NEEDED if key not in information]:
             raise InputError(f"{place} lacks {missing[0]!r}")
-        if not information["text"]:
+        texts = information["text"]
+        if not isinstance(texts, list) or not all(isinstance(name, str) for name in texts):
+            raise TypeError(f"text is {texts!r}")
+        if not texts:
             raise InputError(f"{place} names no text")
+        for name in ("trainings", "finished", "failed"):
+            if not isinstance(information[name], int):
+                raise TypeError(f"{name} is {information[name]!r}")
+    except InputError:
+        raise
     except (ValueError, TypeError, KeyError) as error:
         raise InputError(f"{place} is no description of a benchmark: {error}") from error
     return information

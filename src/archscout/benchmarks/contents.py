@@ -39,7 +39,8 @@ def recognise(path: Path, content: bytes, files: Sequence[PublishedFile]) -> Pub
     for file in files:
         if file.checksum in known:
             return file
-    named = [file for file in files if file.basename == path.absolute().name]
+    name, is_folder = path.absolute().name, path.is_dir()
+    named = [file for file in files if file.basename == name and file.is_folder == is_folder]
     if path.name == _LOGS and named:
         return _archive_of_logs(path, content, named)
     if path.suffix == ".txt":

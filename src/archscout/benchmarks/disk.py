@@ -10,6 +10,7 @@ from pathlib import Path
 from archscout.benchmarks import packing
 from archscout.benchmarks.catalogue import PublishedFile
 from archscout.errors import InputError
+from archscout.files import replace_folder
 
 INFORMATION = "benchmark.json"
 """The file that marks a folder as a benchmark of one's own."""
@@ -78,10 +79,11 @@ def content_of(file: PublishedFile, place: Path) -> bytes:
 
 
 def put(part: Path, place: Path) -> None:
-    """Give what was written its final name; a folder has the earlier one of that name removed."""
+    """Give what was written its final name; what had it before goes."""
     if part.is_dir():
-        discard(place)
-    os.replace(part, place)
+        replace_folder(part, place)
+    else:
+        os.replace(part, place)
 
 
 def write(file: PublishedFile, content: bytes, part: Path) -> None:
@@ -94,7 +96,7 @@ def write(file: PublishedFile, content: bytes, part: Path) -> None:
 
 def discard(path: Path) -> None:
     """Remove a file or a folder, if it is there."""
-    if path.is_dir():
+    if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)

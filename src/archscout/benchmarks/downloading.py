@@ -62,10 +62,11 @@ def _fetch_folder(file: PublishedFile, part: Path, bar: ProgressBar | None) -> N
     fetch_all(file.summaries)
     try:
         texts = packing.members(packing.pack(part))
-        named = list(packing.mapping(texts, file.summaries[0]))
+        named = packing.mapping(texts, file.summaries[0])
+        configurations = list(map(packing.place_of, named))
     except ValueError as error:
         raise InputError(f"{file.url} is not as published: {error}") from error
-    fetch_all(map(packing.place_of, named))
+    fetch_all(configurations)
     if bar is not None:
         bar.close()
 

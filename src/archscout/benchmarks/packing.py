@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 import yaml
@@ -56,19 +56,35 @@ def unpack(content: bytes, folder: Path) -> None:
 
 
 def members(content: bytes) -> dict[str, str]:
-    """The texts by relative path."""
-    found: dict[str, str] = json.loads(content)
-    return found
+    """The texts by relative path.
+
+    Raises:
+        ValueError: they are none, or a path leads out of the folder.
+    """
+    found = json.loads(content)
+    if not isinstance(found, dict) or not all(isinstance(text, str) for text in found.values()):
+        raise ValueError("it holds no texts by their paths")
+    return {_below(name): text for name, text in found.items()}
+
+
+def _below(name: str) -> str:
+    """A path, as it is: relative, and below what it is relative to, on any system."""
+    if not name or PureWindowsPath(name).anchor or ".." in PureWindowsPath(name).parts:
+        raise ValueError(f"{name!r} is no path below its folder")
+    return name
 
 
 def place_of(name: str) -> str:
     """Where the configuration of a decoder lies, by the name that summaries have for it.
 
+    Raises:
+        ValueError: the name leads out of the folder.
+
     >>> place_of("config_3_j0"), place_of("M7")
     ('config_3/j0/model_config.yaml', 'M7/model_config.yaml')
     """
     folder, job, number = name.rpartition("_j")
-    return f"{folder}/j{number}/{CONFIGURATION}" if job else f"{name}/{CONFIGURATION}"
+    return _below(f"{folder}/j{number}/{CONFIGURATION}" if job else f"{name}/{CONFIGURATION}")
 
 
 def mapping(texts: Mapping[str, str], name: str) -> dict[str, Any]:

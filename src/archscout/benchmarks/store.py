@@ -6,7 +6,6 @@ file under its final name is always whole: it is written under another name firs
 
 from __future__ import annotations
 
-import errno
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -341,11 +340,9 @@ class DataFolder:
             finally:
                 discard(part)
         except OSError as error:
-            if error.errno == errno.ENOSPC:
-                raise
             raise InputError(
-                f"cannot write to the data folder {self.path}: {error.strerror}; name another by "
-                "--data-dir or ARCHSCOUT_DATA"
+                f"cannot write to the data folder {self.path}: {error.strerror or error}; name "
+                "another by --data-dir or ARCHSCOUT_DATA"
             ) from error
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -13,13 +12,12 @@ from rich.table import Table
 
 from archscout.cli import options
 from archscout.cli.execution import Execution, with_execution
-from archscout.cli.output import console, progress, say, stoppable, warn
+from archscout.cli.output import console, print_json, progress, say, stoppable, warn
 from archscout.errors import InputError
 
 if TYPE_CHECKING:
-    from archscout.execution import Cluster
     from archscout.spaces.base import Space
-    from archscout.training.jobs import Job, Plan, Standing
+    from archscout.training.jobs import Job, Standing
 
 app = typer.Typer(
     help="Build benchmarks: train many architectures, and judge metrics on them.",
@@ -111,6 +109,7 @@ def build(
         archscout benchmark build rnn my-cells -n 100 --text my.txt --workers 4 --resume
     """
     from archscout import spaces
+    from archscout.benchmarks.build import build as run
     from archscout.benchmarks.build import plan_jobs
     from archscout.folders import check_new, check_there
     from archscout.scoring import check_device, check_seed
@@ -148,44 +147,13 @@ def build(
         keep_weights=keep_weights,
     )
 
-    workers = execution.place()
-    if retry_failed:
-        _forget_failures(folder, plan, jobs, workers)
-    done = _train(folder, name or folder.resolve().name, plan, jobs, workers, resume)
-    _report(folder, done, as_json)
-
-
-def _forget_failures(folder: Path, plan: Plan, jobs: Sequence[Job], workers: int | Cluster) -> None:
-    """Let what has failed be trained again, where it can be and no other process trains.
-
-    Raises:
-        InputError: the workers cannot be used, the folder holds another plan, or another process
-            trains there; nothing is forgotten.
-    """
-    from archscout.execution import check_workers
-    from archscout.training.jobs import JobFolder
-
-    check_workers(workers, plan.device)
-    trainings = JobFolder.create(folder, plan, jobs)
-    with trainings.lock():
-        trainings.retry_failed()
-
-
-def _train(
-    folder: Path,
-    name: str,
-    plan: Plan,
-    jobs: Sequence[Job],
-    workers: int | Cluster,
-    resume: bool,
-) -> Standing:
-    from archscout.benchmarks.build import build as run
-
     def on_progress(now: Standing) -> None:
         bar.advance_to(now.done, f"{now.failed} failed" if now.failed else "")
 
+    told, workers = name or folder.resolve().name, execution.place()
     with stoppable("what was trained", folder, resume), progress("training", len(jobs)) as bar:
-        return run(folder, name, plan, jobs, workers, on_progress, warn)
+        done = run(folder, told, plan, jobs, workers, on_progress, warn, retry_failed)
+    _report(folder, done, as_json)
 
 
 @app.command("status")
@@ -241,7 +209,7 @@ def _report(folder: Path, now: Standing, as_json: bool) -> None:
             "seconds_left": left,
             "seed_agreement": agreement,
         }
-        typer.echo(json.dumps(document))
+        print_json(document)
         return
     failed = f", {now.failed} of them failed" if now.failed else ""
     console.print(

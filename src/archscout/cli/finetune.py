@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,7 +10,16 @@ import typer
 from rich.table import Table
 
 from archscout.cli import options
-from archscout.cli.output import console, errors, print_abreast, progress, say, stoppable, warn
+from archscout.cli.output import (
+    console,
+    print_abreast,
+    print_json,
+    progress,
+    say,
+    stoppable,
+    tell,
+    warn,
+)
 from archscout.errors import InputError
 
 if TYPE_CHECKING:
@@ -133,13 +141,9 @@ def _name(encoder: str) -> str:
     return path.parent.name if path.name == "model" else path.name
 
 
-def _say(message: str) -> None:
-    errors.print(message, markup=False, highlight=False, soft_wrap=True)
-
-
 def _print_epoch(record: EpochRecord) -> None:
     metrics = ", ".join(f"{name} {value:.2f}" for name, value in record.metrics.items())
-    _say(
+    tell(
         f"{record.task}, epoch {record.epoch}: loss {record.train_loss:.3f}, {metrics}, "
         f"{record.examples_per_second:,.0f} examples/s"
     )
@@ -149,16 +153,16 @@ def _print_result(result: TaskResult) -> None:
     if result.problem is not None:
         warn(f"{result.task}: no score: {result.problem}")
         return
-    _say(f"{result.task}: score {result.score:.2f}, majority baseline {result.baseline:.2f}")
+    tell(f"{result.task}: score {result.score:.2f}, majority baseline {result.baseline:.2f}")
 
 
 def _print_milestone(steps: int, finetuned: Finetuned) -> None:
-    _say(f"step {steps:,}: {_heading(finetuned)} {_percent(finetuned.mean)}")
+    tell(f"step {steps:,}: {_heading(finetuned)} {_percent(finetuned.mean)}")
 
 
 def _show(finetuned: Finetuned, as_json: bool) -> None:
     if as_json:
-        typer.echo(json.dumps({"finetuning": str(finetuned.folder), **finetuned.to_dict()}))
+        print_json({"finetuning": str(finetuned.folder), **finetuned.to_dict()})
     else:
         _print(finetuned)
     if not finetuned.counted:
@@ -196,7 +200,7 @@ def _print(finetuned: Finetuned) -> None:
 
 def _show_curve(curve: Curve, as_json: bool) -> None:
     if as_json:
-        typer.echo(json.dumps({"finetuning": str(curve.folder), "curve": curve.to_entry()}))
+        print_json({"finetuning": str(curve.folder), "curve": curve.to_entry()})
     else:
         _print_curve(curve)
     if not any(point.counted for point in curve.points.values()):

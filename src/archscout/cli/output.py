@@ -227,8 +227,8 @@ def warn_of_modified(names: Iterable[str]) -> None:
 
 
 def print_json(document: object) -> None:
-    """One line, for machines."""
-    typer.echo(json.dumps(document))
+    """One line, for machines; numbers must be finite."""
+    typer.echo(json.dumps(document, allow_nan=False))
 
 
 def records(table: pd.DataFrame) -> list[dict[str, Any]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -315,7 +314,7 @@ def _report_judgement(found: Judgement, judged: Evaluation, as_json: bool) -> No
 def _report_ranks(ranked: pd.DataFrame, titles: list[str], as_json: bool) -> None:
     if as_json:
         for record in ranked.to_dict(orient="records"):
-            typer.echo(json.dumps(record, allow_nan=False))
+            output.print_json(record)
         return
     rows = []
     named = ranked.assign(title=titles).sort_values("rank", kind="stable")

@@ -72,7 +72,7 @@ def score(
     named = reader.stream(found, architectures)
     if as_json:
         for result in _scored(scorer, named):
-            typer.echo(json.dumps(result.to_dict(), allow_nan=False))
+            output.print_json(result.to_dict())
     elif as_csv:
         _print_csv(_scored(scorer, named))
     else:

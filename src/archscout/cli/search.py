@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
 import textwrap
@@ -203,13 +202,11 @@ def search(
     if not as_json:
         _print(run, new, seconds)
     elif not run.front:
-        typer.echo(json.dumps(_summary(run, new), allow_nan=False))
+        output.print_json(_summary(run, new))
         raise _nothing_found(run)
     promotion, proven = training.do(run, run.folder.path / _MODEL, resume)
     if as_json:
-        typer.echo(
-            json.dumps(_summary(run, new) | proof.document(promotion, proven), allow_nan=False)
-        )
+        output.print_json(_summary(run, new) | proof.document(promotion, proven))
         return
     place = run.folder.path
     proof.print_trained(promotion, proven, found, place / _MODEL)

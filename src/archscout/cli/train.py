@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -12,7 +11,7 @@ import typer
 from rich.table import Table
 
 from archscout.cli import options
-from archscout.cli.output import console, errors, progress, say, stoppable, warn
+from archscout.cli.output import console, print_json, progress, say, stoppable, tell, warn
 from archscout.errors import InputError
 
 if TYPE_CHECKING:
@@ -162,7 +161,7 @@ def train(
                 console.print(drawn, markup=False, highlight=False, soft_wrap=True)
     finally:  # what was trained is told even where nothing can be drawn from it
         if as_json:
-            typer.echo(json.dumps(result))
+            print_json(result)
 
 
 def _told(trainer: Trainer[Any], bar: Any) -> dict[str, Callable[..., None]]:
@@ -170,7 +169,7 @@ def _told(trainer: Trainer[Any], bar: Any) -> dict[str, Callable[..., None]]:
     return {
         "on_start": bar.set,
         "on_progress": lambda now: bar.advance_to(now.tokens, trainer.describe_progress(now)),
-        "on_record": lambda record: _print_line(trainer.describe_record(record)),
+        "on_record": lambda record: tell(trainer.describe_record(record)),
         "on_warning": warn,
     }
 
@@ -254,10 +253,6 @@ def _text(
     given = options.checked("--dataset-set", changes, _STREAM)
     numbered = options.whole_numbers("--dataset-set", given, "held_out", "buffer")
     return StreamedText(name, config or None, tuple(files or ()), **numbered)
-
-
-def _print_line(line: str) -> None:
-    errors.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def _print(summary: Summary, folder: Path) -> None:

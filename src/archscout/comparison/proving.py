@@ -10,7 +10,9 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
+from numbers import Integral
 from typing import Any
 
 from pydantic import BaseModel
@@ -23,10 +25,10 @@ from archscout.promotion import FORMAT, Asked, Promotion, Trainings, promote, tr
 from archscout.promotion.breeding import breed
 from archscout.promotion.features import features_of, order_of, place_in_draw, ranked
 from archscout.promotion.halving import Rung
-from archscout.promotion.promoting import fronts_by
+from archscout.promotion.promoting import Fruitless, fronts_by
 from archscout.promotion.strategies import STRATEGIES, Strategy, strategies
 from archscout.runs import Run, search_from
-from archscout.training import comparison_preset, find_trainer
+from archscout.training import comparison_settings, find_trainer
 from archscout.training.outcome import bits_per_byte
 
 SEEDS = "seeds"
@@ -47,13 +49,17 @@ class Progress:
     doing: str
 
 
+_NOTHING: Mapping[str, Any] = {"fingerprint": None, "title": "", "cost": 0.0, "trained": 0}
+"""What is found where no proposal is within the limits with a finite score."""
+
+
 def check_seeds(seeds: int) -> int:
     """A number of seeds that a proof may have.
 
     Raises:
         InputError: it is below 1.
     """
-    if seeds < 1:
+    if not isinstance(seeds, Integral) or seeds < 1:
         raise InputError(f"a proof over {seeds} seeds; accepted is a whole number of at least 1")
     return seeds
 
@@ -89,9 +95,7 @@ def prove(
         KeyboardInterrupt: Ctrl-C; what was at hand can be gone on with.
     """
     count, told = check_seeds(seeds), on_progress or (lambda _: None)
-    recipe = settings
-    if isinstance(recipe, str):
-        recipe = comparison_preset(recipe, run.space.name).settings
+    recipe = comparison_settings(settings, run.space.name)
     found: list[Found] = []
     drawn: list[int] = []
     promotion, first = promote(run, budget, recipe, workers, None, on_warning), run.settings.seed
@@ -107,10 +111,14 @@ def prove(
         if seed != first:
             place = run.folder.path / SEEDS / str(seed)
             each = search_from(run, seed, place, workers, None, on_warning)
-        promote(each, promotion.budget, recipe, workers, None, on_warning)
+        with suppress(Fruitless):  # from the first one there was something
+            promote(each, promotion.budget, recipe, workers, None, on_warning)
         pool = random_candidates(each)
         drawn.append(len(pool))
-        found += _found(each, promotion.budget, pool, recipe, workers, say, on_warning)
+        if len(ranked(each.proposed)):
+            found += _found(each, promotion.budget, pool, recipe, workers, say, on_warning)
+        else:
+            found.append(Found(strategy=STRATEGIES[0], seed=seed, **_NOTHING))
         proof = _proof(promotion, list(range(first, seed + 1)), drawn, found)
         write_json(run.folder.path / PROOF, {"format": FORMAT, **proof.model_dump()})
     return proof

@@ -8,6 +8,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Future, wait
 from contextlib import suppress
 from itertools import chain, islice
+from numbers import Integral
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from archscout.errors import InputError
@@ -356,7 +357,7 @@ def check_workers(count: int | Cluster, device: str = "cpu") -> int | Cluster:
                 "says how many each takes, such as 1, or 0.25 where four share one"
             )
         count.connect()
-    elif count < 1:
+    elif not isinstance(count, Integral) or count < 1:
         raise InputError(f"{count} workers; accepted is a whole number of at least 1")
     return count
 

@@ -66,11 +66,11 @@ def breed(
         else:
             formulas = next_generation(grammar, bred[-1], size, seed, number)
         new = [formula for formula in formulas if str(formula) not in known]
+        store.note_versions()
         values = traced.values(new, parts.breeding, ticks)
         for formula, column in zip(new, values.T, strict=True):
             known[str(formula)] = rate(formula, column, reached, settings.penalty)
         bred.append([known[str(formula)] for formula in formulas])
-        store.note_versions()
         store.add(number, bred[-1])
     ticks.at(settings.generations + 1, list(known.values()))
     return bred

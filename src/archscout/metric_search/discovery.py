@@ -7,6 +7,8 @@ others than those on which it was bred and chosen is ours.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,7 +23,7 @@ from archscout.analysis.evaluation import corpus_for
 from archscout.analysis.evaluation_results import compare_on
 from archscout.analysis.statistics import Comparison
 from archscout.benchmarks import Benchmark, DataFolder, load
-from archscout.errors import InputError
+from archscout.errors import InputError, validated
 from archscout.metric_search.breeding import Progress, Ticks, breed
 from archscout.metric_search.candidates import Candidate, best, kendall
 from archscout.metric_search.discovery_folder import QUANTITIES, DiscoveryFolder, DiscoverySettings
@@ -83,7 +85,7 @@ class Discovery:
 
 
 def discover(
-    benchmark: str | Benchmark,
+    benchmark: str | os.PathLike[str] | Benchmark,
     *,
     out: str | os.PathLike[str],
     dataset: str | None = None,
@@ -142,28 +144,29 @@ def discover(
             was bred is kept.
     """
     data = DataFolder(data_dir)
-    found = load(benchmark, data, dataset) if isinstance(benchmark, str) else benchmark
+    found = benchmark if isinstance(benchmark, Benchmark) else load(benchmark, data, dataset)
     corpus = corpus_for(found, text, data)
     check_count("resamples", resamples)
     if not 0 <= penalty < 1:
         raise InputError(f"penalty is {penalty:g}; from 0 to less than 1 is accepted")
-    settings = _settings(found, corpus, scale, references).model_copy(
-        update={
-            "objective": resolve_objective(objective, found.space.kind),
-            "quantities": None if quantities is None else tuple(quantities),
-            "shares": tuple(shares),
-            "split_seed": check_seed(split_seed),
-            "seed": check_seed(seed),
-            "seeds": (seed,),
-            "generations": check_count("generations", generations),
-            "population_size": check_count("population_size", population_size),
-            "penalty": penalty,
-            "candidates": check_count("candidates", candidates),
-            "split": split,
-            "vocabulary_size": vocabulary_size,
-            "tokenizer": tokenizer,
-            "device": device,
-        }
+    seed = check_seed(seed)
+    settings = validated(
+        DiscoverySettings,
+        **_of_benchmark(found, corpus, scale, references),
+        objective=resolve_objective(objective, found.space.kind),
+        quantities=None if quantities is None else tuple(quantities),
+        shares=tuple(shares),
+        split_seed=check_seed(split_seed),
+        seed=seed,
+        seeds=(seed,),
+        generations=check_count("generations", generations),
+        population_size=check_count("population_size", population_size),
+        penalty=penalty,
+        candidates=check_count("candidates", candidates),
+        split=split,
+        vocabulary_size=vocabulary_size,
+        tokenizer=tokenizer,
+        device=str(device),
     )
     parts = divide(found, settings.shares, settings.split_seed, resolve_scale(found.space, scale))
     store = DiscoveryFolder(out)
@@ -175,27 +178,38 @@ def discover(
         return _judged(_Judge(found, settings, corpus, ticks), parts, bred, store, resamples)
 
 
-def _settings(
+def _of_benchmark(
     benchmark: Benchmark,
     corpus: Corpus,
     scale: str | Scale | None,
     references: Sequence[str] | None,
-) -> DiscoverySettings:
+) -> dict[str, Any]:
+    """What of `DiscoverySettings` a benchmark and its text decide."""
     space = benchmark.space
     names = (space.default_metric, _PARAMETERS) if references is None else references
     requests = [request.main() for request in parse_requests(names, space.kind)]
     resolved: Any = resolve_scale(space, scale)
     if not isinstance(scale, Scale):
         resolved = resolved.resized(batch_size=min(BATCH_SIZE, resolved.batch_size))
-    return DiscoverySettings(
-        benchmark=benchmark.name,
-        dataset=benchmark.dataset,
-        space=space.name,
-        text=corpus.places,
-        text_sha256=corpus.sha256,
-        scale=vars(resolved),
-        references=tuple(dict.fromkeys(request.column for request in requests)),
-    )
+    return {
+        "benchmark": benchmark.name,
+        "dataset": benchmark.dataset,
+        "results_sha256": _sha256(benchmark),
+        "space": space.name,
+        "text": corpus.places,
+        "text_sha256": corpus.sha256,
+        "text_parts": corpus.names(),
+        "scale": vars(resolved),
+        "references": tuple(dict.fromkeys(request.column for request in requests)),
+    }
+
+
+def _sha256(benchmark: Benchmark) -> str:
+    """What a benchmark's architectures and their results are known by."""
+    names, to_dict = list(benchmark.architectures), benchmark.space.to_dict
+    content = {name: to_dict(benchmark.architectures[name]) for name in names}
+    document = [content, benchmark.reached(names).tolist()]
+    return hashlib.sha256(json.dumps(document).encode()).hexdigest()
 
 
 def _scorer_of(settings: DiscoverySettings, corpus: Corpus, metrics: Sequence[str]) -> Scorer:

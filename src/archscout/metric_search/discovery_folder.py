@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import AliasChoices, Field, model_validator
 
-from archscout.folders import ResultsFolder, append_line, read_lines
+from archscout.folders import ResultsFolder, StoredSettings, append_line, read_lines
 from archscout.metric_search.candidates import Candidate
 from archscout.metric_search.parts import SHARES
 from archscout.scoring.stored import StoredScoring
@@ -29,6 +29,7 @@ class DiscoverySettings(StoredScoring):
     Attributes:
         benchmark: its name.
         dataset: what its networks were trained on.
+        results_sha256: of its architectures and results.
         references: metrics beside which the chosen formula is judged.
         quantities: that formulas may name; None for all that the networks have.
         shares: of the three parts.
@@ -45,6 +46,7 @@ class DiscoverySettings(StoredScoring):
 
     benchmark: str
     dataset: str
+    results_sha256: str = ""
     references: tuple[str, ...]
     quantities: tuple[str, ...] | None = None
     shares: tuple[float, ...] = SHARES
@@ -54,6 +56,12 @@ class DiscoverySettings(StoredScoring):
     population_size: int = Field(60, validation_alias=AliasChoices("population_size", "population"))
     penalty: float = 0.002
     candidates: int = 10
+
+    def check_continues(self, other: StoredSettings) -> None:
+        """As of any scoring, and of the same results, where these are known."""
+        assert isinstance(other, DiscoverySettings)
+        known = other.results_sha256 or self.results_sha256
+        super().check_continues(other.model_copy(update={"results_sha256": known}))
 
     @model_validator(mode="before")
     @classmethod

@@ -24,6 +24,7 @@ from archscout.analysis.document import (
 from archscout.analysis.figures import BLUE, GREY, ORANGE, SKY, TEXT, WIDE
 from archscout.analysis.statistics import with_ends
 from archscout.metric_search.discovery import PARTS, Discovery
+from archscout.metric_search.discovery_folder import DiscoveryFolder
 
 _PURPOSE = {
     "breeding": "formulas were bred and learnt which way is better",
@@ -115,6 +116,7 @@ def _judgement(discovery: Discovery) -> Section:
                 panels=partial(panels.bars, *drawn),
             ),
         ],
+        list(DiscoveryFolder(discovery.folder).remarks()),
         conclusion=verdict(discovery),
     )
 

@@ -10,23 +10,19 @@ from archscout.metrics.registry import (
     Metric,
     Request,
     available,
-    load_file,
-    load_sources,
     metric,
-    read_sources,
     registered,
     request,
-    sha256_of,
 )
+from archscout.metrics.sources import carried, load_file, sha256_of
 
 __all__ = [
     "Metric",
     "Request",
     "available",
+    "carried",
     "load_file",
-    "load_sources",
     "metric",
-    "read_sources",
     "registered",
     "request",
     "sha256_of",

@@ -9,7 +9,7 @@ _of_states = metric(
     larger_is_better=True,
     source="Serianni and Kalita 2023, section 4.2",
     main_layer=1,
-    undefined="hidden states do not vary, or are not finite",
+    undefined="hidden states do not vary or are not finite, or there is one unit only",
 )
 
 

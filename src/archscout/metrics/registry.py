@@ -13,23 +13,17 @@ metric says so, and its function asks the trace.
 from __future__ import annotations
 
 import difflib
-import hashlib
 import math
-import os
 import re
-import sys
-import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.metadata import entry_points
-from pathlib import Path
-from types import ModuleType
 from typing import Any, Literal, TypedDict, TypeVar
 
 from archscout.errors import InputError
 from archscout.metrics import formula
-from archscout.recording import Kind
+from archscout.recording import KINDS, Kind
 from archscout.tracing.quantities import QUANTITIES, Trace
 
 Value = float | Sequence[float]
@@ -195,7 +189,8 @@ def metric(
             something else by `trace.has_attention`.
 
     Raises:
-        InputError: a quantity is unknown, or the name is taken by another function.
+        InputError: a quantity or kind is unknown, there is no such layer, or the name is taken by
+            another function.
 
     Examples:
         >>> import archscout
@@ -205,6 +200,10 @@ def metric(
         >>> "mean_magnitude" in archscout.metrics.available()
         True
     """
+    if kind not in (None, *KINDS):
+        raise InputError(f"kind is {kind!r}; accepted: {', '.join(KINDS)}, or None for both")
+    if main_layer is not None and main_layer < 1 and main_layer != LAST_LAYER:
+        raise InputError(f"main_layer is {main_layer}; a layer from 1, or LAST_LAYER, is accepted")
     terms: Literal["sum"] | None = "sum" if normalized else None
     general = (_checked(needs), larger_is_better, source, main_layer, undefined, kind, terms)
 
@@ -225,6 +224,8 @@ def metric(
 
 
 def _checked(needs: Iterable[str]) -> frozenset[str]:
+    if isinstance(needs, str):
+        raise InputError(f"metric needs {needs!r}; a set of names is accepted")
     needs = frozenset(needs)
     if unknown := sorted(needs - QUANTITIES.keys()):
         raise InputError(f"metric needs {', '.join(unknown)}; a trace has {', '.join(QUANTITIES)}")
@@ -245,87 +246,6 @@ def _load_entry_points() -> None:
     """Import the modules that other packages name under `archscout.metrics`."""
     for point in entry_points(group="archscout.metrics"):
         point.load()
-
-
-def load_file(path: str | os.PathLike[str]) -> ModuleType:
-    """Run a file of Python, such as one that defines metrics; once in a process.
-
-    Returns:
-        The file as a module.
-
-    Raises:
-        InputError: there is no such file, or it fails; the message names the line. Or it is another
-            than when it was run.
-    """
-    place = str(Path(path).absolute())
-    module = sys.modules.get(_module_name(place))
-    if module is None:
-        load_sources(read_sources([place]))
-        return sys.modules[_module_name(place)]
-    # Where a worker has it from elsewhere, there is none to compare with.
-    if os.path.isfile(place) and read_sources([place])[place] != vars(module)[_SOURCE]:
-        raise InputError(
-            f"{place} has changed since this process ran it; put it back, or start another process"
-        )
-    return module
-
-
-def read_sources(paths: Iterable[str | os.PathLike[str]]) -> dict[str, bytes]:
-    """What files hold, by their absolute paths, for processes that cannot read them.
-
-    Raises:
-        InputError: there is no such file.
-    """
-    found = {}
-    for path in (Path(each).absolute() for each in paths):
-        if not path.is_file():
-            raise InputError(f"no file {str(path)!r}; a file of Python is accepted")
-        found[str(path)] = path.read_bytes()
-    return found
-
-
-def sha256_of(paths: Iterable[str | os.PathLike[str]]) -> tuple[str, ...]:
-    """What files of metrics are known by, in hexadecimal.
-
-    Raises:
-        InputError: there is no such file.
-    """
-    return tuple(hashlib.sha256(content).hexdigest() for content in read_sources(paths).values())
-
-
-def load_sources(sources: Mapping[str, bytes]) -> None:
-    """Run what `read_sources` read, as `load_file` does, wherever the files lie.
-
-    Raises:
-        InputError: one fails; the message names the line.
-    """
-    for path, source in sources.items():
-        if _module_name(path) not in sys.modules:
-            _run(path, source)
-
-
-_SOURCE = "__archscout_source__"
-"""Of a module that was made of a file: what the file held."""
-
-
-def _module_name(path: str) -> str:
-    return f"archscout_metrics_{hashlib.sha256(path.encode()).hexdigest()[:16]}"
-
-
-def _run(path: str, source: bytes) -> None:
-    name = _module_name(path)
-    module = sys.modules[name] = ModuleType(name)
-    module.__file__ = path
-    vars(module)[_SOURCE] = source
-    try:
-        exec(compile(source, path, "exec"), vars(module))
-    except BaseException as error:  # whatever the user's own code raises
-        del sys.modules[name]
-        if isinstance(error, InputError) or not isinstance(error, Exception):
-            raise
-        frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == path]
-        line = frames[-1].lineno if frames else getattr(error, "lineno", None)
-        raise InputError(f"{path}, line {line}: {type(error).__name__}: {error}") from error
 
 
 def registered() -> list[Metric]:

@@ -34,7 +34,7 @@ def explained_by_groups(values: Tensor, groups: Tensor) -> float:
         return math.nan
     centred = exact - exact.mean(0)
     in_all = float(centred.square().sum()) / (len(exact) - 1)
-    if in_all <= rounding(float(exact.abs().amax()), values.dtype) ** 2:
+    if in_all <= exact.shape[1] * rounding(float(exact.abs().amax()), values.dtype) ** 2:
         return math.nan
     sums = torch.zeros(len(sizes), exact.shape[1], dtype=exact.dtype, device=exact.device)
     means = sums.index_add_(0, index, centred) / sizes[:, None]

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from pydantic import ValidationError
 
-from archscout.errors import InputError
+from archscout.errors import InputError, first_fault
 from archscout.files import write_whole
 from archscout.predictors.estimators import CANDIDATES
 from archscout.predictors.information import FORMAT, Information
@@ -113,9 +113,7 @@ def _information(path: Path, content: bytes) -> Information:
         _check_versions(path, document)
         return Information.model_validate(document)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        raise InputError(f"{path} is damaged: {place}: {first['msg']}") from error
+        raise InputError(f"{path} is damaged: {first_fault(error)}") from error
     except InputError:
         raise
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:

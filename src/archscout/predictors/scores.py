@@ -15,6 +15,7 @@ from archscout.analysis.evaluation import chosen_names
 from archscout.analysis.evaluation_folder import EvaluationFolder
 from archscout.benchmarks import Benchmark
 from archscout.scoring import parse_requests, resolve_objective
+from archscout.text import CORPORA
 
 _DIGITS = 8
 _AS_GIVEN = ("split", "vocabulary_size", "tokenizer", "device")
@@ -41,7 +42,7 @@ def scores_folder(root: Path, benchmark: Benchmark, arguments: Mapping[str, Any]
         "architectures": _architectures(benchmark),
         "metrics": [request.column for request in parse_requests(arguments["metrics"], kind)],
         "metric_files": _texts(arguments.get("metric_files", ())),
-        "text": _texts(arguments["text"]),
+        "text": [_known_everywhere(text) for text in _texts(arguments["text"])],
         "scale": vars(arguments["scale"]),
         "objective": resolve_objective(arguments.get("objective"), kind),
         **{name: arguments.get(name) for name in _AS_GIVEN},
@@ -69,6 +70,11 @@ def is_finished(folder: Path, benchmark: Benchmark, arguments: Mapping[str, Any]
 def _architectures(benchmark: Benchmark) -> dict[str, Any]:
     to_dict = benchmark.space.to_dict
     return {name: to_dict(each) for name, each in benchmark.architectures.items()}
+
+
+def _known_everywhere(text: str) -> str:
+    """A text's name, or its absolute path, as rankers keep it."""
+    return text if text in CORPORA else os.path.abspath(text)
 
 
 def _texts(given: Any) -> list[str]:

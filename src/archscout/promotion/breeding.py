@@ -24,6 +24,7 @@ from optuna.distributions import (
 
 from archscout.execution import Cluster
 from archscout.files import write_json
+from archscout.folders import read_json
 from archscout.promotion.entrants import in_turn, predict
 from archscout.promotion.features import features_of, place_in_draw, ranked
 from archscout.runs import Run, propose
@@ -66,7 +67,7 @@ def breed(
         InputError: as of `runs.propose`.
     """
     path = folder / LITTERS
-    known: dict[str, list[str]] = json.loads(path.read_text()) if path.exists() else {}
+    known = read_json(path, dict[str, list[str]], {})
     finished = [mark for mark in losses if math.isfinite(losses[mark])]
     parents = sorted(finished, key=lambda mark: losses[mark])[:PARENTS]
     if new := [mark for mark in parents if mark not in known]:

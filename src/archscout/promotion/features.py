@@ -12,6 +12,7 @@ import pandas as pd
 
 from archscout.execution import Cluster, Workers
 from archscout.files import write_json
+from archscout.folders import read_json
 from archscout.metrics import request
 from archscout.promotion.entrants import voices
 from archscout.runs import Run
@@ -85,8 +86,8 @@ def _scores(
 ) -> dict[str, dict[str, float | None]]:
     """Scores by fingerprint; those of an earlier call are read, so that a run stays the same."""
     path = run.folder.path / SCORES
-    kept: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
-    if kept.get("metrics") != metrics:
+    kept = read_json(path, dict[str, Any], {})
+    if kept.get("metrics") != metrics or not isinstance(kept.get("scores"), dict):
         kept = {"metrics": metrics, "scores": {}}
     scores: dict[str, dict[str, float | None]] = kept["scores"]
     waiting = rows[~rows["fingerprint"].isin(scores)]

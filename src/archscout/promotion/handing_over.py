@@ -3,24 +3,34 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 
 from archscout.errors import InputError
 from archscout.exports import GENOTYPE
 from archscout.files import new_folder
+from archscout.folders import check_new
 from archscout.promotion.promotion import Promotion, load_promotion
 from archscout.promotion.trainings import TRAININGS
 from archscout.runs import Run
 from archscout.training.training_folder import MODEL
 
 
-def hand_over(run: Run, promotion: Promotion, folder: Path) -> Path:
+def hand_over(run: Run, promotion: Promotion, folder: str | os.PathLike[str]) -> Path:
     """Copy the winner, which its training wrote for transformers; returns the copy.
 
+    Args:
+        run: the run.
+        promotion: what its budget found.
+        folder: of the copy; a model that was exported or handed over there is replaced.
+
     Raises:
-        InputError: the model is gone, or the folder cannot be written.
+        InputError: the model is gone, or the folder holds something else or cannot be written.
     """
+    folder = Path(folder)
+    if not (folder / GENOTYPE).is_file():
+        check_new(folder, "name another folder")
     trainings = run.folder.path / TRAININGS
     model = trainings / "trainings" / promotion.winner.fingerprint / MODEL
     if not model.is_dir():

@@ -6,6 +6,8 @@ import dataclasses
 import math
 from pathlib import Path
 
+from pydantic import TypeAdapter
+
 from archscout.folders import append_line, drop_torn_line, read_lines
 
 _SAME = 1e-6  # parts of a training that are one rung
@@ -47,7 +49,7 @@ class Ledger:
     def __init__(self, path: Path) -> None:
         self._path = path
         drop_torn_line(path)
-        found = read_lines(path, lambda document: Reached(**document))
+        found = read_lines(path, TypeAdapter(Reached).validate_python)
         self.lines = list(found)
 
     def add(self, line: Reached) -> None:

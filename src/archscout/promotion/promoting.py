@@ -20,6 +20,7 @@ from pydantic import BaseModel
 from archscout.errors import InputError
 from archscout.execution import Cluster, check_workers, count_workers
 from archscout.files import write_json
+from archscout.folders import read_json
 from archscout.promotion.breeding import breed
 from archscout.promotion.budget import Budget, parse_budget
 from archscout.promotion.features import features_of, order_of, ranked
@@ -31,7 +32,7 @@ from archscout.promotion.telling import what_scores_told
 from archscout.promotion.trainings import Asked, Trainings, trainings_of
 from archscout.runs import Run
 from archscout.runs.table import fronts_of
-from archscout.training import comparison_preset, find_trainer
+from archscout.training import comparison_settings, find_trainer
 from archscout.training.outcome import bits_per_byte
 
 BUDGETS = "budgets.json"
@@ -54,6 +55,10 @@ class Progress:
     budget: float
     until: float
     size: int
+
+
+class Fruitless(InputError):
+    """A run has nothing to train, or all of its trainings failed."""
 
 
 def promote(
@@ -80,18 +85,17 @@ def promote(
         on_warning: called with what the user should know.
 
     Raises:
-        InputError: the budget is below one training, the run has nothing to train, its text is
-            another now or too short for the first rung, the folder holds trainings with another
-            recipe, every training failed, or a file cannot be written.
+        InputError: the budget is below one training, the run has nothing to train or every
+            training failed (`Fruitless`), its text is another now or too short for the first rung,
+            the recipe is not one of the space's, the folder holds trainings with another, or a
+            file cannot be written.
         KeyboardInterrupt: Ctrl-C; what was at hand can be gone on with.
     """
     check_workers(workers, run.settings.device)
-    recipe = settings
-    if isinstance(recipe, str):
-        recipe = comparison_preset(recipe, run.space.name).settings
+    recipe = comparison_settings(settings, run.space.name)
     asked = parse_budget(budget)
     if not len(ranked(run.proposed)):
-        raise InputError(
+        raise Fruitless(
             f"{run.folder} has no architecture within the limits with a finite score to train"
         )
     features = features_of(run, run.proposed, workers)
@@ -110,7 +114,7 @@ def promote(
         took = Asked(trainings)
         winner = search.spend(took.train, fronts_by(run))
         if winner is None:
-            raise InputError(_all_failed(trainings.ledger, run, search.rungs[0].size))
+            raise Fruitless(_all_failed(trainings.ledger, run, search.rungs[0].size))
         features = features_of(run, run.table, workers)
         children = len(features) - len(order)
         asked_for = features[features.index.isin(took.until)]  # not of what others trained
@@ -153,11 +157,11 @@ def _in_trainings(
         return asked.trainings
     assert asked.seconds is not None
     path = trainings.folder.path / BUDGETS
-    kept: dict[str, float] = json.loads(path.read_text()) if path.exists() else {}
+    kept = read_json(path, dict[str, float], {})
     if asked.given not in kept:
         speed = _measured_speed(trainings, order[:_TIMED])
         if speed is None:
-            raise InputError(_all_failed(trainings.ledger, run, len(order[:_TIMED])))
+            raise Fruitless(_all_failed(trainings.ledger, run, len(order[:_TIMED])))
         kept[asked.given] = asked.seconds * count_workers(workers) * speed
         write_json(path, kept)
     return kept[asked.given]

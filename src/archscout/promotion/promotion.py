@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from archscout.errors import InputError
+from archscout.errors import InputError, first_fault
 from archscout.training.outcome import Loss
 
 FORMAT = 1
@@ -138,8 +138,6 @@ def read_document(path: Path, kind: type[Document]) -> Document | None:
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror or error}") from error
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        raise InputError(f"{path} is damaged: {place}: {first['msg']}") from error
+        raise InputError(f"{path} is damaged: {first_fault(error)}") from error
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path} is damaged: {error}") from error

@@ -18,7 +18,7 @@ from archscout.execution import Cluster, Workers
 from archscout.promotion.halving import PARTS
 from archscout.promotion.ledger import Ledger, Reached, loss_of
 from archscout.runs import Run
-from archscout.text import load_corpus
+from archscout.text import Corpus
 from archscout.training.jobs import (
     Job,
     JobFolder,
@@ -58,26 +58,23 @@ def trainings_of(
         InputError: the text is another now, the folder holds trainings with another recipe, or it
             cannot be written.
     """
-    plan = plan_of(run, settings)
+    corpus = run.load_text()
+    plan = _plan_of(run, settings, corpus)
     with run.folder.lock():
         folder = folder_of(run, plan, [])
-        shared = Shared.of(plan, load_corpus(list(plan.text)))
+        shared = Shared.of(plan, corpus)
         with folder.lock(), Workers(shared, workers, len(marks), worth=0) as pool:
             trainings = Trainings(folder, pool, on_warning or (lambda _: None))
             trainings.add(run, marks)
             yield trainings
 
 
-def plan_of(run: Run, settings: BaseModel) -> Plan:
-    """All that decides how each candidate of a run is trained.
-
-    Raises:
-        InputError: the run's text is another now.
-    """
+def _plan_of(run: Run, settings: BaseModel, corpus: Corpus) -> Plan:
+    """All that decides how each candidate of a run is trained on its text."""
     found = run.settings
     return Plan.of(
         run.space,
-        run.load_text(),
+        corpus,
         settings,
         run.model_scale,
         found.vocabulary_size,

@@ -18,7 +18,7 @@ _NAMES = (
 )
 _FUNCTIONS = {
     function
-    for name in _NAMES
+    for name in (*_NAMES, *(f"{name}_" for name in _NAMES))
     for home in (F, torch, Tensor)
     if (function := getattr(home, name, None)) is not None
 }
@@ -72,7 +72,8 @@ class CalledActivations(TorchFunctionMode):
         given = keywords or {}
         is_seen = function in _FUNCTIONS and not self._closed
         read: Any = next(iter((*inputs, *given.values())), None)
-        if is_seen and (given.get("inplace") or any(value is True for value in inputs)):
+        in_place = given.get("inplace") or any(value is True for value in inputs)
+        if is_seen and (in_place or function.__name__.endswith("_")):
             read = read.clone()  # it may write its result there
         output = function(*inputs, **given)
         if not is_seen or not isinstance(output, Tensor):

@@ -137,7 +137,7 @@ def add_named(
                 x=[x[place]],
                 y=[y[place]],
                 mode="markers+text",
-                text=[findings.named[mark]],
+                text=[escape(findings.named[mark])],
                 textposition="top center",
                 marker={"symbol": "star", "size": 11, "color": INK, "line": {"color": "white"}},
                 hoverinfo="skip",

@@ -11,7 +11,7 @@ import pandas as pd
 
 from archscout.runs import Candidate, Run
 from archscout.runs.search_settings import Objective
-from archscout.runs.study import result_of
+from archscout.runs.study import is_bred, result_of
 
 SCORED, FAILED, OUTSIDE = "scored", "not finite", "outside the limits"
 _COLUMNS = ("rank", "front", "fingerprint", "seconds", "problem", "within_limits", "architecture")
@@ -86,11 +86,15 @@ class Findings:
 
     @cached_property
     def proposals(self) -> pd.DataFrame:
-        """One row a proposal: `trial`, `repeated`, and the columns of its architecture."""
-        marks = [result_of(trial)["fingerprint"] for trial in self.run.trials]
+        """One row a proposal of the search: its number `trial`, `repeated`, and its architecture.
+
+        What was bred from trained architectures is none.
+        """
+        proposed = [trial for trial in self.run.trials if not is_bred(trial)]
+        marks = [result_of(trial)["fingerprint"] for trial in proposed]
         known = self.architectures.drop(columns=["trial"], errors="ignore")
         rows = known.set_index("fingerprint").reindex(marks).reset_index()
-        rows["trial"] = [trial.number for trial in self.run.trials]
+        rows["trial"] = np.arange(len(rows))
         rows["repeated"] = rows["fingerprint"].duplicated()
         return rows
 

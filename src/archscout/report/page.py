@@ -51,8 +51,8 @@ def write_report(run: Run | str | os.PathLike[str], path: Path | None = None) ->
         The file.
 
     Raises:
-        InputError: no run lies in the folder, its trained.json is damaged, or the file cannot be
-            written.
+        InputError: no run lies in the folder, its promoted.json or proof.json is damaged, or the
+            file cannot be written.
     """
     found = run if isinstance(run, Run) else Run(run)
     path = found.folder.path / REPORT if path is None else Path(path)

@@ -56,7 +56,7 @@ def plot_proof(proof: Proof) -> list[Figure]:
                 x=[cost for cost, _ in each.steps],
                 y=up.place([proof.result(loss) for _, loss in each.steps]),
                 mode="markers" if len(each.steps) == 1 else "lines+markers",
-                name=name,
+                name=escape(name),
                 legendgroup=name,
                 showlegend=not i,
                 line={"shape": "hv", "width": 1.2},

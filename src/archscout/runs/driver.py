@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,8 @@ from optuna.trial import FrozenTrial, TrialState
 from archscout import spaces
 from archscout.errors import InputError
 from archscout.execution import Cluster, Workers, check_workers
-from archscout.metrics import load_sources, read_sources, sha256_of
+from archscout.files import finishing
+from archscout.metrics import carried, sha256_of
 from archscout.runs.costs import COSTS
 from archscout.runs.evaluator import Evaluations, Evaluator
 from archscout.runs.given_genes import given_genes
@@ -178,6 +178,7 @@ def search(
     cached = (max_prefill_latency, max_token_latency, max_cache_memory)
     limits = dict(zip(COSTS, (*sizes, *plain, *cached), strict=True))
     corpus = text if isinstance(text, Corpus) else load_corpus(text)
+    files = load_metrics(metric_files)
     settings = SearchSettings.of(
         space,
         corpus,
@@ -188,8 +189,8 @@ def search(
         objective,
         tokenizer,
         include or {},
-        metric_files=load_metrics(metric_files),
-        metric_sha256=list(sha256_of(metric_files)),
+        metric_files=files,
+        metric_sha256=list(sha256_of(files)),
         trials=trials,
         seed=seed,
         sampler=sampler,
@@ -197,7 +198,7 @@ def search(
         split=split,
         vocabulary_size=vocabulary_size,
         minibatch_index=minibatch_index,
-        device=device,
+        device=str(device),
     )
     evaluator = Evaluator.of(settings, space, corpus)
     folder = RunFolder(out or _usual_folder(evaluator.scorer))
@@ -212,7 +213,7 @@ def search(
     if not resume:
         check_limits(settings, evaluator, workers)
     with folder.lock():
-        _claim(folder, settings, evaluator.scorer, storage)
+        _claim(folder, settings, evaluator.scorer, storage, resume)
         told = (on_progress, on_warning)
         return _search(folder, trials, minutes, evaluator, workers, storage, *told)
 
@@ -242,9 +243,10 @@ def search_from(
     settings = run.settings.model_copy(update={"seed": seed})
     evaluator = Evaluator.of(settings, run.space, run.load_text())
     folder = RunFolder(out)
-    _prepare(folder, settings, evaluator.scorer, None, folder.exists)
+    begun = folder.exists
+    _prepare(folder, settings, evaluator.scorer, None, begun)
     with folder.lock():
-        _claim(folder, settings, evaluator.scorer, None)
+        _claim(folder, settings, evaluator.scorer, None, begun)
         told = (on_progress, on_warning)
         return _search(folder, settings.trials, None, evaluator, workers, None, *told)
 
@@ -272,12 +274,13 @@ def propose(
     evaluator = Evaluator.of(settings, run.space, run.load_text())
     _check_same(run.folder, settings, evaluator.scorer, None)
     with closing(open_study(run.address, run, True, on_warning)) as study:
-        try:
-            with _evaluating(run, study, evaluator, workers, len(genes)) as evaluate:
-                study.add(genes, run.space.suggest, evaluate)
-        finally:
+
+        def save() -> None:
             run.refresh(study.trials)
             run.save()
+
+        with finishing(save), _evaluating(run, study, evaluator, workers, len(genes)) as evaluate:
+            study.add(genes, run.space.suggest, evaluate)
 
 
 def _usual_folder(scorer: Scorer) -> Path:
@@ -300,10 +303,17 @@ def _prepare(
 
 
 def _claim(
-    folder: RunFolder, settings: SearchSettings, scorer: Scorer, storage: str | None
+    folder: RunFolder,
+    settings: SearchSettings,
+    scorer: Scorer,
+    storage: str | None,
+    resume: bool,
 ) -> None:
-    """Write down what the folder's run is of."""
-    if not folder.exists:
+    """Write down what the run is of, in a folder that is held and was free before."""
+    folder.check_free(resume)  # another process may have run in it since
+    if resume:
+        _check_same(folder, settings, scorer, storage)
+    else:
         text_information = {
             "name": scorer.corpus.name,
             "sha256": scorer.corpus.sha256,
@@ -358,17 +368,16 @@ def _search(
         if on_progress:
             on_progress(progress)
         left = trials - progress.done
-        try:
-            with _evaluating(run, study, evaluator, workers, left) as evaluate:
-                for trial in study.run(trials, space.suggest, evaluate):
-                    progress.add(trial)
-                    if on_progress:
-                        on_progress(progress)
-                    if time.monotonic() >= end:
-                        break
-        finally:
-            if run.trials:
-                run.save()
+        with (
+            finishing(run.save),
+            _evaluating(run, study, evaluator, workers, left) as evaluate,
+        ):
+            for trial in study.run(trials, space.suggest, evaluate):
+                progress.add(trial)
+                if on_progress:
+                    on_progress(progress)
+                if time.monotonic() >= end:
+                    break
     return run
 
 
@@ -378,8 +387,7 @@ def _evaluating(
 ) -> Iterator[Callable[[Iterable[Any]], Iterator[Evaluation]]]:
     """What evaluates so many proposals, in workers; what the study does not take is kept aside."""
     settings, kept = run.settings, run.folder.unstored(evaluator.judged)
-    sources = read_sources(settings.metric_files)
-    files = partial(load_sources, sources) if sources else None
+    files = carried(settings.metric_files, settings.metric_sha256)
     place = scoring_place(settings, evaluator, workers)
     # On more threads sums round otherwise.
     with (
@@ -388,7 +396,5 @@ def _evaluating(
         Workers(evaluator, place, total, files) as pool,
     ):
         evaluations = Evaluations(pool, metering, evaluator, study.trials, kept)
-        try:
+        with finishing(lambda: run.folder.keep_unstored(evaluations.unstored(study.trials))):
             yield evaluations.of
-        finally:
-            run.folder.keep_unstored(evaluations.unstored(study.trials))

@@ -28,6 +28,8 @@ from archscout.text import Corpus, Tokenizer, load_corpus, load_vocabulary
 
 STORAGE_VARIABLE = "ARCHSCOUT_STORAGE"
 
+_FIRST_TRIALS = "first_trials"  # in run.json, once a search is to make another number
+
 
 @dataclass(frozen=True)
 class Candidate:
@@ -177,8 +179,11 @@ class Run:
     def expect(self, trials: int) -> None:
         """Write down how many proposals the search is to make, where it was another number."""
         if trials != self.settings.trials:
+            first = self.information.setdefault(_FIRST_TRIALS, self.settings.trials)
             self.settings = self.settings.model_copy(update={"trials": trials})
-            self.folder.update(settings=self.settings.model_dump())
+            # What an earlier version did not write down stays away.
+            kept = self.settings.model_dump(exclude_unset=True)
+            self.folder.update(settings=kept, **{_FIRST_TRIALS: first})
 
     def refresh(self, trials: Sequence[FrozenTrial]) -> None:
         """Take notice of more proposals."""
@@ -227,7 +232,9 @@ class Run:
         )
 
     def save(self) -> None:
-        """Write scores.parquet and best.json."""
+        """Write scores.parquet and best.json; nothing where there is no proposal."""
+        if not self.trials:
+            return
         self.folder.write_table(self.table)
         self.folder.write(
             BEST,
@@ -303,7 +310,7 @@ def open_study(
         given=given,
         create=create,
         warn=warn,
-        planned=settings.trials,
+        planned=run.information.get(_FIRST_TRIALS, settings.trials),
     )
 
 

@@ -9,21 +9,19 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeVar
 
 import pandas as pd
 from pydantic import ValidationError
 
-from archscout.errors import InputError
+from archscout.errors import InputError, first_fault
 from archscout.files import write_by, write_json, write_json_lines, write_whole
-from archscout.folders import check_free, locked, read_lines
+from archscout.folders import check_free, locked, read_lines, versions
 from archscout.runs.search_settings import SearchSettings
 from archscout.runs.storage import JOURNAL, shown
 from archscout.text import Tokenizer
@@ -39,6 +37,7 @@ UNSTORED = "unstored.jsonl"
 T = TypeVar("T")
 
 _LIBRARIES = ("archscout", "torch", "numpy", "optuna")
+_TEXT = {"name", "sha256", "vocabulary_size"}  # what run.json must say of it
 
 
 class RunFolder:
@@ -105,10 +104,7 @@ class RunFolder:
                 "storage": storage and shown(storage),
                 "study": f"{self.path.absolute().name}-{secrets.token_hex(4)}",
                 "text": text,
-                "versions": {
-                    "python": platform.python_version(),
-                    **{name: version(name) for name in _LIBRARIES},
-                },
+                "versions": versions(_LIBRARIES),
                 "started": datetime.now(UTC).isoformat(timespec="seconds"),
             },
         )
@@ -127,16 +123,16 @@ class RunFolder:
                 raise KeyError(min(missing))
             if not isinstance(content["storage"], str | None):
                 raise TypeError(f"storage is {content['storage']!r}")
+            if missing := _TEXT - content["text"].keys():
+                raise KeyError(f"text.{min(missing)}")
         except FileNotFoundError as error:
             raise InputError(f"{self} holds no run ({RUN} is missing)") from error
         except NotADirectoryError as error:
             raise InputError(f"{self} is a file; a run is a folder") from error
-        except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
-            raise InputError(f"{path} is damaged: {error}") from error
+        except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError) as e:
+            raise InputError(f"{path} is damaged: {e}") from e
         except ValidationError as error:
-            first = error.errors()[0]
-            place = ".".join(map(str, first["loc"]))
-            raise InputError(f"{path} is damaged: settings.{place}: {first['msg']}") from error
+            raise InputError(f"{path} is damaged: settings.{first_fault(error)}") from error
         except OSError as error:
             raise InputError(f"cannot read {path}: {error.strerror}") from error
         return content  # type: ignore[no-any-return]

@@ -11,13 +11,19 @@ from typing import Any, Literal
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
 from archscout import spaces
-from archscout.errors import InputError
+from archscout.errors import InputError, validated
 from archscout.metrics import load_file
 from archscout.metrics.formula import PREFIX
 from archscout.metrics.registry import Request, request
 from archscout.recording import Kind
 from archscout.runs.costs import COSTS, check
-from archscout.scoring import ScoringSettings, check_count, resolve_objective, resolve_scale
+from archscout.scoring import (
+    ScoringSettings,
+    check_count,
+    check_seed,
+    resolve_objective,
+    resolve_scale,
+)
 from archscout.spaces.base import Scale, Space
 from archscout.text import Corpus
 
@@ -25,8 +31,12 @@ SAMPLERS = ("nsga2", "random", "tpe")
 _TPE_START = 10  # proposals that Optuna's sampler draws at random
 Direction = Literal["maximize", "minimize"]
 
-_UNITS = {"": 1.0, "K": 1e3, "M": 1e6, "G": 1e9, "KB": 1e3, "MB": 1e6, "GB": 1e9, "MS": 1.0}
-_UNITS |= {"B": 1.0, "S": 1e3}
+_COUNTS = {"": 1.0, "K": 1e3, "M": 1e6, "G": 1e9}
+# By what a cost is counted in; of others there are so many.
+_UNITS: Mapping[str, Mapping[str, float]] = {
+    "ms": {"": 1.0, "MS": 1.0, "S": 1e3},
+    "bytes": {**_COUNTS, "B": 1.0, "KB": 1e3, "MB": 1e6, "GB": 1e9},
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,16 +88,18 @@ def parse_limit(name: str, value: str | float) -> float:
     """An upper limit of a cost from a number or a text such as `10M`, `50MB`, `5ms`.
 
     Raises:
-        InputError: it is no positive number.
+        InputError: it is no positive number, or its unit is not the cost's.
     """
+    units = _UNITS.get(COSTS[name].unit, _COUNTS)
     match = re.fullmatch(r"\s*([-+.\deE]*[\d.])\s*([A-Za-z]*)\s*", str(value))
     try:
-        number = float(match[1]) * _UNITS[match[2].upper()] if match else None
+        number = float(match[1]) * units[match[2].upper()] if match else None
     except (KeyError, ValueError):
         number = None
     if number is None or not 0 < number < float("inf"):
         raise InputError(
-            f"max_{name} is {value!r}; a positive number is accepted, such as 10e6, 10M"
+            f"max_{name} is {value!r}; a positive number is accepted, such as 10e6"
+            + ("" if COSTS[name].is_timed else ", 10M")
             + (f" or {COSTS[name].limit}" if COSTS[name].limit else "")
         )
     return number
@@ -183,11 +195,14 @@ class SearchSettings(BaseModel):
             raise InputError(
                 f"unknown sampler {others['sampler']!r}; accepted: {', '.join(SAMPLERS)}"
             )
-        improved = parse_objectives(objectives or space.default_metric, space.kind)
+        wanted = space.default_metric if objectives is None else objectives
+        improved = parse_objectives(wanted, space.kind)
         bounds = {k: parse_limit(k, v) for k, v in limits.items() if v is not None}
         check(space, [*bounds, *(o.name for o in improved if o.request is None)])
         scored_at = resolve_scale(space, scale)
-        return cls(
+        others |= {"seed": check_seed(others["seed"])}
+        return validated(
+            cls,
             space=space.name,
             space_arguments=getattr(space, "arguments", {}),
             text=list(corpus.places),
@@ -283,13 +298,16 @@ def _flat(settings: dict[str, Any]) -> dict[str, Any]:
     return flat
 
 
-def load_metrics(files: Iterable[str | os.PathLike[str]]) -> list[str]:
-    """Register what files of Python define with `archscout.metric`; their absolute paths.
+def load_metrics(
+    files: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
+) -> list[str]:
+    """Register what files of Python, or one, define with `archscout.metric`; the absolute paths.
 
     Raises:
         InputError: one cannot be read or run.
     """
-    paths = [os.path.abspath(file) for file in files]
+    given = [files] if isinstance(files, str | os.PathLike) else files
+    paths = [os.path.abspath(file) for file in given]
     for path in paths:
         load_file(path)
     return paths

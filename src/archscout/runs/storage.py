@@ -200,7 +200,11 @@ def storage_errors(address: str) -> Iterator[None]:
     """Turn what goes wrong with a storage into an `InputError` that names it."""
     try:
         yield
-    except KeyError as error:
+    except (KeyError, TypeError) as error:
+        if address.startswith(JOURNAL) and (damage := _damaged_line(address)):
+            raise InputError(damage) from error
+        if isinstance(error, TypeError):
+            raise
         raise InputError(
             f"study database {shown(address)} does not hold the run's study"
         ) from error
@@ -313,18 +317,25 @@ def _missing(kind: str, error: BaseException) -> str:
 
 
 def _broken_journal(address: str, error: Exception) -> str:
-    """Which line is damaged, if one is, and how many proposals stand before it."""
+    """What is wrong with a journal."""
     path = Path(address.removeprefix(JOURNAL))
     if isinstance(error, OSError):
         needed = "room on its disk" if error.errno == errno.ENOSPC else "a file that may be written"
         return f"study {path}: {error.strerror or error}; {needed} is needed"
-    before = 0
+    return _damaged_line(address) or f"study {path}: {error}"
+
+
+def _damaged_line(address: str) -> str | None:
+    """Which line of a journal is damaged, and how many proposals stand before it."""
+    path, before = Path(address.removeprefix(JOURNAL)), 0
     for number, line in enumerate(path.read_bytes().splitlines(), start=1):
         try:
-            before += "datetime_start" in json.loads(line)
-        except ValueError:
+            record = json.loads(line)
+            record["op_code"]
+        except (ValueError, KeyError, TypeError):
             return (
                 f"study {path}: line {number} is damaged, after {before} proposals; nothing was "
                 f"changed. Cut the file off before that line, and --resume makes the others again"
             )
-    return f"study {path}: {error}"
+        before += "datetime_start" in record
+    return None

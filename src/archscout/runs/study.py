@@ -71,8 +71,8 @@ class Study:
         given: genes of the first proposals of a batch, by its number and size.
         create: whether a study that is not there is made, and proposals will be stored.
         warn: called with what the user should know.
-        planned: proposals that there were to be. What earlier versions added after so many has no
-            mark, and gets it here.
+        planned: proposals that there were to be at first. Earlier versions added others after so
+            many without a mark.
 
     Attributes:
         trials: all that are stored, in order.
@@ -95,12 +95,13 @@ class Study:
         warn: Callable[[str], None] | None = None,
         planned: int | None = None,
     ) -> None:
-        optuna.logging.set_verbosity(optuna.logging.ERROR)
         self._address, self._sampler, self._seed, self._warn = storage, sampler, seed, warn
         self._population_size, self._given = population_size, given
         self._batch_size = _BATCH.get(sampler, population_size)
         self._directions = list(directions)
         self._opened = open_storage(storage, name if create else None, warn)
+        self._verbosity = optuna.logging.get_verbosity()
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
         try:
             with storage_errors(storage):
                 self._storage = optuna.storages.get_storage(self._opened)
@@ -117,8 +118,8 @@ class Study:
         self._parents: list[FrozenTrial] = []
         self._memory = self._in_memory()
         for trial in trials:
-            if planned is not None and len(self.proposed) >= planned:
-                trial.set_user_attr(_BRED, True)
+            if planned is not None and _BRED not in trial.user_attrs:
+                trial.set_user_attr(_BRED, len(self.proposed) >= planned)
             self._append(trial)
         if sampler == "tpe":
             done = len(self.proposed)
@@ -127,6 +128,7 @@ class Study:
     def close(self) -> None:
         """Let go of the storage; nothing can be stored any more."""
         close_storage(self._opened)
+        optuna.logging.set_verbosity(self._verbosity)
 
     def _study_id(self, name: str, create: bool) -> int:
         """What the storage calls the study."""
@@ -336,8 +338,7 @@ def _finished(
         values=None if evaluation.values is None else list(evaluation.values),
         params=asked.params,
         distributions=asked.distributions,
-        user_attrs={_RESULT: evaluation.result, _PROPOSAL: number}
-        | ({_BRED: True} if is_bred else {}),
+        user_attrs={_RESULT: evaluation.result, _PROPOSAL: number, _BRED: is_bred},
         constraints=evaluation.violations,
     )
 
@@ -378,7 +379,7 @@ def result_of(trial: FrozenTrial) -> dict[str, Any]:
 
 def is_bred(trial: FrozenTrial) -> bool:
     """Whether a trial was added to what the sampler proposed."""
-    return _BRED in trial.user_attrs
+    return bool(trial.user_attrs.get(_BRED))
 
 
 def is_outside(trial: FrozenTrial) -> bool:

@@ -51,7 +51,7 @@ def check_count(name: str, value: int, least: int = 1) -> int:
     if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
         accepted = "a positive whole number" if least == 1 else f"a whole number from {least}"
         raise InputError(f"{name} is {value!r}; {accepted} is accepted")
-    return value
+    return int(value)
 
 
 def resolve_objective(objective: str | None, kind: Kind) -> Objective:
@@ -89,11 +89,11 @@ def check_seed(seed: int) -> int:
     """The seed, if it is one.
 
     Raises:
-        InputError: it is out of range.
+        InputError: it is no whole number, or out of range.
     """
-    if not 0 <= seed < MAX_SEED:
-        raise InputError(f"seed is {seed}; from 0 to {MAX_SEED - 1} are accepted")
-    return seed
+    if not isinstance(seed, Integral) or isinstance(seed, bool) or not 0 <= seed < MAX_SEED:
+        raise InputError(f"seed is {seed!r}; from 0 to {MAX_SEED - 1} are accepted")
+    return int(seed)
 
 
 def check_device(device: str) -> None:

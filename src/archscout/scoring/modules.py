@@ -17,7 +17,7 @@ from archscout.recorders.choice import recorded
 from archscout.recorders.modules import ModuleRecorder
 from archscout.recorders.returned import main_tensor
 from archscout.recording import kind_of
-from archscout.scoring.arguments import parse_requests, resolve_objective
+from archscout.scoring.arguments import check_seed, parse_requests, resolve_objective
 from archscout.scoring.found import found_in
 from archscout.scoring.measuring import Score, measure, why_not
 from archscout.tracing.failures import PassFailed
@@ -84,7 +84,9 @@ def score_module(
         InputError: a metric asked for does not apply; the message says why.
         Exception: whatever the module itself raises on this batch.
     """
+    seed = check_seed(seed)
     if not isinstance(module, nn.Module):
+        metrics = metrics if metrics is None or isinstance(metrics, str) else list(metrics)
         each_of = partial(score_module, batch_first=batch_first, seed=seed, objective=objective)
         return [each_of(each, batch, metrics) for each in module]
     start = time.perf_counter()

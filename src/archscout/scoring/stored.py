@@ -9,18 +9,26 @@ from archscout.scoring.settings import ScoringSettings
 
 
 class StoredScoring(StoredSettings, ScoringSettings):
-    """Everything that decides scores, and what else decides what a folder holds."""
+    """Everything that decides scores, and what else decides what a folder holds.
+
+    Attributes:
+        text_parts: the splits of the text.
+    """
+
+    text_parts: tuple[str, ...] = ()
 
     def check_continues(self, other: StoredSettings) -> None:
         """Make sure that scores of other settings belong with those of these.
 
-        A text is the same by its content, wherever it lies; of files of metrics the content was
-        not always kept.
+        A text is the same by its content and its parts, wherever it lies; these, and the content
+        of files of metrics, were not always kept.
         """
         assert isinstance(other, StoredScoring)
         same = {"metric_sha256": other.metric_sha256 or self.metric_sha256}
-        if other.text_sha256 == self.text_sha256:
+        if other.text_sha256 == self.text_sha256 and other.text_parts == self.text_parts:
             same["text"] = self.text
+        if not other.text_parts:
+            same["text_parts"] = self.text_parts
         super().check_continues(other.model_copy(update=same))
 
     def after(self, other: Self) -> Self:

@@ -81,15 +81,22 @@ def get(name: str, **arguments: Any) -> Space[Any]:
     return known[name](**arguments)
 
 
+_REGISTERED: set[str] = set()
+"""Names of the spaces that `register` made known."""
+
+
 def register(space: Space[Any]) -> None:
     """Make a space known by its name in this process, so that its runs can be opened.
 
+    One that was registered under the name before, such as by the same cell of a notebook, goes.
+
     Raises:
-        InputError: the name is that of another space.
+        InputError: the name is that of a space of archscout's, or of an installed package's.
     """
     known = available()
-    if space.name in known and known[space.name]() is not space:
+    if space.name in known and space.name not in _REGISTERED:
         raise InputError(f"{space.name!r} is the name of another space; choose another")
+    _REGISTERED.add(space.name)
 
     def same(**arguments: Any) -> Space[Any]:
         if arguments and arguments != (made := getattr(space, "arguments", {})):

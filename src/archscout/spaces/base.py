@@ -6,6 +6,7 @@ import dataclasses
 import json
 import reprlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from numbers import Integral
 from pathlib import Path
 from typing import (
     Any,
@@ -68,8 +69,10 @@ class Scale:
             elif choices := get_args(kinds[name]):
                 if value not in choices:
                     raise InputError(f"{name} is {value!r}; accepted: {', '.join(choices)}")
-            elif not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            elif not isinstance(value, Integral) or isinstance(value, bool) or value < 1:
                 raise InputError(f"{name} is {value!r}; a positive whole number is accepted")
+            else:
+                given[name] = int(value)
         return dataclasses.replace(self, **given)
 
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from archscout.errors import InputError
-from archscout.recording import Kind, declared_batch_first
+from archscout.recording import KINDS, Kind, declared_batch_first
 from archscout.spaces.base import Scale, Trial, unique_keys, unwrapped
 from archscout.spaces.random_trial import RandomTrial
 
@@ -80,6 +80,8 @@ class ModuleSpace:
         genes: Callable[[Configuration], Mapping[str, Any] | None] | None = None,
         tokenization: Literal["words", "wordpiece", "bpe"] = "words",
     ) -> None:
+        if kind not in KINDS:
+            raise InputError(f"kind is {kind!r}; accepted: {', '.join(KINDS)}")
         self.name = name
         self.kind = kind
         self.tokenization = tokenization

@@ -1,5 +1,7 @@
 """Minibatches as the published language models read them."""
 
+from numbers import Integral
+
 import torch
 
 from archscout.errors import InputError
@@ -94,7 +96,7 @@ def _cut(
 
 def check_at_least(name: str, value: object, least: int, reason: str = "") -> None:
     """Make sure that a value is a whole number of at least so much."""
-    if not (isinstance(value, int) and value >= least):
+    if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
         raise InputError(
             f"{name} {value!r}: accepted is a whole number of at least {least}{reason}"
         )

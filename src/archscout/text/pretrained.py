@@ -41,6 +41,10 @@ def writing(what: str, place: str | os.PathLike[str]) -> Iterator[None]:
     except OSError as error:
         reason = error.strerror or error
         raise InputError(f"cannot write the {what} {os.fspath(place)!r}: {reason}") from error
+    except Exception as error:
+        if type(error) is not Exception:  # the tokenizers library has no other
+            raise
+        raise InputError(f"cannot write the {what} {os.fspath(place)!r}: {error}") from error
 
 
 def write_pretrained(tokenizer: "PreTrainedTokenizerFast", folder: str | os.PathLike[str]) -> None:

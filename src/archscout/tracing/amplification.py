@@ -33,8 +33,8 @@ def amplified(recorder: Recorder, minibatch: Tensor) -> Iterator[Recorder]:
         for weight, data in before:
             weight.data = data * GAIN
         with torch.no_grad():
-            embeddings = recorder.embed(minibatch).double()
-        deviation = float(embeddings.std(correction=0))
+            embeddings = recorder.embed(minibatch)
+        deviation = float(embeddings.double().std(correction=0))
         is_still = deviation <= rounding(float(embeddings.abs().max()), embeddings.dtype)
         factor = 1.0 if is_still or not math.isfinite(deviation) else DEVIATION / deviation
         yield cast(Recorder, _Louder(recorder, factor))

@@ -142,6 +142,8 @@ def _trace(
     elif fields:
         with torch.inference_mode():
             _keep(found, recorder.record(minibatch, fields, depth))
+    if found.output is not None:
+        found.output_format = found.output.dtype
     return in_single(found) if recorder.is_half else found
 
 

@@ -7,7 +7,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar, get_args
 
+import torch
 from torch import Tensor
+
+from archscout.rounding import rounding
 
 Result = TypeVar("Result")
 
@@ -138,6 +141,7 @@ class Trace:
             transformer, its hidden size; of any other module, the mean number of outputs of its
             linear maps.
         output: the last layer's raw output (T, B, E).
+        output_format: in which it was computed.
         embeddings: of the minibatch, (T, B, E).
         hidden_states: by layer, (T, B, H): of a recurrent layer the first hidden state entering
             each step, of a transformer's layer its output.
@@ -188,6 +192,7 @@ class Trace:
     depth: int = 0
     width: float = 0.0
     output: Tensor | None = None
+    output_format: torch.dtype = torch.float32
     embeddings: Tensor | None = None
     hidden_states: list[Tensor] = field(default_factory=list)
     activations: Sequence[Tensor] = ()
@@ -225,7 +230,8 @@ class Trace:
             return False
         sums = self.output.double().sum(-1)
         spread = float((sums - sums.mean()).norm())
-        return sums.numel() > 1 and spread < 1e-4 * float(self.output.double().norm())
+        least = max(1e-4, rounding(1.0, self.output_format))
+        return sums.numel() > 1 and spread < least * float(self.output.double().norm())
 
     def once(self, function: Callable[..., Result], key: object, *arguments: Any) -> Result:
         """The function's result, computed the first time only for each key."""

@@ -11,6 +11,7 @@
 
 from archscout.training.by_space import (
     comparison_preset,
+    comparison_settings,
     find_trainer,
     named_preset,
     preset,
@@ -64,6 +65,7 @@ __all__ = [
     "TrainingSettings",
     "Untrainable",
     "comparison_preset",
+    "comparison_settings",
     "evaluate",
     "evaluate_encoder",
     "find_trainer",

@@ -7,6 +7,8 @@ from functools import cache
 from importlib.metadata import entry_points
 from typing import Any, Literal, overload
 
+from pydantic import BaseModel
+
 from archscout import spaces
 from archscout.errors import InputError
 from archscout.scoring import TextSource
@@ -88,7 +90,7 @@ def named_preset(name: str, space: str | Space[Any] = spaces.DEFAULT) -> Preset[
     return find_preset(find_trainer(space, "presets").presets, name)
 
 
-def comparison_preset(name: str, space: str) -> Preset[Any]:
+def comparison_preset(name: str, space: str | Space[Any]) -> Preset[Any]:
     """The preset of that name, for comparing architectures: encoders predict masked tokens.
 
     Raises:
@@ -99,6 +101,27 @@ def comparison_preset(name: str, space: str) -> Preset[Any]:
     """
     found = named_preset(name, space)
     return found._replace(settings=find_trainer(space).for_comparison(found.settings))
+
+
+def comparison_settings(settings: BaseModel | str, space: str | Space[Any]) -> BaseModel:
+    """A recipe for comparing architectures, from the name of a preset, or as it is.
+
+    Raises:
+        InputError: there is no such preset, or it is no recipe of the space's trainer.
+    """
+    if isinstance(settings, str):
+        recipe: BaseModel = comparison_preset(settings, space).settings
+        return recipe
+    _check_settings(settings, find_trainer(space))
+    return settings
+
+
+def _check_settings(settings: object, trainer: Trainer[Any]) -> None:
+    if type(settings) is not trainer.settings_type:
+        raise InputError(
+            f"settings of {type(settings).__name__}; this space takes "
+            f"{trainer.settings_type.__name__}"
+        )
 
 
 @overload
@@ -189,9 +212,6 @@ def train(
             f"the data set {str(text)!r}: networks of space {found.name} read a text whole"
         )
     # Not those of a derived class either, some of which would be ignored.
-    if not isinstance(settings, str) and type(settings) is not trainer.settings_type:
-        raise InputError(
-            f"settings of {type(settings).__name__}; this space takes "
-            f"{trainer.settings_type.__name__}"
-        )
+    if not isinstance(settings, str):
+        _check_settings(settings, trainer)
     return trainer.train(found, architecture, text, settings, out, **options)

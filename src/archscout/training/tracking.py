@@ -14,7 +14,7 @@ from archscout.training.training_folder import EVENTS
 _DEFAULT = "tensorboard"
 
 
-def chosen_trackers(names: Sequence[str] | None) -> list[str]:
+def chosen_trackers(names: Sequence[str] | str | None) -> list[str]:
     """The trackers that are meant, each once; for None TensorBoard, where it is installed.
 
     Args:
@@ -33,6 +33,8 @@ def chosen_trackers(names: Sequence[str] | None) -> list[str]:
             "pip install 'archscout[train]'"
         ) from error
     installed = [tracker.value for tracker in get_available_trackers()]
+    if isinstance(names, str):
+        names = [names]
     if names is None:
         return [name for name in installed if name == _DEFAULT]
     for name in names:
@@ -59,7 +61,7 @@ def open_trackers(names: Sequence[str], folder: Path, first: int) -> list[Any]:
     from accelerate import PartialState
     from accelerate.tracking import LOGGER_TYPE_TO_CLASS
 
-    PartialState(cpu=True)  # trackers want one, where the training itself has made none
+    PartialState()  # trackers want one, where the training itself has made none
     found = []
     for name in names:
         kind = LOGGER_TYPE_TO_CLASS[name]

@@ -163,7 +163,7 @@ class Trainer(ABC, Generic[S]):
         keep_model: bool = True,
         until: float | None = None,
         has_followers: bool = False,
-        log_with: Sequence[str] | None = None,
+        log_with: Sequence[str] | str | None = None,
         on_start: Callable[[int, int], None] | None = None,
         on_progress: Callable[[Any], None] | None = None,
         on_record: Callable[[Any], None] | None = None,
@@ -216,7 +216,7 @@ class Trainer(ABC, Generic[S]):
             settings, scale = chosen.settings, scale or chosen.scale
         sizes, architecture = resolve_scale(space, scale), space.parse(architecture)
         check_device(device)
-        check_seed(seed)
+        seed = check_seed(seed)
         folder = TrainingFolder(out)
         task = Assignment(
             *(space, architecture, text, settings, sizes, seed, vocabulary_size, tokenizer),

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from archscout.errors import InputError
-from archscout.files import write_json
+from archscout.files import write_by, write_json
 from archscout.folders import check_free, check_there, claimed, versions
 from archscout.text import Tokenizer
 from archscout.training.checkpoints import Checkpoint, Checkpoints
@@ -148,12 +148,12 @@ class TrainingFolder(ResumableFolder):
         if not resume:
             if is_main:
                 self.start(identity)
-                tokenizer.save(self.path / VOCABULARY)
+                write_by(tokenizer.save, self.path / VOCABULARY)
             return None
         self.check(identity)
         if is_main:
             if not (self.path / VOCABULARY).exists():  # a kill may have come before it was written
-                tokenizer.save(self.path / VOCABULARY)
+                write_by(tokenizer.save, self.path / VOCABULARY)
             self._forget_problem()
         checkpoint, damages = self.checkpoints.latest()
         for damage in damages:

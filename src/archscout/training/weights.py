@@ -62,8 +62,9 @@ def remove_superseded(folder: Path, losses: Iterable[tuple[int, float]]) -> None
             best = loss
             numbers.append(number)
     for path in folder.glob("best-*.safetensors"):
+        digits = path.stem.partition("-")[2]
         # The checkpoint before the last may need the best weights before these.
-        if int(path.stem.partition("-")[2]) not in numbers[-2:]:
+        if digits.isdecimal() and int(digits) not in numbers[-2:]:
             path.unlink(missing_ok=True)
 
 

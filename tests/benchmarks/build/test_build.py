@@ -8,6 +8,7 @@ import math
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from archscout import benchmarks, spaces
 from archscout.analysis.evaluation import evaluate
 from archscout.benchmarks.build import build, plan_jobs
 from archscout.benchmarks.build.build import seed_agreement, write
+from archscout.benchmarks.build.plan import choose
 from archscout.benchmarks.nas_bench_bert import entries
 from archscout.benchmarks.nas_bench_nlp import read_log_archive
 from archscout.errors import InputError
@@ -193,3 +195,34 @@ def test_an_architecture_without_a_network_is_refused_before_any_work(
     with pytest.raises(InputError, match=r"architecture 0000: div_val is 2, but .* vocabulary"):
         build(tmp_path / "out", "mine", plan, [Job("0000-0", banded, 0)])
     assert not (tmp_path / "out").exists()
+
+
+def test_who_may_not_train_there_changes_nothing(make_jobs: MakeJobs, tmp_path: Path) -> None:
+    folder = make_jobs("rnn", {"0000-0": 5.0}, 2)
+    more = plan_jobs(spaces.get("rnn"), choose(spaces.get("rnn"), 3, seed=5), 0, 0)
+    before = (folder.path / "plan.json").read_bytes()
+    with folder.lock(), pytest.raises(InputError, match="another process trains in"):
+        build(folder.path, "mine", folder.plan, more)
+    assert (folder.path / "plan.json").read_bytes() == before
+    assert not (folder.path / "benchmark.json").exists()
+
+
+@pytest.mark.parametrize("change", [{"text": 5}, {"text": ["a", 1]}, {"finished": "1"}])
+def test_a_description_of_wrong_types_is_refused(
+    make_jobs: MakeJobs, change: dict[str, Any]
+) -> None:
+    folder = make_jobs("rnn", {"0000-0": 5.0}, 1)
+    write(folder, "mine")
+    place = folder.path / "benchmark.json"
+    place.write_text(json.dumps(json.loads(place.read_text()) | change))
+    with pytest.raises(InputError, match=r"benchmark.json is no description of a benchmark"):
+        benchmarks.load(folder.path)
+
+
+def test_a_newer_format_is_said(make_jobs: MakeJobs) -> None:
+    folder = make_jobs("rnn", {"0000-0": 5.0}, 1)
+    write(folder, "mine")
+    place = folder.path / "benchmark.json"
+    place.write_text(json.dumps(json.loads(place.read_text()) | {"format": 99}))
+    with pytest.raises(InputError, match=r"^\S*benchmark.json is of format 99; accepted is \d$"):
+        benchmarks.load(folder.path)

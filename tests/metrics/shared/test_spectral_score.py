@@ -136,3 +136,7 @@ def test_correlations_are_those_of_numpy() -> None:
     rows = random_rows(7, 40)
     expected = np.tril(np.corrcoef(rows.numpy()))
     assert np.allclose(np.tril(correlation(rows).numpy()), expected, atol=1e-12)
+
+
+def test_one_row_correlates_with_itself_alone() -> None:
+    assert math.isnan(spectral_score(random_rows(1, 20)))

@@ -16,6 +16,7 @@ import pytest
 import torch
 
 from archscout.errors import InputError
+from archscout.spaces import RecurrentSpace
 from archscout.text import EOS, load_corpus
 from archscout.training import (
     Diverged,
@@ -465,3 +466,12 @@ def test_a_recipe_of_another_class_is_refused(words: Path, tmp_path: Path) -> No
 
     with pytest.raises(InputError, match="settings of More; this space takes TrainingSettings"):
         train("rnn", "lstm", words, More(), tmp_path / "out")
+
+
+@pytest.mark.parametrize(("rows", "length"), [(0, 5), (1, 5), (4, 0)])
+def test_a_text_of_less_than_two_rows_has_no_loss(rows: int, length: int) -> None:
+    space = RecurrentSpace()
+    scale = space.scales["fast"].resized(embedding_size=4, hidden_size=4)
+    model = space.build(space.named["rnn"], 5, scale)
+    with pytest.raises(InputError, match=f"{rows} rows of text, {length} read at a time"):
+        evaluate(model, torch.zeros(rows, 2, dtype=torch.long), length)

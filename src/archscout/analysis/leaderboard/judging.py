@@ -15,8 +15,8 @@ from archscout.analysis.redundancy import Redundancy, redundancy
 from archscout.analysis.search_comparison import compare_searches
 from archscout.analysis.statistics import MINIMUM, Comparison
 from archscout.benchmarks import Benchmark
-from archscout.errors import InputError
 from archscout.recording import Kind
+from archscout.scoring import check_count
 
 # What the paper recommends, by its own correlations.
 _PAPER: Mapping[Kind, str] = {"other": "hidden_covariance[1]", "transformer": "head_confidence"}
@@ -46,8 +46,7 @@ class Rules:
 
     def __post_init__(self) -> None:
         for name in ("timed", "orders", "resamples"):
-            if (value := getattr(self, name)) < 1:
-                raise InputError(f"{name} is {value}; a whole number of at least 1 is accepted")
+            check_count(name, getattr(self, name))
 
 
 @dataclass(frozen=True, eq=False)

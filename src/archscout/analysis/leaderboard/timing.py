@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from archscout.analysis.evaluation_results import PARAMETERS, Evaluation
+from archscout.analysis.evaluation_results import Evaluation
 from archscout.benchmarks import DataFolder
 from archscout.folders import drop_torn_line, read_lines
 from archscout.recording import Kind
@@ -59,8 +59,7 @@ def milliseconds(
     metrics = list(dict.fromkeys([*evaluation.metrics, reference]))
     # A longer list begins with the shorter one, so that what was timed counts.
     # Not of a network at which workers died, which might end this process, too.
-    rows = evaluation.rows
-    lost = set(rows[rows[PARAMETERS].isna()]["architecture"])
+    lost = set(evaluation.rows.loc[evaluation.rows["lost"], "architecture"])
     order = np.random.default_rng(0).permutation(evaluation.scores.index.to_numpy())
     drawn = [name for name in order if name not in lost][:count]
     wanted = [(metric, str(name)) for metric in metrics for name in drawn]
@@ -73,6 +72,11 @@ def milliseconds(
     if missing:
         corpus = load_corpus(evaluation.settings.text, folder.path)
         scorer = Scorer.of(evaluation.settings, corpus, [reference])
+        # A copy, for a scorer remembers how deep its own metrics look.
+        if copy.copy(scorer).inapplicable(evaluation.benchmark.architectures[str(drawn[0])]):
+            metrics = [metric for metric in metrics if metric != reference]
+            wanted = [pair for pair in wanted if pair[0] != reference]
+            missing = [pair for pair in missing if pair[0] != reference]
         with one_thread(), path.open("a", encoding="utf-8") as file:
             for i, (metric, name) in enumerate(missing, start=len(wanted) - len(missing) + 1):
                 taken = _timed(scorer, metric, evaluation.benchmark.architectures[name])

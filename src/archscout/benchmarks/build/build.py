@@ -22,7 +22,7 @@ from archscout.files import write_json
 from archscout.folders import versions
 from archscout.training import find_trainer
 from archscout.training.jobs import Job, JobFolder, Outcome, Plan, Standing, run
-from archscout.training.jobs.job_folder import PLAN
+from archscout.training.jobs.job_folder import PLAN, held
 
 _LIBRARIES = ("archscout", "torch", "numpy")
 
@@ -35,6 +35,7 @@ def build(
     workers: int | Cluster = 1,
     on_progress: Callable[[Standing], None] | None = None,
     on_warning: Callable[[str], None] | None = None,
+    retry_failed: bool = False,
 ) -> Standing:
     """Train every job, and write the benchmark that `archscout.benchmarks.load` reads.
 
@@ -49,10 +50,12 @@ def build(
         workers: processes, or a cluster, that train.
         on_progress: called every few seconds.
         on_warning: called with what the user should know.
+        retry_failed: train again what has failed.
 
     Raises:
-        InputError: the text has no test part, the folder holds another plan, the text is another,
-            or a file cannot be written; what is finished is kept.
+        InputError: the text has no test part or is another, an architecture has no network, the
+            workers cannot be used, the folder holds another plan, another process trains there, or
+            a file cannot be written; what is finished is kept.
         KeyboardInterrupt: Ctrl-C; trainings at hand have a checkpoint.
     """
     if not {"test", "all"} & set(plan.parts):
@@ -62,11 +65,14 @@ def build(
         )
     check_workers(workers, plan.device)
     _check_networks(plan, jobs, JobFolder(out).outcomes() if (Path(out) / PLAN).exists() else {})
-    folder = JobFolder.create(out, plan, jobs)
-    try:
-        run(folder, workers, on_progress, on_warning)
-    finally:
-        write(folder, name)
+    with held(out):
+        folder = JobFolder.create(out, plan, jobs)
+        if retry_failed:
+            folder.retry_failed()
+        try:
+            run(folder, workers, on_progress, on_warning)
+        finally:
+            write(folder, name)
     return Standing.of(folder)
 
 

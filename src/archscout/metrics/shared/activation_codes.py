@@ -12,6 +12,8 @@ from archscout.metrics.shared.finite import is_finite
 from archscout.rounding import rounding
 from archscout.tracing.quantities import Trace
 
+_EXACT = 2**24  # counts up to here are exact in float32
+
 
 def _agreement(trace: Trace) -> Tensor:
     """K (B, B): on how many activations two inputs agree, over all steps, layers and nodes."""
@@ -21,9 +23,9 @@ def _agreement(trace: Trace) -> Tensor:
         if not is_finite(outputs):
             return agreement.fill_(math.nan)
         signs = (outputs > 0).transpose(0, 1).flatten(1).float().mul_(2).sub_(1)
-        # With codes x of n bits, x xT + (1-x)(1-x)T = (n + s sT) / 2 for signs s = 2x - 1;
-        # counts below 2^24 are exact in float32.
-        agreement += ((signs @ signs.t() + signs.shape[1]) / 2).double().cpu()
+        # With codes x of n bits, x xT + (1-x)(1-x)T = (n + s sT) / 2 for signs s = 2x - 1.
+        for part in signs.split(_EXACT, dim=1):
+            agreement += ((part @ part.t()).double() + part.shape[1]).cpu() / 2
     return agreement
 
 

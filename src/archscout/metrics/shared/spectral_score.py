@@ -50,8 +50,10 @@ def spectral_score(rows: Tensor) -> float:
 
     Returns:
         About -n for uncorrelated rows, far less for correlated ones; NaN where a row does not
-        vary or is not finite.
+        vary or is not finite, or is alone: it correlates with itself whatever it holds.
     """
+    if len(rows) < 2:
+        return math.nan
     matrix = correlation(rows)
     if not is_finite(matrix):
         return math.nan

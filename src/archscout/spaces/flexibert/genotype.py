@@ -7,7 +7,6 @@ whose code the sampler.
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 import random
@@ -17,7 +16,7 @@ from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
-from archscout.errors import InputError
+from archscout.errors import InputError, nearest
 from archscout.spaces.base import Trial, unique_keys
 
 # The order of all choices is the published sampler's: with it, a seed gives the published sample.
@@ -311,8 +310,7 @@ def _check_keys(document: object, place: str, keys: Collection[str]) -> Mapping[
         )
     for key in document:
         if key not in keys:
-            near = difflib.get_close_matches(key, keys, 1) if isinstance(key, str) else []
-            hint = f" (did you mean {near[0]}?)" if near else ""
+            hint = nearest(key, keys) if isinstance(key, str) else ""
             raise InputError(f"{place}: unknown key {_shown(key)}{hint}; accepted: {accepted}")
     if missing := [key for key in keys if key not in document]:
         raise InputError(f"{place} has no {' and no '.join(missing)}; it needs {accepted}")

@@ -131,7 +131,7 @@ class FlexibertModel(FlexibertPreTrainedModel):
         inputs_embeds: Tensor | None = None,
         output_hidden_states: bool | None = None,
         output_attentions: bool | None = None,
-        **_: Any,
+        **kwargs: Any,
     ) -> BaseModelOutput:
         """Hidden states (B, T, H) of token ids (B, T).
 
@@ -142,7 +142,13 @@ class FlexibertModel(FlexibertPreTrainedModel):
             inputs_embeds: (B, T, E), in place of ids.
             output_hidden_states: whether every layer's are returned.
             output_attentions: whether each operation's probabilities are returned.
+            **kwargs: what else transformers may give, which is ignored.
+
+        Raises:
+            ValueError: both or neither of ids and embeddings are given, or positions are.
         """
+        if kwargs.get("position_ids") is not None:
+            raise ValueError("position_ids are not taken: positions are counted from 0")
         if (input_ids is None) == (inputs_embeds is None):
             raise ValueError("give either input_ids or inputs_embeds")
         if output_hidden_states is None:

@@ -23,7 +23,13 @@ from archscout.spaces.gpt.genotype import DecoderGenotype
 from archscout.spaces.gpt.initialisation import fill
 from archscout.spaces.gpt.network import DecoderNetwork
 from archscout.spaces.gpt.recorder import DecoderRecorder
-from archscout.spaces.gpt.sizes import band_widths, bands, decoder_parameters
+from archscout.spaces.gpt.sizes import (
+    band_widths,
+    bands,
+    decoder_parameters,
+    embedding_parameters,
+    head_parameters,
+)
 
 _MISSES = 1000
 
@@ -114,6 +120,21 @@ class GptSpace:
         The last norm is among them, unless the scale has norms behind each sum, where none is last.
         """
         return decoder_parameters(architecture, scale is None or scale.norms == "pre")
+
+    def count_parameters(
+        self, architecture: DecoderGenotype, vocabulary_size: int, scale: DecoderScale
+    ) -> int:
+        """All parameters of a decoder, tied ones once.
+
+        Raises:
+            InputError: the vocabulary has no bands for it.
+        """
+        ends, adaptive = scale.band_ends, scale.softmax == "adaptive"
+        return (
+            self.size(architecture, scale)
+            + embedding_parameters(architecture, vocabulary_size, scale.num_positions, ends)
+            + head_parameters(architecture, vocabulary_size, ends, adaptive, scale.head == "tied")
+        )
 
     def samples_of_size(self, seed: int, low: int, high: int) -> Iterator[DecoderGenotype]:
         """Different decoders of so many parameters, embeddings left out.

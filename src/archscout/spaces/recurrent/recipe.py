@@ -5,7 +5,6 @@ Source: Klyuchnikov et al. 2020, "NAS-Bench-NLP", section 3.
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
 from collections.abc import Iterable, Mapping
@@ -15,7 +14,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
-from archscout.errors import InputError
+from archscout.errors import InputError, nearest
 from archscout.spaces.base import unique_keys
 
 ACTIVATIONS = ("activation_tanh", "activation_sigm", "activation_leaky_relu")
@@ -167,10 +166,9 @@ def _count_states(nodes: Mapping[str, Node]) -> int:
 
 def _check_node(name: str, node: Node, nodes: Mapping[str, Node], num_states: int) -> None:
     if node.op not in OPS:
-        near = difflib.get_close_matches(node.op, OPS, 1)
-        hint = f" (did you mean {near[0]}?)" if near else ""
         raise InputError(
-            f"recipe node {name!r}: unknown op {node.op!r}{hint}; accepted: {', '.join(OPS)}"
+            f"recipe node {name!r}: unknown op {node.op!r}{nearest(node.op, OPS)}; accepted: "
+            f"{', '.join(OPS)}"
         )
     place = f"recipe node {name!r}"
     expected = ARITY.get(node.op)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import difflib
 import random
 import re
 from collections import Counter
@@ -15,7 +14,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from archscout.errors import InputError
+from archscout.errors import InputError, nearest
 from archscout.recording import Kind
 from archscout.spaces.base import Scale, Trial, unwrapped
 from archscout.spaces.recurrent.canonical import canonical, fingerprint, live
@@ -148,11 +147,9 @@ class RecurrentSpace:
             name = document.strip()
             if name in self.named:
                 return self.named[name]
-            near = difflib.get_close_matches(name, self.named, 1)
-            hint = f" (did you mean {near[0]}?)" if near else ""
             raise InputError(
-                f"no architecture {name!r}{hint}; JSON, or one of {', '.join(self.named)}, "
-                "is accepted"
+                f"no architecture {name!r}{nearest(name, self.named)}; JSON, or one of "
+                f"{', '.join(self.named)}, is accepted"
             )
         return Recipe.from_json(document)
 
@@ -199,7 +196,7 @@ class RecurrentSpace:
     def count_parameters(
         self, architecture: Recipe, vocabulary_size: int, scale: RecurrentScale
     ) -> int:
-        """Trainable parameters of the language model, tied ones once."""
+        """All parameters of the language model, tied ones once."""
         linear = [node.input for node in architecture.nodes.values() if node.op == "linear"]
         from_x = sum(inputs.count(INPUT) for inputs in linear)
         from_within = sum(map(len, linear)) - from_x

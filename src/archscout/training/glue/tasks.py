@@ -145,7 +145,6 @@ _ENTAILMENT = ("entailment", "not_entailment")
 _QUESTIONS = ("question1", "question2")
 _PAIR = ("sentence1", "sentence2")
 _BOTH = ("accuracy", "f1")
-_CORRELATIONS = ("pearson", "spearman")
 
 _TASKS = (
     Task(
@@ -232,7 +231,7 @@ _TASKS = (
         "sts",
         "STS-B",
         (),
-        _CORRELATIONS,
+        CORRELATIONS,
         epochs=10,
         largest=5.0,
         symmetric=True,

@@ -118,7 +118,7 @@ class JobFolder:
         Raises:
             InputError: one does, or the folder cannot be written.
         """
-        return locked(self.path / "trainings", f"another process trains in {self.path}")
+        return held(self.path)
 
     def training(self, job: Job) -> Path:
         """The training folder of a job."""
@@ -207,16 +207,27 @@ class JobFolder:
         return self.path / "outcomes" / f"{name}.json"
 
 
+def held(path: str | os.PathLike[str]) -> AbstractContextManager[None]:
+    """Keep other processes from training in a folder, which need hold no plan yet.
+
+    Raises:
+        InputError: one does, or the folder cannot be written.
+    """
+    return locked(Path(path) / "trainings", f"another process trains in {path}")
+
+
 def _read(path: Path) -> dict[str, Any] | None:
     """A JSON document; None where there is none."""
     try:
-        document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        document = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror or error}") from error
     except ValueError as error:
         raise InputError(f"{path} is damaged: {error}") from error
+    if not isinstance(document, dict):
+        raise InputError(f"{path} is damaged: it holds no object")
     return document
 
 

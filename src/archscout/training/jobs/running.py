@@ -81,7 +81,7 @@ def run(
     """Train all of a folder that is not trained yet.
 
     Args:
-        folder: of the trainings.
+        folder: of the trainings, held by the caller (`JobFolder.lock`).
         workers: processes, or a cluster, that train; with one it is this process.
         on_progress: called every few seconds.
         on_warning: called with what the user should know.
@@ -90,8 +90,8 @@ def run(
         How the trainings ended, by the jobs' names.
 
     Raises:
-        InputError: a file cannot be written, the text is another, the device is broken, or another
-            process trains here; what is finished is kept.
+        InputError: a file cannot be written, the text is another, or the device is broken; what is
+            finished is kept.
         KeyboardInterrupt: Ctrl-C; what was at hand has a checkpoint.
     """
     check_workers(workers, folder.plan.device)
@@ -99,21 +99,20 @@ def run(
     _check_text(folder, corpus)
     tell, warn = on_progress or (lambda _: None), on_warning or (lambda _: None)
     is_stopped = False
-    with folder.lock():
-        course = _Course(folder, tell, warn)
-        task = partial(train_segment, on_progress=course.step) if workers == 1 else train_segment
-        tick = course.tick
-        shared = Shared.of(folder.plan, corpus)
-        with Workers(shared, workers, len(course.waiting), worth=0) as pool:
-            for part, segment in pool.as_they_come(task, course.waiting, lost_segment, tick):
-                for message in segment.warnings:
-                    warn(f"{part.job.name}: {message}")
-                course.go_on(part, segment)
-                is_stopped |= segment.is_stopped or pool.is_stopping
-                if is_stopped:  # who is told would end this before all states are kept
-                    course.waiting.clear()
-                else:
-                    tick()
+    course = _Course(folder, tell, warn)
+    task = partial(train_segment, on_progress=course.step) if workers == 1 else train_segment
+    tick = course.tick
+    shared = Shared.of(folder.plan, corpus)
+    with Workers(shared, workers, len(course.waiting), worth=0) as pool:
+        for part, segment in pool.as_they_come(task, course.waiting, lost_segment, tick):
+            for message in segment.warnings:
+                warn(f"{part.job.name}: {message}")
+            course.go_on(part, segment)
+            is_stopped |= segment.is_stopped or pool.is_stopping
+            if is_stopped:  # who is told would end this before all states are kept
+                course.waiting.clear()
+            else:
+                tick()
     if is_stopped:
         raise KeyboardInterrupt
     return folder.outcomes()

@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor
 
+from archscout.errors import InputError
 from archscout.spaces.recurrent.language_model import RecurrentLanguageModel
 from archscout.training.outcome import Loss
 from archscout.training.recurrent.columns import even_segments, read
@@ -29,7 +30,15 @@ def evaluate(
 
     Returns:
         The loss over all rows but the first, which nothing predicts.
+
+    Raises:
+        InputError: there are not two rows, or none are read at a time.
     """
+    if len(text) < 2 or sequence_length < 1:
+        raise InputError(
+            f"{len(text)} rows of text, {sequence_length} read at a time; accepted are at least 2, "
+            "and at least 1 at a time"
+        )
     mode = model.training
     model.eval()
     total = 0.0
