@@ -338,3 +338,11 @@ def test_a_damaged_network_is_named(run, tmp_path):
         path.write_bytes(b"0")
     with pytest.raises(InputError, match=r"safetensors is damaged: .*; remove it and go on"):
         run(tmp_path, generations=2, resume=True)
+
+
+def test_another_benchmark_of_the_same_name_is_refused(cells, run, whole, tmp_path):
+    shutil.copytree(whole.folder, tmp_path / "out")
+    others = shuffled(cells, list(cells.architectures))
+    with pytest.raises(InputError, match="was begun with results_sha256"):
+        run(tmp_path / "out", others, resume=True)
+    assert generations(tmp_path / "out") == generations(whole.folder)
