@@ -238,9 +238,3 @@ def magnitudes(small: Small) -> tuple[nn.Module, list[Tensor], Tensor]:
 def finite_difference(function: Callable[[float], float], step: float = 1e-6) -> float:
     """The derivative at zero."""
     return (function(step) - function(-step)) / (2 * step)
-
-
-def cross_entropy_of_next_token(small: Small) -> Tensor:
-    """Mean over steps and inputs, in nats, of a recurrent language model."""
-    logits = small.module(TOKENS)[0]
-    return F.cross_entropy(logits[:-1].flatten(0, 1), TOKENS[1:].flatten())

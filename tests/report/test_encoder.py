@@ -23,7 +23,6 @@ from archscout.spaces.flexibert.readings import Reading, plan
 
 SCALE = FlexibertSpace.scales["fast"]
 READINGS = get_args(Reading)
-TRANSFORMS = ("DFT", "DCT")
 
 genotypes = st.builds(lambda seed: sample(random.Random(seed)), st.integers(0, 2**32 - 1))
 readings = st.sampled_from(READINGS)

@@ -5,8 +5,7 @@ and of an item. What it returns does not depend on where it ran, nor on what ran
 """
 
 from archscout.execution.cluster import Cluster
-from archscout.execution.lost import MAX_DEATHS
 from archscout.execution.processes import stopping
 from archscout.execution.workers import Workers, check_workers, count_workers
 
-__all__ = ["MAX_DEATHS", "Cluster", "Workers", "check_workers", "count_workers", "stopping"]
+__all__ = ["Cluster", "Workers", "check_workers", "count_workers", "stopping"]

@@ -18,12 +18,10 @@ from torch.nn.parameter import is_lazy
 from archscout.errors import InputError
 from archscout.recording import KINDS, Kind, declared_batch_first
 from archscout.spaces.base import Scale, Trial, unique_keys, unwrapped
+from archscout.spaces.drawing import different
 from archscout.spaces.random_trial import RandomTrial
 
 Configuration = Mapping[str, Any]
-
-# In a row, draws that were there before: then hardly any are left.
-_ENOUGH = 1000
 
 
 class ModuleSpace:
@@ -93,14 +91,8 @@ class ModuleSpace:
 
     def samples(self, seed: int) -> Iterator[Configuration]:
         """Different configurations drawn at random, until hardly any are left."""
-        generator, known, missed = random.Random(seed), set[str](), 0
-        while missed < _ENOUGH:
-            drawn = self.suggest(RandomTrial(generator))
-            mark = self.fingerprint(drawn)
-            missed = missed + 1 if mark in known else 0
-            if mark not in known:
-                known.add(mark)
-                yield drawn
+        generator = random.Random(seed)
+        return different(lambda: self.suggest(RandomTrial(generator)), self.fingerprint)
 
     def sample(self, seed: int) -> Configuration:
         """The first of `samples`."""

@@ -122,7 +122,7 @@ class WordPiece:
         with writing("tokenizer", path):
             Path(path).write_text(self.definition, encoding="utf-8")
 
-    def save_pretrained(self, folder: str | os.PathLike[str], model_max_length: int = 512) -> None:
+    def save_pretrained(self, folder: str | os.PathLike[str]) -> None:
         """Write a tokenizer that transformers' AutoTokenizer loads from the folder.
 
         It frames inputs by `[CLS]` and `[SEP]` and numbers the segments of pairs. Unlike here, a
@@ -130,7 +130,6 @@ class WordPiece:
 
         Args:
             folder: Where its files go; made where it is not there.
-            model_max_length: The longest input in pieces, at which it truncates when asked to.
 
         Raises:
             InputError: The folder cannot be written.
@@ -145,7 +144,7 @@ class WordPiece:
             cls_token=CLS,
             sep_token=SEP,
             mask_token=MASK,
-            model_max_length=model_max_length,
+            model_max_length=512,  # as BERT's; an export says its network's own
             model_input_names=["input_ids", "token_type_ids", "attention_mask"],
         )
         write_pretrained(fast, folder)

@@ -29,7 +29,6 @@ def root(glue_data: Path, tmp_path: Path) -> Path:
     return shutil.copytree(glue_data, tmp_path / "glue_data")
 
 
-SEED_OF_TRAIN = {"sst": 10, "mnli": len("train")}
 ROWS: dict[str, list[Row]] = {
     "cola": single_rows(40, 0),
     "sst": single_rows(40, 10),

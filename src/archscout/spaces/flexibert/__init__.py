@@ -2,7 +2,6 @@
 
 from archscout.spaces.flexibert.genotype import EncoderGenotype, EncoderLayer
 from archscout.spaces.flexibert.network import FlexibertNetwork
-from archscout.spaces.flexibert.recorder import FlexibertRecorder
 from archscout.spaces.flexibert.space import EncoderScale, FlexibertSpace
 
 __all__ = [
@@ -10,6 +9,5 @@ __all__ = [
     "EncoderLayer",
     "EncoderScale",
     "FlexibertNetwork",
-    "FlexibertRecorder",
     "FlexibertSpace",
 ]

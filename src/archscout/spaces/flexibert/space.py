@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from archscout.errors import InputError
 from archscout.recording import Kind
 from archscout.spaces.base import Scale, Trial, unwrapped
+from archscout.spaces.drawing import different
 from archscout.spaces.flexibert import genotype as genotypes
 from archscout.spaces.flexibert import readings
 from archscout.spaces.flexibert.encoders import ENCODERS
@@ -22,8 +23,6 @@ from archscout.spaces.flexibert.initialisation import fill
 from archscout.spaces.flexibert.network import FlexibertNetwork, MaskedTokenHead
 from archscout.spaces.flexibert.readings import Reading, plan
 from archscout.spaces.flexibert.recorder import FlexibertRecorder
-
-_MISSES = 1000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,14 +84,7 @@ class FlexibertSpace:
     def samples(self, seed: int) -> Iterator[EncoderGenotype]:
         """Different genotypes, drawn choice by choice as the published ones were."""
         rng = random.Random(seed)
-        seen: set[EncoderGenotype] = set()
-        misses = 0
-        while misses < _MISSES:
-            drawn = genotypes.sample(rng)
-            misses = misses + 1 if drawn in seen else 0
-            if not misses:
-                seen.add(drawn)
-                yield drawn
+        return different(lambda: genotypes.sample(rng))
 
     def sample(self, seed: int) -> EncoderGenotype:
         """A genotype drawn at random."""

@@ -2,7 +2,6 @@
 
 from archscout.spaces.gpt.genotype import DecoderGenotype
 from archscout.spaces.gpt.network import DecoderNetwork
-from archscout.spaces.gpt.recorder import DecoderRecorder
 from archscout.spaces.gpt.space import DecoderScale, GptSpace
 
-__all__ = ["DecoderGenotype", "DecoderNetwork", "DecoderRecorder", "DecoderScale", "GptSpace"]
+__all__ = ["DecoderGenotype", "DecoderNetwork", "DecoderScale", "GptSpace"]

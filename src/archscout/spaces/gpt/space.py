@@ -15,6 +15,7 @@ from torch import Tensor
 from archscout.errors import InputError
 from archscout.recording import Kind
 from archscout.spaces.base import Scale, Trial, unwrapped
+from archscout.spaces.drawing import different
 from archscout.spaces.gpt import genotype as genotypes
 from archscout.spaces.gpt import sampling
 from archscout.spaces.gpt.decoders import DECODERS
@@ -30,8 +31,6 @@ from archscout.spaces.gpt.sizes import (
     embedding_parameters,
     head_parameters,
 )
-
-_MISSES = 1000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -149,14 +148,7 @@ class GptSpace:
     def _samples(
         self, rng: random.Random, limits: tuple[int, int] | None
     ) -> Iterator[DecoderGenotype]:
-        seen: set[DecoderGenotype] = set()
-        misses = 0
-        while misses < _MISSES:
-            drawn = sampling.sample(rng, limits)
-            misses = misses + 1 if drawn in seen else 0
-            if not misses:
-                seen.add(drawn)
-                yield drawn
+        return different(lambda: sampling.sample(rng, limits))
 
     def sample(self, seed: int) -> DecoderGenotype:
         """A decoder drawn at random."""

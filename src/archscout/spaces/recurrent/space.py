@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from archscout.errors import InputError, nearest
 from archscout.recording import Kind
 from archscout.spaces.base import Scale, Trial, unwrapped
+from archscout.spaces.drawing import different
 from archscout.spaces.recurrent.canonical import canonical, fingerprint, live
 from archscout.spaces.recurrent.cells import CELLS
 from archscout.spaces.recurrent.initialisation import initialise_canonical, initialise_published
@@ -49,8 +50,6 @@ class RecurrentScale(Scale):
         """Whether one step's product of state and weight is below two million multiplications."""
         return self.batch_size * self.hidden_size**2 < 2_000_000
 
-
-_MISSES = 1000
 
 SCALES = {
     "paper": RecurrentScale(50, 70, 400, 600, 3, "published"),
@@ -105,15 +104,7 @@ class RecurrentSpace:
         nothing new.
         """
         rng = random.Random(seed)
-        seen: set[str] = set()
-        misses = 0
-        while misses < _MISSES:
-            recipe = sample(rng, self.states, self.steps)
-            mark = fingerprint(recipe)
-            misses = misses + 1 if mark in seen else 0
-            if not misses:
-                seen.add(mark)
-                yield recipe
+        return different(lambda: sample(rng, self.states, self.steps), fingerprint)
 
     def sample(self, seed: int) -> Recipe:
         """A recipe from the published distribution."""
