@@ -569,6 +569,12 @@ def test_a_text_with_other_parts_is_another_text(cells, tmp_path):
         evaluate(cells, text=parts, **settings, resume=True)
     (tmp_path / "corpus").rename(tmp_path / "moved")
     evaluate(cells, text=tmp_path / "moved", **settings, resume=True)
+    place = tmp_path / "out" / "evaluation.json"  # of a version that did not keep the parts
+    document = json.loads(place.read_text())
+    del document["settings"]["text_parts"]
+    place.write_text(json.dumps(document))
+    (tmp_path / "moved").rename(tmp_path / "corpus")
+    evaluate(cells, text=tmp_path / "corpus", **settings, resume=True)
 
 
 def test_what_an_evaluation_cannot_use_is_said_in_words_of_ours(cells, tmp_path):

@@ -25,10 +25,10 @@ class StoredScoring(StoredSettings, ScoringSettings):
         """
         assert isinstance(other, StoredScoring)
         same = {"metric_sha256": other.metric_sha256 or self.metric_sha256}
-        if other.text_sha256 == self.text_sha256 and other.text_parts == self.text_parts:
-            same["text"] = self.text
         if not other.text_parts:
-            same["text_parts"] = self.text_parts
+            other = other.model_copy(update={"text_parts": self.text_parts})
+        if (other.text_sha256, other.text_parts) == (self.text_sha256, self.text_parts):
+            same["text"] = self.text
         super().check_continues(other.model_copy(update=same))
 
     def after(self, other: Self) -> Self:

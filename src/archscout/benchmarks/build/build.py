@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -64,7 +64,9 @@ def build(
             "the benchmark's target is the loss on it"
         )
     check_workers(workers, plan.device)
-    _check_networks(plan, jobs, JobFolder(out).outcomes() if (Path(out) / PLAN).exists() else {})
+    ended = JobFolder(out).outcomes() if (Path(out) / PLAN).exists() else {}
+    kept = [name for name, each in ended.items() if not (retry_failed and each.problem)]
+    _check_networks(plan, jobs, kept)
     with held(out):
         folder = JobFolder.create(out, plan, jobs)
         if retry_failed:
@@ -76,7 +78,7 @@ def build(
     return Standing.of(folder)
 
 
-def _check_networks(plan: Plan, jobs: Sequence[Job], done: Mapping[str, Outcome]) -> None:
+def _check_networks(plan: Plan, jobs: Sequence[Job], done: Sequence[str]) -> None:
     """Make sure that every architecture has a network at the plan's sizes."""
     space = spaces.get(plan.space)
     scale = plan.built_at(space)

@@ -112,7 +112,7 @@ def test_metrics_are_judged_on_it(make_jobs: MakeJobs, tmp_path: Path) -> None:
     done = evaluate(
         str(folder.path), out=tmp_path / "evaluation", metrics="parameters", scale=scale
     )
-    assert done.settings.text == ("words.txt",)  # trained on it, and at hand
+    assert done.settings.text == folder.plan.text  # trained on it, and at hand
     expected = benchmarks.load(str(folder.path)).results["parameters"]
     assert len(done.scores) == 6
     ranks = done.scores["parameters"].rank()
