@@ -593,7 +593,7 @@ def test_a_budget_ends_with_a_trained_winner(
     [
         (["--budget", "0.5"], "the budget is 0.5 full trainings; the least is 1, one candidate"),
         (["--budget", "soon"], "budget 'soon'; accepted is a number of full trainings, such as 4"),
-        (["--budget", "2", "--prove", "0"], "a proof over 0 seeds; accepted is a whole number"),
+        (["--budget", "2", "--prove", "0"], "--prove is 0; a positive whole number is accepted"),
         (["--budget", "2", "--preset", "slow"], "unknown preset 'slow'; accepted: "),
         (["--budget", "2", "--set", "epochs=few"], "training setting epochs is 'few'"),
         (["--budget", "2", "--set", "epochs"], "accepted is NAME=VALUE"),

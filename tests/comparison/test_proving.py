@@ -147,7 +147,7 @@ def test_a_search_from_another_seed_is_that_search(hunt: Hunt, run: Run, tmp_pat
 
 
 def test_less_than_a_seed_is_refused(run: Run) -> None:
-    with pytest.raises(InputError, match="a proof over 0 seeds; accepted is a whole number"):
+    with pytest.raises(InputError, match="seeds is 0; a positive whole number"):
         prove(run, 2, 0, RECIPE)
 
 
@@ -164,7 +164,7 @@ def test_where_no_random_one_is_within_the_limits_none_is_found(
 
 
 def test_a_number_of_seeds_is_whole(run: Run) -> None:
-    with pytest.raises(InputError, match=r"a proof over 2\.0 seeds; accepted is a whole number"):
+    with pytest.raises(InputError, match=r"seeds is 2\.0; a positive whole number"):
         prove(run, 2, 2.0, RECIPE)  # type: ignore[arg-type]
 
 

@@ -65,13 +65,13 @@ class Training:
                     f"--{alone[0]} is about training, and without --budget nothing is trained"
                 )
             return cls()
-        from archscout.comparison import check_seeds
         from archscout.promotion import parse_budget
+        from archscout.scoring import check_count
         from archscout.training import comparison_preset
 
         parse_budget(budget)
         if seeds is not None:
-            check_seeds(seeds)
+            check_count("--prove", seeds)
         settings = comparison_preset(preset or "quick", space.name).settings
         settings = settings.resized(**options.pairs("--set", changes))
         return cls(settings, budget, seeds, execution.place())

@@ -1,7 +1,7 @@
 """Proving: the same budget of training spent in several ways, to tell whether the search pays."""
 
 from archscout.comparison.proof import Found, Proof, load_proof
-from archscout.comparison.proving import Progress, check_seeds, prove
+from archscout.comparison.proving import Progress, prove
 from archscout.comparison.verdict import Standing, compare
 
 __all__ = [
@@ -9,7 +9,6 @@ __all__ = [
     "Progress",
     "Proof",
     "Standing",
-    "check_seeds",
     "compare",
     "load_proof",
     "prove",

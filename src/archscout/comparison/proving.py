@@ -12,13 +12,11 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
-from numbers import Integral
 from typing import Any
 
 from pydantic import BaseModel
 
 from archscout.comparison.proof import PROOF, Found, Proof
-from archscout.errors import InputError
 from archscout.execution import Cluster
 from archscout.files import write_json
 from archscout.promotion import FORMAT, Asked, Promotion, Trainings, promote, trainings_of
@@ -28,6 +26,7 @@ from archscout.promotion.halving import Rung
 from archscout.promotion.promoting import Fruitless, fronts_by
 from archscout.promotion.strategies import STRATEGIES, Strategy, strategies
 from archscout.runs import Run, search_from
+from archscout.scoring import check_count
 from archscout.training import comparison_settings, find_trainer
 from archscout.training.outcome import bits_per_byte
 
@@ -51,17 +50,6 @@ class Progress:
 
 _NOTHING: Mapping[str, Any] = {"fingerprint": None, "title": "", "cost": 0.0, "trained": 0}
 """What is found where no proposal is within the limits with a finite score."""
-
-
-def check_seeds(seeds: int) -> int:
-    """A number of seeds that a proof may have.
-
-    Raises:
-        InputError: it is below 1.
-    """
-    if not isinstance(seeds, Integral) or seeds < 1:
-        raise InputError(f"a proof over {seeds} seeds; accepted is a whole number of at least 1")
-    return seeds
 
 
 def prove(
@@ -94,7 +82,7 @@ def prove(
         InputError: as of `promotion.promote`, or seeds is below 1.
         KeyboardInterrupt: Ctrl-C; what was at hand can be gone on with.
     """
-    count, told = check_seeds(seeds), on_progress or (lambda _: None)
+    count, told = check_count("seeds", seeds), on_progress or (lambda _: None)
     recipe = comparison_settings(settings, run.space.name)
     found: list[Found] = []
     drawn: list[int] = []
