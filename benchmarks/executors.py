@@ -5,8 +5,8 @@ in two processes, and on Ray with two workers. Ray and the processes are started
 the processes by a small search, after which they wait for the next; they are used however little is
 to be done. What the machine itself gives is measured, too: one process searches alone, and then as
 many as there are workers do, each by itself. Without a word between them nothing is lost but what
-cores share, so no executor can be faster. Rounds take all in turn, so that what else the machine
-does meets all of them; ratios are of medians.
+cores share, so an executor is faster by chance alone. Rounds take all in turn, so that what else
+the machine does meets all of them; ratios are of medians.
 
     python benchmarks/executors.py [--trials 1000] [--workers 2] [--rounds 3] [--sampler nsga2]
 """
