@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,8 @@ import pytest
 from archscout.comparison import Proof, compare, load_proof, prove
 from archscout.comparison.proving import SEEDS, Progress, random_candidates
 from archscout.errors import InputError
-from archscout.promotion import load_promotion
+from archscout.promotion import Progress as Spending
+from archscout.promotion import load_promotion, promote
 from archscout.promotion.strategies import STRATEGIES
 from archscout.promotion.trainings import RUNGS, TRAININGS
 from archscout.report.proof import summarise
@@ -92,6 +94,16 @@ def test_called_again_it_trains_nothing(proven: tuple[Run, Proof]) -> None:
     assert len(promotion.candidates) == proof.of("search")[0].trained
     assert [each.done for each in told] == sorted(each.done for each in told)
     assert told[-1].total == 2 * len(proof.strategies) and told[-1].doing == "seed 1: lstm"
+
+
+def test_a_larger_budget_after_it_has_spent_what_the_search_did(
+    proven: tuple[Run, Proof], tmp_path: Path
+) -> None:
+    shutil.copytree(proven[0].folder.path, tmp_path / "run")
+    told: list[Spending] = []
+    promotion = promote(Run(tmp_path / "run"), 3, RECIPE, on_progress=told.append)
+    assert [each.spent for each in told] == sorted(each.spent for each in told)
+    assert told[-1].spent <= min(3, promotion.spent)
 
 
 @pytest.mark.slow

@@ -45,7 +45,7 @@ class Progress:
     """Where a promotion stands.
 
     Attributes:
-        spent: of the budget so far, in full trainings.
+        spent: of the budget so far, in full trainings; not what others did, who share trainings.
         budget: that is there.
         until: the part of a full training up to which candidates are trained now.
         size: how many of them.
@@ -102,7 +102,8 @@ def promote(
     order = order_of(run, features)
     with trainings_of(run, order, recipe, workers, on_warning) as trainings:
         paid = _in_trainings(asked, run, trainings, order, workers)
-        trainings.told = partial(_tell, on_progress, paid)
+        took = Asked(trainings)
+        trainings.told = partial(_tell, on_progress, took, paid)
 
         def bred(losses: Mapping[str, float]) -> list[str]:
             children = breed(run, losses, trainings.folder.path, workers, on_warning)
@@ -111,7 +112,6 @@ def promote(
 
         rungs = schedule(paid, len(order))
         search = Strategy("search", order, rungs, features, bred)
-        took = Asked(trainings)
         winner = search.spend(took.train, fronts_by(run))
         if winner is None:
             raise Fruitless(_all_failed(trainings.ledger, run, search.rungs[0].size))
@@ -179,13 +179,13 @@ def _measured_speed(trainings: Trainings, marks: Sequence[str]) -> float | None:
 
 def _tell(
     on_progress: Callable[[Progress], None] | None,
+    took: Asked,
     budget: float,
-    spent: float,
     until: float,
     size: int,
 ) -> None:
     if on_progress is not None:
-        on_progress(Progress(spent, budget, until, size))
+        on_progress(Progress(took.spent, budget, until, size))
 
 
 def _all_failed(ledger: Ledger, run: Run, candidates: int) -> str:

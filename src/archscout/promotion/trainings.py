@@ -108,7 +108,7 @@ class Trainings:
     Attributes:
         folder: where they lie.
         ledger: what trainings came to.
-        told: called after every segment with what is spent, the rung, and how many are trained.
+        told: called after every segment with the rung, and how many are trained to it.
     """
 
     def __init__(
@@ -123,7 +123,7 @@ class Trainings:
         self._paces: dict[str, float] = {}
         # How far and how long those were trained that were begun here.
         self._timed: dict[str, tuple[float, float]] = {}
-        self.told: Callable[[float, float, int], None] = lambda *_: None
+        self.told: Callable[[float, int], None] = lambda *_: None
 
     def add(self, run: Run, marks: Sequence[str]) -> None:
         """Let more candidates of the run be trained, with the run's seed."""
@@ -162,7 +162,7 @@ class Trainings:
                 waiting.append(self._part(job, state, until))
             if following is not None:
                 waiting.appendleft(following)
-            self.told(self.spent, until, len(marks))
+            self.told(until, len(marks))
         if stopped:
             raise KeyboardInterrupt
         found = {mark: self.ledger.find(mark, until) for mark in marks}
@@ -224,13 +224,9 @@ class Trainings:
         done, seconds = self._timed.get(mark, (0.0, 0.0))
         return done / seconds if seconds else None
 
-    @property
-    def spent(self) -> float:
-        """Of the budget so far, in full trainings."""
-        at = dict.fromkeys(self._at, 0.0)
-        for line in self.ledger.lines:
-            at[line.fingerprint] = at.get(line.fingerprint, 0.0) + line.spent
-        return sum(max(known, self._at.get(mark, 0.0)) for mark, known in at.items())
+    def reached(self, mark: str) -> float:
+        """Part of a full training that a candidate was trained for so far."""
+        return max(sum(line.spent for line in self.ledger.of(mark)), self._at.get(mark, 0.0))
 
 
 class Asked:
@@ -246,9 +242,13 @@ class Asked:
 
     def train(self, marks: Sequence[str], until: float) -> dict[str, float]:
         """As of `Trainings`."""
-        losses = self._trainings.train(marks, until)
         self.until |= dict.fromkeys(marks, until)
-        return losses
+        return self._trainings.train(marks, until)
+
+    @property
+    def spent(self) -> float:
+        """So far, in full trainings, on what was asked for."""
+        return sum(min(self._trainings.reached(mark), until) for mark, until in self.until.items())
 
     def lines(self, mark: str) -> list[Reached]:
         """What a candidate came to, as far as it was asked for."""
