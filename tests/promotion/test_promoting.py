@@ -92,33 +92,6 @@ def test_the_winner_has_bits_per_byte(spent: Promotion) -> None:
     assert found.table.rows[0][place] == f"{bits['test']:.3f}"
 
 
-def test_named_cells_enter_first_and_then_voices_in_turn(run: Run) -> None:
-    features = features_of(run, run.table, 1)
-    order = order_of(run, features)
-    ranked = list(run.table.loc[run.table["front"].notna(), "fingerprint"])
-    named = {SPACE.fingerprint(cell) for cell in SPACE.named.values()}
-    assert set(order[:3]) == named and set(order) == set(ranked)
-    trials = run.table.set_index("fingerprint")["trial"]
-    rest = [mark for mark in ranked if mark not in named]
-    drawn = next(mark for mark in rest if trials[mark] < run.settings.population_size)
-    best = next(mark for mark in rest if mark != drawn)
-    other = SPACE.other_metrics[0]
-    left = [mark for mark in rest if mark not in (drawn, best)]
-    heard = max(left, key=lambda mark: float(features.loc[mark, other]))
-    assert order[3:6] == [drawn, best, heard] and len(order) == len(set(order))
-
-
-def test_scores_of_other_metrics_are_kept(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    found = features_of(run, run.table, 1)
-    assert list(found) == ["rank", *SPACE.other_metrics[:2], "parameters"]  # the run has the third
-    (run.folder.path / "model").mkdir(exist_ok=True)
-    monkeypatch.setattr("archscout.promotion.features.Scorer", None)  # scores nothing again
-    assert features_of(run, run.table, 1).equals(found)
-    kept = json.loads((run.folder.path / SCORES).read_text())
-    mark = found.index[0]
-    assert kept["scores"][mark]["token_sensitivity"] == found.loc[mark, "token_sensitivity"]
-
-
 def test_it_says_which_scores_told_something(spent: Promotion) -> None:
     told = {each.name: each for each in spent.told}
     assert {"rank", "token_sensitivity"} <= told.keys()

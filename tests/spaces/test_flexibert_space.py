@@ -59,6 +59,18 @@ def test_size() -> None:
     assert SPACE.size == 10_621_440
 
 
+@pytest.mark.parametrize(
+    ("reading", "shares"),
+    [("declared", [0.5, 0.25, 0.25]), ("scored", [0.5, 0.25, 0.25]), ("trained", [1, 0, 0])],
+)
+def test_traits_are_the_shares_of_layers_by_operation_of_the_network_that_is_built(
+    reading: Reading, shares: list[float]
+) -> None:
+    scale = dataclasses.replace(SCALE, reading=reading)
+    kinds = ["self_attention_layers", "linear_transform_layers", "convolution_layers"]
+    assert SPACE.traits(MIXED, scale) == dict(zip(kinds, shares, strict=True))
+
+
 def test_samples_differ_and_follow_the_seed() -> None:
     drawn = [a for a, _ in zip(SPACE.samples(0), range(600), strict=False)]
     assert len({SPACE.fingerprint(a) for a in drawn}) == 600

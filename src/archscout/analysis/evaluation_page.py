@@ -19,6 +19,7 @@ from archscout.analysis.evaluation_results import PARAMETERS, Evaluation, column
 from archscout.analysis.statistics import Comparison
 from archscout.metrics import request
 from archscout.metrics.formula import PREFIX
+from archscout.promotion.features import traits_of
 from archscout.promotion.strategies import STRATEGIES
 from archscout.spaces import live, names
 
@@ -286,15 +287,17 @@ def _budgets(evaluation: Evaluation, seed: int) -> list[Section]:
     chosen = [name for name in found if name is not None]
     voice = next((name for name in found[1:] if name is not None), None)
     chosen = [*(chosen or evaluation.metrics[:1]), PARAMETERS]
-    chosen = list(dict.fromkeys(chosen))
+    architectures = [benchmark.architectures[name] for name in scores.index]
+    traits = traits_of(space, architectures, evaluation.settings.built_at, scores.index)
+    known = scores[list(dict.fromkeys(chosen))].join(traits)
     # Of those that are one network the first, as a search has it once.
-    marks = [space.fingerprint(live(space, benchmark.architectures[n])) for n in scores.index]
+    marks = [space.fingerprint(live(space, architecture)) for architecture in architectures]
     first = dict(zip(reversed(marks), reversed(scores.index), strict=True))
     table = compare_budgets(
-        scores[chosen],
+        known,
         curves,
         reached,
-        larger_is_better=evaluation.directions,
+        larger_is_better=evaluation.directions | dict.fromkeys(map(str, traits), True),
         result_larger_is_better=benchmark.larger_is_better,
         voice=None if voice in chosen[:1] else voice,
         named=[first[mark] for mark in names(space) if mark in first],
@@ -311,7 +314,7 @@ def _budgets(evaluation: Evaluation, seed: int) -> list[Section]:
         f"How many of the pool are better than what is found, in per cent, with its standard error "
         f"over {ORDERS} random orders; no training was run, the learning curves of the benchmark "
         f"stand in for them. *search* is what `archscout search --budget` does, but for breeding, "
-        f"which no pool allows, by {', '.join(f'`{name}`' for name in chosen)}, named "
+        f"which no pool allows, by {', '.join(f'`{name}`' for name in known)}, named "
         f"architectures first: halving after {points} of a training. "
         "*random* and *best by score* (the first of these metrics) train whole networks. What is "
         "found has the lowest validation loss of those trained longest, and is judged by the "

@@ -1,10 +1,11 @@
-"""What is known of a run's candidates before any is trained: scores, and size."""
+"""What is known of candidates before any is trained: scores, size, and what they are made of."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import time
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from archscout.metrics import request
 from archscout.promotion.entrants import voices
 from archscout.runs import Run
 from archscout.scoring import Scorer
+from archscout.spaces import Space
 from archscout.threads import one_thread
 
 SCORES = "other_scores.json"
@@ -48,7 +50,8 @@ def features_of(run: Run, table: pd.DataFrame, workers: int | Cluster) -> pd.Dat
     """Of every candidate that may be trained, by fingerprint, more of each being better.
 
     The first column is the ranking; then come the space's other metrics, scored here and kept in
-    the run folder, and the number of parameters (of which more need not be better).
+    the run folder, the number of parameters and the space's traits (of which more need not be
+    better).
 
     Args:
         run: of the candidates.
@@ -67,7 +70,17 @@ def features_of(run: Run, table: pd.DataFrame, workers: int | Cluster) -> pd.Dat
             larger = request(name, run.space.kind).metric.larger_is_better
             found[name] = np.where(np.isfinite(values), values if larger else -values, -np.inf)
     found["parameters"] = rows["parameters"].to_numpy(dtype=float)
-    return found
+    architectures = (run.space.parse(json.loads(each)) for each in rows["architecture"])
+    return found.join(traits_of(run.space, architectures, run.model_scale, found.index))
+
+
+def traits_of(
+    space: Space[Any], architectures: Iterable[Any], scale: Any, names: pd.Index
+) -> pd.DataFrame:
+    """What architectures are made of, (n, T) by name, as far as the space tells it."""
+    traits = getattr(space, "traits", None)
+    found = [traits(each, scale) for each in architectures] if traits else None
+    return pd.DataFrame(found, index=names, dtype=float)
 
 
 def place_in_draw(seed: int, fingerprint: Any) -> str:

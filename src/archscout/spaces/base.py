@@ -133,14 +133,15 @@ class Trial(Protocol):
 class Space(Protocol[Genotype]):
     """A search space: which architectures there are, and the networks that they describe.
 
-    Nine more members are optional: `arguments`, those that another space of the class is made with
+    Ten more members are optional: `arguments`, those that another space of the class is made with
     to be like it; `signature`, a name that stands in the JSON of its
     architectures and of no other space's; `live` and `network_fingerprint`, see the functions of
     these names in `spaces`; `genes`, see `spaces.classics`; `mutate(architecture, rng)`, another
     architecture near it; `other_metrics`, names of metrics that a budget of training is spent by
-    beside the default one, the most different first; `with_unknown(network)`, the network with one
-    more token, the last, for words that it was not made for, which an export takes where the
-    vocabulary has no `<unk>`; and `loading(network, folder, words)`, lines of Python for an
+    beside the default one, the most different first; `traits(architecture, scale)`, numbers by name
+    from which it learns beside scores; `with_unknown(network)`, the network with one more token,
+    the last, for words that it was not made for, which an export takes where the vocabulary has no
+    `<unk>`; and `loading(network, folder, words)`, lines of Python for an
     export's README that load its network, where `auto_class` does not.
 
     Attributes:

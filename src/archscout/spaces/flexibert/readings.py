@@ -18,6 +18,11 @@ Reading = Literal["declared", "scored", "trained"]
 _SCORED_HIDDEN_SIZE = 256
 _SCORED_FEED_FORWARD = 1024
 _TRAINED_OPERATION = "SDP"
+_TYPES = {
+    "self_attention_layers": ("SDP", "WMA"),
+    "linear_transform_layers": ("DFT", "DCT"),
+    "convolution_layers": ("DSC-5", "DSC-9"),
+}
 _TRAINED_FACTOR = 4  # of the first feed-forward layer's width to the hidden size
 
 
@@ -72,6 +77,15 @@ def plan(genotype: EncoderGenotype, reading: Reading) -> Plan:
             )
         )
     return Plan(hidden_size, tuple(layers))
+
+
+def shares_of_layers(genotype: EncoderGenotype, reading: Reading) -> dict[str, float]:
+    """Which share of the layers has each type of operation, from 0 to 1."""
+    operations = [layer.operation for layer in plan(genotype, reading).layers]
+    return {
+        name: sum(operation in those for operation in operations) / len(operations)
+        for name, those in _TYPES.items()
+    }
 
 
 def network_fingerprint(genotype: EncoderGenotype, reading: Reading) -> str:

@@ -129,6 +129,10 @@ class FlexibertSpace:
         """Of the network: a reading may throw away some of what a genotype says."""
         return readings.network_fingerprint(architecture, scale.reading)
 
+    def traits(self, architecture: EncoderGenotype, scale: EncoderScale) -> dict[str, float]:
+        """Shares of layers by type of operation, of which scores say little."""
+        return readings.shares_of_layers(architecture, scale.reading)
+
     def describe(self, architecture: EncoderGenotype) -> str:
         """The genotype in a few words."""
         return genotypes.describe(architecture)
