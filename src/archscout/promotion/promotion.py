@@ -61,7 +61,7 @@ class Told(BaseModel):
     """How far what is known without training agreed with short trainings.
 
     Attributes:
-        name: `rank` (the run's own ranking), a metric, or `parameters`.
+        name: `rank` (the run's own ranking), a metric, `parameters`, or a trait of the space.
         kendall: Kendall's τ-b with the validation loss after the first rung, 1 where what is better
             by it (or larger) trains better.
         p_value: two-sided, for no agreement.
