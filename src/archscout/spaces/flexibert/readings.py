@@ -18,12 +18,12 @@ Reading = Literal["declared", "scored", "trained"]
 _SCORED_HIDDEN_SIZE = 256
 _SCORED_FEED_FORWARD = 1024
 _TRAINED_OPERATION = "SDP"
+_TRAINED_FACTOR = 4  # of the first feed-forward layer's width to the hidden size
 _TYPES = {
     "self_attention_layers": ("SDP", "WMA"),
     "linear_transform_layers": ("DFT", "DCT"),
     "convolution_layers": ("DSC-5", "DSC-9"),
 }
-_TRAINED_FACTOR = 4  # of the first feed-forward layer's width to the hidden size
 
 
 @dataclass(frozen=True)

@@ -130,7 +130,7 @@ class FlexibertSpace:
         return readings.network_fingerprint(architecture, scale.reading)
 
     def traits(self, architecture: EncoderGenotype, scale: EncoderScale) -> dict[str, float]:
-        """Shares of layers by type of operation, of which scores say little."""
+        """Shares of layers by type of operation, in the reading that is built."""
         return readings.shares_of_layers(architecture, scale.reading)
 
     def describe(self, architecture: EncoderGenotype) -> str:
