@@ -15,7 +15,7 @@ from torch import nn
 
 import archscout
 from archscout import InputError, Score, Scorer, metric, score
-from archscout.metrics import available, registry
+from archscout.metrics import available
 from archscout.scoring import measuring, parse_requests
 from archscout.spaces import Recipe, RecurrentScale, RecurrentSpace, Scale
 from archscout.spaces.recurrent import RecurrentRecorder
@@ -512,9 +512,8 @@ def two_threads() -> Iterator[None]:
 
 @pytest.mark.usefixtures("two_threads")
 def test_small_networks_use_one_thread_and_leave_their_number_as_it_was(
-    corpus: Corpus, monkeypatch: pytest.MonkeyPatch
+    corpus: Corpus,
 ) -> None:
-    monkeypatch.setattr(registry, "_METRICS", dict(registry._METRICS))
     seen = []
 
     @metric(needs={"hidden_states"}, larger_is_better=True)
@@ -531,11 +530,7 @@ def test_small_networks_use_one_thread_and_leave_their_number_as_it_was(
 
 
 @pytest.mark.usefixtures("two_threads")
-def test_the_number_of_threads_is_put_back_after_an_error(
-    corpus: Corpus, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(registry, "_METRICS", dict(registry._METRICS))
-
+def test_the_number_of_threads_is_put_back_after_an_error(corpus: Corpus) -> None:
     @metric(needs={"hidden_states"}, larger_is_better=True)
     def failing(trace: Trace) -> float:
         raise ArithmeticError("halfway")

@@ -15,7 +15,6 @@ import pytest
 import made_up
 from archscout.cli.ranker_scoring import Scoring
 from archscout.errors import InputError
-from archscout.metrics import registry
 from archscout.predictors import estimators
 
 FEW_TREES = {"n_estimators": 5, "min_samples_leaf": 3}
@@ -125,7 +124,6 @@ def test_scores_are_kept_and_gone_on_with(run, fitted, tmp_path):
 
 
 def test_metrics_of_ones_own_are_features_by_default(run, tmp_path, monkeypatch):
-    monkeypatch.setattr(registry, "_METRICS", dict(registry._METRICS))
     (tmp_path / "own.py").write_text(
         "from archscout import metric\n\n"
         '@metric(needs=("hidden_states",), larger_is_better=True)\n'

@@ -31,11 +31,6 @@ CORPUS = Corpus(
 LSTM = archscout.spaces.RecurrentSpace.named["lstm"]
 
 
-@pytest.fixture(autouse=True)
-def _registrations_end_with_the_test(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry, "_METRICS", dict(registry._METRICS))
-
-
 def score(*names: str) -> archscout.Score:
     return Scorer("rnn", CORPUS, names, "fast").score(LSTM)
 

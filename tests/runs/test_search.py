@@ -19,7 +19,7 @@ from optuna.trial import TrialState
 
 import archscout
 from archscout import InputError, Scorer
-from archscout.metrics import metric, registry
+from archscout.metrics import metric
 from archscout.runs import Candidate, Progress, Run, search, search_from
 from archscout.runs.study import is_outside, result_of
 from archscout.spaces import RecurrentSpace
@@ -44,9 +44,8 @@ class Stop:
 
 
 @pytest.fixture
-def patchy(monkeypatch: pytest.MonkeyPatch) -> str:
+def patchy() -> str:
     """A metric that is not finite for some architectures."""
-    monkeypatch.setattr(registry, "_METRICS", dict(registry._METRICS))
 
     @metric(needs={"parameters"}, larger_is_better=True, undefined="too round a number")
     def patchy(trace: Trace) -> float:
@@ -426,11 +425,7 @@ def test_what_has_no_finite_score_is_ranked_last_with_the_reason(
         run.candidate(ranked + 1)
 
 
-def test_a_run_in_which_nothing_has_a_score_has_no_best(
-    hunt: Hunt, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setattr(registry, "_METRICS", dict(registry._METRICS))
-
+def test_a_run_in_which_nothing_has_a_score_has_no_best(hunt: Hunt, tmp_path: Path) -> None:
     @metric(needs={"parameters"}, larger_is_better=True)
     def hopeless(trace: Trace) -> float:
         return math.nan
