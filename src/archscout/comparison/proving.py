@@ -20,6 +20,7 @@ from archscout.comparison.proof import PROOF, Found, Proof
 from archscout.execution import Cluster
 from archscout.files import write_json
 from archscout.promotion import FORMAT, Asked, Promotion, Trainings, promote, trainings_of
+from archscout.promotion import Progress as Spending
 from archscout.promotion.breeding import breed
 from archscout.promotion.features import features_of, order_of, place_in_draw, ranked
 from archscout.promotion.halving import Rung
@@ -38,14 +39,49 @@ class Progress:
     """Where a proof stands.
 
     Attributes:
-        done: ways of spending the budget, from a seed each, that are done.
-        total: of them.
+        done: what was spent so far, in full trainings, in all ways from all seeds; what was trained
+            before counts from the first segment on, so that it is no part of the speed.
+        total: what may be spent.
         doing: what is being done, in words.
     """
 
-    done: int
-    total: int
+    done: float
+    total: float
     doing: str
+
+
+@dataclasses.dataclass
+class _Standing:
+    """Tells the progress of a proof.
+
+    Attributes:
+        told: is called with it.
+        seed: from which is searched now.
+        total: as of `Progress`.
+        before: what the seeds before this one may spend.
+    """
+
+    told: Callable[[Progress], None]
+    seed: int
+    total: float = 0.0
+    before: float = 0.0
+    _way: str = STRATEGIES[0]
+    _ways_before: float = 0.0
+    _done: float = 0.0
+
+    def begin(self, way: str, before: float = 0.0) -> None:
+        """A way of spending begins, after others that may spend so much from the same seed."""
+        self._way, self._ways_before = way, before
+        self._tell()
+
+    def spent(self, spent: float) -> None:
+        """The way has spent so much."""
+        done = self.before + self._ways_before + spent
+        self._done = min(self.total, max(self._done, done))
+        self._tell()
+
+    def _tell(self) -> None:
+        self.told(Progress(self._done, self.total, f"seed {self.seed}: {self._way}"))
 
 
 _NOTHING: Mapping[str, Any] = {"fingerprint": None, "title": "", "cost": 0.0, "trained": 0}
@@ -82,33 +118,39 @@ def prove(
         InputError: as of `promotion.promote`, or seeds is below 1.
         KeyboardInterrupt: Ctrl-C; what was at hand can be gone on with.
     """
-    count, told = check_count("seeds", seeds), on_progress or (lambda _: None)
+    count, first = check_count("seeds", seeds), run.settings.seed
     recipe = comparison_settings(settings, run.space.name)
+    standing = _Standing(on_progress or (lambda _: None), first)
+
+    def from_a_seed(budget: float) -> float:
+        return len(STRATEGIES) * budget + len(run.names)
+
+    def on_search(now: Spending) -> None:
+        standing.total = count * from_a_seed(now.budget)
+        standing.spent(now.spent)
+
     found: list[Found] = []
     drawn: list[int] = []
-    promotion, first = promote(run, budget, recipe, workers, None, on_warning), run.settings.seed
-    ways = len(STRATEGIES) + len(run.names)
+    promotion = promote(run, budget, recipe, workers, on_search, on_warning)
+    standing.total = count * from_a_seed(promotion.budget)
     for seed in range(first, first + count):
-
-        def say(done: int, what: str, seed: int = seed) -> None:
-            before = (seed - first) * ways
-            told(Progress(before + done, count * ways, f"seed {seed}: {what}"))
-
-        say(0, STRATEGIES[0])
+        standing.seed, standing.before = seed, (seed - first) * from_a_seed(promotion.budget)
+        standing.begin(STRATEGIES[0])
         each = run
         if seed != first:
             place = run.folder.path / SEEDS / str(seed)
             each = search_from(run, seed, place, workers, None, on_warning)
         with suppress(Fruitless):  # from the first one there was something
-            promote(each, promotion.budget, recipe, workers, None, on_warning)
+            promote(each, promotion.budget, recipe, workers, on_search, on_warning)
         pool = random_candidates(each)
         drawn.append(len(pool))
         if len(ranked(each.proposed)):
-            found += _found(each, promotion.budget, pool, recipe, workers, say, on_warning)
+            found += _found(each, promotion.budget, pool, recipe, workers, standing, on_warning)
         else:
             found.append(Found(strategy=STRATEGIES[0], seed=seed, **_NOTHING))
         proof = _proof(promotion, list(range(first, seed + 1)), drawn, found)
         write_json(run.folder.path / PROOF, {"format": FORMAT, **proof.model_dump()})
+    standing.spent(standing.total)  # some ended early
     return proof
 
 
@@ -131,7 +173,7 @@ def _found(
     pool: Sequence[str],
     recipe: BaseModel,
     workers: int | Cluster,
-    say: Callable[[int, str], None],
+    standing: _Standing,
     on_warning: Callable[[str], None] | None,
 ) -> list[Found]:
     """What every strategy finds from one seed, the search, which is done already, first."""
@@ -149,17 +191,29 @@ def _found(
     with trainings_of(run, everyone, recipe, workers, on_warning) as trainings:
         bred = partial(breed, run, folder=trainings.folder.path)  # which it did, and wrote down
         ways = strategies(order, features, best, pool, budget, breed=bred)
-        for done, way in enumerate((*ways, *classics)):
-            if not way.order:  # no random one is within the limits
-                continue
-            say(done, way.name)
-            found.append(_spent(run, way, trainings, named))
+        for ended, way in enumerate(ways):
+            if way.order:  # a random one may be within the limits, or none
+                standing.begin(way.name, ended * budget)
+                found.append(_spent(run, way, trainings, named, standing))
+        if named:  # together, so that no worker waits
+            standing.begin(", ".join(named.values()), len(ways) * budget)
+            took = Asked(trainings)
+            trainings.told = lambda *_: standing.spent(took.spent)
+            took.train(list(named), 1.0)
+        found += [_spent(run, way, trainings, named, standing) for way in classics]
     return found
 
 
-def _spent(run: Run, way: Strategy, trainings: Trainings, named: Mapping[str, str]) -> Found:
+def _spent(
+    run: Run,
+    way: Strategy,
+    trainings: Trainings,
+    named: Mapping[str, str],
+    standing: _Standing,
+) -> Found:
     """What a strategy finds, what it costs by itself, and what it had found on its way."""
     took, whole = Asked(trainings), list[str]()
+    trainings.told = lambda *_: standing.spent(took.spent)
 
     def train(marks: Sequence[str], part: float) -> Mapping[str, float]:
         losses = took.train(marks, part)
