@@ -24,6 +24,7 @@ from loky import ProcessPoolExecutor
 import archscout
 from archscout.execution import Cluster, check_workers
 from archscout.execution import workers as executors
+from archscout.runs.search_settings import SAMPLERS
 
 
 def seconds(trials: int, workers: int | Cluster, sampler: str) -> tuple[float, str]:
@@ -48,7 +49,7 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=1000)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--sampler", default="nsga2")
+    parser.add_argument("--sampler", default="nsga2", choices=SAMPLERS)
     arguments = parser.parse_args()
 
     cluster = Cluster("local", arguments.workers)

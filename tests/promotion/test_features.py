@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from archscout.errors import InputError
 from archscout.promotion.entrants import predict
 from archscout.promotion.features import SCORES, features_of, order_of
 from archscout.runs import Run, search
@@ -57,3 +58,19 @@ def test_what_encoders_are_made_of_is_known_and_learned_from(words: Path, tmp_pa
     alike = features.assign(rank=0.0, parameters=0.0)
     predicted = pd.Series(predict(alike, losses))
     assert predicted[convolved == convolved.max()].min() > predicted[convolved == 0].max()
+
+
+@pytest.mark.parametrize(
+    ("traits", "message"),
+    [
+        ({"depth": 2.0, "parameters": 1.0}, "a trait 'parameters', .*; taken are rank, .*parame"),
+        ({"depth": "deep"}, r"traits such as \{'depth': 'deep'\}; numbers by name"),
+        ({"depth": [1, 2]}, "numbers by name are accepted"),
+    ],
+)
+def test_traits_are_numbers_with_names_of_their_own(
+    run: Run, monkeypatch: pytest.MonkeyPatch, traits: dict[str, object], message: str
+) -> None:
+    monkeypatch.setattr(RecurrentSpace, "traits", lambda *_: traits, raising=False)
+    with pytest.raises(InputError, match=message):
+        features_of(run, run.table, 1)

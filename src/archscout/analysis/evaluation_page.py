@@ -19,7 +19,7 @@ from archscout.analysis.evaluation_results import PARAMETERS, Evaluation, column
 from archscout.analysis.statistics import Comparison
 from archscout.metrics import request
 from archscout.metrics.formula import PREFIX
-from archscout.promotion.features import traits_of
+from archscout.promotion.features import with_traits
 from archscout.promotion.strategies import STRATEGIES
 from archscout.spaces import live, names
 
@@ -286,10 +286,9 @@ def _budgets(evaluation: Evaluation, seed: int) -> list[Section]:
     found = [column_of(name, space.kind, scores) for name in wanted]
     chosen = [name for name in found if name is not None]
     voice = next((name for name in found[1:] if name is not None), None)
-    chosen = [*(chosen or evaluation.metrics[:1]), PARAMETERS]
+    chosen = list(dict.fromkeys([*(chosen or evaluation.metrics[:1]), PARAMETERS]))
     architectures = [benchmark.architectures[name] for name in scores.index]
-    traits = traits_of(space, architectures, evaluation.settings.built_at, scores.index)
-    known = scores[list(dict.fromkeys(chosen))].join(traits)
+    known = with_traits(scores[chosen], space, architectures, evaluation.settings.built_at)
     # Of those that are one network the first, as a search has it once.
     marks = [space.fingerprint(live(space, architecture)) for architecture in architectures]
     first = dict(zip(reversed(marks), reversed(scores.index), strict=True))
@@ -297,7 +296,7 @@ def _budgets(evaluation: Evaluation, seed: int) -> list[Section]:
         known,
         curves,
         reached,
-        larger_is_better=evaluation.directions | dict.fromkeys(map(str, traits), True),
+        larger_is_better=dict.fromkeys(map(str, known), True) | evaluation.directions,
         result_larger_is_better=benchmark.larger_is_better,
         voice=None if voice in chosen[:1] else voice,
         named=[first[mark] for mark in names(space) if mark in first],

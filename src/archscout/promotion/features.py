@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from archscout.errors import InputError
 from archscout.execution import Cluster, Workers
 from archscout.files import write_json
 from archscout.folders import read_json
@@ -59,7 +60,7 @@ def features_of(run: Run, table: pd.DataFrame, workers: int | Cluster) -> pd.Dat
         workers: processes, or a cluster, that score.
 
     Raises:
-        InputError: the run's text is another now.
+        InputError: the run's text is another now, or as of `with_traits`.
     """
     rows = ranked(table)
     found = pd.DataFrame({"rank": -rows["rank"].to_numpy(dtype=float)}, index=rows["fingerprint"])
@@ -71,16 +72,32 @@ def features_of(run: Run, table: pd.DataFrame, workers: int | Cluster) -> pd.Dat
             found[name] = np.where(np.isfinite(values), values if larger else -values, -np.inf)
     found["parameters"] = rows["parameters"].to_numpy(dtype=float)
     architectures = (run.space.parse(json.loads(each)) for each in rows["architecture"])
-    return found.join(traits_of(run.space, architectures, run.model_scale, found.index))
+    return with_traits(found, run.space, architectures, run.model_scale)
 
 
-def traits_of(
-    space: Space[Any], architectures: Iterable[Any], scale: Any, names: pd.Index
+def with_traits(
+    features: pd.DataFrame, space: Space[Any], architectures: Iterable[Any], scale: Any
 ) -> pd.DataFrame:
-    """What architectures are made of, (n, T) by name, as far as the space tells it."""
-    traits = getattr(space, "traits", None)
-    found = [traits(each, scale) for each in architectures] if traits else None
-    return pd.DataFrame(found, index=names, dtype=float)
+    """Features (n, F) of architectures, and what they are made of, as far as the space tells it.
+
+    Raises:
+        InputError: a trait is no number, or has the name of another feature.
+    """
+    if (traits := getattr(space, "traits", None)) is None:
+        return features
+    told = [traits(each, scale) for each in architectures]
+    try:
+        found = pd.DataFrame(told, index=features.index, dtype=float)
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"space {space.name!r} has traits such as {told[0]}; numbers by name are accepted"
+        ) from error
+    if taken := found.columns.intersection(features.columns).tolist():
+        raise InputError(
+            f"space {space.name!r} has a trait {taken[0]!r}, which is the name of another feature; "
+            f"taken are {', '.join(map(str, features))}"
+        )
+    return features.join(found)
 
 
 def place_in_draw(seed: int, fingerprint: Any) -> str:
