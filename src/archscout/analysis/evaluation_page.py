@@ -11,17 +11,15 @@ import pandas as pd
 
 from archscout.analysis import figures, panels
 from archscout.analysis.beyond_size import COLUMNS, NEAR, PARTS, RESAMPLES, beyond_size
-from archscout.analysis.budget_comparison import ORDERS, compare_budgets, parts
+from archscout.analysis.budget_comparison import ORDERS, parts
 from archscout.analysis.document import Document, Plot, Section, Table, intervals, settings_section
 from archscout.analysis.evaluation import FALLBACK_TEXT
 from archscout.analysis.evaluation_folder import EvaluationFolder
-from archscout.analysis.evaluation_results import PARAMETERS, Evaluation, column_of
+from archscout.analysis.evaluation_results import Evaluation, column_of
 from archscout.analysis.statistics import Comparison
 from archscout.metrics import request
 from archscout.metrics.formula import PREFIX
-from archscout.promotion.features import with_traits
 from archscout.promotion.strategies import STRATEGIES
-from archscout.spaces import live, names
 
 _SHOWN = ("kendall", "pairs", "spearman", "pearson", "partial", "overlap", "regret")
 _ABLATED = 10
@@ -277,43 +275,23 @@ def beyond_size_sections(evaluation: Evaluation, seed: int, group: str = "") -> 
 
 def _budgets(evaluation: Evaluation, seed: int) -> list[Section]:
     """What budgets of training find; nothing where the benchmark has no learning curves."""
-    benchmark, space = evaluation.benchmark, evaluation.benchmark.space
-    curves, scores = benchmark.learning_curves, evaluation.scores
-    reached = benchmark.reached(scores.index)
-    if not len(curves.columns) or reached.isna().all():
+    benchmark = evaluation.benchmark
+    table = evaluation.compare_budgets(seed)
+    if table is None:
         return []
-    wanted = (space.default_metric, *getattr(space, "other_metrics", ()))
-    found = [column_of(name, space.kind, scores) for name in wanted]
-    chosen = [name for name in found if name is not None]
-    voice = next((name for name in found[1:] if name is not None), None)
-    chosen = list(dict.fromkeys([*(chosen or evaluation.metrics[:1]), PARAMETERS]))
-    architectures = [benchmark.architectures[name] for name in scores.index]
-    known = with_traits(scores[chosen], space, architectures, evaluation.settings.built_at)
-    # Of those that are one network the first, as a search has it once.
-    marks = [space.fingerprint(live(space, architecture)) for architecture in architectures]
-    first = dict(zip(reversed(marks), reversed(scores.index), strict=True))
-    table = compare_budgets(
-        known,
-        curves,
-        reached,
-        larger_is_better=dict.fromkeys(map(str, known), True) | evaluation.directions,
-        result_larger_is_better=benchmark.larger_is_better,
-        voice=None if voice in chosen[:1] else voice,
-        named=[first[mark] for mark in names(space) if mark in first],
-        seed=seed,
-    )
     percentiles = table.pivot(index="budget", columns="strategy", values="percentile")
     percentiles = percentiles[list(STRATEGIES)]
     shown = percentiles.copy().astype(str)
     for _, row in table.iterrows():
         text = f"{row['percentile']:.1f}\u00a0±\u00a0{row['error']:.1f}"
         shown.loc[row["budget"], row["strategy"]] = text
-    points = ", ".join(f"{part:.0%}" for part in parts(curves.columns.to_numpy(dtype=float)))
+    curves = benchmark.learning_curves.columns.to_numpy(dtype=float)
+    points = ", ".join(f"{part:.0%}" for part in parts(curves))
     text = (
         f"How many of the pool are better than what is found, in per cent, with its standard error "
         f"over {ORDERS} random orders; no training was run, the learning curves of the benchmark "
         f"stand in for them. *search* is what `archscout search --budget` does, but for breeding, "
-        f"which no pool allows, by {', '.join(f'`{name}`' for name in known)}, named "
+        f"which no pool allows, by {', '.join(f'`{name}`' for name in evaluation.features)}, named "
         f"architectures first: halving after {points} of a training. "
         "*random* and *best by score* (the first of these metrics) train whole networks. What is "
         "found has the lowest validation loss of those trained longest, and is judged by the "

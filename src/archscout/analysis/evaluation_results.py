@@ -12,14 +12,17 @@ import numpy as np
 import pandas as pd
 
 from archscout import metrics as metrics_room
+from archscout.analysis.budget_comparison import compare_budgets
 from archscout.analysis.combination import Combination
 from archscout.analysis.evaluation_folder import EvaluationSettings
 from archscout.analysis.reliability import reliability
 from archscout.analysis.statistics import Comparison, compare
 from archscout.benchmarks import Benchmark
 from archscout.errors import InputError
+from archscout.promotion.features import with_traits
 from archscout.recording import Kind
 from archscout.scoring import Draw
+from archscout.spaces import live, names
 
 PARAMETERS = "parameters"
 """The metric that is always among the scores: what others say given size is asked of each."""
@@ -101,6 +104,60 @@ class Evaluation:
         scores = self.scores if scores is None else scores
         options: dict[str, Any] = {"control": scores[PARAMETERS], "resamples": resamples}
         return compare_on(self.benchmark, scores, self.directions, seed=seed, **options)
+
+    @cached_property
+    def features(self) -> pd.DataFrame:
+        """What a search would know of the architectures before any is trained (n, F).
+
+        Its own score first, or the first metric where that was not scored; the space's other
+        metrics, as far as they were; the number of parameters; the space's traits.
+        """
+        space = self.benchmark.space
+        voices = [name for name in self._voices if name is not None]
+        chosen = list(dict.fromkeys([*(voices or self.metrics[:1]), PARAMETERS]))
+        architectures = [self.benchmark.architectures[name] for name in self.scores.index]
+        return with_traits(self.scores[chosen], space, architectures, self.settings.built_at)
+
+    @property
+    def _voices(self) -> list[str | None]:
+        """The columns of the space's default metric and its others; None where it has none."""
+        space = self.benchmark.space
+        wanted = (space.default_metric, *getattr(space, "other_metrics", ()))
+        return [column_of(name, space.kind, self.scores) for name in wanted]
+
+    def compare_budgets(self, seed: int = 0, **options: Any) -> pd.DataFrame | None:
+        """What budgets of training find among the architectures, by the strategy that spends them.
+
+        No training is run: the benchmark's learning curves stand in for them.
+
+        Args:
+            seed: of the random orders.
+            **options: `budgets` and `orders`, see `budget_comparison.compare_budgets`.
+
+        Returns:
+            The table that is described there; None where there are no curves, or no results.
+        """
+        benchmark, space = self.benchmark, self.benchmark.space
+        curves, reached = benchmark.learning_curves, benchmark.reached(self.scores.index)
+        if not len(curves.columns) or reached.isna().all():
+            return None
+        voice = next((name for name in self._voices[1:] if name is not None), None)
+        # Of those that are one network the first, as a search has it once.
+        first: dict[str, str] = {}
+        for name in self.scores.index:
+            mark = space.fingerprint(live(space, benchmark.architectures[name]))
+            first.setdefault(mark, name)
+        return compare_budgets(
+            self.features,
+            curves,
+            reached,
+            larger_is_better=dict.fromkeys(map(str, self.features), True) | self.directions,
+            result_larger_is_better=benchmark.larger_is_better,
+            voice=None if voice == self.features.columns[0] else voice,
+            named=[first[mark] for mark in names(space) if mark in first],
+            seed=seed,
+            **options,
+        )
 
     def reliability(self) -> pd.DataFrame:
         """How far one draw can be trusted: one row a metric.
