@@ -31,11 +31,12 @@ def on_halves(evaluation: Evaluation, halves: int, seed: int) -> pd.DataFrame:
     """Percentiles (halves x budgets, strategies): the share of a half that is better, in %."""
     benchmark, rows = evaluation.benchmark, evaluation.rows
     space, generator = benchmark.space, np.random.default_rng(seed)
-    marks = {
-        name: space.fingerprint(live(space, benchmark.architectures[name]))
+    marks = names(space)
+    named = [
+        name
         for name in evaluation.scores.index
-    }
-    named = [name for name, mark in marks.items() if mark in names(space)]
+        if space.fingerprint(live(space, benchmark.architectures[name])) in marks
+    ]
     others = evaluation.scores.index.difference(named)
     found = {}
     for half in range(halves):
