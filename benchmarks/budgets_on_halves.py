@@ -21,10 +21,11 @@ import pandas as pd
 from archscout.analysis.evaluation import evaluate
 from archscout.analysis.evaluation_results import Evaluation
 from archscout.benchmarks import DataFolder, load
+from archscout.promotion.strategies import STRATEGIES
 from archscout.spaces import live, names
 
 BUDGETS = (2, 5, 10)
-SEARCH, CONTROL = "search", "random, halved"
+SEARCH, _, CONTROL, _ = STRATEGIES
 
 
 def on_halves(evaluation: Evaluation, halves: int, seed: int) -> pd.DataFrame:
